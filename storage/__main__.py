@@ -1,0 +1,74 @@
+"""Command line of the store: `python -m storage init | put | list`."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from storage import ObjectStore, StoreUnavailable, open_store
+from storage.console import SettingError, configure_logging, run
+from storage.layout import RAW
+
+app = typer.Typer(help="A hand on the lake's store: make it ready, put a file, list objects.", no_args_is_help=True)
+
+Url = Annotated[str, typer.Option("--lake", envvar="LAKE_URL", help="A folder, or a bucket: s3://lake.")]
+
+
+def _wait_for_bucket(store: ObjectStore, seconds: float) -> None:
+    from storage.access import prepare
+    from storage.s3 import S3Store
+
+    deadline = time.monotonic() + seconds
+    while isinstance(store, S3Store):
+        try:
+            prepare(store)
+            return
+        except StoreUnavailable as error:
+            if time.monotonic() > deadline:
+                raise SettingError(f"AWS_ENDPOINT_URL: no answer in {seconds:.0f} s: {error}") from error
+            time.sleep(0.5)
+
+
+@app.command()
+def init(
+    lake: Url = "./lake",
+    wait: Annotated[float, typer.Option(help="Seconds to wait for a server that does not answer yet.")] = 60,
+) -> None:
+    """Make the folder or the bucket and prove that it takes and gives objects; safe to repeat."""
+    store = open_store(lake, os.environ)
+    _wait_for_bucket(store, wait)
+    typer.echo(f"ready: {store.url}")
+
+
+@app.command()
+def put(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The file to send.")],
+    dataset: Annotated[str, typer.Option(help="Put it into this dataset's folder, under the file's own name.")] = "",
+    key: Annotated[str, typer.Option(help="Put it under this key instead.")] = "",
+    lake: Url = "./lake",
+) -> None:
+    """Put a file into the lake, whole or not at all."""
+    if bool(dataset) == bool(key):
+        raise SettingError("say where to put the file: either --dataset NAME or --key KEY")
+    target = key or f"{RAW}{dataset}/{file.name}"
+    try:
+        open_store(lake, os.environ).put(target, file)
+    except ValueError as error:
+        raise SettingError(str(error)) from error
+    typer.echo(f"put {target} ({file.stat().st_size:,} bytes)")
+
+
+@app.command("list")
+def list_objects(
+    prefix: Annotated[str, typer.Argument(help="Only keys that start with this.")] = "", lake: Url = "./lake"
+) -> None:
+    """List the lake's objects: size, time of the last change (UTC), key."""
+    for item in open_store(lake, os.environ).list(prefix):
+        typer.echo(f"{item.size:>14,}  {item.modified:%Y-%m-%dT%H:%M:%SZ}  {item.key}")
+
+
+if __name__ == "__main__":
+    configure_logging()
+    run(app)

@@ -1,0 +1,98 @@
+"""What a store of objects is: the protocol, the facts it gives, its errors and the rules for keys."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from threading import Event
+from typing import BinaryIO, Protocol
+
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.fs
+
+MAX_KEY_BYTES = 1024  # S3's own limit
+
+
+class StoreUnavailable(ConnectionError):
+    """The store does not answer: nothing is known about the object, try again when it is back."""
+
+
+class ObjectChanged(OSError):
+    """The object was rewritten while it was read: the bytes belong to no version, read it again."""
+
+
+class InvalidKey(ValueError):
+    """The key breaks the rules of `check_key`; nothing was touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One version of one object: `etag` changes with the bytes, `size` is in bytes, `modified` in UTC."""
+
+    key: str
+    etag: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Writes may have gone unseen up to now, so only a listing tells what is there; `reason` says why."""
+
+    reason: str
+
+
+class ObjectStore(Protocol):
+    """Named bytes. Every method refuses a bad key with `InvalidKey` and a silent store with `StoreUnavailable`."""
+
+    url: str
+
+    def put(self, key: str, source: bytes | Path) -> str:
+        """Write an object and return its etag. Atomic: a reader sees the old object or the new one."""
+
+    def open(self, key: str) -> AbstractContextManager[tuple[ObjectInfo, BinaryIO]]:
+        """Give an object's stream and the facts of the very bytes in it.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            ObjectChanged: on leaving the block, where the bytes changed under the reader.
+        """
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Give an object's facts; `FileNotFoundError` where there is none."""
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield every object whose key starts with `prefix`, in no certain order."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+
+    def watch(self, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
+        """Yield each finished write below `prefix`, until `stop` is set.
+
+        Yields a `Gap` as soon as it is really listening, and whenever writes may have gone unseen.
+        A silent store ends nothing: the watch reconnects. Events may repeat or come late.
+        """
+
+    def dataset(self, prefix: str) -> pyarrow.dataset.Dataset:
+        """Give the Parquet objects that are listed now under `prefix` as one dataset, whatever their names."""
+
+
+def check_key(key: str) -> str:
+    """Return `key` if every store can hold it, else raise `InvalidKey` saying what is wrong with it."""
+    if not key or len(key.encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES:
+        raise InvalidKey(f"key {key!r:.80}: expected 1 to {MAX_KEY_BYTES} bytes")
+    if any(part in ("", ".", "..") for part in key.split("/")):
+        raise InvalidKey(f"key {key!r:.80}: it is absolute, or a part of it is empty, '.' or '..'")
+    if any(character < " " or "\x7f" <= character <= "\x9f" or "\ud800" <= character <= "\udfff" for character in key):
+        raise InvalidKey(f"key {key!r:.80}: it has a control character or is not valid text")
+    return key
+
+
+def parquet_dataset(paths: list[str], filesystem: pyarrow.fs.FileSystem) -> pyarrow.dataset.Dataset:
+    """Give exactly these Parquet files as one dataset: Arrow's own discovery skips names with a leading `_` or `.`."""
+    if not paths:
+        return pyarrow.dataset.dataset(pa.table({}))
+    return pyarrow.dataset.dataset(sorted(paths), format="parquet", filesystem=filesystem)

@@ -1,0 +1,57 @@
+"""Which key means what in the lake: pure functions from one key to another."""
+
+import re
+from dataclasses import dataclass
+
+from storage.base import InvalidKey, check_key
+
+RAW, CLEAN, REJECTED, PUBLISHED = "raw/", "clean/", "rejected/", "published/"
+LOADS = PUBLISHED + "loads.parquet"
+STATUS = PUBLISHED + "status.json"
+LAKE = PUBLISHED + "lake.json"
+
+_PARQUET = ".parquet"
+_CSV = re.compile(r"\.csv(\.gz|\.zst)?\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An input of ours: its key and the dataset it belongs to, or why it is `ignored`."""
+
+    key: str
+    dataset: str = ""
+    ignored: str = ""
+
+
+def source(key: str) -> Source:
+    """Say what an object under `raw/` is to us."""
+    try:
+        check_key(key)
+    except InvalidKey as error:
+        return Source(key, ignored=str(error))
+    dataset, slash, _ = key.removeprefix(RAW).partition("/")
+    if not slash:
+        return Source(key, ignored="not in a dataset's folder: move it to raw/<dataset>/")
+    if not _CSV.search(key):
+        return Source(key, ignored="not a CSV file: expected a name that ends in .csv, .csv.gz or .csv.zst")
+    return Source(key, dataset)
+
+
+def clean_key(source_key: str) -> str:
+    """Give the key of a source's good rows: `raw/a/b.csv` to `clean/a/b.csv.parquet`."""
+    return CLEAN + source_key.removeprefix(RAW) + _PARQUET
+
+
+def rejected_key(source_key: str) -> str:
+    """Give the key of a source's problems: `raw/a/b.csv` to `rejected/a/b.csv.parquet`."""
+    return REJECTED + source_key.removeprefix(RAW) + _PARQUET
+
+
+def source_key(clean_key: str) -> str:
+    """Give the source of a clean object: the inverse of `clean_key`."""
+    return RAW + clean_key.removeprefix(CLEAN).removesuffix(_PARQUET)
+
+
+def summary_key(dataset: str) -> str:
+    """Give the key of a dataset's published summary."""
+    return f"{PUBLISHED}{dataset}/summary.parquet"

@@ -1,0 +1,172 @@
+"""A folder as an object store."""
+
+import errno
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+from typing import IO, BinaryIO
+
+import pyarrow.dataset
+import pyarrow.fs
+
+from storage.base import Gap, InvalidKey, ObjectChanged, ObjectInfo, StoreUnavailable, check_key, parquet_dataset
+from storage.console import SettingError, fields
+from storage.folder import finished_writes
+
+STAGING = ".staging"  # under the root, so that a rename is atomic, and outside every prefix that is watched
+FINAL_AFTER = 0.02  # seconds: two writes within one tick of the file system's clock would share an etag
+RETRY = 1.0  # seconds before a watch that ended is begun again
+
+_AWAY = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
+
+log = logging.getLogger(__name__)
+
+
+class LocalStore:
+    """The files below one folder; a key is a path relative to it."""
+
+    def __init__(self, root: Path) -> None:
+        """Take `root` as the store, making it where it is missing; `SettingError` names it where it may not be."""
+        self.root = root.absolute()
+        self.url = str(root)
+        try:
+            (self.root / STAGING).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingError(f"LAKE_URL: the folder {root} cannot be made: {error.strerror}") from error
+        self._real_root = self.root.resolve()
+
+    def put(self, key: str, source: bytes | Path) -> str:
+        """Write an object and return its etag (see `ObjectStore.put`)."""
+        path = self._path(key)
+        self._check_present()
+        with _errors(key), tempfile.NamedTemporaryFile(dir=self.root / STAGING, delete=False) as staged:
+            try:
+                _copy(source, staged.file)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Path(staged.name).chmod(0o644)
+                Path(staged.name).replace(path)
+            except BaseException:
+                Path(staged.name).unlink(missing_ok=True)
+                raise
+            return _etag(os.fstat(staged.fileno()))  # of our own file, whoever replaces it next
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
+        """Give an object's stream and facts (see `ObjectStore.open`); waits until a fresh version is final."""
+        with _errors(key), self._path(key).open("rb") as stream, os.fdopen(os.dup(stream.fileno()), "rb") as watched:
+            age = time.time() - os.fstat(watched.fileno()).st_mtime
+            if 0 <= age < FINAL_AFTER:
+                time.sleep(FINAL_AFTER - age)
+            before = os.fstat(watched.fileno())
+            yield _info(key, before), stream  # who reads it may close it
+            after = os.fstat(watched.fileno())
+            if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+                raise ObjectChanged(f"{key} was written to while it was read")
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Give an object's facts (see `ObjectStore.stat`)."""
+        with _errors(key):
+            path = self._path(key)
+            if path.is_dir():
+                raise FileNotFoundError(errno.ENOENT, "it is a folder", key)
+            return _info(key, path.stat())
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield the objects below `prefix` (see `ObjectStore.list`)."""
+        self._check_present()
+        folders = [self.root / prefix.rpartition("/")[0]]
+        while folders:
+            with _errors(self.url, missing_ok=True), os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders += [Path(entry.path)] if entry.name != STAGING else []
+                    elif (key := self._key(entry.path)).startswith(prefix):
+                        with _errors(key, missing_ok=True):
+                            yield _info(key, entry.stat(follow_symlinks=False))
+
+    def delete(self, key: str) -> None:
+        """Remove an object (see `ObjectStore.delete`)."""
+        with _errors(key):
+            self._path(key).unlink(missing_ok=True)
+
+    def watch(self, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
+        """Yield each finished write below `prefix` (see `ObjectStore.watch`)."""
+        folder = self.root / prefix.rpartition("/")[0]
+        away = False
+        while not stop.is_set():
+            try:
+                self._check_present()
+                folder.mkdir(parents=True, exist_ok=True)
+                away = False
+                yield from self._writes(folder, prefix, stop)
+            except OSError as error:
+                if not away:
+                    log.warning(fields("not listening", folder=folder, error=error, action="will try again"))
+                away = True
+            stop.wait(RETRY)
+
+    def _writes(self, folder: Path, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
+        for item in finished_writes(folder, stop):
+            if isinstance(item, Gap):
+                yield item
+            elif (key := self._key(item)).startswith(prefix):
+                with _errors(key, missing_ok=True):
+                    yield _info(key, Path(item).stat())
+
+    def dataset(self, prefix: str) -> pyarrow.dataset.Dataset:
+        """Give the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""
+        paths = [str(self.root / item.key) for item in self.list(prefix)]
+        return parquet_dataset(paths, pyarrow.fs.LocalFileSystem())
+
+    def _check_present(self) -> None:
+        if not self.root.is_dir():  # a store that is away, which is not the same as an empty one
+            raise StoreUnavailable(f"the folder {self.url} is gone")
+
+    def _path(self, key: str) -> Path:
+        path = self.root / check_key(key)
+        if not path.resolve().is_relative_to(self._real_root):
+            raise InvalidKey(f"key {key!r:.80}: a symbolic link leads out of {self.url}")
+        return path
+
+    def _key(self, path: str) -> str:
+        return os.path.relpath(path, self.root).replace(os.sep, "/")
+
+
+def _info(key: str, facts: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(key, _etag(facts), facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC))
+
+
+def _etag(facts: os.stat_result) -> str:
+    return f"{facts.st_size:x}-{facts.st_mtime_ns:x}-{facts.st_ctime_ns:x}-{facts.st_ino:x}"
+
+
+def _copy(source: bytes | Path, target: IO[bytes]) -> None:
+    if isinstance(source, bytes):
+        target.write(source)
+    else:
+        with source.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                target.write(block)
+    target.flush()
+
+
+@contextmanager
+def _errors(place: str, *, missing_ok: bool = False) -> Iterator[None]:
+    """Turn the file system's errors into the store's."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        if not missing_ok:
+            raise FileNotFoundError(errno.ENOENT, "there is no such object", place) from error
+    except (StoreUnavailable, ObjectChanged):
+        raise
+    except OSError as error:
+        if error.errno in _AWAY:
+            raise StoreUnavailable(f"{place}: {error.strerror}") from error
+        raise

@@ -1,0 +1,200 @@
+"""A bucket as an object store: MinIO, and for all but `watch` any S3 service."""
+
+import errno
+import io
+import logging
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+from typing import Any, BinaryIO, Self, cast
+from urllib.parse import urlsplit
+
+import certifi
+import pyarrow.dataset
+import pyarrow.fs
+import urllib3
+from minio import Minio
+from minio.error import InvalidResponseError, S3Error, ServerError
+
+from storage.base import Gap, InvalidKey, ObjectInfo, StoreUnavailable, check_key, parquet_dataset
+from storage.console import SettingError, fields
+from storage.events import S3_EVENTS, event_lines, objects_written
+
+PART_SIZE = 16 << 20  # bytes: an upload above it goes in parts
+CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
+SILENT_SECONDS = 10.0  # the server sends a space every half second to a listener, so a longer silence is a dead peer
+RETRY_SECONDS = (0.2, 5.0)  # first and longest pause of a listener before it connects again
+
+log = logging.getLogger(__name__)
+
+
+class S3Store:
+    """The objects of one bucket."""
+
+    def __init__(self, bucket: str, endpoint: str, access_key: str, secret_key: str, region: str = "us-east-1") -> None:
+        """Take a bucket as the store; nothing is contacted yet."""
+        parts = urlsplit(endpoint)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+            raise SettingError(f"AWS_ENDPOINT_URL is {endpoint!r}: expected http://HOST:PORT or https://HOST")
+        self.bucket, self.url = bucket, f"s3://{bucket}"
+        self._endpoint, self._scheme = parts.netloc, parts.scheme
+        self._access_key, self._secret_key, self._region = access_key, secret_key, region
+        self.client = self._connect(READ_SECONDS, retries=2)
+
+    @classmethod
+    def from_environ(cls, bucket: str, environ: Mapping[str, str]) -> Self:
+        """Take the endpoint and the keys from the standard `AWS_*` variables."""
+        if not bucket or "/" in bucket:
+            raise SettingError(f"LAKE_URL is 's3://{bucket}': expected s3:// and the name of a bucket alone")
+        needed = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        if missing := [name for name in needed if not environ.get(name)]:
+            raise SettingError(f"{', '.join(missing)} not set: a lake at s3://{bucket} needs the endpoint and the keys")
+        endpoint, access_key, secret_key = (environ[name] for name in needed)
+        return cls(bucket, endpoint, access_key, secret_key, environ.get("AWS_REGION") or "us-east-1")
+
+    def put(self, key: str, source: bytes | Path) -> str:
+        """Write an object and return its etag (see `ObjectStore.put`)."""
+        check_key(key)
+        with _errors(key, self.bucket):
+            if isinstance(source, Path):
+                written = self.client.fput_object(self.bucket, key, str(source), part_size=PART_SIZE)
+            else:
+                stream = io.BytesIO(source)
+                written = self.client.put_object(self.bucket, key, stream, len(source), part_size=PART_SIZE)
+        return cast(str, written.etag)
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
+        """Give an object's stream and facts (see `ObjectStore.open`)."""
+        check_key(key)
+        with _errors(key, self.bucket):
+            response: Any = self.client.get_object(self.bucket, key)
+            response.auto_close = False  # else a reader that asks once more at the end is told that it is closed
+            response.decode_content = False  # the object's bytes, whatever Content-Encoding an uploader gave them
+            try:
+                yield _info(key, response.headers), cast(BinaryIO, response)
+            finally:
+                response.close()
+                response.release_conn()
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Give an object's facts (see `ObjectStore.stat`)."""
+        check_key(key)
+        with _errors(key, self.bucket):
+            found = self.client.stat_object(self.bucket, key)
+        return ObjectInfo(key, found.etag or "", found.size or 0, found.last_modified or datetime.now(UTC))
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield the objects below `prefix` (see `ObjectStore.list`); folder markers are nothing."""
+        with _errors(prefix, self.bucket):
+            for item in self.client.list_objects(self.bucket, prefix, recursive=True):
+                if item.object_name and not item.object_name.endswith("/"):
+                    modified = item.last_modified or datetime.now(UTC)
+                    yield ObjectInfo(item.object_name, (item.etag or "").strip('"'), item.size or 0, modified)
+
+    def delete(self, key: str) -> None:
+        """Remove an object (see `ObjectStore.delete`)."""
+        check_key(key)
+        with _errors(key, self.bucket):
+            self.client.remove_object(self.bucket, key)
+
+    def watch(self, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
+        """Yield each finished write below `prefix` (see `ObjectStore.watch`)."""
+        client = self._connect(SILENT_SECONDS, retries=0)
+        pause, away = RETRY_SECONDS[0], False
+        while not stop.is_set():
+            try:
+                for item in self._listen(client, prefix, stop):
+                    if away:
+                        log.info(fields("listening again", bucket=self.bucket))
+                    pause, away = RETRY_SECONDS[0], False
+                    yield item
+            except (StoreUnavailable, PermissionError) as error:
+                if not away:
+                    log.warning(fields("not listening", bucket=self.bucket, error=error, action="will try again"))
+                away = True
+            stop.wait(pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, RETRY_SECONDS[1])
+
+    def dataset(self, prefix: str) -> pyarrow.dataset.Dataset:
+        """Give the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""
+        paths = [f"{self.bucket}/{item.key}" for item in self.list(prefix)]
+        filesystem = pyarrow.fs.S3FileSystem(
+            access_key=self._access_key,
+            secret_key=self._secret_key,
+            region=self._region,
+            endpoint_override=self._endpoint,
+            scheme=self._scheme,
+        )
+        return parquet_dataset(paths, filesystem)
+
+    def _connect(self, read_seconds: float, retries: int) -> Minio:
+        http = urllib3.PoolManager(
+            maxsize=32,
+            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
+            retries=urllib3.Retry(total=retries, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
+            cert_reqs="CERT_REQUIRED",
+            ca_certs=certifi.where(),
+        )
+        return Minio(
+            self._endpoint,
+            access_key=self._access_key,
+            secret_key=self._secret_key,
+            region=self._region,
+            secure=self._scheme == "https",
+            http_client=http,
+        )
+
+    def _listen(self, client: Minio, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
+        """Send the listen request and yield a `Gap` once the server has answered it, then what it tells."""
+        query: dict[str, str | list[str] | tuple[str]] = {"prefix": prefix, "suffix": "", "events": list(S3_EVENTS)}
+        with _errors(prefix, self.bucket):
+            # minio-py's own iterator connects at its first event and reconnects in silence, and both lose events.
+            response = client._execute("GET", self.bucket, query_params=query, preload_content=False)
+            try:
+                yield Gap("listening")
+                for line in event_lines(response.stream()):
+                    if stop.is_set():
+                        return
+                    yield from objects_written(line)
+            finally:
+                response.close()
+        raise StoreUnavailable("the server ended the stream of events")
+
+
+def _info(key: str, headers: Mapping[str, str]) -> ObjectInfo:
+    modified = datetime.strptime(headers["last-modified"], "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+    return ObjectInfo(key, headers["etag"].strip('"'), int(headers["content-length"]), modified)
+
+
+_REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
+_BAD_KEY = {"XMinioInvalidObjectName", "KeyTooLongError", "XMinioInvalidResourceName", "InvalidArgument"}
+
+
+@contextmanager
+def _errors(key: str, bucket: str) -> Iterator[None]:
+    """Turn the client's errors into the store's."""
+    try:
+        yield
+    except S3Error as error:
+        raise _translated(error, key, bucket) from error
+    except (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError) as error:
+        raise StoreUnavailable(f"bucket {bucket}: {error}") from error
+
+
+def _translated(error: S3Error, key: str, bucket: str) -> Exception:
+    if error.code in ("NoSuchKey", "NoSuchVersion"):
+        return FileNotFoundError(errno.ENOENT, "there is no such object", key)
+    if error.code in _REFUSED:
+        return PermissionError(
+            f"bucket {bucket!r} refuses {key!r} ({error.code}): check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "
+            f"and what that user may do"
+        )
+    if error.code in _BAD_KEY:
+        return InvalidKey(f"key {key!r:.80}: {error.message}")
+    if error.code == "NoSuchBucket":
+        return StoreUnavailable(f"there is no bucket {bucket!r}: make it with `python -m storage init`")
+    return StoreUnavailable(f"bucket {bucket}: {error.code}: {error.message}")

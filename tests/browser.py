@@ -1,0 +1,72 @@
+"""A real browser for the pages: one Chromium page per test, which fails the test on any error of the page."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Page, Request, Route, sync_playwright
+
+from tests.conftest import chromium
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# Streamlit's own client looks for the server under the page's path first, and finds it one level up.
+ALLOWED = re.compile(r"404 \(Not Found\) http://[^/]+/\w+/_stcore/(health|host-config)\Z")
+LOOPBACK = ("localhost", "127.0.0.1", "::1", None)  # None: data: and blob: have no host
+
+
+class PageErrors(list[str]):
+    """What went wrong in a page: console errors, uncaught exceptions, requests to other machines."""
+
+    def watch(self, page: Page) -> None:
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.append(f"uncaught: {error}"))
+        page.on("request", self._request)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        text = f"{message.text} {message.location['url']}"
+        if message.type == "error" and not ALLOWED.search(text):
+            self.append(f"console: {text}")
+
+    def _request(self, request: Request) -> None:
+        if urlsplit(request.url).hostname not in LOOPBACK:
+            self.append(f"request to another machine: {request.url}")
+
+
+def past_network_changes(page: Page) -> None:
+    """Send the page's traffic through the driver.
+
+    Chromium drops every connection when an interface comes or goes, and each container that starts or stops does that.
+    """
+    page.route("**/*", _forward)
+    page.route_web_socket("**/*", lambda socket: socket.connect_to_server())
+
+
+def _forward(route: Route) -> None:
+    if urlsplit(route.request.url).hostname in LOOPBACK:
+        route.fulfill(response=route.fetch())
+    else:
+        route.abort()
+
+
+@pytest.fixture
+def browser_page() -> Iterator[Page]:
+    """Give a page of its own; ask for the server's fixture first, so that the server outlives the page."""
+    errors = PageErrors()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        errors.watch(page)
+        past_network_changes(page)
+        yield page
+        page.unroute_all(behavior="ignoreErrors")
+        browser.close()
+    assert not errors, "\n".join(errors)

@@ -1,0 +1,55 @@
+"""Fixtures of every test, and the rule for what a machine lacks: skipped by name here, a failure in CI."""
+
+import functools
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+pytest_plugins = ["tests.minio_server", "tests.browser"]
+
+
+@functools.cache
+def _engine() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0 and (
+        subprocess.run(["docker", "info"], capture_output=True).returncode == 0
+    )
+
+
+def chromium() -> str | None:
+    """Give the path of a Chromium or Chrome on this machine."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
+NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
+    "engine": (_engine, "a running Docker engine with Compose"),
+    "browser": (lambda: chromium() is not None, "Chromium or Chrome on the PATH"),
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for need, (_, what) in NEEDS.items():
+        config.addinivalue_line("markers", f"needs_{need}: the test needs {what}")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    required = os.environ.get("LAKELET_TESTS_REQUIRE", "").split(",")
+    for need, (available, what) in NEEDS.items():
+        if item.get_closest_marker(f"needs_{need}") and not available():
+            message = f"needs {what}"
+            if need in required:
+                pytest.fail(f"{message}, and LAKELET_TESTS_REQUIRE asks for it", pytrace=False)
+            pytest.skip(message)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped:
+        terminalreporter.section("not run on this machine")
+        for report in skipped:
+            terminalreporter.write_line(f"{report.nodeid}: {report.longrepr[2]}")

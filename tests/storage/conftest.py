@@ -1,0 +1,63 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+
+import pytest
+
+from storage import Gap, ObjectInfo, ObjectStore
+from storage.local import LocalStore
+
+BACKENDS = [pytest.param("local", id="local"), pytest.param("s3", id="s3", marks=pytest.mark.needs_engine)]
+
+
+@pytest.fixture(params=BACKENDS)
+def store(request, tmp_path) -> ObjectStore:
+    """A new, empty store of each kind."""
+    if request.param == "local":
+        return LocalStore(tmp_path / "lake")
+    return request.getfixturevalue("minio").new_store()
+
+
+@dataclass
+class Watching:
+    """A watch in a thread of its own, and what it has told so far."""
+
+    items: SimpleQueue[ObjectInfo | Gap] = field(default_factory=SimpleQueue)
+
+    def next_gap(self, seconds: float = 20) -> Gap:
+        while not isinstance(item := self._next(seconds, "a gap"), Gap):
+            pass
+        return item
+
+    def next_write(self, key: str, seconds: float = 10) -> ObjectInfo:
+        """Wait for the write of `key`; what comes before it is passed over."""
+        while not (isinstance(item := self._next(seconds, key), ObjectInfo) and item.key == key):
+            pass
+        return item
+
+    def _next(self, seconds: float, what: str) -> ObjectInfo | Gap:
+        try:
+            return self.items.get(timeout=seconds)
+        except Empty:
+            raise AssertionError(f"the watch did not tell of {what} within {seconds} s") from None
+
+
+@contextmanager
+def watching(store: ObjectStore, prefix: str = "raw/") -> Iterator[Watching]:
+    """Watch `prefix` while the block runs; the thread must end with it."""
+    stop, seen = Event(), Watching()
+
+    def follow() -> None:
+        for item in store.watch(prefix, stop):
+            seen.items.put(item)
+
+    thread = Thread(target=follow)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join(15)
+        assert not thread.is_alive(), "the watch did not stop"

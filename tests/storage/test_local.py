@@ -1,0 +1,131 @@
+"""What is special to a folder."""
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from storage import InvalidKey, ObjectChanged, StoreUnavailable, open_store
+from storage.console import SettingError
+from storage.local import LocalStore
+from tests.storage.conftest import watching
+
+
+@pytest.fixture
+def store(tmp_path) -> LocalStore:
+    return LocalStore(tmp_path / "lake")
+
+
+def test_a_slow_writer_is_told_of_when_it_closes(store):
+    (store.root / "raw/d").mkdir(parents=True)
+    with watching(store) as seen:
+        seen.next_gap()
+        with (store.root / "raw/d/a.csv").open("wb") as file:
+            file.write(b"half")
+            file.flush()
+            file.write(b" and half")
+        assert seen.next_write("raw/d/a.csv").size == 13
+
+
+@pytest.mark.parametrize("command", ["cp {0} {1}/raw/d/a.csv", "mv {0} {1}/raw/d/a.csv", "ln {0} {1}/raw/d/a.csv"])
+def test_the_ways_a_shell_brings_a_file(store, tmp_path, command):
+    (store.root / "raw/d").mkdir(parents=True)
+    (tmp_path / "file").write_bytes(b"some bytes")
+    with watching(store) as seen:
+        seen.next_gap()
+        subprocess.run(command.format(tmp_path / "file", store.root), shell=True, check=True)
+        assert seen.next_write("raw/d/a.csv").etag == store.stat("raw/d/a.csv").etag
+
+
+def test_a_folder_moved_in_is_seen_whole(store, tmp_path):
+    (tmp_path / "set/deep").mkdir(parents=True)
+    (tmp_path / "set/deep/a.csv").write_bytes(b"x")
+    with watching(store) as seen:
+        seen.next_gap()
+        (tmp_path / "set").rename(store.root / "raw/set")
+        seen.next_write("raw/set/deep/a.csv")
+
+
+def test_the_store_goes_away_and_comes_back(store):
+    with watching(store) as seen:
+        seen.next_gap()
+        shutil.rmtree(store.root)
+        with pytest.raises(StoreUnavailable):
+            list(store.list(""))
+        LocalStore(store.root)
+        seen.next_gap()
+        store.put("raw/d/a.csv", b"x")
+        seen.next_write("raw/d/a.csv")
+
+
+def test_bytes_that_change_under_the_reader_are_no_version(store):
+    store.put("raw/a.csv", b"first" * 10_000)
+    with pytest.raises(ObjectChanged, match=r"raw/a\.csv"), store.open("raw/a.csv"):
+        (store.root / "raw/a.csv").write_bytes(b"other" * 9_999)
+
+
+def test_a_version_is_final_before_it_is_read(store):
+    """Two writes of the same size within one tick of the clock share an etag: only the last may be read under it."""
+    path = store.root / "raw/a.csv"
+    path.parent.mkdir(parents=True)
+    for _ in range(20):
+        path.write_bytes(b"1111")
+        rewrite = threading.Thread(target=path.write_bytes, args=(b"2222",))
+        rewrite.start()
+        try:
+            with store.open("raw/a.csv") as (info, stream):
+                read = stream.read()
+        except ObjectChanged:
+            rewrite.join()
+            continue
+        rewrite.join()
+        assert read == b"2222" or info.etag != store.stat("raw/a.csv").etag
+
+
+def test_no_half_written_object_is_ever_listed(store):
+    stop = threading.Event()
+    sizes = set()
+
+    def look() -> None:
+        while not stop.is_set():
+            sizes.update(item.size for item in store.list("raw/"))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for _ in range(30):
+        store.put("raw/a.csv", b"x" * 3_000_000)
+    stop.set()
+    thread.join()
+    assert sizes <= {3_000_000}
+
+
+def test_a_symbolic_link_out_of_the_lake_is_refused(store, tmp_path):
+    (tmp_path / "secret").write_bytes(b"secret")
+    (store.root / "raw").mkdir()
+    (store.root / "raw/a.csv").symlink_to(tmp_path / "secret")
+    with pytest.raises(InvalidKey, match="symbolic link"), store.open("raw/a.csv"):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(SettingError, match=r"LAKE_URL.*file/lake"):
+        LocalStore(tmp_path / "file" / "lake")
+
+
+def test_open_store_by_path(tmp_path):
+    assert isinstance(open_store(str(tmp_path / "x")), LocalStore)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the first event of a rename is Linux's")
+def test_an_event_comes_at_once(store):
+    store.put("raw/d/first.csv", b"x")
+    with watching(store) as seen:
+        seen.next_gap()
+        began = time.monotonic()
+        store.put("raw/d/a.csv", b"x")
+        seen.next_write("raw/d/a.csv")
+        assert time.monotonic() - began < 0.8, "it waited for a second look"
