@@ -1,0 +1,153 @@
+"""Command line of the pipeline: `python -m pipeline run | once | status | health`."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from pipeline import report
+from pipeline.ledger import Ledger
+from pipeline.ownership import STANDS_STILL, claim_lake, sign_out, state_folder
+from pipeline.publish import Publisher
+from pipeline.recipe import read_datasets
+from pipeline.worker import Pipeline, drain, follow, wait_for_store
+from storage import open_store
+from storage.console import SettingError, configure_logging
+from storage.console import run as run_program
+
+app = typer.Typer(help="Turn every CSV that lands in the lake into Parquet, exactly.", no_args_is_help=True)
+
+Lake = Annotated[str, typer.Option(envvar="LAKE_URL", help="A folder, or a bucket: s3://lake.")]
+State = Annotated[Path, typer.Option(envvar="PIPELINE_STATE", help="The folder of the ledger and of what is staged.")]
+Workers = Annotated[
+    int, typer.Option(envvar="PIPELINE_WORKERS", min=0, help="Loads at a time; 0 = in the main thread.")
+]
+SweepSeconds = Annotated[float, typer.Option(envvar="SWEEP_SECONDS", min=1, help="Seconds between two listings.")]
+
+
+@app.command()
+def run(
+    lake: Lake = "./lake", state: State = Path("state"), workers: Workers = 4, sweep_seconds: SweepSeconds = 30
+) -> None:
+    """Follow the lake: load what is there, then what comes, until Ctrl-C or SIGTERM."""
+    with _pipeline(lake, state, workers=workers, sweep_seconds=sweep_seconds) as pipeline:
+        follow(pipeline)
+
+
+@app.command()
+def once(
+    lake: Lake = "./lake",
+    state: State = Path("state"),
+    workers: Workers = 4,
+    strict: Annotated[
+        bool, typer.Option(help="Exit with 1 if a file was refused, failed, or has rejected rows.")
+    ] = False,
+) -> None:
+    """Load what waits, then stop."""
+    with _pipeline(lake, state, workers=workers) as pipeline, Progress(console=Console(stderr=True)) as bar:
+        files = bar.add_task("files", total=None)
+
+        def progress() -> None:
+            told = report.status(pipeline.ledger)["files"]
+            done = sum(told[name] for name in ("loaded", "refused", "failed"))
+            bar.update(files, completed=done, total=done + told["pending"])
+
+        drain(pipeline, progress)
+        told = report.status(pipeline.ledger)
+    _show(told)
+    bad = told["files"]["refused"] + told["files"]["failed"] + told["rows"]["rejected"]
+    raise typer.Exit(1 if strict and bad else 0)
+
+
+@app.command()
+def status(
+    state: State = Path("state"),
+    as_json: Annotated[bool, typer.Option("--json", help="The same object as published/status.json.")] = False,
+) -> None:
+    """Say what the ledger knows: files, rows, backlog, latency, the writer."""
+    with _reading(state) as ledger:
+        told = report.status(ledger)
+    if as_json:
+        typer.echo(json.dumps(told, indent=1))
+    else:
+        _show(told)
+
+
+@app.command()
+def health(state: State = Path("state")) -> None:
+    """Exit with 0 if the pipeline of this state folder is alive: its heartbeat is not older than 15 s."""
+    with _reading(state) as ledger:
+        writer = report.status(ledger)["writer"]
+    if not writer:
+        raise SettingError(f"no pipeline works with {state}")
+    age = (datetime.now(UTC) - datetime.fromisoformat(writer["heartbeat_at"])).total_seconds()
+    if age > STANDS_STILL:
+        raise SettingError(f"the pipeline of {state} has had no heartbeat for {age:.0f} s")
+    typer.echo(f"alive: heartbeat {age:.1f} s ago")
+
+
+@contextmanager
+def _pipeline(lake: str, state: Path, **settings: Any) -> Iterator[Pipeline]:
+    """Make a pipeline ready: the one writer of its state folder and of its lake."""
+    store, datasets = open_store(lake, os.environ), read_datasets()
+    with state_folder(state):
+        ledger = Ledger(state / "ledger.sqlite")
+        pipeline = Pipeline(store, ledger, datasets, state / "staging", **settings)
+        for leftover in pipeline.staging.iterdir():
+            leftover.unlink()
+        _stop_on_signals(pipeline)
+        wait_for_store(pipeline)
+        if pipeline.stop.is_set():
+            raise typer.Exit
+        claim_lake(store, ledger, pipeline.stop)
+        ledger.begin({name: dataset.recipe for name, dataset in datasets.items()})
+        yield pipeline
+        sign_out(ledger)
+        Publisher(store, ledger, datasets).publish()
+        ledger.close()
+
+
+def _stop_on_signals(pipeline: Pipeline) -> None:
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if pipeline.stop.is_set():
+            os._exit(128 + number)  # asked twice: everything is safe to drop
+        pipeline.stop.set()
+        pipeline.wake.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+@contextmanager
+def _reading(state: Path) -> Iterator[Ledger]:
+    path = state / "ledger.sqlite"
+    if not path.exists():
+        raise SettingError(f"PIPELINE_STATE: there is no ledger in {state}: start one with `python -m pipeline run`")
+    ledger = Ledger(path)
+    yield ledger
+    ledger.close()
+
+
+def _show(told: report.Status) -> None:
+    table = Table("dataset", *report.STATUSES, "rows kept", "p50 ms", "p95 ms", title=f"lake {told['lake']}")
+    for name, one in [*told["datasets"].items(), ("all", told)]:
+        counts = [f"{one['files'][status]:,}" for status in report.STATUSES]
+        latency = ["-" if one["latency_ms"][p] is None else f"{one['latency_ms'][p]:,.1f}" for p in ("p50", "p95")]
+        table.add_row(name, *counts, f"{one['rows']['kept']:,}", *latency)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+if __name__ == "__main__":
+    configure_logging()
+    run_program(app)

@@ -1,0 +1,147 @@
+"""A contract file (Data Package v2, a Data Resource) to the fields, types and checks of a dataset."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from storage.console import SettingError
+
+TYPES: dict[str, pa.DataType] = {
+    "string": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "datetime": pa.timestamp("us", "UTC"),
+}
+_ORDERED = {"integer", "number", "date", "datetime"}
+_TEXT = {"string"}
+_ALLOWED = {"minimum": _ORDERED, "maximum": _ORDERED, "minLength": _TEXT, "maxLength": _TEXT, "pattern": _TEXT}
+
+_OneCharacter = Annotated[str, StringConstraints(min_length=1, max_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Constraints(_Part):
+    """The checks of one field, by the standard's names; bounds and `enum` are written as a cell would be."""
+
+    required: bool = False
+    minimum: int | float | str | None = None
+    maximum: int | float | str | None = None
+    minLength: int | None = None  # noqa: N815 (the standard's name)
+    maxLength: int | None = None  # noqa: N815
+    pattern: str | None = None
+    enum: tuple[str | int | float | bool, ...] | None = Field(default=None, strict=False)
+
+
+class FieldSpec(_Part):
+    """One field of the schema."""
+
+    name: str
+    type: Literal["string", "integer", "number", "boolean", "date", "datetime"] = "string"
+    title: str = ""
+    description: str = ""
+    constraints: Constraints = Constraints()
+
+
+class _Dialect(_Part):
+    delimiter: _OneCharacter = ","
+    quoteChar: _OneCharacter = '"'  # noqa: N815
+
+
+class _Schema(_Part):
+    fields: tuple[FieldSpec, ...] = Field(min_length=1, strict=False)
+    missingValues: tuple[str, ...] = Field(default=("",), strict=False)  # noqa: N815
+    fieldsMatch: Literal["exact", "equal", "subset"] = "exact"  # noqa: N815
+
+
+class Summary(_Part):
+    """Our one addition: row count and sums by group, over the rows that are kept."""
+
+    groupBy: tuple[str, ...] = Field(default=(), strict=False)  # noqa: N815
+    sum: tuple[str, ...] = Field(default=(), strict=False)
+
+
+class _Resource(_Part):
+    schema_url: str = Field(default="", alias="$schema")
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    path: str = ""
+    title: str = ""
+    description: str = ""
+    encoding: Literal["utf-8"] = "utf-8"
+    dialect: _Dialect = _Dialect()
+    table: _Schema = Field(alias="schema")
+    summary: Summary = Summary()
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a dataset's files must be: the header, each field's type and checks, what counts as null."""
+
+    name: str
+    fields: tuple[FieldSpec, ...]
+    match: Literal["exact", "equal", "subset"]
+    delimiter: str
+    quote: str
+    missing: frozenset[str]
+    summary: Summary
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of the typed rows, before the transform."""
+        return pa.schema([pa.field(field.name, TYPES[field.type]) for field in self.fields])
+
+
+def read_contract(path: Path) -> Contract:
+    """Read a contract file; `SettingError` names the file, the field and the property that is not right."""
+    try:
+        resource = _Resource.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise SettingError(_say(path, error)) from None
+    _check(path, resource)
+    table, dialect = resource.table, resource.dialect
+    return Contract(
+        resource.name,
+        table.fields,
+        table.fieldsMatch,
+        dialect.delimiter,
+        dialect.quoteChar,
+        frozenset(table.missingValues),
+        resource.summary,
+    )
+
+
+def _check(path: Path, resource: _Resource) -> None:
+    if resource.name != path.stem:
+        raise SettingError(f"{path}: name is {resource.name!r}: expected {path.stem!r}, like the file")
+    names = [field.name for field in resource.table.fields]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise SettingError(f"{path}: schema.fields: {', '.join(sorted(twice))} is there more than once")
+    for field in resource.table.fields:
+        for constraint, types in _ALLOWED.items():
+            if getattr(field.constraints, constraint) is not None and field.type not in types:
+                raise SettingError(
+                    f"{path}: field {field.name!r}: constraints.{constraint} does not go with type {field.type!r}: "
+                    f"it takes {', '.join(sorted(types))}"
+                )
+
+
+def _say(path: Path, error: ValidationError) -> str:
+    first = error.errors()[0]
+    steps = [str(step) for step in first["loc"]]
+    if steps[:2] == ["schema", "fields"] and len(steps) > 2:
+        steps = [f"field {_name_of(path, int(steps[2]))!r}", ".".join(steps[3:])]
+    place = ": ".join(step for step in (steps if "field" in steps[0] else [".".join(steps)]) if step)
+    what = "this is not supported" if first["type"] == "extra_forbidden" else first["msg"]
+    return ": ".join(part for part in (str(path), place, what) if part)
+
+
+def _name_of(path: Path, index: int) -> Any:
+    return json.loads(path.read_bytes())["schema"]["fields"][index].get("name", f"number {index + 1}")

@@ -1,0 +1,235 @@
+"""The queue and the memory of the pipeline: SQLite, one row per source key (see `schema.sql`)."""
+
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from threading import RLock
+from typing import Any, Literal
+
+from pipeline.load import NO_RECIPE, Result, Task
+from pipeline.stage import Record
+from pipeline.summary import Totals, merge
+from storage import ObjectInfo
+from storage.layout import source
+
+FoundBy = Literal["event", "sweep"]
+
+MAX_ATTEMPTS = 5
+HISTORY_ROWS = 100_000
+_COUNTS = ("rows_read", "rows_kept", "rows_dropped", "rows_rejected")
+_TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, recipe, rejected_etag"
+
+
+def now() -> int:
+    """Give the time in UTC microseconds."""
+    return time.time_ns() // 1000
+
+
+def microseconds(moment: datetime) -> int:
+    """Give a time in UTC microseconds."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def key_text(key: str) -> str:
+    """Give a key as text that a database can hold: what is no text is escaped, and such a key is ignored anyway."""
+    return key.encode("utf-8", "backslashreplace").decode()
+
+
+class Ledger:
+    """One connection to the ledger; threads may share it, each call is one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the ledger at `path`, making it with a new id where it is missing."""
+        self.path = path
+        self._lock = RLock()
+        self.db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        self.db.row_factory = sqlite3.Row
+        self.db.execute("PRAGMA journal_mode = WAL")
+        self.db.execute("PRAGMA synchronous = NORMAL")
+        self.db.executescript(Path(__file__).with_name("schema.sql").read_text())
+        self.db.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?)", (uuid.uuid4().hex,))
+        self.id = str(self.get("id"))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.db.close()
+
+    @contextmanager
+    def transaction(self, mode: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
+        """Hold the connection for one transaction; a deferred one that writes temporary tables holds up nobody."""
+        with self._lock:
+            self.db.execute(f"BEGIN {mode}")
+            try:
+                yield self.db
+            except BaseException:
+                self.db.execute("ROLLBACK")
+                raise
+            self.db.execute("COMMIT")
+
+    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """Run one query and give all its rows."""
+        with self._lock:
+            return self.db.execute(query, values).fetchall()
+
+    def get(self, name: str) -> str | None:
+        """Give a fact about the ledger itself."""
+        found = self.rows("SELECT value FROM meta WHERE name = ?", name)
+        return str(found[0]["value"]) if found else None
+
+    def set(self, name: str, value: str) -> None:
+        """Keep a fact about the ledger itself."""
+        with self.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    def begin(self, recipes: Mapping[str, str]) -> None:
+        """Make ready for a run: what a crash left in flight waits again, and the recipes are these.
+
+        Under a new recipe what was refused is tried again, and what was loaded is stale.
+        """
+        current = f"coalesce((SELECT recipe FROM recipe WHERE dataset = source.dataset), '{NO_RECIPE}')"
+        with self.transaction() as db:
+            db.execute("UPDATE source SET in_flight = 0 WHERE in_flight = 1")
+            db.execute("DELETE FROM recipe")
+            db.executemany("INSERT INTO recipe VALUES (?, ?)", recipes.items())
+            db.execute(
+                f"UPDATE source SET status = 'pending', attempts = 0 WHERE status = 'refused' AND recipe <> {current}"
+            )
+            db.execute(
+                f"UPDATE source SET stale = (recipe <> {current}) "
+                f"WHERE status = 'loaded' AND stale <> (recipe <> {current})"
+            )
+
+    def notice(self, item: ObjectInfo, found_by: FoundBy) -> bool:
+        """Note a version that is there, and say whether it is news: a version that has its result is not."""
+        found, key = source(item.key), key_text(item.key)
+        status = "ignored" if found.ignored else "pending"
+        values = (key, found.dataset, status, item.etag, item.size, found_by, microseconds(item.modified), now())
+        with self.transaction() as db:
+            made = db.execute(
+                "INSERT INTO source (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at,"
+                " error, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source_key) DO UPDATE SET"
+                " status = excluded.status, etag = excluded.etag, size = excluded.size, found_by = excluded.found_by,"
+                " landed_at = excluded.landed_at, noticed_at = excluded.noticed_at, error = excluded.error,"
+                " attempts = 0, retry_at = NULL, changed_at = coalesce(excluded.changed_at, changed_at)"
+                " WHERE CASE WHEN status IN ('loaded', 'refused') THEN loaded_etag ELSE etag END <> excluded.etag"
+                " OR status = 'missing'",
+                (*values, found.ignored or None, values[-1] if found.ignored else None),
+            )
+            return bool(made.rowcount)
+
+    def take(self) -> Task | None:
+        """Take the file that has waited longest; it stays taken until `finish`, `release` or `fail`."""
+        with self.transaction() as db:
+            db.execute("UPDATE source SET status = 'pending' WHERE status = 'failed' AND retry_at <= ?", (now(),))
+            row = db.execute(
+                "UPDATE source SET in_flight = 1, started_at = ? WHERE source_key = (SELECT source_key FROM source"
+                f" WHERE status = 'pending' AND in_flight = 0 ORDER BY noticed_at LIMIT 1) RETURNING {_TASK}",
+                (now(),),
+            ).fetchone()
+            return Task(**row) if row else None
+
+    def finish(self, task: Task, result: Result) -> None:
+        """Commit a load: its record, its history and its share of the summary, in one transaction."""
+        record, moment = result.record, now()
+        kept = {name: getattr(record, name) for name in (*_COUNTS, "recipe", "first_problem")}
+        kept |= {"loaded_etag": record.etag, "loaded_at": moment, "stale": 0, "attempts": task.attempts + 1}
+        kept |= {"clean_etag": result.clean_etag, "rejected_etag": result.rejected_etag}
+        with self.transaction() as db:
+            _replace_share(db, record)
+            _update(db, task.source_key, **kept, share=json.dumps(record.share or [], ensure_ascii=False))
+            self._settle(db, task, record.etag, record.status, record.size)
+            _remember(db, task.source_key, record)
+
+    def keep(self, task: Task) -> None:
+        """End a task whose file already has its result."""
+        with self.transaction() as db:
+            [row] = db.execute("SELECT clean_etag FROM source WHERE source_key = ?", (task.source_key,))
+            self._settle(db, task, str(task.loaded_etag), "loaded" if row["clean_etag"] else "refused")
+
+    def lose(self, task: Task) -> None:
+        """End a task whose file is gone; the rows of the version before it stay."""
+        with self.transaction() as db:
+            self._settle(db, task, task.etag, "missing")
+
+    def release(self, task: Task) -> None:
+        """Give a task back as if it had not been taken: nothing is counted against the file."""
+        with self.transaction() as db:
+            _update(db, task.source_key, in_flight=0)
+
+    def fail(self, task: Task, error: str, retry_after: float) -> None:
+        """Count a failed attempt; the file is tried again after some seconds, and after five only by hand."""
+        attempts, moment = task.attempts + 1, now()
+        retry_at = moment + round(retry_after * 1e6) if attempts < MAX_ATTEMPTS else None
+        with self.transaction() as db:
+            stale = int(task.loaded_etag is not None)
+            _update(db, task.source_key, attempts=attempts, retry_at=retry_at, error=error, stale=stale)
+            self._settle(db, task, task.etag, "failed")
+
+    def _settle(self, db: sqlite3.Connection, task: Task, etag: str, status: str, size: int | None = None) -> None:
+        """End a task, unless another version was noticed meanwhile: then the file waits again."""
+        db.execute(
+            "UPDATE source SET in_flight = 0, changed_at = :now,"
+            " status = CASE WHEN etag IN (:noticed, :read) THEN :status ELSE 'pending' END,"
+            " size = CASE WHEN etag IN (:noticed, :read) THEN coalesce(:size, size) ELSE size END,"
+            " etag = CASE WHEN etag = :noticed THEN :read ELSE etag END WHERE source_key = :key",
+            {"now": now(), "noticed": task.etag, "read": etag, "status": status, "size": size, "key": task.source_key},
+        )
+
+    def adopt(self, record: Record, clean_etag: str, landed_at: int) -> None:
+        """Take a result over from the store, whose source is gone and which the ledger does not know."""
+        with self.transaction() as db:
+            made = db.execute(
+                "INSERT OR IGNORE INTO source"
+                " (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at)"
+                " VALUES (?, ?, 'missing', ?, ?, 'sweep', ?, ?)",
+                (record.source_key, record.dataset, record.etag, record.size, landed_at, now()),
+            )
+            if not made.rowcount:
+                return  # it came back meanwhile
+            _replace_share(db, record)
+            counts = {name: getattr(record, name) for name in (*_COUNTS, "recipe", "first_problem")}
+            share = json.dumps(record.share or [], ensure_ascii=False)
+            kept = {"loaded_etag": record.etag, "clean_etag": clean_etag, "loaded_at": landed_at, "share": share}
+            _update(db, record.source_key, **counts, **kept, changed_at=now())
+
+
+def _update(db: sqlite3.Connection, key: str, **values: Any) -> None:
+    columns = ", ".join(f"{name} = ?" for name in values)
+    db.execute(f"UPDATE source SET {columns} WHERE source_key = ?", (*values.values(), key))
+
+
+def _replace_share(db: sqlite3.Connection, record: Record) -> None:
+    """Take the share of the result before out of the merged summary, and put the new one in."""
+    [row] = db.execute("SELECT share FROM source WHERE source_key = ?", (record.source_key,))
+    signed = [(-1, one) for one in json.loads(row["share"])] + [(1, one) for one in record.share or []]
+    for sign, one in signed:
+        key = (record.dataset, json.dumps(one["group"], ensure_ascii=False))
+        found = db.execute('SELECT rows, sums FROM summary WHERE dataset = ? AND "group" = ?', key).fetchone()
+        totals: Totals = {key[1]: (found["rows"], exact_sums(found["sums"]))} if found else {}
+        added = {name: sign * Fraction(value) for name, value in one["sums"].items()}
+        merge(totals, one["group"], sign * one["rows"], added)
+        db.execute('DELETE FROM summary WHERE dataset = ? AND "group" = ?', key)
+        for rows, sums in totals.values():
+            text = json.dumps({name: str(total) for name, total in sums.items()})
+            db.execute("INSERT INTO summary VALUES (?, ?, ?, ?)", (*key, rows, text))
+
+
+def exact_sums(text: str) -> dict[str, Fraction]:
+    """Read the sums of a merged group."""
+    return {name: Fraction(total) for name, total in json.loads(text).items()}
+
+
+def _remember(db: sqlite3.Connection, key: str, record: Record) -> None:
+    columns = "source_key, dataset, found_by, rows_read, rows_kept, rows_dropped, rows_rejected, landed_at, started_at"
+    made = db.execute(
+        f"INSERT INTO history (status, etag, loaded_at, {columns})"
+        f" SELECT ?, ?, loaded_at, {columns} FROM source WHERE source_key = ?",
+        (record.status, record.etag, key),
+    )
+    db.execute("DELETE FROM history WHERE id <= ?", (int(made.lastrowid or 0) - HISTORY_ROWS,))

@@ -1,0 +1,76 @@
+"""One version of one file, from `raw/` to `clean/` and `rejected/`, in the order that a crash cannot spoil."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from pipeline.recipe import Dataset
+from pipeline.stage import Record, Staged, stage
+from storage import ObjectStore
+from storage.layout import clean_key, rejected_key
+
+log = logging.getLogger(__name__)
+
+NO_RECIPE = "none"  # of a dataset without a contract
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file to load, and what the ledger knows of the result it has now."""
+
+    source_key: str
+    dataset: str
+    etag: str
+    found_by: str
+    attempts: int
+    landed_at: int
+    loaded_etag: str | None = None
+    recipe: str | None = None
+    rejected_etag: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is in the store after a load; an etag is None where there is no such object."""
+
+    record: Record
+    clean_etag: str | None
+    rejected_etag: str | None
+
+
+def load(store: ObjectStore, dataset: Dataset | None, task: Task, staging: Path) -> Result | None:
+    """Load the version of a file that is there now, and return what came of it; None if that is its result already.
+
+    Raises:
+        FileNotFoundError: the file is gone.
+        ObjectChanged: it was written to while it was read.
+        StoreUnavailable: the store does not answer.
+    """
+    recipe = dataset.recipe if dataset else NO_RECIPE
+    place = staging / uuid4().hex
+    try:
+        with store.open(task.source_key) as (info, stream):
+            if (info.etag, recipe) == (task.loaded_etag, task.recipe):
+                return None
+            record = Record(info.key, task.dataset, info.etag, info.size, recipe)
+            staged = stage(stream, record, dataset, place)
+        return _put(store, staged, task)
+    finally:
+        for leftover in staging.glob(f"{place.name}.*"):
+            leftover.unlink()
+
+
+def _put(store: ObjectStore, staged: Staged, task: Task) -> Result:
+    """Put the rejects, then the clean rows: who sees the clean object sees the rejects that belong to it."""
+    rejected, clean = rejected_key(task.source_key), clean_key(task.source_key)
+    rejected_etag = clean_etag = None
+    if staged.rejected:
+        rejected_etag = store.put(rejected, staged.rejected)
+    elif task.loaded_etag is None or task.rejected_etag:
+        store.delete(rejected)
+    if staged.clean:
+        clean_etag = store.put(clean, staged.clean)
+    else:
+        store.delete(clean)
+    return Result(staged.record, clean_etag, rejected_etag)

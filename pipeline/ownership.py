@@ -1,0 +1,114 @@
+"""One writer: a lock on the state folder between programs of one machine, a moving heartbeat between machines."""
+
+import fcntl
+import json
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from pipeline.ledger import Ledger, now
+from pipeline.report import iso
+from storage import ObjectStore
+from storage.console import SettingError, fields
+from storage.layout import LAKE, STATUS
+
+STANDS_STILL = 15.0  # seconds without a heartbeat until another writer counts as dead
+HEARTBEAT = 2.0  # seconds between two of ours
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def state_folder(path: Path) -> Iterator[Path]:
+    """Hold the state folder for this program alone; `SettingError` says who has it, or why it cannot be had."""
+    try:
+        (path / "staging").mkdir(parents=True, exist_ok=True)
+        file = (path / "lock").open("a+")
+    except OSError as error:
+        raise SettingError(f"PIPELINE_STATE: the folder {path} cannot be written: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise SettingError(
+                f"PIPELINE_STATE: another pipeline (process {file.read().strip()}) works with {path}: "
+                "stop it, or choose another folder"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield path
+
+
+def claim_lake(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
+    """Make sure that this ledger belongs to this lake and that nobody else writes it, and sign in as its writer.
+
+    Raises:
+        SettingError: the ledger is of another lake, or another pipeline's heartbeat moves.
+    """
+    lake = _lake_id(store)
+    if (known := ledger.get("lake")) not in (None, lake):
+        raise SettingError(
+            f"PIPELINE_STATE: the ledger {ledger.path} belongs to lake {known}, and LAKE_URL ({store.url}) is lake "
+            f"{lake}: choose another folder, or remove it (everything in it is told by the lake, or loaded again)"
+        )
+    ledger.set("lake", lake)
+    _refuse_second(store, ledger, stop)
+    me = {"id": ledger.id, "host": socket.gethostname(), "pid": os.getpid(), "started_at": iso(now())}
+    ledger.set("writer", json.dumps(me))
+    beat(ledger)
+
+
+def beat(ledger: Ledger) -> None:
+    """Move the heartbeat of this writer."""
+    ledger.set("writer", json.dumps({**json.loads(ledger.get("writer") or "{}"), "heartbeat_at": iso(now())}))
+
+
+def sign_out(ledger: Ledger) -> None:
+    """Leave the lake to the next writer, who need not wait for a heartbeat to stand still."""
+    ledger.set("writer", "null")
+
+
+def _lake_id(store: ObjectStore) -> str:
+    """Read the lake's id, making it where it is missing."""
+    try:
+        return str(_read_json(store, LAKE)["id"])
+    except FileNotFoundError:
+        store.put(LAKE, json.dumps({"id": uuid.uuid4().hex}).encode())
+        return str(_read_json(store, LAKE)["id"])
+
+
+def _refuse_second(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
+    """Watch the heartbeat of another writer: one that moves is alive, one that stands still is dead."""
+    writer = _writer(store)
+    if not writer or writer["id"] == ledger.id:
+        return
+    log.warning(fields("another writer", host=writer["host"], pid=writer["pid"], action="wait whether it is alive"))
+    waited = 0.0
+    while waited < STANDS_STILL and not stop.wait(1.0):
+        waited += 1.0
+        if (seen := _writer(store)) and seen["id"] != ledger.id and seen["heartbeat_at"] != writer["heartbeat_at"]:
+            raise SettingError(
+                f"LAKE_URL: another pipeline writes {store.url} (process {seen['pid']} on {seen['host']}, since "
+                f"{seen['started_at']}): stop that one first (Ctrl-C, or `docker compose stop pipeline`)"
+            )
+    log.warning(fields("taken over", host=writer["host"], pid=writer["pid"], reason="its heartbeat stands still"))
+
+
+def _writer(store: ObjectStore) -> dict[str, Any] | None:
+    try:
+        return _read_json(store, STATUS).get("writer")
+    except FileNotFoundError:
+        return None
+
+
+def _read_json(store: ObjectStore, key: str) -> dict[str, Any]:
+    with store.open(key) as (_, stream):
+        return json.loads(stream.read())  # type: ignore[no-any-return]

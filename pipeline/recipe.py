@@ -1,0 +1,92 @@
+"""A dataset made ready: its contract, its transform, the rows that come out, and the recipe that names all this."""
+
+import hashlib
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.contract import Contract, read_contract
+from pipeline.reader import masks
+from storage.console import SettingError
+
+FORMAT_VERSION = "1"  # of what we write: a new one makes every load stale
+FOLDER = Path(__file__).parent / "datasets"
+
+Transform = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """How the files of one dataset are loaded; `schema` is that of its clean rows, lineage left out."""
+
+    contract: Contract
+    transform: Transform | None
+    schema: pa.Schema
+    recipe: str
+
+
+def read_datasets(folder: Path = FOLDER) -> dict[str, Dataset]:
+    """Read every contract and transform; `SettingError` names the file that is not right."""
+    return {path.stem: _dataset(path) for path in sorted(folder.glob("*.json"))}
+
+
+def to_frame(rows: pa.Table) -> pd.DataFrame:
+    """Give rows as an Arrow-backed frame, which costs no copy and keeps integers and nulls what they are."""
+    frame: pd.DataFrame = rows.to_pandas(types_mapper=pd.ArrowDtype)
+    return frame
+
+
+def _dataset(path: Path) -> Dataset:
+    contract = read_contract(path)
+    for field in contract.fields:
+        try:
+            masks.check_column(pa.array([], pa.string()), field, contract.missing)
+        except (ValueError, pa.ArrowException) as error:
+            raise SettingError(f"{path}: field {field.name!r}: constraints: {error}") from error
+    script = path.with_suffix(".py")
+    transform = _transform(script) if script.exists() else None
+    schema = _schema(contract, transform, script)
+    _check_summary(path, contract, schema)
+    return Dataset(contract, transform, schema, _recipe(path, script))
+
+
+def _transform(script: Path) -> Transform:
+    try:
+        module = importlib.import_module(f"pipeline.datasets.{script.stem}")
+        return module.transform  # type: ignore[no-any-return]
+    except Exception as error:
+        raise SettingError(f"{script}: expected a function transform(frame): {error!r}") from error
+
+
+def _schema(contract: Contract, transform: Transform | None, script: Path) -> pa.Schema:
+    """Learn the types that come out of the transform by calling it with an empty frame."""
+    if transform is None:
+        return contract.schema
+    empty = contract.schema.append(pa.field("_line", pa.int64())).empty_table()
+    try:
+        made = pa.Table.from_pandas(transform(to_frame(empty)), preserve_index=False).schema.remove_metadata()
+    except Exception as error:
+        raise SettingError(f"{script}: transform failed on an empty frame: {error!r}") from error
+    if "_line" not in made.names:
+        raise SettingError(f"{script}: transform lost the column _line: it must stay, one number per row")
+    return made.remove(made.get_field_index("_line"))
+
+
+def _check_summary(path: Path, contract: Contract, schema: pa.Schema) -> None:
+    for name in (*contract.summary.groupBy, *contract.summary.sum):
+        if name not in schema.names:
+            raise SettingError(f"{path}: summary names {name!r}: expected one of {', '.join(schema.names)}")
+    for name in contract.summary.sum:
+        if not (pa.types.is_integer(schema.field(name).type) or pa.types.is_floating(schema.field(name).type)):
+            raise SettingError(f"{path}: summary.sum names {name!r}: expected a column of numbers")
+
+
+def _recipe(contract: Path, script: Path) -> str:
+    digest = hashlib.sha256(FORMAT_VERSION.encode())
+    for path in (contract, script):
+        digest.update(b"\0" + (path.read_bytes() if path.exists() else b""))
+    return digest.hexdigest()[:16]

@@ -1,0 +1,125 @@
+"""What the ledger tells the world: the status, the loads and the summaries, as they are published."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from sqlite3 import Row
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.ledger import Ledger, exact_sums
+from pipeline.recipe import Dataset
+from pipeline.stage import FOOTER
+from pipeline.summary import Totals, merge, rounded
+
+NEWEST_LOADS = 5_000
+LATENCY_LOADS = 1_000  # the newest loads found by event, over which percentiles are taken
+STATUSES = ("pending", "loaded", "refused", "failed", "missing", "ignored")
+
+_TIME = pa.timestamp("us", "UTC")
+LOADS_SCHEMA = pa.schema(
+    [("source_key", pa.string()), ("dataset", pa.string()), ("status", pa.string()), ("etag", pa.string())]
+    + [(name, pa.int64()) for name in ("size", "rows_read", "rows_kept", "rows_dropped", "rows_rejected")]
+    + [("first_problem", pa.string()), ("found_by", pa.string()), ("attempts", pa.int64()), ("stale", pa.bool_())]
+    + [(name, _TIME) for name in ("landed_at", "noticed_at", "started_at", "loaded_at")]
+)
+
+Status = dict[str, Any]
+
+
+def status(ledger: Ledger) -> Status:
+    """Give what `status.json` holds: counts, backlog, latency, writer; in all and by dataset."""
+    tally = ledger.rows("SELECT * FROM tally")
+    names = {row["dataset"] for row in (*tally, *ledger.rows("SELECT dataset FROM recipe"))} - {""}
+    took = ledger.rows(
+        "SELECT dataset, (loaded_at - landed_at) / 1000.0 AS ms FROM history WHERE found_by = 'event'"
+        f" ORDER BY id DESC LIMIT {LATENCY_LOADS}"
+    )
+    oldest = {name: _oldest(ledger, name) for name in sorted(names)}
+    writer = ledger.get("writer")
+    return {
+        "lake": ledger.get("lake"),
+        "writer": json.loads(writer) if writer else None,
+        **_section(tally, took, min(filter(None, oldest.values()), default=None)),
+        "datasets": {
+            name: _section(
+                [row for row in tally if row["dataset"] == name],
+                [row for row in took if row["dataset"] == name],
+                landed_at,
+            )
+            for name, landed_at in oldest.items()
+        },
+    }
+
+
+def _oldest(ledger: Ledger, dataset: str) -> int | None:
+    query = "SELECT min(landed_at) AS oldest FROM source WHERE status = 'pending' AND dataset = ?"
+    return ledger.rows(query, dataset)[0]["oldest"]  # type: ignore[no-any-return]
+
+
+def _section(tally: list[Row], took: list[Row], oldest: int | None) -> Status:
+    def total(name: str, status: str | None = None) -> int:
+        return sum(row[name] for row in tally if status in (None, row["status"]))
+
+    ordered = sorted(row["ms"] for row in took)
+    return {
+        "files": {name: total("files", name) for name in STATUSES} | {"stale": total("stale")},
+        "rows": {name: total(f"rows_{name}") for name in ("read", "kept", "dropped", "rejected")},
+        "backlog": {"files": total("files", "pending"), "bytes": total("bytes", "pending"), "oldest_at": iso(oldest)},
+        "latency_ms": {f"p{share}": _percentile(ordered, share) for share in (50, 95, 99)},
+        "found_by": {"event": total("event"), "sweep": total("sweep")},
+    }
+
+
+def _percentile(ordered: list[float], share: int) -> float | None:
+    return round(ordered[min(len(ordered) - 1, len(ordered) * share // 100)], 3) if ordered else None
+
+
+def iso(microseconds: int | None) -> str | None:
+    """Write a ledger's time as ISO 8601, UTC."""
+    if microseconds is None:
+        return None
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def loads(ledger: Ledger) -> pa.Table:
+    """Give the newest loads, one row per source, the newest first."""
+    names = ", ".join(name for name in LOADS_SCHEMA.names if name != "first_problem")
+    rows = ledger.rows(
+        f"SELECT {names}, iif(status IN ('failed', 'ignored'), error, first_problem) AS first_problem FROM source"
+        f" WHERE changed_at IS NOT NULL ORDER BY changed_at DESC LIMIT {NEWEST_LOADS}"
+    )
+    columns = {
+        field.name: pa.array(
+            [row[field.name] for row in rows], pa.int64() if field.type in (_TIME, pa.bool_()) else None
+        )
+        for field in LOADS_SCHEMA
+    }
+    return pa.table({name: column.cast(LOADS_SCHEMA.field(name).type) for name, column in columns.items()})
+
+
+def summary(ledger: Ledger, dataset: Dataset) -> pa.Table:
+    """Give a dataset's merged summary: the groupBy columns, `rows`, and each sum; groups in order."""
+    spec = dataset.contract.summary
+    totals: Totals = {}
+    for row in ledger.rows('SELECT "group", rows, sums FROM summary WHERE dataset = ?', dataset.contract.name):
+        # A share that another contract left behind is counted under what it still has in common with this one.
+        group = {name: json.loads(row["group"]).get(name) for name in spec.groupBy}
+        merge(totals, group, row["rows"], exact_sums(row["sums"]))
+    groups = sorted(totals.items(), key=lambda one: one[0])
+    types = {name: dataset.schema.field(name).type for name in (*spec.groupBy, *spec.sum)}
+    columns = {name: _column([json.loads(group)[name] for group, _ in groups], types[name]) for name in spec.groupBy}
+    columns["rows"] = pa.array([rows for _, (rows, _) in groups], pa.int64())
+    for name in spec.sum:
+        wide = pa.int64() if pa.types.is_integer(types[name]) else pa.float64()
+        totals_of = [rounded(sums.get(name, Fraction(0)), types[name], name) for _, (_, sums) in groups]
+        columns[name] = pa.array(totals_of, wide)
+    metadata = {FOOTER: json.dumps({"groupBy": spec.groupBy, "sum": spec.sum}).encode()}
+    return pa.table(columns).replace_schema_metadata(metadata)
+
+
+def _column(values: list[Any], type_: pa.DataType) -> pa.Array:
+    texts = any(isinstance(value, str) for value in values)
+    return pa.array(values, pa.string()).cast(type_) if texts else pa.array(values, type_)

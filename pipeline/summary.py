@@ -1,0 +1,80 @@
+"""Row counts and sums by group: of a file, and merged over files so exactly that one can be taken out again.
+
+A sum is kept as a fraction, in which every int64 and float64 is exact: the order of files never shows in it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.contract import Summary
+
+INT64 = range(-(2**63), 2**63)
+
+Totals = dict[str, tuple[int, dict[str, Fraction]]]  # group as JSON text: rows, sum by name
+Share = list[dict[str, Any]]  # what one file adds to its dataset: [{"group": {…}, "rows": n, "sums": {…}}]
+
+
+@dataclass
+class Groups:
+    """The sums of one file, block by block."""
+
+    spec: Summary
+    totals: Totals = field(default_factory=dict)
+
+    def add(self, rows: pa.Table) -> None:
+        """Count in some rows."""
+        names = list(self.spec.groupBy)
+        wanted = pa.table({name: _exact(rows[name]) for name in dict.fromkeys([*names, *self.spec.sum])})
+        sums = [(name, "sum") for name in self.spec.sum]
+        grouped = wanted.group_by(names, use_threads=False).aggregate([*sums, ([], "count_all")])
+        for row in grouped.to_pylist():
+            exact = {name: Fraction(row[f"{name}_sum"] or 0) for name in self.spec.sum}
+            merge(self.totals, {name: _plain(row[name]) for name in names}, row["count_all"], exact)
+
+    def share(self, types: pa.Schema) -> Share:
+        """Give the file's share, groups in order; `OverflowError` where an integer sum leaves 64 bits."""
+        return [
+            {
+                "group": json.loads(group),
+                "rows": rows,
+                "sums": {name: rounded(total, types.field(name).type, name) for name, total in sums.items()},
+            }
+            for group, (rows, sums) in sorted(self.totals.items())
+        ]
+
+
+def merge(totals: Totals, group: dict[str, Any], rows: int, sums: Mapping[str, Fraction]) -> None:
+    """Add rows and sums to a group (or take them out, where they are negative); one without rows goes away."""
+    key = json.dumps(group, ensure_ascii=False)
+    had, before = totals.get(key, (0, {}))
+    if had + rows:
+        names = dict.fromkeys([*before, *sums])
+        totals[key] = (had + rows, {name: before.get(name, Fraction(0)) + sums.get(name, 0) for name in names})
+    else:
+        totals.pop(key, None)
+
+
+def rounded(total: Fraction, type_: pa.DataType, name: str) -> int | float:
+    """Round a sum once, to the type it is shown in; `OverflowError` for an integer beyond 64 bits."""
+    if not pa.types.is_integer(type_):
+        return float(total)
+    if int(total) not in INT64:
+        raise OverflowError(f"the sum of {name} is {int(total):,}, which is beyond 64 bits")
+    return int(total)
+
+
+def _exact(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Give integers room, for Arrow's sum of int64 wraps around in silence."""
+    return column.cast(pa.decimal128(38, 0)) if pa.types.is_integer(column.type) else column
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return int(value)
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

@@ -1,0 +1,159 @@
+"""A lake of each kind, and the pipeline as a program beside it."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from storage import ObjectStore, open_store
+from storage.layout import LOADS, STATUS, summary_key
+from tests.minio_server import until
+from tests.storage.conftest import BACKENDS
+
+HEADER = "Month,Dept,Store,Sold,Returned,Ordered"
+
+
+def company_csv(seed: int, rows: int = 24) -> bytes:
+    """Give a file in the workshop's shape, other numbers for each seed."""
+    lines = [
+        f"{n % 4 + 1}-Jan,Dept {n % 3},Store {n % 2},{50 + (seed * 7 + n) % 240},{seed % 50},{n}" for n in range(rows)
+    ]
+    return "\n".join([HEADER, *lines, ""]).encode()
+
+
+def company_sums(files: list[bytes]) -> dict[str, list[int]]:
+    """Compute the true summary from the raw bytes alone: rows, Sold, Returned, Ordered by Dept."""
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for content in files:
+        for row in csv.DictReader(io.StringIO(content.decode())):
+            added = [1, int(row["Sold"]), int(row["Returned"]), int(row["Ordered"])]
+            sums[row["Dept"]] = [one + other for one, other in zip(sums[row["Dept"]], added, strict=True)]
+    return dict(sums)
+
+
+@dataclass
+class Lake:
+    """A lake, the folder of its pipeline's state, and the programs that work with it."""
+
+    store: ObjectStore
+    environ: dict[str, str]
+    state: Path
+
+    def put(self, name: str, content: bytes) -> str:
+        return self.store.put(f"raw/{name}", content)
+
+    def published(self, key: str) -> Any:
+        """Read a published Parquet object as rows, or None where there is none yet."""
+        try:
+            with self.store.open(key) as (_, stream):
+                return pq.read_table(io.BytesIO(stream.read())).to_pylist()
+        except FileNotFoundError:
+            return None
+
+    def status(self) -> dict[str, Any]:
+        with self.store.open(STATUS) as (_, stream):
+            return json.loads(stream.read())
+
+    def loads(self) -> dict[str, dict[str, Any]]:
+        return {row["source_key"].removeprefix("raw/"): row for row in self.published(LOADS) or []}
+
+    def sums(self) -> dict[str, list[int]]:
+        rows = self.published(summary_key("companydata")) or []
+        return {row["Dept"]: [row["rows"], row["Sold"], row["Returned"], row["Ordered"]] for row in rows}
+
+    def outputs(self) -> dict[str, bytes]:
+        """Give every clean and rejected object, byte for byte."""
+        found = {}
+        for prefix in ("clean/", "rejected/"):
+            for item in self.store.list(prefix):
+                with self.store.open(item.key) as (_, stream):
+                    found[item.key] = stream.read()
+        return found
+
+    def wait_loaded(self, *names: str, seconds: float = 30) -> dict[str, dict[str, Any]]:
+        """Wait until the newest version of each file has its result; give its row of `loads.parquet`."""
+        etags = {name: self.store.stat(f"raw/{name}").etag for name in names}
+
+        def rows() -> dict[str, dict[str, Any]]:
+            known = self.loads()
+            done = all(
+                name in known and (known[name]["etag"], known[name]["status"]) in [(etag, "loaded"), (etag, "refused")]
+                for name, etag in etags.items()
+            )
+            return {name: known[name] for name in names} if done else {}
+
+        return until(rows, seconds, f"the result of {', '.join(names)}")
+
+    def command(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run `python -m pipeline …` to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "pipeline", *arguments],
+            env={**self.environ, **variables},
+            capture_output=True,
+            text=True,
+            timeout=50,
+        )
+
+    @contextmanager
+    def pipeline(self, **variables: str) -> Iterator["Running"]:
+        """Run `python -m pipeline run` while the block runs; it must stop cleanly when asked."""
+        with (self.state.parent / "pipeline.log").open("a+") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "pipeline", "run"], env={**self.environ, **variables}, stderr=log
+            )
+            running = Running(process, Path(log.name))
+            try:
+                yield running
+                if process.poll() is None:
+                    process.send_signal(signal.SIGTERM)
+                    assert process.wait(25) == 0, running.log
+            finally:
+                process.kill()
+                process.wait()
+
+
+@dataclass
+class Running:
+    """A pipeline that runs."""
+
+    process: subprocess.Popen
+    path: Path
+
+    @property
+    def log(self) -> str:
+        return self.path.read_text()
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+
+def new_lake(store: ObjectStore, environ: dict[str, str], state: Path) -> Lake:
+    return Lake(store, {**os.environ, "PIPELINE_WORKERS": "2", **environ, "PIPELINE_STATE": str(state)}, state)
+
+
+@pytest.fixture(params=BACKENDS)
+def lake(request, tmp_path) -> Lake:
+    if request.param == "local":
+        url = str(tmp_path / "lake")
+        return new_lake(open_store(url), {"LAKE_URL": url}, tmp_path / "state")
+    minio = request.getfixturevalue("minio")
+    store = minio.new_store()
+    return new_lake(store, minio.environ(store.bucket), tmp_path / "state")
+
+
+def statuses(lake: Lake) -> Counter[str]:
+    return Counter(row["status"] for row in lake.loads().values())

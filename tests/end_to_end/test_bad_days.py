@@ -1,0 +1,125 @@
+"""Wrong settings, a second pipeline, a store that is away: what is said, and that nothing is lost."""
+
+import json
+
+import pytest
+
+from storage import open_store
+from tests.end_to_end.conftest import company_csv, company_sums, new_lake
+from tests.minio_server import until
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"LAKE_URL": "ftp://lake"}, "LAKE_URL"),
+        ({"LAKE_URL": "s3://lake"}, "AWS_ENDPOINT_URL"),
+        ({"LAKE_URL": "/dev/null/lake"}, "LAKE_URL"),
+        ({"PIPELINE_STATE": "/dev/null/state"}, "PIPELINE_STATE"),
+        ({"PIPELINE_WORKERS": "many"}, "PIPELINE_WORKERS"),
+        ({"SWEEP_SECONDS": "0"}, "SWEEP_SECONDS"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(tmp_path, variables, named):
+    lake = new_lake(open_store(str(tmp_path / "lake")), {"LAKE_URL": str(tmp_path / "lake")}, tmp_path / "state")
+    ended = lake.command("run", **variables)
+    assert ended.returncode == 2
+    assert named in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_second_pipeline_on_the_same_state_is_refused(lake):
+    with lake.pipeline() as running:
+        until(lambda: lake.store.stat("published/status.json") if list(lake.store.list("published/s")) else None)
+        ended = lake.command("run")
+        assert ended.returncode == 2
+        assert str(running.process.pid) in ended.stderr
+        assert "PIPELINE_STATE" in ended.stderr
+
+
+def test_a_second_pipeline_on_the_same_lake_is_refused_and_a_dead_one_taken_over(lake, tmp_path):
+    with lake.pipeline() as running:
+        until(lambda: list(lake.store.list("published/status")))
+        ended = lake.command("run", PIPELINE_STATE=str(tmp_path / "other"))
+        assert ended.returncode == 2
+        assert f"process {running.process.pid}" in ended.stderr
+        assert "stop that one first" in ended.stderr
+        running.kill()
+    lake.put("companydata/a.csv", company_csv(1))
+    ended = lake.command("once", PIPELINE_STATE=str(tmp_path / "other"))
+    assert ended.returncode == 0, ended.stderr
+    assert "taken over" in ended.stderr
+    assert lake.sums() == company_sums([company_csv(1)])
+
+
+def test_a_ledger_of_another_lake_is_refused(lake, tmp_path):
+    lake.command("once")
+    other = new_lake(open_store(str(tmp_path / "other")), {"LAKE_URL": str(tmp_path / "other")}, lake.state)
+    ended = other.command("once")
+    assert ended.returncode == 2
+    assert "belongs to lake" in ended.stderr
+
+
+def test_status_and_health(lake):
+    assert lake.command("status").returncode == 2
+    lake.put("companydata/a.csv", company_csv(1))
+    with lake.pipeline():
+        lake.wait_loaded("companydata/a.csv")
+        assert lake.command("health").returncode == 0
+        told = json.loads(lake.command("status", "--json").stdout)
+        assert told["files"]["loaded"] == 1
+        assert told["rows"] == {"read": 24, "kept": 24, "dropped": 0, "rejected": 0}
+        assert told["writer"]["pid"]
+        assert set(told) == set(lake.status())
+    assert lake.command("health").returncode == 2
+    assert "companydata" in lake.command("status").stdout
+
+
+def test_strict_tells_of_refused_files(lake):
+    lake.put("companydata/a.csv", b"nonsense\n")
+    assert lake.command("once").returncode == 0
+    assert lake.command("once", "--strict").returncode == 1
+
+
+@pytest.mark.needs_engine
+@pytest.mark.timeout(120)
+def test_the_server_is_not_up_yet_and_goes_away(minio_to_break, tmp_path):
+    store = minio_to_break.new_store()
+    lake = new_lake(store, minio_to_break.environ(store.bucket), tmp_path / "state")
+    minio_to_break.docker("stop")
+    with lake.pipeline(SWEEP_SECONDS="2") as running:
+        until(lambda: "store away" in running.log)
+        minio_to_break.docker("start")
+        until(lambda: "store back" in running.log)
+        lake.put("companydata/a.csv", company_csv(1))
+        lake.wait_loaded("companydata/a.csv")
+
+        minio_to_break.docker("kill")
+        until(lambda: running.log.count("store away") == 2)
+        minio_to_break.docker("start")
+        until(lambda: running.log.count("store back") == 2)
+        until(lambda: _put(lake, "companydata/b.csv", company_csv(2)))
+        rows = lake.wait_loaded("companydata/a.csv", "companydata/b.csv")
+        assert running.process.poll() is None
+    assert {row["attempts"] for row in rows.values()} == {1}
+    assert lake.sums() == company_sums([company_csv(1), company_csv(2)])
+
+
+def _put(lake, name: str, content: bytes) -> str | None:
+    try:
+        return lake.put(name, content)
+    except ConnectionError:
+        return None
+
+
+@pytest.mark.needs_engine
+def test_with_events_cut_the_sweep_finds_everything(minio, tmp_path):
+    store = minio.new_store()
+    deaf = minio.user_without("s3:ListenBucketNotification", store.bucket)
+    lake = new_lake(store, {**minio.environ(store.bucket), **deaf}, tmp_path / "state")
+    with lake.pipeline(SWEEP_SECONDS="1") as running:
+        until(lambda: "not listening" in running.log)
+        lake.put("companydata/a.csv", company_csv(1))
+        row = lake.wait_loaded("companydata/a.csv")["companydata/a.csv"]
+    assert row["found_by"] == "sweep"
+    assert lake.sums() == company_sums([company_csv(1)])
