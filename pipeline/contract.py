@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -135,13 +135,9 @@ def _check(path: Path, resource: _Resource) -> None:
 
 def _say(path: Path, error: ValidationError) -> str:
     first = error.errors()[0]
-    steps = [str(step) for step in first["loc"]]
-    if steps[:2] == ["schema", "fields"] and len(steps) > 2:
-        steps = [f"field {_name_of(path, int(steps[2]))!r}", ".".join(steps[3:])]
-    place = ": ".join(step for step in (steps if "field" in steps[0] else [".".join(steps)]) if step)
     what = "this is not supported" if first["type"] == "extra_forbidden" else first["msg"]
-    return ": ".join(part for part in (str(path), place, what) if part)
-
-
-def _name_of(path: Path, index: int) -> Any:
-    return json.loads(path.read_bytes())["schema"]["fields"][index].get("name", f"number {index + 1}")
+    steps = list(first["loc"])
+    if steps[:2] == ["schema", "fields"] and len(steps) > 2:
+        field = json.loads(path.read_bytes())["schema"]["fields"][steps[2]]
+        steps = [f"field {field.get('name', steps[2])!r}: {steps[3] if len(steps) > 3 else ''}", *steps[4:]]
+    return f"{path}: {'.'.join(map(str, steps)) or 'the file'}: {what}"

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -88,8 +89,13 @@ def _dates(cells: pa.Array) -> pa.Array:
 def _datetimes(cells: pa.Array) -> pa.Array:
     cells = _only(cells, f"{TIME}{ZONE}?")
     has_zone = pc.match_substring_regex(cells, pattern=rf"{ZONE}\z")
-    return _cast(pc.if_else(has_zone, cells, pc.binary_join_element_wise(cells, "Z", "")), "datetime")
+    values = _cast(pc.if_else(has_zone, cells, pc.binary_join_element_wise(cells, "Z", "")), "datetime")
+    exists = pc.and_(pc.greater_equal(values, _FIRST), pc.less_equal(values, _LAST))  # a zone may lead out of the years
+    return pc.if_else(exists, values, pa.scalar(None, TYPES["datetime"]))
 
+
+_FIRST = pa.scalar(datetime.min.replace(tzinfo=UTC), TYPES["datetime"])
+_LAST = pa.scalar(datetime.max.replace(tzinfo=UTC), TYPES["datetime"])
 
 _CASTS: dict[str, Callable[[pa.Array], pa.Array]] = {
     "string": lambda cells: cells,

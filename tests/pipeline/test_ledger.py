@@ -1,0 +1,226 @@
+"""The queue and the memory: what is news, what waits, what is counted."""
+
+from datetime import UTC, datetime
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from pipeline import report
+from pipeline.ledger import MAX_ATTEMPTS, Ledger, exact_sums
+from pipeline.load import Result
+from pipeline.stage import Record
+from storage import ObjectInfo
+
+KEY = "raw/numbers/a.csv"
+
+
+def version(etag: str, key: str = KEY) -> ObjectInfo:
+    return ObjectInfo(key, etag, 10, datetime.now(UTC))
+
+
+def result(task, etag: str, status: str = "loaded", rows: int = 3, share: dict[str, float] | None = None) -> Result:
+    groups = [{"group": {"name": name}, "rows": rows, "sums": {"x": x}} for name, x in (share or {"a": 1}).items()]
+    kept = {"rows_read": rows, "rows_kept": rows, "share": groups} if status == "loaded" else {}
+    record = Record(task.source_key, task.dataset, etag, 10, "recipe", status, **kept)
+    return Result(record, "clean" if status == "loaded" else None, None if status == "loaded" else "rejected")
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger.begin({"numbers": "recipe"})
+    yield ledger
+    ledger.close()
+
+
+def state(ledger, key: str = KEY) -> str:
+    [row] = ledger.rows("SELECT status FROM source WHERE source_key = ?", key)
+    return row["status"]
+
+
+def test_the_same_version_twice_is_no_news(ledger):
+    assert ledger.notice(version("1"), "event")
+    assert not ledger.notice(version("1"), "event")
+    task = ledger.take()
+    assert not ledger.notice(version("1"), "sweep")
+    ledger.finish(task, result(task, "1"))
+    assert not ledger.notice(version("1"), "event")
+    assert ledger.take() is None
+
+
+def test_one_task_per_key_at_a_time(ledger):
+    ledger.notice(version("1"), "event")
+    task = ledger.take()
+    ledger.notice(version("2"), "event")
+    assert ledger.take() is None
+    ledger.finish(task, result(task, "1"))
+    assert state(ledger) == "pending"
+    assert ledger.take().etag == "2"
+
+
+def test_a_newer_version_than_the_event_told_of(ledger):
+    ledger.notice(version("1"), "event")
+    task = ledger.take()
+    ledger.finish(task, result(task, "2"))
+    assert state(ledger) == "loaded"
+    assert not ledger.notice(version("2"), "event")
+    assert ledger.notice(version("1"), "event"), "a late event has to be looked into"
+    task = ledger.take()
+    assert task.loaded_etag == "2"
+    ledger.keep(task)
+    assert state(ledger) == "loaded"
+
+
+def test_the_oldest_is_taken_first(ledger):
+    for name in "bca":
+        ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
+    assert [ledger.take().source_key[-5] for _ in range(3)] == ["b", "c", "a"]
+
+
+def test_released_counts_nothing(ledger):
+    ledger.notice(version("1"), "event")
+    ledger.release(ledger.take())
+    assert ledger.take().attempts == 0
+
+
+def test_failed_waits_and_is_given_up_after_five(ledger):
+    ledger.notice(version("1"), "event")
+    for attempt in range(MAX_ATTEMPTS):
+        task = ledger.take()
+        assert task.attempts == attempt
+        ledger.fail(task, "it broke", 0)
+    assert state(ledger) == "failed"
+    assert ledger.take() is None
+    assert ledger.notice(version("2"), "event")
+    assert ledger.take().attempts == 0
+
+
+def test_failed_is_not_tried_before_its_time(ledger):
+    ledger.notice(version("1"), "event")
+    ledger.fail(ledger.take(), "it broke", 60)
+    assert ledger.take() is None
+    assert not ledger.notice(version("1"), "sweep")
+
+
+def test_a_crash_leaves_what_was_in_flight_waiting(ledger):
+    ledger.notice(version("1"), "event")
+    assert ledger.take()
+    after = Ledger(ledger.path)
+    after.begin({"numbers": "recipe"})
+    assert after.take()
+    assert after.id == ledger.id
+    after.close()
+
+
+def test_a_new_recipe(ledger):
+    for name, status in (("good", "loaded"), ("bad", "refused")):
+        ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
+        task = ledger.take()
+        ledger.finish(task, result(task, "1", status))
+    ledger.begin({"numbers": "another"})
+    assert [state(ledger, f"raw/numbers/{name}.csv") for name in ("good", "bad")] == ["loaded", "pending"]
+    assert report.status(ledger)["files"]["stale"] == 1
+    ledger.begin({"numbers": "recipe"})
+    assert report.status(ledger)["files"]["stale"] == 0
+
+
+def test_a_missing_file_keeps_its_rows_and_comes_back(ledger):
+    ledger.notice(version("1"), "event")
+    task = ledger.take()
+    ledger.finish(task, result(task, "1"))
+    ledger.notice(version("2"), "event")
+    ledger.lose(ledger.take())
+    assert (state(ledger), report.status(ledger)["rows"]["kept"]) == ("missing", 3)
+    assert ledger.notice(version("1"), "event")
+    ledger.keep(ledger.take())
+    assert state(ledger) == "loaded"
+
+
+@settings(max_examples=30)
+@given(st.lists(st.floats(-1e15, 1e15), min_size=1, max_size=12), st.randoms())
+def test_sums_are_exact_and_leave_no_trace(tmp_path_factory, values, random):
+    """Whatever the order in which shares come and are replaced, the sum is that of what is there, rounded once."""
+    ledger = Ledger(tmp_path_factory.mktemp("ledger") / "ledger.sqlite")
+    order = [(number, value) for number, value in enumerate(values)] + [
+        (number, 1e300) for number in range(len(values))
+    ]
+    random.shuffle(order)
+    order += list(enumerate(values))
+    for number, value in order:
+        ledger.notice(version(f"{value}", f"raw/numbers/{number}.csv"), "event")
+        if task := ledger.take():
+            ledger.finish(task, result(task, f"{value}", share={"a": value}))
+    [row] = ledger.rows("SELECT * FROM summary")
+    assert exact_sums(row["sums"])["x"] == sum(map(Fraction, values))
+    assert row["rows"] == 3 * len(values)
+    ledger.close()
+
+
+class Counting(RuleBasedStateMachine):
+    """Whatever happens in whatever order, the tally is a count of the rows, and the summary the sum of the shares."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        import tempfile
+        from pathlib import Path
+
+        self.folder = tempfile.TemporaryDirectory()
+        self.ledger = Ledger(Path(self.folder.name) / "ledger.sqlite")
+        self.taken = []
+
+    @rule(name=st.sampled_from("abc"), etag=st.sampled_from("123"), found_by=st.sampled_from(["event", "sweep"]))
+    def notice(self, name, etag, found_by):
+        self.ledger.notice(version(etag, f"raw/numbers/{name}.csv"), found_by)
+
+    @rule()
+    def take(self):
+        task = self.ledger.take()
+        if task:
+            assert task.source_key not in [other.source_key for other in self.taken]
+            self.taken.append(task)
+
+    @precondition(lambda self: self.taken)
+    @rule(
+        end=st.sampled_from(["loaded", "refused", "lose", "release", "fail"]),
+        rows=st.integers(0, 9),
+        etag=st.sampled_from("123"),
+    )
+    def end(self, end, rows, etag):
+        task = self.taken.pop(0)
+        if end in ("loaded", "refused"):
+            self.ledger.finish(task, result(task, etag, end, rows + 1))
+        elif end == "fail":
+            self.ledger.fail(task, "it broke", 0)
+        else:
+            getattr(self.ledger, end)(task)
+
+    @rule()
+    def crash(self):
+        self.ledger.begin({"numbers": "recipe"})
+        self.taken = []
+
+    @invariant()
+    def tally_is_a_count(self):
+        counted = self.ledger.rows(
+            "SELECT dataset, status, count(*) files, sum(size) bytes, sum(stale) stale, sum(found_by = 'event') event,"
+            " sum(found_by = 'sweep') sweep, sum(rows_read) rows_read, sum(rows_kept) rows_kept,"
+            " sum(rows_dropped) rows_dropped, sum(rows_rejected) rows_rejected FROM source GROUP BY dataset, status"
+        )
+        kept = self.ledger.rows("SELECT * FROM tally WHERE files <> 0 ORDER BY dataset, status")
+        assert [tuple(row) for row in kept] == [tuple(row) for row in counted]
+
+    @invariant()
+    def summary_is_the_sum_of_shares(self):
+        [kept] = self.ledger.rows("SELECT coalesce(sum(rows_kept), 0) FROM source")
+        [summed] = self.ledger.rows("SELECT coalesce(sum(rows), 0) FROM summary")
+        assert tuple(kept) == tuple(summed)
+
+    def teardown(self):
+        self.ledger.close()
+        self.folder.cleanup()
+
+
+TestCounting = Counting.TestCase

@@ -1,0 +1,117 @@
+"""One version of one file: its rows, its lines, or why it is refused; and the record in the footer."""
+
+import gzip
+import io
+
+import pytest
+
+from pipeline.load import Task, load
+from pipeline.stage import read_record
+
+HEADER = b"name,n,x\n"
+
+
+def test_rows_lines_and_source(loads, write_dataset):
+    content = b'\xef\xbb\xbfx,name,n\r\n1.5,"a, b",1\r\n\r\n2,"two\nlines",2\r2.5,last,3'
+    record = loads(write_dataset(), content).record
+    assert loads.clean().to_pylist() == [
+        {"name": "a, b", "n": 1, "x": 1.5, "_source_key": loads.key, "_line": 2},
+        {"name": "two\nlines", "n": 2, "x": 2.0, "_source_key": loads.key, "_line": 4},
+        {"name": "last", "n": 3, "x": 2.5, "_source_key": loads.key, "_line": 6},
+    ]
+    assert (record.rows_read, record.rows_kept, record.rows_dropped, record.rows_rejected) == (3, 3, 0, 0)
+
+
+def test_a_header_alone_is_a_file_with_no_rows(loads, write_dataset):
+    assert loads(write_dataset(), HEADER).record.status == "loaded"
+    assert loads.clean().num_rows == 0
+    assert loads.clean().schema.names == ["name", "n", "x", "_source_key", "_line"]
+
+
+@pytest.mark.parametrize(
+    ("content", "rule", "line", "words"),
+    [
+        (b"", "header", 1, "found nothing"),
+        (b"name,n\nx,1\n", "header", 1, "lacks x"),
+        (b"name,n,x,y\n", "header", 1, "has 'y'"),
+        (b"name,n,x,x\n", "header", 1, "twice"),
+        (b"Name,n,x\n", "header", 1, "expected name,n,x, found Name,n,x"),
+        (HEADER + b"a,1,1\nb,many,1\n", "type", 3, "'many'"),
+        (HEADER + b"a,1,1\n,1,1\n", "required", 3, "required"),
+        (HEADER + b"a,-1,1\n", "minimum", 2, "at least 0"),
+        (HEADER + b"a,1\n", "fields", 2, "expected 3 fields, found 2"),
+        (HEADER + b'a,1,1\n"open,1,1\n', "quote", 3, "not closed"),
+        (HEADER + b"caf\xe9,1,1\n", "encoding", None, "e9"),
+        (HEADER + b"a,9223372036854775807,0\na,1,0\n", "summary", None, "beyond 64 bits"),
+    ],
+)
+def test_refused_with_the_reason(loads, write_dataset, content, rule, line, words):
+    result = loads(write_dataset(), content)
+    assert result.record.status == "refused"
+    assert (result.record.rows_kept, result.clean_etag) == (0, None)
+    [problem] = loads.rejected()
+    assert (problem["rule"], problem["line"]) == (rule, line)
+    assert words in problem["message"]
+    assert words in result.record.first_problem
+
+
+def test_no_contract_says_where_to_put_one(loads):
+    assert "add pipeline/datasets/numbers.json" in loads(None, HEADER).record.first_problem
+
+
+@pytest.mark.parametrize("cut", [1, 12, 30])
+def test_truncated_compression_is_refused(loads, write_dataset, cut):
+    whole = gzip.compress(HEADER + b"a,1,1\n" * 1000)
+    assert loads(write_dataset(), whole, "raw/numbers/a.csv.gz").record.rows_kept == 1000
+    record = loads(write_dataset(), whole[:-cut], "raw/numbers/a.csv.gz").record
+    assert record.status == "refused"
+    assert "gzip" in record.first_problem
+
+
+def test_exact_takes_the_order_of_the_contract_alone(loads, write_dataset):
+    dataset = write_dataset(schema={"fields": [{"name": "b"}, {"name": "a"}]}, summary={})
+    assert loads(dataset, b"b,a\n1,2\n").record.status == "loaded"
+    assert "order differs" in loads(dataset, b"a,b\n1,2\n").record.first_problem
+
+
+def test_subset_takes_more_columns(loads, write_dataset):
+    dataset = write_dataset(schema={"fieldsMatch": "subset", "fields": [{"name": "b"}]}, summary={})
+    assert loads(dataset, b"a,b\n1,2\n").record.rows_kept == 1
+    assert loads.clean()["b"].to_pylist() == ["2"]
+
+
+def test_the_same_version_gives_the_same_bytes(loads, write_dataset):
+    dataset = write_dataset()
+    first = loads(dataset, HEADER + b"a,1,1\n" * 100)
+    with loads.store.open("clean/numbers/a.csv.parquet") as (_, stream):
+        before = stream.read()
+    task = Task(loads.key, "numbers", first.record.etag, "sweep", 3, 99)
+    assert load(loads.store, dataset, task, loads.staging).record == first.record
+    with loads.store.open("clean/numbers/a.csv.parquet") as (_, stream):
+        assert stream.read() == before
+
+
+def test_a_version_that_has_its_result_is_not_loaded_again(loads, write_dataset):
+    dataset = write_dataset()
+    record = loads(dataset, HEADER).record
+    task = Task(loads.key, "numbers", "an older event", "event", 0, 0, record.etag, record.recipe)
+    assert load(loads.store, dataset, task, loads.staging) is None
+
+
+def test_the_footer_tells_the_load(loads, write_dataset):
+    result = loads(write_dataset(), HEADER + b"b,1,0.1\na,2,0.2\nb,3,0.3\n")
+    with loads.store.open("clean/numbers/a.csv.parquet") as (_, stream):
+        record = read_record(io.BytesIO(stream.read()))
+    assert record == result.record
+    assert record.share == [
+        {"group": {"name": "a"}, "rows": 1, "sums": {"n": 2, "x": 0.2}},
+        {"group": {"name": "b"}, "rows": 2, "sums": {"n": 4, "x": 0.4}},
+    ]
+
+
+def test_rejects_of_an_earlier_version_go(loads, write_dataset):
+    dataset = write_dataset()
+    refused = loads(dataset, b"nonsense\n")
+    assert refused.rejected_etag
+    assert loads(dataset, HEADER).rejected_etag is None
+    assert [item.key for item in loads.store.list("rejected/")] == []
