@@ -1,0 +1,87 @@
+"""The command line of the source system: `python -m simulator run | batch | health`."""
+
+import os
+import urllib.request
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulator import batch
+from simulator.settings import DEFAULTS, PORT, Settings, whole
+from storage import open_store
+from storage.console import SettingError, configure_logging, run, serve_page
+
+Lake = Annotated[str, typer.Option(envvar="LAKE_URL", help="The lake: a folder (./lake) or a bucket (s3://lake).")]
+Host = Annotated[str, typer.Option(envvar="SIMULATOR_HOST", help="Address to listen on.")]
+Port = Annotated[str, typer.Option(envvar="SIMULATOR_PORT", metavar="PORT", help="Port of the page.")]
+Switch = Annotated[str, typer.Option(envvar="FEED", metavar="on|off", help="Whether the feed runs at the start.")]
+Pace = Annotated[str, typer.Option(envvar="FEED_FILES_PER_SECOND", metavar="NUMBER", help="Pace of the feed.")]
+FeedRows = Annotated[str, typer.Option("--rows", envvar="FEED_ROWS", metavar="N", help="Rows per file of the feed.")]
+Seed = Annotated[
+    str, typer.Option(envvar="SIMULATOR_SEED", metavar="N", help="Same seed, same data; without one, new data.")
+]
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Play the source system: put CSV files into the lake."
+)
+
+
+@app.command("run")
+def serve(
+    lake_url: Lake = DEFAULTS["LAKE_URL"],
+    host: Host = "127.0.0.1",
+    port: Port = PORT,
+    feed: Switch = DEFAULTS["FEED"],
+    files_per_second: Pace = DEFAULTS["FEED_FILES_PER_SECOND"],
+    rows: FeedRows = DEFAULTS["FEED_ROWS"],
+    seed: Seed = DEFAULTS["SIMULATOR_SEED"],
+) -> None:
+    """Serve the page and write the feed, with or without a visitor."""
+    told = dict(zip(DEFAULTS, (lake_url, feed, files_per_second, rows, seed), strict=True))
+    Settings.from_environ(told)
+    open_store(lake_url, os.environ)  # a wrong setting is one line here, before the server
+    os.environ.update(told)  # which is how the server, the process that this one becomes, learns of an option
+    serve_page(Path(__file__).with_name("app.py"), host, _port(port), "SIMULATOR_PORT")
+
+
+@app.command("batch")
+def put_batch(
+    lake_url: Lake = DEFAULTS["LAKE_URL"],
+    dataset: Annotated[str, typer.Option(metavar="orders|companydata", help="Which data to write.")] = "orders",
+    files: Annotated[str, typer.Option(metavar="N", help="How many files.")] = "10",
+    rows: Annotated[str, typer.Option(metavar="N", help="Rows per file of orders; companydata has always 24.")] = "100",
+    seed: Seed = DEFAULTS["SIMULATOR_SEED"],
+) -> None:
+    """Put many files into the lake, then stop."""
+    configure_logging()
+    settings = Settings.from_environ({"LAKE_URL": lake_url, "SIMULATOR_SEED": seed})
+    if dataset not in batch.DATASETS:
+        raise SettingError(f"--dataset is {dataset!r}: expected {' or '.join(batch.DATASETS)}")
+    plan = batch.plan(
+        dataset, whole("--files", files, 1, 1_000_000), whole("--rows", rows, 1, 10_000_000), settings.seed
+    )
+    print(batch.put(open_store(settings.lake_url, os.environ), plan))
+
+
+@app.command()
+def health(port: Port = PORT) -> None:
+    """Ask the running page whether it is well: exit code 0 if it says ok, else 1."""
+    url = f"http://127.0.0.1:{_port(port)}/_stcore/health"
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            said = answer.read(100)
+    except OSError as error:
+        said = str(error).encode()
+    # The server answers 200 on any path, so only the body tells.
+    if said.strip() != b"ok":
+        typer.echo(f"error: {url} did not say ok: {said.decode(errors='replace')}", err=True)
+        raise typer.Exit(1)
+
+
+def _port(text: str) -> int:
+    return whole("SIMULATOR_PORT", text, 1, 65_535)
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,39 @@
+"""The server: starts the source system with itself and serves its page; `streamlit run simulator/app.py`."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import streamlit as st
+
+from simulator import system
+from simulator.settings import Settings
+from storage import open_store
+from storage.console import SettingError, configure_logging
+
+
+def _make_system() -> system.SourceSystem:
+    try:
+        settings = Settings.from_environ(os.environ)
+        return system.SourceSystem(open_store(settings.lake_url, os.environ), settings)
+    except (SettingError, PermissionError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@asynccontextmanager
+async def lifespan(_: st.App) -> AsyncIterator[None]:
+    """Run the source system for as long as the server runs, with or without a visitor."""
+    system.running = source = _SYSTEM
+    source.start()
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(source.stop)
+
+
+configure_logging()
+_SYSTEM = _make_system()  # before the server: it would bury a wrong setting in a traceback
+app = st.App("page.py", lifespan=lifespan)

@@ -1,0 +1,126 @@
+"""The feed: puts a file of orders into the lake again and again, on a thread of its own."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from simulator.datasets import orders
+from simulator.outage import Outage
+from storage import ObjectStore
+from storage.console import fields
+
+NAMES = 500  # used again, so that a forgotten feed fills no disk
+NEWEST = 20
+STOP_SECONDS = 5.0  # a put that hangs longer is left to end with the process
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedFile:
+    """A file that the feed has put."""
+
+    key: str
+    rows: int
+    size: int
+    written_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """What the feed is told to do and what it has done; a snapshot that never changes."""
+
+    on: bool
+    files_per_second: float
+    rows: int
+    files_written: int = 0
+    rows_written: int = 0
+    newest: tuple[FeedFile, ...] = ()
+
+
+class Feed:
+    """Writes `orders` files in the pace it is told, over a bounded number of names; waits for a store that is away."""
+
+    def __init__(self, store: ObjectStore, seed: int, state: FeedState, outage: Outage, names: int = NAMES) -> None:
+        """Take the store to write to and what to do at first; nothing runs yet."""
+        self._store, self._seed, self._state, self._outage, self._names = store, seed, state, outage, names
+        self._changed, self._stopping, self._due = threading.Condition(), False, time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+
+    @property
+    def state(self) -> FeedState:
+        """Give the newest snapshot."""
+        return self._state
+
+    @property
+    def running(self) -> bool:
+        """Say whether the feed's thread is alive, be it on or off."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin; a feed that is off waits to be switched on."""
+        _log_switch(self._state)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the file that is being written."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.join(STOP_SECONDS)
+
+    def change(self, *, on: bool, files_per_second: float, rows: int) -> None:
+        """Switch the feed on or off and set its pace, at once."""
+        with self._changed:
+            before = self._state
+            self._state = replace(before, on=on, files_per_second=files_per_second, rows=rows)
+            now = time.monotonic()
+            self._due = min(self._due, now + 1 / files_per_second) if before.on else now
+            self._changed.notify_all()
+        if self._state != before:
+            _log_switch(self._state)
+
+    def _run(self) -> None:
+        while self._wait_until_due():
+            try:
+                self._put_next()
+            except OSError as error:  # away or refusing: the same file again, when its time has come
+                self._due = time.monotonic() + self._outage.failed(error)
+
+    def _wait_until_due(self) -> bool:
+        """Wait for the time of the next file; False if the feed is to stop."""
+        with self._changed:
+            while not self._stopping:
+                seconds = self._due - time.monotonic() if self._state.on else None
+                if seconds is not None and seconds <= 0:
+                    return True
+                self._changed.wait(seconds)
+        return False
+
+    def _put_next(self) -> None:
+        number, rows = self._state.files_written, self._state.rows
+        key = f"raw/orders/feed/orders-{number % self._names:03d}.csv"
+        data = orders(self._seed, rows, number)
+        self._store.put(key, data)
+        self._outage.answered()
+        self._note(FeedFile(key, rows, len(data), datetime.now(UTC)))
+        log.debug(fields("put", key=key, rows=rows, bytes=len(data)))
+
+    def _note(self, file: FeedFile) -> None:
+        with self._changed:
+            state = self._state
+            # A feed that is late does not catch up in a burst.
+            self._due = max(self._due + 1 / state.files_per_second, time.monotonic())
+            self._state = replace(
+                state,
+                files_written=state.files_written + 1,
+                rows_written=state.rows_written + file.rows,
+                newest=(file, *state.newest)[:NEWEST],
+            )
+
+
+def _log_switch(state: FeedState) -> None:
+    word = "feed on" if state.on else "feed off"
+    log.info(fields(word, files_per_second=f"{state.files_per_second:g}", rows=state.rows))

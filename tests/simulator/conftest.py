@@ -1,0 +1,40 @@
+"""Fixtures of the source system's tests."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from simulator.settings import Settings
+from simulator.system import SourceSystem
+from tests.simulator.stores import FaultyStore
+
+
+def until(happened: Callable[[], object], seconds: float = 10.0) -> None:
+    """Poll until `happened`, or fail at the deadline."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"did not happen within {seconds} s"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FaultyStore:
+    return FaultyStore(tmp_path / "lake")
+
+
+@pytest.fixture
+def make_system(store: FaultyStore) -> Iterator[Callable[..., SourceSystem]]:
+    """Make source systems by settings' names; all are stopped in the end."""
+    made: list[SourceSystem] = []
+
+    def make(**environ: str) -> SourceSystem:
+        settings = Settings.from_environ({"FEED": "off", "SIMULATOR_SEED": "7"} | environ)
+        made.append(SourceSystem(store, settings))
+        return made[-1]
+
+    yield make
+    for system in made:
+        if system.feed.running:
+            system.stop()

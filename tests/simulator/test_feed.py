@@ -1,0 +1,120 @@
+import logging
+
+import pytest
+
+from simulator.datasets import orders
+from simulator.feed import NEWEST, Feed, FeedState
+from simulator.outage import Outage
+from tests.simulator.conftest import until
+from tests.simulator.stores import FaultyStore
+
+FAST = 50.0
+
+
+@pytest.fixture
+def make_feed(store: FaultyStore):
+    made = []
+
+    def make(*, on: bool = True, files_per_second: float = FAST, rows: int = 3, names: int = 500) -> Feed:
+        made.append(Feed(store, 7, FeedState(on, files_per_second, rows), Outage(store.url), names))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for feed in made:
+        feed.stop()
+
+
+def keys(store: FaultyStore) -> set[str]:
+    return {item.key for item in store.inner.list("raw/")}
+
+
+def read(store: FaultyStore, key: str) -> bytes:
+    with store.inner.open(key) as (_, stream):
+        return stream.read()
+
+
+def test_names_are_used_again(store, make_feed) -> None:
+    feed = make_feed(names=4)
+    until(lambda: feed.state.files_written >= 10)
+    assert keys(store) == {f"raw/orders/feed/orders-00{number}.csv" for number in range(4)}
+
+
+def test_every_file_is_new_and_counted(store, make_feed) -> None:
+    feed = make_feed()
+    until(lambda: feed.state.files_written >= 30)
+    feed.stop()
+    state = feed.state
+    assert len(keys(store)) == state.files_written
+    assert state.rows_written == 3 * state.files_written
+    assert len({read(store, key) for key in keys(store)}) == state.files_written
+    assert len(state.newest) == NEWEST
+    assert state.newest[0].key == f"raw/orders/feed/orders-{state.files_written - 1:03d}.csv"
+    assert state.newest[0].size == len(read(store, state.newest[0].key))
+
+
+def test_off_means_off_and_on_means_now(store, make_feed) -> None:
+    feed = make_feed(on=False, files_per_second=0.1)
+    feed.change(on=True, files_per_second=0.1, rows=3)
+    until(lambda: feed.state.files_written == 1, seconds=8)
+    feed.change(on=False, files_per_second=FAST, rows=3)
+    written = feed.state.files_written
+    with pytest.raises(AssertionError):
+        until(lambda: feed.state.files_written > written, seconds=0.3)
+    assert len(keys(store)) == written == 1
+
+
+def test_a_new_pace_and_size_hold_at_once(store, make_feed) -> None:
+    feed = make_feed(files_per_second=0.1)
+    until(lambda: feed.state.files_written == 1)
+    feed.change(on=True, files_per_second=FAST, rows=5)
+    until(lambda: feed.state.files_written >= 5, seconds=8)
+    assert feed.state.newest[0].rows == 5
+    assert read(store, feed.state.newest[0].key).count(b"\n") == 6
+
+
+def test_the_pace_is_kept(make_feed) -> None:
+    feed = make_feed(files_per_second=20)
+    until(lambda: feed.state.files_written >= 21)
+    newest, oldest = feed.state.newest[0], feed.state.newest[-1]
+    assert 0.8 < (newest.written_at - oldest.written_at).total_seconds() < 8  # 19 pauses of 50 ms, on a busy machine
+
+
+def test_a_store_that_was_away_gets_every_file(store, make_feed, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    feed = make_feed()
+    until(lambda: feed.state.files_written >= 3)
+    store.away()
+    until(lambda: store.refused >= 3)
+    written = feed.state.files_written
+    store.back()
+    until(lambda: feed.state.files_written >= written + 3)
+    feed.stop()
+    numbers = range(feed.state.files_written)
+    assert keys(store) == {f"raw/orders/feed/orders-{number:03d}.csv" for number in numbers}
+    assert all(read(store, f"raw/orders/feed/orders-{n:03d}.csv") == orders(7, 3, n) for n in numbers)
+    told = [record.message.split(" ")[:2] for record in caplog.records if record.name == "simulator.outage"]
+    assert told == [["store", "away"], ["store", "back"]]
+
+
+def test_a_store_that_refuses_is_waited_for_too(store, make_feed) -> None:
+    store.error = PermissionError("not for you")
+    feed = make_feed()
+    until(lambda: store.refused >= 2)
+    store.back()
+    until(lambda: feed.state.files_written >= 1)
+
+
+def test_it_stops_at_once_while_the_store_is_away(store, make_feed) -> None:
+    store.away()
+    feed = make_feed()
+    until(lambda: store.refused)
+    feed.stop()
+    assert not feed.running
+
+
+def test_pauses_grow_to_a_limit(monkeypatch) -> None:
+    clock = iter([100.0, 100.0, 104.0, 1000.0])
+    monkeypatch.setattr("simulator.outage.time.monotonic", lambda: next(clock))
+    outage = Outage("./lake")
+    assert [outage.failed(OSError("away")) for _ in range(3)] == [0.25, 2.0, 10.0]
