@@ -26,7 +26,9 @@ from storage import open_store
 from storage.console import SettingError, configure_logging
 from storage.console import run as run_program
 
-app = typer.Typer(help="Turn every CSV that lands in the lake into Parquet, exactly.", no_args_is_help=True)
+app = typer.Typer(
+    help="Turn every CSV that lands in the lake into Parquet, exactly.", no_args_is_help=True, add_completion=False
+)
 
 Lake = Annotated[str, typer.Option(envvar="LAKE_URL", help="A folder, or a bucket: s3://lake.")]
 State = Annotated[Path, typer.Option(envvar="PIPELINE_STATE", help="The folder of the ledger and of what is staged.")]

@@ -11,7 +11,11 @@ from storage import ObjectStore, StoreUnavailable, open_store
 from storage.console import SettingError, configure_logging, run
 from storage.layout import RAW
 
-app = typer.Typer(help="A hand on the lake's store: make it ready, put a file, list objects.", no_args_is_help=True)
+app = typer.Typer(
+    help="A hand on the lake's store: make it ready, put a file, list objects.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 Url = Annotated[str, typer.Option("--lake", envvar="LAKE_URL", help="A folder, or a bucket: s3://lake.")]
 

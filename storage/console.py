@@ -5,10 +5,13 @@ import os
 import socket
 import sys
 import time
+import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
+
+_UsageError: Any = typer.BadParameter.__base__  # what Typer raises for every wrong option; it exports only this child
 
 
 class SettingError(ValueError):
@@ -36,15 +39,24 @@ def configure_logging(level: str = "INFO") -> None:
 
 
 def run(app: typer.Typer) -> NoReturn:
-    """Run a command line and end the process with its exit code; a `SettingError` is one line and 2."""
-    code: int | str | None = 0
+    """Run a command line and end the process with its exit code; what a person got wrong is one line and 2."""
+    code: object = 0
     try:
-        app()
+        code = app(standalone_mode=False)
     except SystemExit as stop:
         code = stop.code
+    except typer.Abort:
+        code = 130
+    except _UsageError as error:
+        if message := error.format_message():  # it is empty where no command was named: then the help was shown
+            print(f"error: {message}", file=sys.stderr)
+        code = 2
     except (SettingError, PermissionError) as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
+    except BaseException:
+        traceback.print_exc()
+        code = 1
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

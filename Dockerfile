@@ -1,0 +1,56 @@
+FROM python:3.13-slim-trixie AS base
+
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PATH=/opt/venv/bin:$PATH
+
+# The state's owner is set here, because a fresh named volume takes over the owner of the folder it is mounted on.
+RUN groupadd --gid 10001 lakelet \
+    && useradd --uid 10001 --gid 10001 --create-home --shell /bin/bash lakelet \
+    && install -d -o lakelet -g lakelet /state \
+    && python -m venv /opt/venv
+
+WORKDIR /app
+
+COPY requirements/runtime.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --require-hashes -r requirements/runtime.txt
+
+
+# The tools of the dev container. The code is not in here: the workspace is mounted on /app.
+FROM base AS dev
+
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends git less make openssh-client procps \
+    && rm -rf /var/lib/apt/lists/* \
+    && git config --system --add safe.directory /app
+
+COPY requirements/dev.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --require-hashes -r requirements/dev.txt
+
+COPY pyproject.toml README.md LICENSE ./
+RUN pip install --no-deps --no-build-isolation --editable .
+
+# In the home, because that is what an editor gives to the user's own id when it opens the container.
+RUN install -d -o lakelet -g lakelet /home/lakelet/state
+ENV IN_DEV_IMAGE=1
+
+USER 10001:10001
+
+
+# All our services. Editable, so that the code is in /app as in the dev container, and an edit installs nothing again.
+FROM base AS runtime
+
+COPY pyproject.toml README.md LICENSE ./
+RUN pip install --no-deps --no-build-isolation --editable .
+
+COPY storage storage
+COPY simulator simulator
+COPY pipeline pipeline
+COPY dashboard dashboard
+# A clone made under a strict umask cannot be read by others, and a read-only root cannot keep bytecode later.
+RUN chmod -R a+rX /app && python -m compileall -q storage simulator pipeline dashboard
+
+USER 10001:10001

@@ -1,0 +1,64 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+ARGS ?=
+
+# The image of the dev container has all tools already; elsewhere they are put into .venv first.
+ifndef IN_DEV_IMAGE
+BIN := .venv/bin/
+RUNTIME := .venv/runtime.stamp
+DEV := .venv/dev.stamp
+endif
+
+.PHONY: help run up down test lint lock
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# As with compose, what the shell already has set wins over .env; honcho alone would do it the other way round.
+run: $(RUNTIME)  ## run simulator, pipeline and dashboard on a folder (./lake), without containers
+	@shell=$$(export -p); set -a; . ./.env; eval "$$shell"; PATH="$(BIN:%=$(CURDIR)/%:)$$PATH"; \
+	printf 'simulator  http://localhost:%s\ndashboard  http://localhost:%s\nCtrl-C ends all.\n' \
+		"$$SIMULATOR_PORT" "$$DASHBOARD_PORT"; \
+	exec $(BIN)python -m honcho --env /dev/null start
+
+up:  ## start the stack in containers and wait until all of it is healthy
+	docker compose up --detach --wait
+	@docker compose ps
+
+down:  ## stop the stack; its data stays
+	docker compose down
+
+test: $(DEV)  ## run the tests, all that this machine can; ARGS="-k name" narrows them
+	$(BIN)python -m pytest $(ARGS)
+
+lint: $(DEV)  ## check style and types
+	$(BIN)python -m ruff check
+	$(BIN)python -m ruff format --check
+	$(BIN)python -m mypy
+
+UV := .venv/lock/bin/uv
+COMPILE = $(UV) pip compile pyproject.toml --group build --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --no-emit-index-url --quiet $(ARGS)
+
+lock: | .venv/bin/python  ## pin what pyproject.toml asks for; ARGS=--upgrade takes the newest versions
+	.venv/bin/python -m venv --clear .venv/lock
+	.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(COMPILE) -o requirements/runtime.txt
+	$(COMPILE) --group dev -o requirements/dev.txt
+	rm -rf .venv/lock
+
+PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
+
+.venv/%.stamp: requirements/%.txt pyproject.toml | .venv/bin/python
+	@echo "installing requirements/$*.txt into .venv"
+	@$(PIP) install --require-hashes -r requirements/$*.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "error: Lakelet needs Python 3.11 or newer and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing);" \
+			"name another one: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+		echo "error: $(PYTHON) cannot make a virtual environment: install its venv package (python3-venv)" >&2; exit 2; }
+	@$(PYTHON) -m venv --clear .venv

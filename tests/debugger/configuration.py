@@ -1,0 +1,35 @@
+"""The launch configurations as an editor reads them, and the lines that a reader would put a breakpoint on."""
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+def env_file() -> dict[str, str]:
+    """Give the variables of .env, which an editor's Python debugger reads too."""
+    lines = (ROOT / ".env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def configurations() -> dict[str, dict[str, Any]]:
+    """Give the launch configurations by name."""
+    found = json.loads((ROOT / ".vscode/launch.json").read_text())["configurations"]
+    return {configuration["name"]: configuration for configuration in found}
+
+
+def configuration(name: str, workspace: str) -> dict[str, Any]:
+    """Give a launch configuration with what an editor fills in, for a workspace that is opened at a path."""
+    text = json.dumps(configurations()[name]).replace("${workspaceFolder}", workspace)
+    filled: dict[str, Any] = json.loads(text)
+    filled["env"] = {**env_file(), **filled.get("env", {})}
+    return filled
+
+
+def first_line(file: str, function: str) -> int:
+    """Give the line of a function's first statement after its docstring."""
+    tree = ast.parse((ROOT / file).read_text())
+    found = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == function)
+    return found.body[1 if ast.get_docstring(found) else 0].lineno

@@ -1,0 +1,100 @@
+"""The launch configuration that a reader starts first stops at the breakpoints that the reader sets first."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from storage import open_store
+from tests.debugger.configuration import ROOT, configuration, first_line
+from tests.debugger.dap import Command, DebugSession, Stop, TerminalRequest
+from tests.stack.compose import DEV_CONTAINER, Stack
+
+KEY = "raw/companydata/workshop.csv"
+LAUNCH = "Pipeline (backlog once)"
+TRANSFORM = "pipeline/datasets/companydata.py"
+LOAD = "pipeline/load.py"
+
+
+def workshop_file() -> bytes:
+    """Give 24 rows in the workshop's shape: 4 months, 3 departments, 2 stores."""
+    lines = ["Month,Dept,Store,Sold,Returned,Ordered"]
+    for number in range(24):
+        month, dept, store = f"{number // 6 + 1}-Jan", f"Dept {'ABC'[number // 2 % 3]}", f"Store {number % 2 + 1}"
+        lines.append(f"{month},{dept},{store},{100 + number},{number},{2 * number}")
+    return ("\n".join(lines) + "\n").encode()
+
+
+def next_stop(session: DebugSession) -> Stop:
+    """Give the next stop that has something to see: a transform is called with an empty frame too, for its columns."""
+    while True:
+        stop = session.stopped()
+        if stop.function != "transform" or session.evaluate(stop, "len(frame)") != "0":
+            return stop
+        session.resume()
+
+
+def check_both_stops(session: DebugSession, workspace: str) -> None:
+    """Start the backlog with both breakpoints and walk through them to the program's good end."""
+    load, transform = (str(PurePosixPath(workspace) / file) for file in (LOAD, TRANSFORM))
+    lines = {load: first_line(LOAD, "load"), transform: first_line(TRANSFORM, "transform")}
+    session.launch(configuration(LAUNCH, workspace), {path: [line] for path, line in lines.items()})
+
+    stop = next_stop(session)
+    assert stop[:5] == ("breakpoint", "MainThread", "load", load, lines[load])
+    assert KEY in session.variables(stop)["task"]
+    session.resume()
+
+    stop = next_stop(session)
+    assert stop[:5] == ("breakpoint", "MainThread", "transform", transform, lines[transform])
+    assert session.evaluate(stop, "frame.shape") == "(24, 7)"
+    assert session.evaluate(stop, "frame['Sold'].tolist()[:3]") == "[100, 101, 102]"
+    assert "1-Jan" in session.variables(stop)["frame"]
+    session.resume()
+    assert session.exit_code() == 0
+
+
+def test_embedded(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    store = open_store(str(lake))
+    store.put(KEY, workshop_file())
+    places = {"LAKE_URL": str(lake), "PIPELINE_STATE": str(tmp_path / "state")}
+
+    def terminal(request: TerminalRequest) -> Command:
+        return Command(request.arguments, {**places, **request.environ})
+
+    adapter = Command([sys.executable, "-m", "debugpy.adapter"])
+    with DebugSession(adapter, terminal, tmp_path / "terminal.log", folder=ROOT) as session:
+        check_both_stops(session, str(ROOT))
+    assert store.stat("clean/companydata/workshop.csv.parquet").size > 0
+
+
+@pytest.fixture
+def dev_container() -> Iterator[Stack]:
+    """The dev image beside a store, as the dev container's files describe it; no other program runs."""
+    stack = Stack.new(DEV_CONTAINER)
+    try:
+        stack.up("dev")
+        yield stack
+    finally:
+        stack.remove()
+
+
+@pytest.mark.needs_engine
+@pytest.mark.timeout(900)
+def test_in_the_dev_image(dev_container: Stack, tmp_path: Path) -> None:
+    store = dev_container.store()
+    store.put(KEY, workshop_file())
+    environ = {**os.environ, **dev_container.compose_environ}
+
+    def terminal(request: TerminalRequest) -> Command:
+        variables = [f"--env={name}={value or ''}" for name, value in request.environ.items()]
+        inside = ["exec", "-T", *variables, "--workdir", request.folder, "dev", *request.arguments]
+        return Command(dev_container.command(*inside), environ)
+
+    adapter = Command(dev_container.command("exec", "-T", "dev", "python", "-m", "debugpy.adapter"), environ)
+    with DebugSession(adapter, terminal, tmp_path / "terminal.log", folder=ROOT) as session:
+        check_both_stops(session, "/app")
+    assert store.stat("clean/companydata/workshop.csv.parquet").size > 0
