@@ -27,16 +27,22 @@ class Publisher:
     _written: dict[str, bytes] = field(default_factory=dict)
 
     def publish(self) -> None:
-        """Write summaries and loads, then the status: whoever sees the status finds what it speaks of."""
-        for name, dataset in self.datasets.items():
-            self._put(summary_key(name), _parquet(report.summary(self.ledger, dataset)))
-        self._put(LOADS, _parquet(report.loads(self.ledger)))
-        self._put(STATUS, json.dumps(report.status(self.ledger), indent=1).encode())
+        """Write summaries, loads, and then the status: whoever sees a load finds its rows in the summary."""
+        for key, content in self._contents():
+            if self._written.get(key) != content:
+                self.store.put(key, content)
+                self._written[key] = content
 
-    def _put(self, key: str, content: bytes) -> None:
-        if self._written.get(key) != content:
-            self.store.put(key, content)
-            self._written[key] = content
+    def _contents(self) -> list[tuple[str, bytes]]:
+        """Take all of it from one moment of the ledger."""
+        with self.ledger.transaction("DEFERRED"):
+            summaries = [(name, report.summary(self.ledger, dataset)) for name, dataset in self.datasets.items()]
+            loads, status = report.loads(self.ledger), report.status(self.ledger)
+        return [
+            *((summary_key(name), _parquet(table)) for name, table in summaries),
+            (LOADS, _parquet(loads)),
+            (STATUS, json.dumps(status, indent=1).encode()),
+        ]
 
 
 def _parquet(table: pa.Table) -> bytes:

@@ -4,8 +4,9 @@ import logging
 import random
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import BoundedSemaphore, Event, Thread
@@ -94,40 +95,49 @@ def watch(pipeline: Pipeline) -> None:
 
 def sweep_by_the_clock(pipeline: Pipeline) -> None:
     """List at every gap and by the clock, and then not before ten times as long as the last listing took."""
-    ledger = Ledger(pipeline.ledger.path)  # a connection of its own, so that a long listing holds up nobody
     pause = FIRST_GAP_SECONDS
-    while not pipeline.stop.is_set():
-        if not _wait_any(pipeline.gap, pipeline.stop, pause) and pipeline.stop.is_set():
-            break
-        pipeline.gap.clear()
-        began = time.monotonic()
-        try:
-            sweep(pipeline.store, ledger)
-        except StoreUnavailable as error:
-            pipeline.away.set()
-            log.debug(fields("sweep given up", error=error))
-        pipeline.wake.set()
-        pipeline.changed.set()
-        pause = max(pipeline.sweep_seconds, 10 * (time.monotonic() - began))
-    ledger.close()
+    with _own_ledger(pipeline) as ledger:
+        while not pipeline.stop.is_set():
+            _wait_any(pipeline.gap, pipeline.stop, pause)
+            pipeline.gap.clear()
+            began = time.monotonic()
+            try:
+                sweep(pipeline.store, ledger)
+            except StoreUnavailable as error:
+                pipeline.away.set()
+                log.debug(fields("sweep given up", error=error))
+            pipeline.wake.set()
+            pipeline.changed.set()
+            pause = max(pipeline.sweep_seconds, 10 * (time.monotonic() - began))
 
 
 def publish_changes(pipeline: Pipeline) -> None:
     """Publish soon after a change, and move the heartbeat; the last time after `stop`."""
-    publisher = Publisher(pipeline.store, pipeline.ledger, pipeline.datasets)
-    while True:
-        last = pipeline.stop.is_set()
-        pipeline.changed.clear()
-        beat(pipeline.ledger)
-        try:
-            publisher.publish()
-        except StoreUnavailable:
-            pipeline.away.set()
-            pipeline.changed.set()
-        if last:
-            return
-        pipeline.stop.wait(PUBLISH_PAUSE)
-        _wait_any(pipeline.changed, pipeline.stop, HEARTBEAT)
+    with _own_ledger(pipeline) as ledger:
+        publisher = Publisher(pipeline.store, ledger, pipeline.datasets)
+        while True:
+            last = pipeline.stop.is_set()
+            pipeline.changed.clear()
+            beat(ledger)
+            try:
+                publisher.publish()
+            except StoreUnavailable:
+                pipeline.away.set()
+                pipeline.changed.set()
+            if last:
+                return
+            pipeline.stop.wait(PUBLISH_PAUSE)
+            _wait_any(pipeline.changed, pipeline.stop, HEARTBEAT)
+
+
+@contextmanager
+def _own_ledger(pipeline: Pipeline) -> Iterator[Ledger]:
+    """Give a connection of one's own, so that a long reading holds up nobody."""
+    ledger = Ledger(pipeline.ledger.path)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 def wait_for_store(pipeline: Pipeline) -> None:
@@ -248,13 +258,12 @@ def _give_up(pipeline: Pipeline, error: BaseException) -> None:
     pipeline.wake.set()
 
 
-def _wait_any(event: Event, stop: Event, seconds: float) -> bool:
-    """Wait for either event, at most so long; True if it was the first."""
+def _wait_any(event: Event, stop: Event, seconds: float) -> None:
+    """Wait for either event, at most so long."""
     deadline = time.monotonic() + seconds
     while not stop.is_set() and (left := deadline - time.monotonic()) > 0:
         if event.wait(min(left, 0.25)):
-            return True
-    return event.is_set()
+            return
 
 
 class _Inline(Executor):

@@ -44,7 +44,6 @@ class LocalStore:
     def put(self, key: str, source: bytes | Path) -> str:
         """Write an object and return its etag (see `ObjectStore.put`)."""
         path = self._path(key)
-        self._check_present()
         with _errors(key), tempfile.NamedTemporaryFile(dir=self.root / STAGING, delete=False) as staged:
             try:
                 _copy(source, staged.file)
@@ -130,6 +129,7 @@ class LocalStore:
 
     def _path(self, key: str) -> Path:
         path = self.root / check_key(key)
+        self._check_present()
         if not path.resolve().is_relative_to(self._real_root):
             raise InvalidKey(f"key {key!r:.80}: a symbolic link leads out of {self.url}")
         return path

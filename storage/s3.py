@@ -24,7 +24,7 @@ from storage.console import SettingError, fields
 from storage.events import S3_EVENTS, event_lines, objects_written
 
 PART_SIZE = 16 << 20  # bytes: an upload above it goes in parts
-CONNECT_SECONDS, READ_SECONDS = 5.0, 30.0
+CONNECT_SECONDS = 5.0
 SILENT_SECONDS = 10.0  # the server sends a space every half second to a listener, so a longer silence is a dead peer
 RETRY_SECONDS = (0.2, 5.0)  # first and longest pause of a listener before it connects again
 
@@ -34,18 +34,26 @@ log = logging.getLogger(__name__)
 class S3Store:
     """The objects of one bucket."""
 
-    def __init__(self, bucket: str, endpoint: str, access_key: str, secret_key: str, region: str = "us-east-1") -> None:
-        """Take a bucket as the store; nothing is contacted yet."""
+    def __init__(
+        self,
+        bucket: str,
+        endpoint: str,
+        access_key: str,
+        secret_key: str,
+        region: str = "us-east-1",
+        patience: float = 15.0,
+    ) -> None:
+        """Take a bucket as the store; nothing is contacted yet. A server silent for `patience` seconds is away."""
         parts = urlsplit(endpoint)
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
             raise SettingError(f"AWS_ENDPOINT_URL is {endpoint!r}: expected http://HOST:PORT or https://HOST")
         self.bucket, self.url = bucket, f"s3://{bucket}"
         self._endpoint, self._scheme = parts.netloc, parts.scheme
         self._access_key, self._secret_key, self._region = access_key, secret_key, region
-        self.client = self._connect(READ_SECONDS, retries=2)
+        self.client = self._connect(patience, retries=1)
 
     @classmethod
-    def from_environ(cls, bucket: str, environ: Mapping[str, str]) -> Self:
+    def from_environ(cls, bucket: str, environ: Mapping[str, str], patience: float = 15.0) -> Self:
         """Take the endpoint and the keys from the standard `AWS_*` variables."""
         if not bucket or "/" in bucket:
             raise SettingError(f"LAKE_URL is 's3://{bucket}': expected s3:// and the name of a bucket alone")
@@ -53,7 +61,7 @@ class S3Store:
         if missing := [name for name in needed if not environ.get(name)]:
             raise SettingError(f"{', '.join(missing)} not set: a lake at s3://{bucket} needs the endpoint and the keys")
         endpoint, access_key, secret_key = (environ[name] for name in needed)
-        return cls(bucket, endpoint, access_key, secret_key, environ.get("AWS_REGION") or "us-east-1")
+        return cls(bucket, endpoint, access_key, secret_key, environ.get("AWS_REGION") or "us-east-1", patience)
 
     def put(self, key: str, source: bytes | Path) -> str:
         """Write an object and return its etag (see `ObjectStore.put`)."""

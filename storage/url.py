@@ -7,12 +7,13 @@ from storage.base import ObjectStore
 from storage.console import SettingError
 
 
-def open_store(url: str, environ: Mapping[str, str] | None = None) -> ObjectStore:
+def open_store(url: str, environ: Mapping[str, str] | None = None, patience: float = 15.0) -> ObjectStore:
     """Open the store that `LAKE_URL` names: a folder (`./lake`) or a bucket (`s3://lake`).
 
     Args:
         url: the store's place; a folder is made where it is missing.
         environ: where a bucket's `AWS_*` settings are looked up; a folder needs none.
+        patience: seconds of a server's silence until it counts as away.
 
     Raises:
         SettingError: the URL or a setting is missing or wrong; nothing was contacted yet.
@@ -25,5 +26,5 @@ def open_store(url: str, environ: Mapping[str, str] | None = None) -> ObjectStor
     if scheme == "s3":
         from storage.s3 import S3Store
 
-        return S3Store.from_environ(place, environ or {})
+        return S3Store.from_environ(place, environ or {}, patience)
     raise SettingError(f"LAKE_URL is {url!r}: expected a folder (./lake) or a bucket (s3://lake)")

@@ -17,6 +17,7 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-features=LocalNetworkAccessChecks",  # it takes what the driver forwards for a page from elsewhere
 ]
 # Streamlit's own client looks for the server under the page's path first, and finds it one level up.
 ALLOWED = re.compile(r"404 \(Not Found\) http://[^/]+/\w+/_stcore/(health|host-config)\Z")
@@ -47,7 +48,7 @@ def past_network_changes(page: Page) -> None:
     Chromium drops every connection when an interface comes or goes, and each container that starts or stops does that.
     """
     page.route("**/*", _forward)
-    page.route_web_socket("**/*", lambda socket: socket.connect_to_server())
+    page.route_web_socket(re.compile("."), lambda socket: socket.connect_to_server())
 
 
 def _forward(route: Route) -> None:

@@ -129,3 +129,14 @@ def test_an_event_comes_at_once(store):
         store.put("raw/d/a.csv", b"x")
         seen.next_write("raw/d/a.csv")
         assert time.monotonic() - began < 0.8, "it waited for a second look"
+
+
+def test_a_store_that_is_away_is_not_an_empty_one(store):
+    shutil.rmtree(store.root)
+    for act in (
+        lambda: store.stat("raw/a.csv"),
+        lambda: store.put("raw/a.csv", b""),
+        lambda: store.delete("raw/a.csv"),
+    ):
+        with pytest.raises(StoreUnavailable):
+            act()

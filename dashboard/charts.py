@@ -1,0 +1,104 @@
+"""Data to chart options; pure functions."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from dashboard import text
+from dashboard.queries import Summary
+
+MAX_BARS = 24
+COMPARABLE = 20  # measures share an axis while the largest is at most this many times the smallest
+PANEL, LEGEND, AXIS = 240, 36, 34  # pixels
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What to draw, how high, and a note for the reader (empty where all is shown)."""
+
+    options: dict[str, Any]
+    height: int
+    note: str = ""
+
+
+def summary_chart(summary: Summary) -> Chart:
+    """Draw a summary's measures as bars by group, in one panel per scale."""
+    measures = summary.measures or ["rows"]
+    frame = _largest(summary.frame, measures[0])
+    panels = _panels(frame, measures)
+    labels = _labels(frame, summary.groups)
+    note = ""
+    if len(frame) < len(summary.frame):
+        note = f"The {MAX_BARS} largest of {text.number(len(summary.frame))} groups by {measures[0]}."
+    return Chart(_options(frame, labels, panels), LEGEND + PANEL * len(panels), note)
+
+
+def _largest(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
+    if len(frame) <= MAX_BARS:
+        return frame
+    return frame.loc[frame[measure].nlargest(MAX_BARS).index.sort_values()]
+
+
+def _panels(frame: pd.DataFrame, measures: list[str]) -> list[list[str]]:
+    panels: dict[float, list[str]] = {}
+    for measure in measures:
+        top = max((abs(value) for value in _values(frame[measure])), default=0)
+        scale = next((known for known in panels if _comparable(known, top)), top)
+        panels.setdefault(scale, []).append(measure)
+    return list(panels.values())
+
+
+def _comparable(one: float, other: float) -> bool:
+    low, high = sorted((one, other))
+    return low == 0 or high <= COMPARABLE * low
+
+
+def _options(frame: pd.DataFrame, labels: list[str], panels: list[list[str]]) -> dict[str, Any]:
+    indexes = range(len(panels))
+    return {
+        "animationDuration": 250,
+        "animationDurationUpdate": 250,
+        "legend": {"top": 0, "left": "center", "icon": "roundRect", "itemWidth": 12, "itemHeight": 12},
+        "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "valueFormatter": "localized"},
+        "axisPointer": {"link": [{"xAxisIndex": "all"}]},
+        "grid": [_grid(index) for index in indexes],
+        "xAxis": [_category_axis(labels, index, last=index == len(panels) - 1) for index in indexes],
+        "yAxis": [{"type": "value", "gridIndex": index, "splitNumber": 4} for index in indexes],
+        "series": [_bars(frame, name, index) for index, panel in enumerate(panels) for name in panel],
+    }
+
+
+def _grid(index: int) -> dict[str, Any]:
+    return {"top": LEGEND + PANEL * index + 8, "height": PANEL - AXIS - 8, "left": 64, "right": 8}
+
+
+def _category_axis(labels: list[str], index: int, *, last: bool) -> dict[str, Any]:
+    shown = {"show": last, "hideOverlap": True, "width": 96, "overflow": "truncate"}
+    return {"type": "category", "gridIndex": index, "data": labels, "axisTick": {"show": False}, "axisLabel": shown}
+
+
+def _bars(frame: pd.DataFrame, name: str, panel: int) -> dict[str, Any]:
+    return {
+        "type": "bar",
+        "name": name,
+        "xAxisIndex": panel,
+        "yAxisIndex": panel,
+        "data": _values(frame[name]),
+        "barMaxWidth": 44,
+        "itemStyle": {"borderRadius": [3, 3, 0, 0]},
+    }
+
+
+def _values(column: "pd.Series[Any]") -> list[Any]:
+    return [0 if pd.isna(value) else value for value in column.tolist()]
+
+
+def _labels(frame: pd.DataFrame, groups: list[str]) -> list[str]:
+    if not groups:
+        return ["all"] * len(frame)
+    return [" · ".join(map(_label, row)) for row in frame[groups].itertuples(index=False)]
+
+
+def _label(value: object) -> str:
+    return "(none)" if pd.isna(value) else str(value)  # type: ignore[call-overload]

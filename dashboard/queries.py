@@ -1,0 +1,119 @@
+"""What the pipeline published, read from the store."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from dashboard.status import Status
+from storage import ObjectInfo, ObjectStore
+from storage.layout import LOADS, STATUS, summary_key
+
+LOAD_COLUMNS = [
+    "source_key", "dataset", "status", "rows_kept", "rows_rejected", "milliseconds", "loaded_at",
+    "found_by", "first_problem", "landed_at", "attempts", "stale",
+]  # fmt: skip
+
+T = TypeVar("T")
+
+
+class UnreadableError(ValueError):
+    """A published object is not what a pipeline of this version writes; the message names it."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A dataset's rows counted and summed by group: `frame` has `groups`, then `rows` and `measures`."""
+
+    frame: pd.DataFrame
+    groups: list[str]
+    measures: list[str]
+    updated_at: datetime
+
+
+class Published:
+    """The newest version of each published object; one whose etag did not change is not fetched again."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        """Read from `store`; one instance serves every visitor."""
+        self.store = store
+        self._known: dict[str, tuple[str, Any]] = {}
+
+    def status(self) -> Status | None:
+        """Give the pipeline's status, `None` where nothing is published yet."""
+        return self._latest(STATUS, lambda data, _: parse_status(data))
+
+    def loads(self) -> pd.DataFrame | None:
+        """Give the newest loads, the latest first, `None` where none are published yet."""
+        return self._latest(LOADS, lambda data, _: parse_loads(data))
+
+    def summary(self, dataset: str) -> Summary | None:
+        """Give a dataset's summary, `None` where it has none yet."""
+        return self._latest(summary_key(dataset), parse_summary)
+
+    def _latest(self, key: str, parse: Callable[[bytes, ObjectInfo], T]) -> T | None:
+        try:
+            if self._known.get(key, ("",))[0] != self.store.stat(key).etag:
+                with self.store.open(key) as (info, stream):
+                    data = stream.read()
+                self._known[key] = (info.etag, _parsed(parse, data, info))
+        except FileNotFoundError:
+            self._known.pop(key, None)
+            return None
+        value: T = self._known[key][1]
+        return value
+
+
+def _parsed(parse: Callable[[bytes, ObjectInfo], T], data: bytes, info: ObjectInfo) -> T:
+    try:
+        return parse(data, info)
+    except (ValidationError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise UnreadableError(
+            f"{info.key} is not what this version of the pipeline publishes: {reason:.200}"
+        ) from error
+
+
+def parse_status(data: bytes) -> Status:
+    """Read `status.json`."""
+    return Status.model_validate_json(data)
+
+
+def parse_loads(data: bytes) -> pd.DataFrame:
+    """Read `loads.parquet`, with the milliseconds from landed to loaded, the latest first."""
+    frame = _frame(pq.read_table(io.BytesIO(data)))
+    latest = frame["loaded_at"].fillna(frame["started_at"]).fillna(frame["noticed_at"])
+    waited = (frame["loaded_at"] - frame["landed_at"]).astype("duration[us][pyarrow]").astype("int64[pyarrow]")
+    frame = frame.assign(latest=latest, milliseconds=(waited / 1000).clip(lower=0).round())
+    return frame.sort_values("latest", ascending=False, kind="stable")[LOAD_COLUMNS].reset_index(drop=True)
+
+
+def parse_summary(data: bytes, info: ObjectInfo) -> Summary:
+    """Read a `summary.parquet`, sorted by its groups."""
+    table = pq.read_table(io.BytesIO(data))
+    groups, measures = _roles(table.schema)
+    order: list[tuple[str, Literal["ascending", "descending"]]] = [(name, "ascending") for name in groups]
+    table = (table.sort_by(order) if order else table).select([*groups, *measures, "rows"])
+    return Summary(_frame(table), groups, measures, info.modified)
+
+
+def _roles(schema: pa.Schema) -> tuple[list[str], list[str]]:
+    described = (schema.metadata or {}).get(b"lakelet")
+    if described:
+        roles = json.loads(described)
+        return list(roles["groupBy"]), list(roles["sum"])
+    groups = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    return groups, [name for name in schema.names if name not in groups and name != "rows"]
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    # Arrow's own types keep 64-bit integers exact beside missing values.
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    return frame

@@ -1,0 +1,88 @@
+"""The shape of `published/status.json`; a null or absent value is its default."""
+
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, model_validator
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: item for name, item in value.items() if item is not None}
+
+
+class Files(_Part):
+    """How many source files stand where."""
+
+    pending: int = 0
+    loaded: int = 0
+    refused: int = 0
+    failed: int = 0
+    missing: int = 0
+    ignored: int = 0
+    stale: int = 0
+
+
+class Rows(_Part):
+    """What became of the rows: read = kept + dropped + rejected."""
+
+    read: int = 0
+    kept: int = 0
+    dropped: int = 0
+    rejected: int = 0
+
+
+class Backlog(_Part):
+    """What waits to be loaded."""
+
+    files: int = 0
+    bytes: int = 0
+    oldest_at: AwareDatetime | None = None
+
+
+class Latency(_Part):
+    """Milliseconds from landed to loaded, as percentiles."""
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+class FoundBy(_Part):
+    """How files were noticed."""
+
+    event: int = 0
+    sweep: int = 0
+
+
+class Writer(_Part):
+    """The pipeline that publishes here, and when it last said so."""
+
+    id: str = ""
+    host: str = ""
+    pid: int = 0
+    started_at: AwareDatetime | None = None
+    heartbeat_at: AwareDatetime | None = None
+
+
+class Progress(_Part):
+    """How far the pipeline is, with one dataset or with all."""
+
+    files: Files = Files()
+    rows: Rows = Rows()
+    backlog: Backlog = Backlog()
+    latency_ms: Latency = Latency()
+    found_by: FoundBy = FoundBy()
+
+
+class Status(Progress):
+    """The whole object: progress in all, and per dataset."""
+
+    lake: str = ""
+    writer: Writer | None = None
+    datasets: dict[str, Progress] = {}

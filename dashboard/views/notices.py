@@ -1,0 +1,91 @@
+"""What every page says when something is wrong, and what to do about it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+
+import streamlit as st
+
+from dashboard import text
+from dashboard.queries import UnreadableError
+from dashboard.status import Status
+from storage import ObjectChanged
+
+SILENT_AFTER = 15.0  # seconds without a heartbeat after which a pipeline counts as gone
+START = "start it with `make run`, with `docker compose up -d pipeline`, or with F5 in VS Code"
+REGENERATE = "press **Regenerate data** at http://localhost:8001"
+
+
+class View(Protocol):
+    """What one run of a page draws; its status tells whether anything is published."""
+
+    @property
+    def status(self) -> Status | None:
+        """Give the pipeline's status, `None` where nothing is published."""
+
+
+V = TypeVar("V", bound=View)
+
+
+def latest(read: Callable[[], V], name: str, url: str) -> V | None:
+    """Run `read` and say how the lake is; give what to draw: what was read now, or else last by this visitor."""
+    slot = st.container()  # always there, so that a notice does not move and rebuild what is below
+    seen: V | None = st.session_state.get(name)
+    try:
+        seen = st.session_state[name] = read()
+    except ObjectChanged:
+        pass  # rewritten while it was read: the next run reads it again
+    except (OSError, UnreadableError) as error:
+        below = "" if seen is None else "Below is what was last read."
+        slot.error(_problem(error, url) + below, icon=":material/cloud_off:")
+        return seen
+    with slot:
+        if seen is not None and seen.status:
+            _heartbeat(seen.status)
+        elif seen is not None:
+            _empty()
+    return seen
+
+
+def _problem(error: Exception, url: str) -> str:
+    store, reason = text.plain(url), text.plain(str(error))
+    if isinstance(error, UnreadableError):
+        return f"**{reason}.** Start a pipeline of this version: it publishes everything again."
+    if isinstance(error, PermissionError):
+        said = (
+            f"**The store {store} refuses to be read.** For a bucket, check AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY: the user must list and read. For a folder, check its permissions."
+        )
+    else:
+        said = (
+            f"**The store {store} does not answer.** Start it with `docker compose up -d minio`, or check "
+            "LAKE_URL and AWS_ENDPOINT_URL. This page goes on by itself when it is back."
+        )
+    return f"{said}\n\n:small[{reason}]\n\n"
+
+
+def _empty() -> None:
+    st.info(
+        f"**Nothing is published yet.** If the pipeline does not run, {START}; then {REGENERATE}.",
+        icon=":material/hourglass_empty:",
+    )
+
+
+def no_files() -> None:
+    """Say that the pipeline has not seen a file yet."""
+    st.info(
+        f"**No file has landed yet.** To send some, {REGENERATE}, or put a CSV under `raw/<dataset>/`.",
+        icon=":material/inbox:",
+    )
+
+
+def _heartbeat(status: Status) -> None:
+    then = status.writer.heartbeat_at if status.writer else None
+    now = datetime.now(UTC)
+    if then is None:
+        st.warning(f"**The pipeline is stopped.** To go on, {START}.", icon=":material/pause_circle:")
+    elif (now - then).total_seconds() > SILENT_AFTER:
+        silent = f"**No heartbeat for {text.age(then, now)}:** is the pipeline running? If not, {START}."
+        st.warning(silent, icon=":material/heart_broken:")
+    else:
+        st.markdown(f":green-badge[:material/check_circle: Pipeline alive {text.age(then, now)} ago]")

@@ -1,0 +1,36 @@
+"""How every page shows numbers and tables."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from dashboard import text
+
+TIME = "YYYY-MM-DD HH:mm:ss"
+
+
+def metrics(numbers: dict[str, str], width: int) -> None:
+    """Show numbers side by side, each `width` pixels wide; on a narrow screen they wrap."""
+    with st.container(horizontal=True):
+        for label, value in numbers.items():
+            st.metric(label, value, width=width)
+
+
+def table(frame: pd.DataFrame, key: str, columns: dict[str, ColumnConfig] | None = None) -> None:
+    """Show a frame; `columns` are settings beyond those of its numbers."""
+    settings = number_columns(frame) | (columns or {})
+    st.dataframe(frame, hide_index=True, column_config=settings, key=key, placeholder=text.NONE)
+
+
+def number_columns(frame: pd.DataFrame) -> dict[str, ColumnConfig]:
+    """Give every number of `frame` thousands separators, and a fraction two digits."""
+    formats = {name: _format(frame[name]) for name in frame.columns}
+    return {name: st.column_config.NumberColumn(format=form) for name, form in formats.items() if form}
+
+
+def _format(column: "pd.Series[Any]") -> str:
+    if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
+        return ""
+    return "%,d" if pd.api.types.is_integer_dtype(column) else "%,.2f"

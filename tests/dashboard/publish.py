@@ -1,0 +1,94 @@
+"""Writes published objects as the pipeline does, straight from the design's words, so that a test owns its data."""
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage import ObjectStore
+from storage.layout import LOADS, STATUS, summary_key
+
+TIME = pa.timestamp("us", "UTC")
+LOADS_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("source_key", "dataset", "status", "etag")]
+    + [(name, pa.int64()) for name in ("size", "rows_read", "rows_kept", "rows_dropped", "rows_rejected")]
+    + [("first_problem", pa.string()), ("found_by", pa.string()), ("attempts", pa.int64()), ("stale", pa.bool_())]
+    + [(name, TIME) for name in ("landed_at", "noticed_at", "started_at", "loaded_at")]
+)
+COUNTS: dict[str, Any] = {
+    "files": dict.fromkeys(("pending", "loaded", "refused", "failed", "missing", "ignored", "stale"), 0),
+    "rows": dict.fromkeys(("read", "kept", "dropped", "rejected"), 0),
+    "backlog": {"files": 0, "bytes": 0, "oldest_at": None},
+    "latency_ms": {"p50": None, "p95": None, "p99": None},
+    "found_by": {"event": 0, "sweep": 0},
+}
+
+
+def iso(time: datetime) -> str:
+    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def counts(**changes: dict[str, Any]) -> dict[str, Any]:
+    return {name: {**part, **changes.get(name, {})} for name, part in COUNTS.items()}
+
+
+def writer(seconds_ago: float = 0.0) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    beat = now - timedelta(seconds=seconds_ago)
+    return {
+        "id": "abc",
+        "host": "here",
+        "pid": 7,
+        "started_at": iso(now - timedelta(hours=1)),
+        "heartbeat_at": iso(beat),
+    }
+
+
+def publish_status(store: ObjectStore, **parts: Any) -> None:
+    status = {"lake": "a-lake", "writer": writer(), **counts(), "datasets": {}, **parts}
+    store.put(STATUS, json.dumps(status).encode())
+
+
+def publish_summary(
+    store: ObjectStore, dataset: str, columns: dict[str, Any], roles: dict[str, list[str]] | None
+) -> None:
+    table = pa.table(columns)
+    table = table.replace_schema_metadata({b"lakelet": json.dumps(roles).encode()} if roles else None)
+    store.put(summary_key(dataset), parquet(table))
+
+
+def publish_companydata(store: ObjectStore, sold: list[int]) -> None:
+    departments = ["Garden", "Books", "Toys"]
+    columns = {
+        "Dept": departments,
+        "rows": [8, 8, 8],
+        "Sold": sold,
+        "Returned": [99, 101, 77],
+        "Ordered": [401, 388, 350],
+    }
+    publish_summary(store, "companydata", columns, {"groupBy": ["Dept"], "sum": ["Sold", "Returned", "Ordered"]})
+
+
+def load(source_key: str, **changes: Any) -> dict[str, Any]:
+    landed = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
+    loaded = landed + timedelta(milliseconds=11)
+    values = {
+        "source_key": source_key, "dataset": source_key.split("/")[1], "status": "loaded", "etag": "e", "size": 600,
+        "rows_read": 24, "rows_kept": 24, "rows_dropped": 0, "rows_rejected": 0, "first_problem": None,
+        "found_by": "event", "attempts": 1, "stale": False,
+        "landed_at": landed, "noticed_at": landed, "started_at": landed, "loaded_at": loaded,
+    }  # fmt: skip
+    return values | changes
+
+
+def publish_loads(store: ObjectStore, loads: list[dict[str, Any]]) -> None:
+    store.put(LOADS, parquet(pa.Table.from_pylist(loads, schema=LOADS_SCHEMA)))
+
+
+def parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()

@@ -1,0 +1,54 @@
+"""A dashboard as a user starts it: its own process, on a port of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.minio_server import ROOT, free_port, until
+
+COMMAND = [sys.executable, "-m", "dashboard"]
+
+
+def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        env=os.environ | environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=20,
+    )
+
+
+def healthy(port: int) -> bool:
+    return command("health", "--port", str(port)).returncode == 0
+
+
+@contextmanager
+def serving(log: Path, **environ: str) -> Iterator[str]:
+    """Serve the pages and give their address; the process is ended whatever happens, and its words are in `log`."""
+    port = free_port()
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [*COMMAND, "run", "--port", str(port)],
+            cwd=ROOT,
+            env=os.environ | environ,
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            until(lambda: server.poll() is not None or healthy(port), 40, "the dashboard's health")
+            assert server.poll() is None, log.read_text()
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.send_signal(signal.SIGTERM)
+            try:
+                server.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()

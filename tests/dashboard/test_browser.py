@@ -1,0 +1,104 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from storage import ObjectStore
+from tests.dashboard.publish import (
+    counts,
+    load,
+    publish_companydata,
+    publish_loads,
+    publish_status,
+    writer,
+)
+from tests.dashboard.server import serving
+from tests.minio_server import until
+
+LIVE = 3000  # milliseconds a new result may take to be seen: one is the promise, the rest is for a busy machine
+
+pytestmark = pytest.mark.needs_browser
+
+
+def fill(store: ObjectStore, sold: list[int]) -> None:
+    parts = counts(rows={"read": 24, "kept": 24}, files={"loaded": 1}, latency_ms={"p50": 11.2})
+    publish_companydata(store, sold)
+    publish_loads(store, [load("raw/companydata/companydata.csv")])
+    publish_status(store, datasets={"companydata": parts}, **parts)
+
+
+@pytest.fixture
+def address(store: ObjectStore, tmp_path: Path) -> Iterator[str]:
+    log = tmp_path / "dashboard.log"
+    with serving(log, LAKE_URL=store.url) as url:
+        yield url
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_new_result_is_seen_without_reload_or_flicker(store: ObjectStore, address: str, browser_page: Page) -> None:
+    fill(store, [1405, 1333, 1290])
+    browser_page.goto(address)
+    table, chart = browser_page.get_by_test_id("stDataFrame"), browser_page.get_by_test_id("stEChartsChart")
+    expect(table).to_contain_text("1405", timeout=20_000)
+    expect(chart).to_be_visible()
+    picture = "chart => chart.querySelector('canvas').toDataURL()"
+    before = until(lambda: steady(chart.evaluate(picture), lambda: chart.evaluate(picture)), what="a chart at rest")
+    browser_page.evaluate("window.neverReloaded = true")
+    for part in (table, chart):
+        part.evaluate("element => { element.neverRebuilt = true }")
+
+    publish_companydata(store, [7001, 1333, 1290])
+
+    expect(table).to_contain_text("7001", timeout=LIVE)
+    expect(table).not_to_contain_text("1405")
+    until(lambda: chart.evaluate(picture) != before, LIVE / 1000, "new bars in the chart")
+    assert browser_page.evaluate("window.neverReloaded")
+    assert all(part.evaluate("element => element.neverRebuilt") for part in (table, chart))
+
+
+def steady(now: str, again: Callable[[], str]) -> str:
+    return now if again() == now else ""
+
+
+def test_an_open_page_fills_when_the_first_file_is_loaded(store: ObjectStore, address: str, browser_page: Page) -> None:
+    browser_page.goto(address)
+    expect(browser_page.get_by_text("Nothing is published yet")).to_be_visible(timeout=20_000)
+    fill(store, [1405, 1333, 1290])
+    expect(browser_page.get_by_test_id("stDataFrame")).to_contain_text("1405", timeout=LIVE)
+    expect(browser_page.get_by_text("Nothing is published yet")).not_to_be_visible(timeout=LIVE)
+
+
+def test_the_pipeline_page_is_live(store: ObjectStore, address: str, browser_page: Page) -> None:
+    fill(store, [1405, 1333, 1290])
+    browser_page.goto(f"{address}/pipeline")
+    loads = browser_page.get_by_test_id("stDataFrame").last
+    expect(loads).to_contain_text("raw/companydata/companydata.csv", timeout=20_000)
+    expect(browser_page.get_by_text("Pipeline alive")).to_be_visible()
+    expect(browser_page.get_by_text("11 ms")).to_be_visible()
+
+    reason = "not in a dataset's folder: move it to raw/<dataset>/"
+    ignored = load("raw/notes.txt", dataset="", status="ignored", first_problem=reason, loaded_at=None)
+    publish_loads(store, [load("raw/companydata/companydata.csv"), ignored])
+    publish_status(store, writer=writer(seconds_ago=3600))
+
+    expect(loads).to_contain_text(reason, timeout=LIVE)
+    expect(browser_page.get_by_text("No heartbeat for 60 min")).to_be_visible(timeout=LIVE)
+
+
+def test_the_pages_are_one_click_apart(store: ObjectStore, address: str, browser_page: Page) -> None:
+    fill(store, [1405, 1333, 1290])
+    browser_page.goto(address)
+    browser_page.get_by_role("link", name="Pipeline").click()
+    expect(browser_page.get_by_text("Landed to loaded", exact=True)).to_be_visible(timeout=20_000)
+    browser_page.get_by_role("link", name="Overview").click()
+    expect(browser_page.get_by_test_id("stDataFrame").first).to_contain_text("1405", timeout=20_000)
+
+
+def test_a_narrow_screen_loses_nothing(store: ObjectStore, address: str, browser_page: Page) -> None:
+    fill(store, [1405, 1333, 1290])
+    browser_page.set_viewport_size({"width": 390, "height": 800})
+    for path, last in (("/", "Ordered"), ("/pipeline", "raw/companydata/companydata.csv")):
+        browser_page.goto(address + path)
+        expect(browser_page.get_by_test_id("stDataFrame").last).to_contain_text(last, timeout=20_000)
+        assert browser_page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

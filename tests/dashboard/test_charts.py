@@ -1,0 +1,75 @@
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from dashboard.charts import MAX_BARS, summary_chart
+from dashboard.queries import Summary
+
+
+def summary(groups: list[str], measures: list[str], **columns: list[Any]) -> Summary:
+    frame = pd.DataFrame(columns).convert_dtypes(dtype_backend="pyarrow")
+    return Summary(frame, groups, measures, datetime.now(UTC))
+
+
+def series(options: dict[str, Any]) -> dict[str, list[Any]]:
+    return {one["name"]: one["data"] for one in options["series"]}
+
+
+def test_each_measure_is_a_row_of_bars() -> None:
+    chart = summary_chart(
+        summary(
+            ["Dept"], ["Sold", "Returned"], Dept=["Books", "Toys"], Sold=[1333, 1290], Returned=[101, 77], rows=[8, 8]
+        )
+    )
+    assert chart.options["xAxis"][0]["data"] == ["Books", "Toys"]
+    assert series(chart.options) == {"Sold": [1333, 1290], "Returned": [101, 77]}
+    assert chart.note == ""
+
+
+def test_options_are_plain_json() -> None:
+    chart = summary_chart(summary(["kind"], ["n"], kind=["a", None], n=[2**60, None], rows=[1, 1]))
+    assert json.loads(json.dumps(chart.options)) == chart.options
+    assert chart.options["xAxis"][0]["data"] == ["a", "(none)"]
+    assert series(chart.options)["n"] == [2**60, 0]
+
+
+def test_the_same_data_gives_the_same_options() -> None:
+    one = summary(["kind"], ["n"], kind=["a", "b"], n=[1, 2], rows=[1, 1])
+    assert json.dumps(summary_chart(one).options) == json.dumps(summary_chart(one).options)
+
+
+def test_measures_of_another_scale_get_their_own_panel() -> None:
+    columns = {"country": ["CH"], "quantity": [50], "total": [2563.5], "returned": [40], "rows": [9]}
+    chart = summary_chart(summary(["country"], ["quantity", "total", "returned"], **columns))
+    assert {one["name"]: one["xAxisIndex"] for one in chart.options["series"]} == {
+        "quantity": 0,
+        "returned": 0,
+        "total": 1,
+    }
+    assert len(chart.options["grid"]) == len(chart.options["xAxis"]) == len(chart.options["yAxis"]) == 2
+    assert chart.height > summary_chart(summary(["country"], ["total"], **columns)).height
+
+
+def test_too_many_groups_are_cut_to_the_largest_and_said() -> None:
+    many = MAX_BARS + 10
+    kinds = [f"kind {number:02}" for number in range(many)]
+    chart = summary_chart(summary(["kind"], ["n"], kind=kinds, n=list(range(many)), rows=[1] * many))
+    assert chart.options["xAxis"][0]["data"] == kinds[10:]  # in the order of the groups, not of the size
+    assert chart.note == f"The {MAX_BARS} largest of {many} groups by n."
+
+
+def test_without_measures_rows_are_counted() -> None:
+    assert series(summary_chart(summary(["kind"], [], kind=["a"], rows=[7])).options) == {"rows": [7]}
+
+
+def test_several_groups_share_a_label() -> None:
+    chart = summary_chart(summary(["kind", "year"], ["n"], kind=["a"], year=[2026], n=[1], rows=[1]))
+    assert chart.options["xAxis"][0]["data"] == ["a · 2026"]
+
+
+def test_without_groups_there_is_one_bar() -> None:
+    chart = summary_chart(summary([], ["n"], n=[5], rows=[1]))
+    assert chart.options["xAxis"][0]["data"] == ["all"]
+    assert series(chart.options) == {"n": [5]}

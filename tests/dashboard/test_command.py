@@ -1,0 +1,65 @@
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tests.dashboard.server import command, healthy, serving
+from tests.minio_server import free_port
+
+
+@contextmanager
+def answering(body: bytes) -> Iterator[int]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None: ...  # noqa: A002 - the base class's name
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_the_server_is_healthy_only_while_it_runs(tmp_path: Path) -> None:
+    with serving(tmp_path / "log", LAKE_URL=str(tmp_path / "lake")) as address:
+        port = int(address.rpartition(":")[2])
+        assert healthy(port)
+    assert not healthy(port)
+
+
+def test_any_other_page_is_not_healthy() -> None:
+    with answering(b"<html>ok</html>") as port:
+        assert not healthy(port)
+    with answering(b"ok") as port:
+        assert healthy(port)
+
+
+def test_a_port_in_use_is_named_with_its_variable() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = command("run", DASHBOARD_PORT=str(port))
+    assert ended.returncode == 2
+    assert str(port) in ended.stdout
+    assert "DASHBOARD_PORT" in ended.stdout
+    assert "Traceback" not in ended.stdout
+
+
+def test_a_wrong_port_is_wrong_usage() -> None:
+    ended = command("run", DASHBOARD_PORT="eighty")
+    assert ended.returncode == 2
+    assert "DASHBOARD_PORT" in ended.stdout
+
+
+def test_an_unused_port_is_not_healthy() -> None:
+    assert not healthy(free_port())

@@ -1,0 +1,155 @@
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from dashboard.queries import Published, UnreadableError
+from storage import ObjectInfo, ObjectStore
+from storage.layout import LOADS, STATUS, summary_key
+from storage.local import LocalStore
+from tests.dashboard.publish import (
+    counts,
+    iso,
+    load,
+    publish_companydata,
+    publish_loads,
+    publish_status,
+    publish_summary,
+    writer,
+)
+
+
+class CountingStore(LocalStore):
+    """A folder that notes which objects were fetched."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.fetched: list[str] = []
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
+        self.fetched.append(key)
+        with super().open(key) as opened:
+            yield opened
+
+
+def test_an_empty_lake_has_published_nothing(store: ObjectStore) -> None:
+    published = Published(store)
+    assert (published.status(), published.loads(), published.summary("companydata")) == (None, None, None)
+
+
+def test_status_is_read_whole(store: ObjectStore) -> None:
+    oldest = datetime(2026, 1, 31, 12, 0, 0, 250_000, tzinfo=UTC)
+    parts = counts(files={"pending": 3}, backlog={"files": 3, "bytes": 99, "oldest_at": iso(oldest)})
+    publish_status(store, datasets={"companydata": counts(rows={"read": 24, "kept": 24})}, **parts)
+    status = Published(store).status()
+    assert status is not None
+    assert (status.files.pending, status.backlog.oldest_at) == (3, oldest)
+    assert status.datasets["companydata"].rows.kept == 24
+    assert status.writer is not None
+    assert status.writer.heartbeat_at is not None
+
+
+def test_null_and_absent_values_are_defaults(store: ObjectStore) -> None:
+    store.put(STATUS, b'{"writer": null, "backlog": null, "rows": {"read": null}, "datasets": {"a": {}}}')
+    status = Published(store).status()
+    assert status is not None
+    assert (status.writer, status.backlog.files, status.rows.read) == (None, 0, 0)
+    assert (status.datasets["a"].latency_ms.p50, status.lake) == (None, "")
+
+
+def test_an_unchanged_object_is_fetched_once(tmp_path: Path) -> None:
+    store = CountingStore(tmp_path)
+    publish_status(store)
+    published = Published(store)
+    assert published.status() is published.status()
+    assert store.fetched == [STATUS]
+
+
+def test_a_rewritten_object_is_fetched_again(tmp_path: Path) -> None:
+    store = CountingStore(tmp_path)
+    published = Published(store)
+    for sold in ([1, 2, 3], [4, 5, 6]):
+        publish_companydata(store, sold)
+        summary = published.summary("companydata")
+        assert summary is not None
+        assert sorted(summary.frame["Sold"]) == sold
+    assert store.fetched == [summary_key("companydata")] * 2
+
+
+def test_a_deleted_object_is_gone(store: ObjectStore) -> None:
+    publish_companydata(store, [1, 2, 3])
+    published = Published(store)
+    assert published.summary("companydata") is not None
+    store.delete(summary_key("companydata"))
+    assert published.summary("companydata") is None
+
+
+@pytest.mark.parametrize("key", [STATUS, LOADS, summary_key("a")])
+def test_an_object_that_is_not_ours_is_named(store: ObjectStore, key: str) -> None:
+    store.put(key, b'{"writer": 7')
+    published = Published(store)
+    read = {STATUS: published.status, LOADS: published.loads}.get(key, lambda: published.summary("a"))
+    with pytest.raises(UnreadableError, match=re.escape(key)):
+        read()
+
+
+def test_loads_without_a_column_are_named(store: ObjectStore) -> None:
+    publish_summary(store, "a", {"Dept": ["x"], "rows": [1]}, None)
+    with store.open(summary_key("a")) as (_, stream):
+        store.put(LOADS, stream.read())
+    with pytest.raises(UnreadableError, match="loaded_at"):
+        Published(store).loads()
+
+
+def test_a_summary_is_sorted_by_its_groups(store: ObjectStore) -> None:
+    publish_companydata(store, [1405, 1333, 1290])
+    summary = Published(store).summary("companydata")
+    assert summary is not None
+    assert (summary.groups, summary.measures) == (["Dept"], ["Sold", "Returned", "Ordered"])
+    assert list(summary.frame.columns) == ["Dept", "Sold", "Returned", "Ordered", "rows"]
+    assert summary.frame.iloc[0].tolist() == ["Books", 1333, 101, 388, 8]
+    assert datetime.now(UTC) - summary.updated_at < timedelta(minutes=1)
+
+
+def test_without_roles_text_columns_are_groups(store: ObjectStore) -> None:
+    publish_summary(store, "a", {"kind": ["x"], "place": ["y"], "rows": [2], "units": [3]}, None)
+    summary = Published(store).summary("a")
+    assert summary is not None
+    assert (summary.groups, summary.measures) == (["kind", "place"], ["units"])
+
+
+def test_sums_stay_exact_to_64_bits(store: ObjectStore) -> None:
+    largest = 2**63 - 1
+    roles = {"groupBy": ["kind"], "sum": ["units"]}
+    publish_summary(store, "a", {"kind": ["x", None], "rows": [1, 1], "units": [largest, -largest]}, roles)
+    summary = Published(store).summary("a")
+    assert summary is not None
+    assert summary.frame["units"].tolist() == [largest, -largest]
+
+
+def test_loads_tell_how_long_each_took(store: ObjectStore) -> None:
+    noticed = datetime(2026, 1, 31, 13, tzinfo=UTC)
+    reason = "not in a dataset's folder: move it to raw/<dataset>/"
+    never = {"landed_at": noticed, "noticed_at": noticed, "started_at": None, "loaded_at": None, "rows_kept": None}
+    ignored = load("raw/notes.txt", dataset="", status="ignored", first_problem=reason, **never)
+    publish_loads(store, [load("raw/companydata/a.csv"), ignored])
+    loads = Published(store).loads()
+    assert loads is not None
+    assert loads["source_key"].tolist() == ["raw/notes.txt", "raw/companydata/a.csv"]  # the latest first
+    assert loads["milliseconds"].isna().tolist() == [True, False]
+    assert loads["milliseconds"][1] == 11
+    assert loads["first_problem"][0] == reason
+
+
+def test_a_heartbeat_ages(store: ObjectStore) -> None:
+    publish_status(store, writer=writer(seconds_ago=40))
+    status = Published(store).status()
+    assert status is not None
+    assert status.writer is not None
+    assert status.writer.heartbeat_at is not None
+    assert datetime.now(UTC) - status.writer.heartbeat_at >= timedelta(seconds=40)

@@ -1,0 +1,48 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dashboard import text
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def test_numbers_have_separators() -> None:
+    assert (text.number(1234567), text.number(0)) == ("1,234,567", "0")
+    assert (text.count(1, "file"), text.count(1200, "file")) == ("1 file", "1,200 files")
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_234_567, "1.2 MB"), (2.5e9, "2.5 GB"), (5e16, "50,000.0 TB")],
+)
+def test_sizes(value: float, written: str) -> None:
+    assert text.size(value) == written
+
+
+@pytest.mark.parametrize(
+    ("value", "written"), [(None, text.NONE), (0.4, "0 ms"), (1234.5, "1,234 ms"), (12345, "12.3 s")]
+)
+def test_milliseconds(value: float | None, written: str) -> None:
+    assert text.milliseconds(value) == written
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [
+        (-5, "0 s"),
+        (1.9, "1 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7200, "2 h"),
+        (172_800, "2 days"),
+        (1e8, "1,157 days"),
+    ],
+)
+def test_ages(seconds: float, written: str) -> None:
+    assert text.age(NOW - timedelta(seconds=seconds), NOW) == written
+
+
+def test_markup_is_escaped() -> None:
+    assert text.plain("*a*_b [x](y)") == r"\*a\*\_b \[x\]\(y\)"
+    assert text.plain("companydata é") == "companydata é"

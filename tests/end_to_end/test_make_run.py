@@ -1,0 +1,71 @@
+"""A fresh clone and `make run`: data on the dashboard, and after Ctrl-C no process is left."""
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from storage import open_store
+from storage.layout import LOADS, summary_key
+from tests.minio_server import ROOT, free_port, until
+
+VARIABLE = "LAKELET_TEST_RUN"
+
+
+def processes_of(run: str) -> list[str]:
+    """Give the command line of every process that carries this run's variable."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{VARIABLE}={run}".encode() in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+def healthy(port: int) -> bool:
+    try:
+        answer = urllib3.request("GET", f"http://127.0.0.1:{port}/_stcore/health", retries=False, timeout=2)
+    except urllib3.exceptions.HTTPError:
+        return False
+    return answer.data == b"ok"
+
+
+@pytest.mark.needs_browser
+@pytest.mark.timeout(420)
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks for left processes in /proc")
+def test_a_fresh_clone_runs_and_ends(tmp_path, browser_page):
+    clone, run, ports = tmp_path / "clone", uuid.uuid4().hex, (free_port(), free_port())
+    subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
+    variables = {"SIMULATOR_PORT": str(ports[0]), "DASHBOARD_PORT": str(ports[1]), VARIABLE: run}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LAKE", "PIPELINE"))}
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            ["make", "run", f"PYTHON={sys.executable}"],
+            cwd=clone,
+            env={**environ, **variables},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        until(lambda: process.poll() is not None or all(map(healthy, ports)), 300, "both pages")
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        store = open_store(str(clone / "lake"))
+        until(lambda: {LOADS, summary_key("companydata")} <= {item.key for item in store.list("published/")}, 60)
+        browser_page.goto(f"http://127.0.0.1:{ports[1]}")
+        browser_page.get_by_text("companydata").first.wait_for(timeout=60_000)
+
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(30)
+        until(lambda: not processes_of(run), 10, f"no process left, but there are {processes_of(run)}")
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        print((tmp_path / "log").read_text()[-5000:])

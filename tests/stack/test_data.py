@@ -1,0 +1,81 @@
+"""Data through the stack: a file put by any S3 client shows on the page, and a restart loads nothing twice."""
+
+import io
+import json
+from collections.abc import Iterator
+
+import pyarrow.parquet as pq
+import pytest
+
+from storage.layout import LOADS, STATUS, summary_key
+from tests.end_to_end.conftest import company_csv, company_sums
+from tests.minio_server import until
+from tests.stack.compose import Stack
+
+pytestmark = [pytest.mark.needs_engine, pytest.mark.timeout(900)]
+
+KEY = "raw/companydata/companydata.csv"
+
+
+@pytest.fixture(scope="module")
+def quiet() -> Iterator[Stack]:
+    """A stack whose feed is off, so that every load in it is the test's."""
+    made = Stack.new(FEED="off")
+    try:
+        made.up()
+        yield made
+    finally:
+        made.remove()
+
+
+def published(stack: Stack, key: str) -> list[dict]:
+    with stack.store().open(key) as (_, stream):
+        return pq.read_table(io.BytesIO(stream.read())).to_pylist()
+
+
+def sums(stack: Stack) -> dict[str, list[int]]:
+    rows = published(stack, summary_key("companydata"))
+    return {row["Dept"]: [row["rows"], row["Sold"], row["Returned"], row["Ordered"]] for row in rows}
+
+
+def test_a_fresh_stack_has_data(quiet):
+    """The simulator's first file becomes a result without anybody's hand."""
+    row = until(lambda: next((row for row in published(quiet, LOADS) if row["status"] == "loaded"), None), 60)
+    assert (row["source_key"], row["rows_kept"]) == (KEY, 24)
+
+
+@pytest.mark.needs_browser
+def test_a_file_put_through_s3_is_on_the_page(quiet, browser_page):
+    store = quiet.store()
+    browser_page.goto(quiet.urls.dashboard)
+    browser_page.get_by_text("companydata").first.wait_for(timeout=60_000)
+    for seed in (1, 2):
+        content = company_csv(seed).replace(b"Dept ", b"Seed%d " % seed)
+        etag = store.put(KEY, content)
+        until(lambda: any(row["etag"] == etag for row in published(quiet, LOADS)), what="the load")  # noqa: B023
+        assert sums(quiet) == company_sums([content])
+        browser_page.get_by_text(f"Seed{seed} 0").first.wait_for(timeout=10_000)
+    assert browser_page.get_by_text("Seed1 0").count() == 0
+
+
+def test_down_and_up_again_loads_nothing_twice(quiet):
+    for number in range(30):
+        quiet.store().put(f"raw/companydata/more/{number}.csv", company_csv(number))
+    until(lambda: status(quiet)["files"]["loaded"] == 31, 60, "31 loads")
+    before = {row["source_key"]: row for row in published(quiet, LOADS)}
+    writer = status(quiet)["writer"]
+
+    quiet.compose("down")
+    quiet.up()
+
+    until(lambda: (now := status(quiet)["writer"]) and now["started_at"] != writer["started_at"], 60, "a new run")
+    quiet.store().put("raw/companydata/last.csv", company_csv(99))
+    until(lambda: status(quiet)["files"]["loaded"] == 32, 60, "the load after the restart")
+    after = {row["source_key"]: row for row in published(quiet, LOADS)}
+    assert {key: after[key] for key in before} == before
+    assert json.loads(quiet.compose("exec", "pipeline", "python", "-m", "pipeline", "status", "--json").stdout)["lake"]
+
+
+def status(stack: Stack) -> dict:
+    with stack.store().open(STATUS) as (_, stream):
+        return json.loads(stream.read())
