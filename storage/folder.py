@@ -3,8 +3,10 @@
 import logging
 import os
 import queue
+import signal
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -23,6 +25,9 @@ from storage.base import Gap
 
 LOOK_AGAIN = 1.0  # seconds between the two looks that must agree where no event tells that a file is closed
 TICK = 0.25  # seconds until a watch sees that it should stop
+
+# Watchdog says this of each folder that is made inside another new one; it then watches it as it should.
+warnings.filterwarnings("ignore", "Callback with id .* already exists", RuntimeWarning)
 
 _LINUX = sys.platform == "linux"
 _EVENTS: list[type[FileSystemEvent]] = [FileClosedEvent, FileMovedEvent, FileCreatedEvent]
@@ -63,6 +68,8 @@ def _finished(seen: _Seen, folder: Path, stop: Event) -> Iterator[str | Gap]:
             path = os.fsdecode(event.dest_path or event.src_path)
             unsure.pop(path, None)
             yield path
+        elif event is not None and _has_no_writer(event.src_path):
+            yield os.fsdecode(event.src_path)
         elif event is not None:
             unsure.setdefault(os.fsdecode(event.src_path), (time.monotonic() + LOOK_AGAIN, _look(event.src_path)))
         yield from _settled(unsure)
@@ -80,6 +87,25 @@ def _settled(unsure: dict[str, tuple[float, os.stat_result | None]]) -> Iterator
             unsure[path] = (now + LOOK_AGAIN, after)
         elif after is not None:
             yield path
+
+
+def _has_no_writer(path: str | bytes) -> bool:
+    """Ask Linux whether nobody has a new file open for writing, as after a rename or in a folder that is new.
+
+    The kernel gives a read lease only on a file without writers. False where it cannot tell.
+    """
+    if not _LINUX:
+        return False
+    import fcntl
+
+    try:
+        with Path(os.fsdecode(path)).open("rb") as file:
+            fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # a writer that comes now must not end us by a SIGIO
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError:
+        return False
+    return True
 
 
 def _look(path: str | bytes) -> os.stat_result | None:

@@ -52,9 +52,10 @@ def test_a_file_put_through_s3_is_on_the_page(quiet, browser_page):
     for seed in (1, 2):
         content = company_csv(seed).replace(b"Dept ", b"Seed%d " % seed)
         etag = store.put(KEY, content)
-        until(lambda: any(row["etag"] == etag for row in published(quiet, LOADS)), what="the load")  # noqa: B023
+        loaded = (etag, "loaded")
+        until(lambda: loaded in [(row["etag"], row["status"]) for row in published(quiet, LOADS)], what="the load")  # noqa: B023
         assert sums(quiet) == company_sums([content])
-        browser_page.get_by_text(f"Seed{seed} 0").first.wait_for(timeout=10_000)
+        browser_page.get_by_text(f"Seed{seed} 0").first.wait_for(state="attached", timeout=10_000)
     assert browser_page.get_by_text("Seed1 0").count() == 0
 
 

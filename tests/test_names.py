@@ -1,0 +1,58 @@
+"""Words that could drift from the thing: what README and docs name must exist."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from tests.minio_server import ROOT
+
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = "\n".join(path.read_text() for path in DOCS)
+CODE = "\n".join(re.findall(r"`([^`\n]+)`", TEXT) + re.findall(r"```\n(.*?)```", TEXT, re.DOTALL))
+TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+SOURCES = "\n".join((ROOT / name).read_text() for name in TRACKED if name.endswith((".py", ".yaml")) or name == ".env")
+
+
+def test_make_targets():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z]+)", CODE))
+    assert named
+    assert named <= targets
+
+
+def test_variables():
+    named = set(re.findall(r"\b(?:LAKE|AWS|PIPELINE|SWEEP|FEED|SIMULATOR|DASHBOARD|MINIO)_?[A-Z_]*\b", CODE)) - {
+        "SWEEP"
+    }
+    assert len(named) > 10
+    assert [name for name in sorted(named) if name not in SOURCES] == []
+
+
+def test_paths():
+    known = set(TRACKED) | {"/".join(name.split("/")[:depth]) + "/" for name in TRACKED for depth in range(1, 9)}
+    named = set(re.findall(r"\b(?:storage|simulator|pipeline|dashboard|tests|docs)/[\w./-]*", CODE))
+    named |= set(re.findall(r"\]\((?!http)([^)#]+)\)", TEXT))
+    assert len(named) > 8
+    assert sorted(named - known) == []
+
+
+@pytest.mark.parametrize("port", sorted(set(re.findall(r"localhost:(\d+)", TEXT))))
+def test_ports(port):
+    assert f"={port}\n" in (ROOT / ".env").read_text()
+
+
+def test_commands():
+    named = set(re.findall(r"python -m (pipeline|storage|simulator|dashboard) (\w+)", CODE))
+    assert named
+    for package, command in named:
+        main = (ROOT / package / "__main__.py").read_text()
+        assert f'command("{command}")' in main or f"def {command}(" in main
+
+
+def test_launch_configurations():
+    configurations = json.loads((ROOT / ".vscode/launch.json").read_text())["configurations"]
+    named = set(re.findall(r"\*\*(Pipeline \([^*]+\))\*\*", TEXT))
+    assert named
+    assert named <= {one["name"] for one in configurations}
