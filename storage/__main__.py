@@ -20,30 +20,43 @@ app = typer.Typer(
 Url = Annotated[str, typer.Option("--lake", envvar="LAKE_URL", help="A folder, or a bucket: s3://lake.")]
 
 
-def _wait_for_bucket(store: ObjectStore, seconds: float) -> None:
-    from storage.access import prepare
-    from storage.s3 import S3Store
-
-    deadline = time.monotonic() + seconds
-    while isinstance(store, S3Store):
-        try:
-            prepare(store)
-            return
-        except StoreUnavailable as error:
-            if time.monotonic() > deadline:
-                raise SettingError(f"AWS_ENDPOINT_URL: no answer in {seconds:.0f} s: {error}") from error
-            time.sleep(0.5)
-
-
 @app.command()
 def init(
     lake: Url = "./lake",
     wait: Annotated[float, typer.Option(help="Seconds to wait for a server that does not answer yet.")] = 60,
 ) -> None:
-    """Make the folder or the bucket and prove that it takes and gives objects; safe to repeat."""
+    """Make the folder, or the bucket and its users, and prove that it takes and gives objects; safe to repeat.
+
+    The users are those that SIMULATOR_USER, PIPELINE_USER and READER_USER name, each with its …_PASSWORD.
+    """
     store = open_store(lake, os.environ)
-    _wait_for_bucket(store, wait)
-    typer.echo(f"ready: {store.url}")
+    made = _prepare(store, wait)
+    typer.echo(f"ready: {store.url}" + (f", users {', '.join(made)}" if made else ""))
+
+
+def _prepare(store: ObjectStore, seconds: float) -> list[str]:
+    """Wait until the server has a bucket and users; give the users' names."""
+    from storage.access import ROLES, User, prepare
+    from storage.s3 import S3Store
+
+    if not isinstance(store, S3Store):
+        return []
+    users = [
+        User(role, user, password)
+        for role in ROLES
+        for user, password in [(os.environ.get(f"{role.upper()}_{name}", "") for name in ("USER", "PASSWORD"))]
+        if user or password
+    ]
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            prepare(store, users)
+        except StoreUnavailable as error:
+            if time.monotonic() > deadline:
+                raise SettingError(f"AWS_ENDPOINT_URL: no lake there within {seconds:.0f} s: {error}") from error
+            time.sleep(0.5)
+        else:
+            return [user.access_key for user in users]
 
 
 @app.command()

@@ -1,22 +1,133 @@
-"""The bucket of a lake, made ready for its programs."""
+"""The bucket of a lake and its users, each of whom may do what its program does and nothing else."""
 
-from minio.error import S3Error
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from storage.s3 import S3Store
+from minio import MinioAdmin
+from minio.credentials.providers import StaticProvider
+from minio.error import MinioAdminException
 
-PROBE = "published/.probe"
+from storage.base import StoreUnavailable
+from storage.console import SettingError
+from storage.s3 import S3Store, client_errors
+
+Role = Literal["simulator", "pipeline", "reader"]
+ROLES: tuple[Role, ...] = ("simulator", "pipeline", "reader")
+PROBE = ".probe"  # under raw/ it is a folder marker, which is nothing to the pipeline
+
+_WRITE = ("PutObject", "AbortMultipartUpload", "ListMultipartUploadParts")
 
 
-def prepare(store: S3Store) -> None:
-    """Make the bucket where it is missing, and prove it with a real put and get; safe to repeat."""
-    try:
+@dataclass(frozen=True)
+class User:
+    """A user of the lake: what it may do, and the keys it proves itself with."""
+
+    role: Role
+    access_key: str
+    secret_key: str
+
+    def __post_init__(self) -> None:
+        """Hold the keys to the server's own rules, so that the message names the setting."""
+        for name, value, low, high in (("USER", self.access_key, 3, 20), ("PASSWORD", self.secret_key, 8, 40)):
+            if not low <= len(value) <= high:
+                raise SettingError(
+                    f"{self.role.upper()}_{name}: expected {low} to {high} characters, found {len(value)}"
+                )
+
+
+def policy(role: Role, bucket: str) -> dict[str, Any]:
+    """Give what a role may do in a bucket, as an S3 policy; all that it does not name is denied."""
+    whole = f"arn:aws:s3:::{bucket}"
+
+    def allow(actions: Iterable[str], *prefixes: str, only: tuple[str, ...] = ()) -> dict[str, Any]:
+        rule: dict[str, Any] = {"Effect": "Allow", "Action": [f"s3:{action}" for action in actions]}
+        rule["Resource"] = [f"{whole}/{prefix}*" for prefix in prefixes] or [whole]
+        return rule | ({"Condition": {"StringLike": {"s3:prefix": [f"{one}*" for one in only]}}} if only else {})
+
+    rules = {
+        "simulator": [
+            allow(["GetBucketLocation"]),
+            allow(["ListBucket"], only=("raw/", "published/")),
+            allow(_WRITE, "raw/"),
+            allow(["GetObject"], "published/"),
+        ],
+        "pipeline": [
+            allow(["GetBucketLocation", "ListBucket", "ListenBucketNotification"]),
+            allow(["GetObject"], ""),
+            allow([*_WRITE, "DeleteObject"], "clean/", "rejected/", "published/"),
+        ],
+        "reader": [allow(["GetBucketLocation", "ListBucket"]), allow(["GetObject"], "")],
+    }
+    return {"Version": "2012-10-17", "Statement": rules[role]}
+
+
+def prepare(store: S3Store, users: Iterable[User] = ()) -> None:
+    """Make bucket, users and policies where they are missing, and prove each with a real put and get; safe to repeat.
+
+    Raises:
+        StoreUnavailable: the server does not answer, or not yet.
+        PermissionError: the keys of `store` may not do this, or a user's may not do what its program needs.
+    """
+    with client_errors("", store.bucket):
         if not store.client.bucket_exists(store.bucket):
             store.client.make_bucket(store.bucket)
-    except S3Error as error:
-        if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
-            raise
-    store.put(PROBE, b"a probe")
-    with store.open(PROBE) as (_, stream):
+    store.put(f"published/{PROBE}", b"a probe")
+    _prove_get(store)
+    for user in users:
+        _make(store, user)
+        _prove(store.as_user(user.access_key, user.secret_key), user.role)
+    with client_errors(PROBE, store.bucket):
+        store.client.remove_object(store.bucket, f"raw/{PROBE}/")
+    store.delete(f"published/{PROBE}")
+
+
+def _make(store: S3Store, user: User) -> None:
+    admin = MinioAdmin(
+        endpoint=store.endpoint,
+        credentials=StaticProvider(store.access_key, store.secret_key),
+        region=store.region,
+        secure=store.scheme == "https",
+        http_client=store.http(retries=1),
+    )
+    name = f"{store.bucket}-{user.role}"
+    try:
+        with client_errors("", store.bucket):
+            admin.user_add(access_key=user.access_key, secret_key=user.secret_key)
+            admin.policy_add(policy_name=name, policy=policy(user.role, store.bucket))
+            admin.policy_set(policy_name=name, user=user.access_key)  # replaces whatever else the user might have had
+    except MinioAdminException as error:
+        raise _translated(error, user) from error
+
+
+def _translated(error: MinioAdminException, user: User) -> Exception:
+    said = f"{user.role.upper()}_USER: the server would not make user {user.access_key!r}: {_code(error)}"
+    if "AccessDenied" in said or "InvalidAccessKeyId" in said or "SignatureDoesNotMatch" in said:
+        return PermissionError(f"{said}: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be the server's root user")
+    return SettingError(said) if error._code in ("400", "409") else StoreUnavailable(said)
+
+
+def _code(error: MinioAdminException) -> str:
+    try:
+        told = json.loads(error._body)
+        return f"{told['Code']}: {told['Message']}"
+    except (ValueError, KeyError, TypeError):
+        return str(error)
+
+
+def _prove(store: S3Store, role: Role) -> None:
+    """Do once what the role's program does all the time."""
+    if role == "simulator":
+        with client_errors(f"raw/{PROBE}/", store.bucket):
+            store.client.put_object(store.bucket, f"raw/{PROBE}/", io.BytesIO(), 0)
+    elif role == "pipeline":
+        store.put(f"published/{PROBE}", b"a probe")
+    _prove_get(store)
+
+
+def _prove_get(store: S3Store) -> None:
+    with store.open(f"published/{PROBE}") as (_, stream):
         if stream.read() != b"a probe":
             raise OSError(f"{store.url} did not give back what was put")
-    store.delete(PROBE)

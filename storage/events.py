@@ -24,11 +24,13 @@ def event_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def objects_written(line: bytes) -> Iterator[ObjectInfo]:
-    """Yield the objects that one line tells of; a line that only keeps the connection alive tells of none."""
+    """Yield the objects that one line tells of: none, if it only keeps the connection alive."""
     if not line.strip():
         return
     for record in json.loads(line).get("Records") or []:
         thing = record["s3"]["object"]
+        if thing["key"].endswith("/"):
+            continue  # a folder marker is nothing
         # Listeners get the key as it is; to unquote it would spoil names with `+` or `%`.
         yield ObjectInfo(thing["key"], thing.get("eTag", ""), int(thing.get("size", 0)), _written_at(record))
 

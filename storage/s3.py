@@ -48,9 +48,9 @@ class S3Store:
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
             raise SettingError(f"AWS_ENDPOINT_URL is {endpoint!r}: expected http://HOST:PORT or https://HOST")
         self.bucket, self.url = bucket, f"s3://{bucket}"
-        self._endpoint, self._scheme = parts.netloc, parts.scheme
-        self._access_key, self._secret_key, self._region = access_key, secret_key, region
-        self.client = self._connect(patience, retries=1)
+        self.endpoint, self.scheme, self.region, self.patience = parts.netloc, parts.scheme, region, patience
+        self.access_key, self.secret_key = access_key, secret_key
+        self.client = self._connect(self.http(retries=1))
 
     @classmethod
     def from_environ(cls, bucket: str, environ: Mapping[str, str], patience: float = 15.0) -> Self:
@@ -63,10 +63,15 @@ class S3Store:
         endpoint, access_key, secret_key = (environ[name] for name in needed)
         return cls(bucket, endpoint, access_key, secret_key, environ.get("AWS_REGION") or "us-east-1", patience)
 
+    def as_user(self, access_key: str, secret_key: str) -> "S3Store":
+        """Give the same bucket as another user sees it."""
+        endpoint = f"{self.scheme}://{self.endpoint}"
+        return S3Store(self.bucket, endpoint, access_key, secret_key, self.region, self.patience)
+
     def put(self, key: str, source: bytes | Path) -> str:
         """Write an object and return its etag (see `ObjectStore.put`)."""
         check_key(key)
-        with _errors(key, self.bucket):
+        with client_errors(key, self.bucket):
             if isinstance(source, Path):
                 written = self.client.fput_object(self.bucket, key, str(source), part_size=PART_SIZE)
             else:
@@ -78,7 +83,7 @@ class S3Store:
     def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
         """Give an object's stream and facts (see `ObjectStore.open`)."""
         check_key(key)
-        with _errors(key, self.bucket):
+        with client_errors(key, self.bucket):
             response: Any = self.client.get_object(self.bucket, key)
             response.auto_close = False  # else a reader that asks once more at the end is told that it is closed
             response.decode_content = False  # the object's bytes, whatever Content-Encoding an uploader gave them
@@ -91,13 +96,13 @@ class S3Store:
     def stat(self, key: str) -> ObjectInfo:
         """Give an object's facts (see `ObjectStore.stat`)."""
         check_key(key)
-        with _errors(key, self.bucket):
+        with client_errors(key, self.bucket):
             found = self.client.stat_object(self.bucket, key)
         return ObjectInfo(key, found.etag or "", found.size or 0, found.last_modified or datetime.now(UTC))
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects below `prefix` (see `ObjectStore.list`); folder markers are nothing."""
-        with _errors(prefix, self.bucket):
+        with client_errors(prefix, self.bucket):
             for item in self.client.list_objects(self.bucket, prefix, recursive=True):
                 if item.object_name and not item.object_name.endswith("/"):
                     modified = item.last_modified or datetime.now(UTC)
@@ -106,12 +111,12 @@ class S3Store:
     def delete(self, key: str) -> None:
         """Remove an object (see `ObjectStore.delete`)."""
         check_key(key)
-        with _errors(key, self.bucket):
+        with client_errors(key, self.bucket):
             self.client.remove_object(self.bucket, key)
 
     def watch(self, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
         """Yield each finished write below `prefix` (see `ObjectStore.watch`)."""
-        client = self._connect(SILENT_SECONDS, retries=0)
+        client = self._connect(self.http(retries=0, silent_seconds=SILENT_SECONDS))
         pause, away = RETRY_SECONDS[0], False
         while not stop.is_set():
             try:
@@ -131,35 +136,38 @@ class S3Store:
         """Give the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""
         paths = [f"{self.bucket}/{item.key}" for item in self.list(prefix)]
         filesystem = pyarrow.fs.S3FileSystem(
-            access_key=self._access_key,
-            secret_key=self._secret_key,
-            region=self._region,
-            endpoint_override=self._endpoint,
-            scheme=self._scheme,
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+            region=self.region,
+            endpoint_override=self.endpoint,
+            scheme=self.scheme,
         )
         return parquet_dataset(paths, filesystem)
 
-    def _connect(self, read_seconds: float, retries: int) -> Minio:
-        http = urllib3.PoolManager(
+    def http(self, retries: int, silent_seconds: float | None = None) -> urllib3.PoolManager:
+        """Give a pool of connections that soon calls a silent server away: minio-py's own waits for five minutes."""
+        return urllib3.PoolManager(
             maxsize=32,
-            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
+            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=silent_seconds or self.patience),
             retries=urllib3.Retry(total=retries, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
             cert_reqs="CERT_REQUIRED",
             ca_certs=certifi.where(),
         )
+
+    def _connect(self, http: urllib3.PoolManager) -> Minio:
         return Minio(
-            self._endpoint,
-            access_key=self._access_key,
-            secret_key=self._secret_key,
-            region=self._region,
-            secure=self._scheme == "https",
+            self.endpoint,
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+            region=self.region,
+            secure=self.scheme == "https",
             http_client=http,
         )
 
     def _listen(self, client: Minio, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
         """Send the listen request and yield a `Gap` once the server has answered it, then what it tells."""
         query: dict[str, str | list[str] | tuple[str]] = {"prefix": prefix, "suffix": "", "events": list(S3_EVENTS)}
-        with _errors(prefix, self.bucket):
+        with client_errors(prefix, self.bucket):
             # minio-py's own iterator connects at its first event and reconnects in silence, and both lose events.
             response = client._execute("GET", self.bucket, query_params=query, preload_content=False)
             try:
@@ -183,7 +191,7 @@ _BAD_KEY = {"XMinioInvalidObjectName", "KeyTooLongError", "XMinioInvalidResource
 
 
 @contextmanager
-def _errors(key: str, bucket: str) -> Iterator[None]:
+def client_errors(key: str, bucket: str) -> Iterator[None]:
     """Turn the client's errors into the store's."""
     try:
         yield
