@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from storage import ObjectStore, StoreUnavailable, open_store
+from storage.access import prepare, users_from
 from storage.console import SettingError, configure_logging, run
 from storage.layout import RAW
+from storage.s3 import S3Store
 
 app = typer.Typer(
     help="A hand on the lake's store: make it ready, put a file, list objects.",
@@ -36,17 +38,9 @@ def init(
 
 def _prepare(store: ObjectStore, seconds: float) -> list[str]:
     """Wait until the server has a bucket and users; give the users' names."""
-    from storage.access import ROLES, User, prepare
-    from storage.s3 import S3Store
-
     if not isinstance(store, S3Store):
         return []
-    users = [
-        User(role, user, password)
-        for role in ROLES
-        for user, password in [(os.environ.get(f"{role.upper()}_{name}", "") for name in ("USER", "PASSWORD"))]
-        if user or password
-    ]
+    users = users_from(os.environ)
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,6 +36,16 @@ class User:
                 raise SettingError(
                     f"{self.role.upper()}_{name}: expected {low} to {high} characters, found {len(value)}"
                 )
+
+
+def users_from(environ: Mapping[str, str]) -> list[User]:
+    """Give the users that `<ROLE>_USER` and `<ROLE>_PASSWORD` name; a role without both has none."""
+    users = []
+    for role in ROLES:
+        user, password = (environ.get(f"{role.upper()}_{name}", "") for name in ("USER", "PASSWORD"))
+        if user or password:
+            users.append(User(role, user, password))
+    return users
 
 
 def policy(role: Role, bucket: str) -> dict[str, Any]:
