@@ -1,6 +1,8 @@
 """A contract file (Data Package v2, a Data Resource) to the fields, types and checks of a dataset."""
 
+import codecs
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,7 +24,7 @@ _ORDERED = {"integer", "number", "date", "datetime"}
 _TEXT = {"string"}
 _ALLOWED = {"minimum": _ORDERED, "maximum": _ORDERED, "minLength": _TEXT, "maxLength": _TEXT, "pattern": _TEXT}
 
-_OneCharacter = Annotated[str, StringConstraints(min_length=1, max_length=1)]
+_OneCharacter = Annotated[str, StringConstraints(pattern=r"^[!-~ \t]$")]  # one ASCII character that ends no line
 
 
 class _Part(BaseModel):
@@ -35,7 +37,7 @@ class Constraints(_Part):
     required: bool = False
     minimum: int | float | str | None = None
     maximum: int | float | str | None = None
-    minLength: int | None = None  # noqa: N815 (the standard's name)
+    minLength: int | None = None  # noqa: N815
     maxLength: int | None = None  # noqa: N815
     pattern: str | None = None
     enum: tuple[str | int | float | bool, ...] | None = Field(default=None, strict=False)
@@ -46,6 +48,9 @@ class FieldSpec(_Part):
 
     name: str
     type: Literal["string", "integer", "number", "boolean", "date", "datetime"] = "string"
+    format: str = "default"
+    decimalChar: _OneCharacter = "."  # noqa: N815 (the standard's name)
+    groupChar: _OneCharacter | None = None  # noqa: N815
     title: str = ""
     description: str = ""
     constraints: Constraints = Constraints()
@@ -75,7 +80,7 @@ class _Resource(_Part):
     path: str = ""
     title: str = ""
     description: str = ""
-    encoding: Literal["utf-8"] = "utf-8"
+    encoding: str = "utf-8"
     dialect: _Dialect = _Dialect()
     table: _Schema = Field(alias="schema")
     summary: Summary = Summary()
@@ -88,6 +93,7 @@ class Contract:
     name: str
     fields: tuple[FieldSpec, ...]
     match: Literal["exact", "equal", "subset"]
+    encoding: str
     delimiter: str
     quote: str
     missing: frozenset[str]
@@ -111,6 +117,7 @@ def read_contract(path: Path) -> Contract:
         resource.name,
         table.fields,
         table.fieldsMatch,
+        resource.encoding,
         dialect.delimiter,
         dialect.quoteChar,
         frozenset(table.missingValues),
@@ -121,16 +128,31 @@ def read_contract(path: Path) -> Contract:
 def _check(path: Path, resource: _Resource) -> None:
     if resource.name != path.stem:
         raise SettingError(f"{path}: name is {resource.name!r}: expected {path.stem!r}, like the file")
+    try:
+        codecs.lookup(resource.encoding)
+    except LookupError:
+        raise SettingError(f"{path}: encoding: {resource.encoding!r} is not known: expected one like utf-8") from None
+    if resource.dialect.delimiter == resource.dialect.quoteChar:
+        raise SettingError(f"{path}: dialect.quoteChar: it is the delimiter as well")
     names = [field.name for field in resource.table.fields]
     if twice := {name for name in names if names.count(name) > 1}:
         raise SettingError(f"{path}: schema.fields: {', '.join(sorted(twice))} is there more than once")
     for field in resource.table.fields:
-        for constraint, types in _ALLOWED.items():
-            if getattr(field.constraints, constraint) is not None and field.type not in types:
-                raise SettingError(
-                    f"{path}: field {field.name!r}: constraints.{constraint} does not go with type {field.type!r}: "
-                    f"it takes {', '.join(sorted(types))}"
-                )
+        for problem in _field_problems(field):
+            raise SettingError(f"{path}: field {field.name!r}: {problem}")
+
+
+def _field_problems(field: FieldSpec) -> Iterator[str]:
+    for constraint, types in _ALLOWED.items():
+        if getattr(field.constraints, constraint) is not None and field.type not in types:
+            takes = ", ".join(sorted(types))
+            yield f"constraints.{constraint} does not go with type {field.type!r}: it takes {takes}"
+    if field.type != "number" and (field.decimalChar != "." or field.groupChar is not None):
+        yield "decimalChar and groupChar go with type 'number' alone"
+    if field.groupChar == field.decimalChar:
+        yield "groupChar: it is the decimalChar as well"
+    if field.format != "default" and field.type not in ("date", "datetime"):
+        yield f"format {field.format!r} is not supported for type {field.type!r}"
 
 
 def _say(path: Path, error: ValidationError) -> str:

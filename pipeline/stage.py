@@ -5,17 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.reader.blocks import Block, read_blocks
-from pipeline.reader.explain import explain
-from pipeline.reader.masks import check_column
 from pipeline.reader.problem import Problem, Refused
+from pipeline.reader.read import Batch, read_csv
 from pipeline.recipe import Dataset, to_frame
 from pipeline.summary import Groups, Share
 
@@ -73,62 +71,82 @@ def stage(stream: BinaryIO, record: Record, dataset: Dataset | None, place: Path
         if dataset is None:
             name = record.dataset
             raise Refused(Problem("contract", f"there is no contract for {name!r}: add pipeline/datasets/{name}.json"))
-        clean, record = _stage_clean(stream, record, dataset, place)
-        return Staged(record, clean, None)
+        return _stage_rows(stream, record, dataset, place)
     except Refused as refusal:
-        record = replace(record, status="refused", first_problem=str(refusal))
-        return Staged(record, None, _stage_rejected([refusal.problem], record, place))
+        return _stage_refusal(refusal.problem, record, place)
 
 
-def _stage_clean(stream: BinaryIO, record: Record, dataset: Dataset, place: Path) -> tuple[Path, Record]:
-    path, groups, read, kept = place.with_suffix(".clean"), Groups(dataset.contract.summary), 0, 0
+def _stage_rows(stream: BinaryIO, record: Record, dataset: Dataset, place: Path) -> Staged:
+    """Write the good rows and the problems block by block, so that memory is bounded whatever the file's size."""
+    groups, rejects = Groups(dataset.contract.summary), _Rejects(place, record.source_key)
     schema = pa.schema([*dataset.schema, *LINEAGE])
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for block in read_blocks(stream, record.source_key, dataset.contract):
-            typed = _typed(block, dataset)
-            rows = _transformed(typed, dataset)
-            read, kept = read + typed.num_rows, kept + rows.num_rows
+    clean = place.with_suffix(".clean")
+    with rejects, pq.ParquetWriter(clean, schema, compression="zstd") as writer:
+        for batch in read_csv(stream, record.source_key, dataset.contract):
+            rows = _transformed(batch.rows, dataset)
+            rejects.write(batch.problems)
             groups.add(rows)
-            lines = rows["_line"].combine_chunks()
-            source = pa.repeat(pa.scalar(record.source_key), rows.num_rows)
-            writer.write_table(pa.table([*(rows[name] for name in dataset.schema.names), source, lines], schema=schema))
+            writer.write_table(_with_lineage(rows, record.source_key, schema))
+            record = _counted(record, batch, rows.num_rows)
         with _summary_refused():
-            share = groups.share(dataset.schema)
-        record = replace(record, rows_read=read, rows_kept=kept, rows_dropped=read - kept, share=share)
+            record = replace(record, share=groups.share(dataset.schema))
         writer.add_key_value_metadata(record.footer)
-    return path, record
+        rejects.finish(record)
+    return Staged(record, clean, rejects.path)
 
 
-def _stage_rejected(problems: list[Problem], record: Record, place: Path) -> Path:
-    path = place.with_suffix(".rejected")
-    rows = [{"source_key": record.source_key, **asdict(problem)} for problem in problems]
-    with pq.ParquetWriter(path, REJECTED_SCHEMA, compression="zstd") as writer:
-        writer.write_table(pa.Table.from_pylist(rows, REJECTED_SCHEMA))
-        writer.add_key_value_metadata(record.footer)
-    return path
+def _counted(record: Record, batch: Batch, kept: int) -> Record:
+    return replace(
+        record,
+        rows_read=record.rows_read + batch.rows.num_rows + batch.rejected,
+        rows_kept=record.rows_kept + kept,
+        rows_dropped=record.rows_dropped + batch.rows.num_rows - kept,
+        rows_rejected=record.rows_rejected + batch.rejected,
+        first_problem=record.first_problem or (str(batch.problems[0]) if batch.problems else None),
+    )
 
 
-def _typed(block: Block, dataset: Dataset) -> pa.Table:
-    """Cast and check a block; the first record that breaks a rule refuses the file."""
-    contract = dataset.contract
-    columns, wrong = [], np.zeros(len(block.lines), bool)
-    for field, text in zip(contract.fields, block.columns, strict=True):
-        values, bad = check_column(pa.array(text, pa.string()), field, contract.missing)
-        columns.append(values)
-        wrong |= bad.to_numpy(zero_copy_only=False)
-    if wrong.any():
-        raise Refused(_first_problem(block, dataset, int(wrong.argmax())))
-    schema = contract.schema.append(pa.field("_line", pa.int64()))
-    return pa.table([*columns, pa.array(block.lines, pa.int64())], schema=schema)
+def _with_lineage(rows: pa.Table, source_key: str, schema: pa.Schema) -> pa.Table:
+    source = pa.repeat(pa.scalar(source_key), rows.num_rows)
+    return pa.table([*(rows[name] for name in schema.names[:-2]), source, rows["_line"]], schema=schema)
 
 
-def _first_problem(block: Block, dataset: Dataset, row: int) -> Problem:
-    cells = [column[row] for column in block.columns]
-    for field, cell in zip(dataset.contract.fields, cells, strict=True):
-        for rule, message in explain(cell, field, dataset.contract.missing):
-            raw = dataset.contract.delimiter.join(cells)
-            return Problem(rule, message, block.lines[row], field.name, cell, raw)
-    raise AssertionError(f"line {block.lines[row]} was marked as bad, and no rule says why")
+class _Rejects:
+    """The table of problems, which there is only if there is a problem."""
+
+    def __init__(self, place: Path, source_key: str) -> None:
+        self._file, self._source_key = place.with_suffix(".rejected"), source_key
+        self._writer: pq.ParquetWriter | None = None
+
+    @property
+    def path(self) -> Path | None:
+        return self._file if self._writer else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer:
+            self._writer.close()
+
+    def write(self, problems: list[Problem]) -> None:
+        if not problems:
+            return
+        self._writer = self._writer or pq.ParquetWriter(self._file, REJECTED_SCHEMA, compression="zstd")
+        rows = [{"source_key": self._source_key, **asdict(problem)} for problem in problems]
+        self._writer.write_table(pa.Table.from_pylist(rows, REJECTED_SCHEMA))
+
+    def finish(self, record: Record) -> None:
+        if self._writer:
+            self._writer.add_key_value_metadata(record.footer)
+
+
+def _stage_refusal(problem: Problem, record: Record, place: Path) -> Staged:
+    record = replace(record, status="refused", first_problem=str(problem))
+    with _Rejects(place, record.source_key) as rejects:
+        rejects.write([problem])
+        rejects.finish(record)
+    return Staged(record, None, rejects.path)
 
 
 def _transformed(typed: pa.Table, dataset: Dataset) -> pa.Table:
@@ -138,8 +156,8 @@ def _transformed(typed: pa.Table, dataset: Dataset) -> pa.Table:
     schema = dataset.schema.append(pa.field("_line", pa.int64()))
     with _transform_refused():
         rows = pa.Table.from_pandas(dataset.transform(to_frame(typed)), schema=schema, preserve_index=False)
-        lines = rows["_line"].to_numpy()
-        if (np.diff(lines) <= 0).any() or not pc.all(pc.is_in(rows["_line"], value_set=typed["_line"])).as_py():
+        known = pc.is_in(rows["_line"], value_set=typed["_line"])
+        if (np.diff(rows["_line"].to_numpy()) <= 0).any() or pc.any(pc.invert(known)).as_py():
             raise ValueError("_line must stay an increasing part of the lines that came in")
     return rows
 

@@ -1,90 +1,199 @@
-"""A stream of bytes to blocks of records, every field still text, every record with its physical line."""
+"""Chunks of UTF-8 to blocks of whole records: where each starts, in which physical line, and what cannot be a record.
 
-import csv
-import io
-from collections.abc import Iterator
+A record ends at the first line end (LF, CRLF or CR) outside quotes. Where a quote stands that may not, or where a
+record does not end within its size limit or before the end of the file, its first physical line alone is a `Fault`, and
+reading goes on at the next line. All of it is arithmetic on the offsets of quotes and line ends: a record's quotes open
+and close in turn, so whether a quote is wrong depends on its neighbours and on its number within the record alone.
+"""
+
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
-from typing import BinaryIO
+from typing import Any
 
-import pyarrow as pa
+import numpy as np
+from numpy.typing import NDArray
 
-from pipeline.contract import Contract
-from pipeline.reader.problem import Problem, Refused
-from storage import StoreUnavailable
+Offsets = NDArray[np.int64]
+Rule = str
 
-BLOCK_ROWS = 65_536
-RECORD_LIMIT = 1 << 20  # characters of one field
+RECORD_LIMIT = 1 << 20  # bytes
+RAW_LIMIT = 4096  # bytes of a fault's text that are kept
 
-_CODECS = {".gz": "gzip", ".zst": "zstd"}
+_LF, _CR = 10, 13
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A physical line that is no record: its number, why (`quote` or `size`), and its first bytes."""
+
+    line: int
+    rule: Rule
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
-    """Records in order: `columns[i][n]` is the text of record n in the contract's field i."""
+    """Whole records: record n is `data[starts[n]:stops[n]]` and begins in physical line `lines[n]`; none is empty."""
 
-    lines: list[int]
-    columns: list[list[str]]
-
-
-def read_blocks(stream: BinaryIO, key: str, contract: Contract) -> Iterator[Block]:
-    """Yield the records of a CSV stream, mapped by name to the contract's fields; `Refused` says why it cannot."""
-    csv.field_size_limit(RECORD_LIMIT)
-    codec = next((codec for suffix, codec in _CODECS.items() if key.lower().endswith(suffix)), None)
-    with pa.input_stream(stream, compression=codec) as plain:
-        text = io.TextIOWrapper(plain, encoding="utf-8-sig", newline="")
-        rows = csv.reader(text, delimiter=contract.delimiter, quotechar=contract.quote, strict=True)
-        try:
-            header = next((row for row in rows if row), [])
-            positions = map_header(header, contract)
-            records = _records(rows, len(header))
-            while block := list(islice(records, BLOCK_ROWS)):
-                yield Block([line for line, _ in block], [[row[at] for _, row in block] for at in positions])
-        except csv.Error as error:
-            raise Refused(_csv_problem(error, rows.line_num)) from error
-        except UnicodeDecodeError as error:
-            message = (
-                f"the bytes {error.object[error.start : error.end].hex(' ')} are not UTF-8: save the file as UTF-8"
-            )
-            raise Refused(Problem("encoding", message)) from error
-        except StoreUnavailable:
-            raise
-        except OSError as error:
-            if codec is None:
-                raise
-            raise Refused(Problem("compression", f"the file is not whole {codec} data: {error}")) from error
+    data: bytes
+    starts: Offsets
+    stops: Offsets
+    lines: Offsets
+    faults: list[Fault]
 
 
-def map_header(header: list[str], contract: Contract) -> list[int]:
-    """Give the header's position of each field of the contract, or refuse the file saying what was expected."""
-    names = [field.name for field in contract.fields]
-    missing = [name for name in names if name not in header]
-    unknown = [name for name in header if name not in names]
-    wrong = {
-        "a name is there twice": len(set(header)) < len(header),
-        f"it lacks {', '.join(missing)}": bool(missing),
-        f"it has {', '.join(map(repr, unknown))}": bool(unknown) and contract.match != "subset",
-        "the order differs": header != names and contract.match == "exact",
-    }
-    if faults := [fault for fault, found in wrong.items() if found]:
-        expected, found = contract.delimiter.join(names), contract.delimiter.join(header)
-        message = f"the header does not fit ({'; '.join(faults)}): expected {expected}, found {found or 'nothing'}"
-        raise Refused(Problem("header", message, line=1, raw=found))
-    return [header.index(name) for name in names]
+def cut(chunks: Iterable[bytes], delimiter: str, quote: str, record_limit: int = RECORD_LIMIT) -> Iterator[Block]:
+    """Cut text into blocks of whole records, each about as large as the chunks that come in."""
+    cutter = _Cutter(ord(delimiter), ord(quote), record_limit)
+    for chunk in chunks:
+        yield cutter.feed(chunk, last=False)
+    yield cutter.feed(b"", last=True)
 
 
-def _records(rows: Iterator[list[str]], width: int) -> Iterator[tuple[int, list[str]]]:
-    line = rows.line_num + 1  # type: ignore[attr-defined]
-    for row in rows:
-        if len(row) == width:
-            yield line, row
-        elif row:
-            message = f"expected {width} fields, found {len(row)}"
-            raise Refused(Problem("fields", message, line, raw=",".join(row)))
-        line = rows.line_num + 1  # type: ignore[attr-defined]
+class _Cutter:
+    """What is left between two chunks: an unfinished record, or the rest of a line that is to be passed over."""
+
+    def __init__(self, delimiter: int, quote: int, limit: int) -> None:
+        self.quote, self.limit = quote, limit
+        self.around = np.zeros(256, bool)  # what may stand before an opening quote, and after a closing one
+        self.around[[delimiter, quote, _LF, _CR]] = True
+        self.rest, self.line, self.passing = b"", 1, False
+
+    def feed(self, chunk: bytes, *, last: bool) -> Block:
+        """Take a chunk and give the records that are whole now."""
+        text = self.rest + chunk if self.rest else chunk
+        kept = b"" if last or not text.endswith(b"\r") else b"\r"  # is it a line end, or half of one?
+        text = text[: len(text) - len(kept)]
+        marks = _Marks(text, self.quote, self.around, last=last)
+        found = _Records(marks, self.limit, self.line)
+        position: int | None = 0
+        if self.passing and text:
+            position = found.pass_line()
+        if position is not None:
+            self.passing = False
+            position = found.collect(position, last=last)
+        self.passing = self.passing or found.passing
+        end = len(text) if position is None else position
+        self.line += int(np.searchsorted(marks.nexts, end, "right"))
+        self.rest = text[end:] + kept
+        return found.block()
 
 
-def _csv_problem(error: csv.Error, line: int) -> Problem:
-    if "field limit" in str(error):
-        return Problem("size", f"a field is longer than {RECORD_LIMIT:,} characters, or a quote is not closed", line)
-    return Problem("quote", f"a quote stands where none may, or is not closed ({error})", line)
+class _Marks:
+    """The offsets in a text that decide: line ends, quotes, and the quotes that are wrong, under either parity."""
+
+    def __init__(self, text: bytes, quote: int, around: NDArray[np.bool_], *, last: bool) -> None:
+        self.text, self.size = text, len(text)
+        data = np.frombuffer(text, np.uint8)
+        self.ends, self.nexts = _line_ends(text, data)
+        if last and self.size and not (len(self.nexts) and self.nexts[-1] == self.size):
+            self.ends, self.nexts = np.append(self.ends, self.size), np.append(self.nexts, self.size)
+        self.quotes = np.flatnonzero(data == quote) if bytes([quote]) in text else np.empty(0, np.int64)
+        before = around[data[self.quotes - 1]] | (self.quotes == 0)
+        after = np.ones(len(self.quotes), bool)
+        inside = self.quotes + 1 < self.size
+        after[inside] = around[data[self.quotes[inside] + 1]]
+        even = np.arange(len(self.quotes)) % 2 == 0
+        # wrong[p]: the quotes that are wrong if those with an even number (p = 0) or an odd one (p = 1) open.
+        self.wrong = [np.flatnonzero(~np.where(even == (parity == 0), before, after)) for parity in (0, 1)]
+        self.quotes_before = np.searchsorted(self.quotes, self.ends)
+
+
+def _line_ends(text: bytes, data: NDArray[np.uint8]) -> tuple[Offsets, Offsets]:
+    """Give where each line's content ends, and where the next line starts."""
+    feeds = np.flatnonzero(data == _LF)
+    if b"\r" not in text:
+        return feeds, feeds + 1
+    returns = np.flatnonzero(data == _CR)
+    alone = returns[(returns + 1 == len(data)) | (data[np.minimum(returns + 1, len(data) - 1)] != _LF)]
+    paired = (feeds > 0) & (data[feeds - 1] == _CR)
+    ends, nexts = np.concatenate([feeds - paired, alone]), np.concatenate([feeds + 1, alone + 1])
+    order = np.argsort(nexts, kind="stable")
+    return ends[order], nexts[order]
+
+
+class _Records:
+    """Goes through a text from record to record, in strides from one fault to the next."""
+
+    def __init__(self, marks: _Marks, limit: int, line: int) -> None:
+        self.marks, self.limit, self.first_line = marks, limit, line
+        self.starts: list[Offsets] = []
+        self.stops: list[Offsets] = []
+        self.lines: list[Offsets] = []
+        self.spans: list[tuple[int, int]] = []
+        self.faults: list[Fault] = []
+        self.passing = False
+
+    def pass_line(self) -> int | None:
+        """Go to the start of the next line; None if it is not in this text."""
+        return int(self.marks.nexts[0]) if len(self.marks.nexts) else None
+
+    def collect(self, position: int, *, last: bool) -> int | None:
+        """Take all whole records from `position` on; give where the first unfinished one starts."""
+        while position < self.marks.size:
+            position, rule = self._sound(position, last=last)
+            if rule is None:
+                return position
+            after = self._fault(position, rule, last=last)
+            if after is None:
+                return None if self.passing else position
+            position = after
+        return position
+
+    def _sound(self, position: int, *, last: bool) -> tuple[int, Rule | None]:
+        """Take the sound records up to the next fault, and give where that starts and why it is one."""
+        marks, line = self.marks, int(np.searchsorted(self.marks.nexts, position, "right"))
+        first_quote = int(np.searchsorted(marks.quotes, position))
+        wrong = marks.wrong[first_quote % 2]
+        at = int(np.searchsorted(wrong, first_quote))
+        bad = int(marks.quotes[wrong[at]]) if at < len(wrong) else None
+        line_stop = len(marks.ends) if bad is None else int(np.searchsorted(marks.ends, bad))
+        ends = line + np.flatnonzero((marks.quotes_before[line:line_stop] - first_quote) % 2 == 0)
+        starts = np.concatenate([[position], marks.nexts[ends[:-1]]]) if len(ends) else np.empty(0, np.int64)
+        long = np.flatnonzero(marks.ends[ends] - starts > self.limit)
+        if len(long):
+            ends, starts = ends[: long[0]], starts[: long[0]]
+        self._take(position, line, starts, ends)
+        position = int(marks.nexts[ends[-1]]) if len(ends) else position
+        if len(long) or (bad is not None and bad - position >= self.limit):
+            return position, "size"
+        if bad is not None:
+            return position, "quote"
+        if marks.size - position > self.limit:
+            return position, "size"
+        return position, "quote" if last and position < marks.size else None
+
+    def _take(self, position: int, line: int, starts: Offsets, ends: Offsets) -> None:
+        if not len(ends):
+            return
+        stops, lines = self.marks.ends[ends], np.concatenate([[line], ends[:-1] + 1])
+        filled = stops > starts
+        self.starts.append(starts[filled])
+        self.stops.append(stops[filled])
+        self.lines.append(lines[filled] + self.first_line)
+        self.spans.append((position, int(self.marks.nexts[ends[-1]])))
+
+    def _fault(self, position: int, rule: Rule, *, last: bool) -> int | None:
+        """Take out the physical line at `position`; give where the next one starts, or None if that is not here yet."""
+        line = int(np.searchsorted(self.marks.nexts, position, "right"))
+        ended = line < len(self.marks.ends)
+        if not ended and not last and self.marks.size - position <= max(self.limit, RAW_LIMIT):
+            return None
+        stop = int(self.marks.ends[line]) if ended else self.marks.size
+        raw = self.marks.text[position : min(stop, position + RAW_LIMIT)]
+        self.faults.append(Fault(line + self.first_line, rule, raw))
+        self.passing = not ended
+        return int(self.marks.nexts[line]) if ended else None
+
+    def block(self) -> Block:
+        """Give what was taken, as one text without the faults."""
+        shift = np.cumsum([0, *(stop - start for start, stop in self.spans)])[:-1]
+        moved = [(int(offset) - start) for (start, _), offset in zip(self.spans, shift, strict=True)]
+        data: Any = b"".join(self.marks.text[start:stop] for start, stop in self.spans)
+        starts = [one + by for one, by in zip(self.starts, moved, strict=True)]
+        stops = [one + by for one, by in zip(self.stops, moved, strict=True)]
+        return Block(data, _joined(starts), _joined(stops), _joined(self.lines), self.faults)
+
+
+def _joined(parts: list[Offsets]) -> Offsets:
+    return np.concatenate(parts) if parts else np.empty(0, np.int64)

@@ -1,4 +1,4 @@
-"""One value against its field, plainly: the words of a problem, and the truth that the fast way is held to."""
+"""One record against its contract, plainly: the words of a problem, and the truth that the fast way is held to."""
 
 import math
 import re
@@ -9,49 +9,67 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.contract import FieldSpec
-from pipeline.reader.problem import VALUE_LIMIT
+from pipeline.contract import Contract, FieldSpec
+from pipeline.reader.problem import VALUE_LIMIT, Problem
+from pipeline.reader.values import (
+    DATE,
+    FALSE,
+    INTEGER,
+    TIME,
+    TRUE,
+    ZONE,
+    format_pattern,
+    full_match,
+    grouped_number,
+)
 
-INTEGER = r"[+-]?[0-9]+"
-NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-YEAR = r"(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"  # there is no year 0, but Arrow has one
-DATE = YEAR + r"-[0-9]{2}-[0-9]{2}"
-TIME = DATE + r"[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
-ZONE = r"(?:Z|[+-][0-9]{2}:[0-9]{2})"
-TRUE, FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")  # the standard's words
 
-
-def _integer(text: str) -> int | None:
+def _integer(text: str, _: FieldSpec) -> int | None:
     value = int(text) if re.fullmatch(INTEGER, text) else None
     return value if value is not None and -(2**63) <= value < 2**63 else None
 
 
-def _number(text: str) -> float | None:
-    value = float(text) if re.fullmatch(NUMBER, text) else None
-    return value if value is not None and math.isfinite(value) else None
+def _number(text: str, field: FieldSpec) -> float | None:
+    if not re.fullmatch(grouped_number(field), text):
+        return None
+    value = float(text.replace(field.groupChar or "", "").replace(field.decimalChar, "."))
+    return value if math.isfinite(value) else None
 
 
-def _boolean(text: str) -> bool | None:
+def _boolean(text: str, _: FieldSpec) -> bool | None:
     return True if text in TRUE else False if text in FALSE else None
 
 
-def _date(text: str) -> date | None:
+def _iso(text: str, field: FieldSpec) -> str:
+    if field.format == "default":
+        return text
+    pattern, iso = format_pattern(field)
+    return re.sub(pattern, iso, text) if re.fullmatch(pattern, text) else ""
+
+
+def _date(text: str, field: FieldSpec) -> date | None:
+    iso = _iso(text, field)
     try:
-        return date.fromisoformat(text) if re.fullmatch(DATE, text) else None
+        return date.fromisoformat(iso) if re.fullmatch(DATE, iso) else None
     except ValueError:
         return None
 
 
-def _datetime(text: str) -> datetime | None:
+def _datetime(text: str, field: FieldSpec) -> datetime | None:
+    iso = _iso(text, field)
     try:
-        value = datetime.fromisoformat(text) if re.fullmatch(f"{TIME}{ZONE}?", text) else None
+        value = datetime.fromisoformat(iso) if re.fullmatch(f"{TIME}{ZONE}?", iso) else None
         return value and (value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         return None
 
 
-PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "string": (str, "text"),
+def _string(text: str, _: FieldSpec) -> str:
+    return text
+
+
+PARSERS: dict[str, tuple[Callable[[str, FieldSpec], Any], str]] = {
+    "string": (_string, "text"),
     "integer": (_integer, "an integer within 64 bits, such as -12"),
     "number": (_number, "a finite number, such as 12.5"),
     "boolean": (_boolean, "true or false"),
@@ -66,14 +84,76 @@ def parse(text: str, field: FieldSpec, missing: frozenset[str]) -> Any:
     if cell in missing:
         return None
     parser, expected = PARSERS[field.type]
-    if (value := parser(cell)) is None:
-        raise ValueError(f"expected {expected}, found {text[:VALUE_LIMIT]!r}")
+    if (value := parser(cell, field)) is None:
+        shape = expected if field.format == "default" else f"a {field.type} that exists, as {field.format}"
+        raise ValueError(f"expected {shape}, found {text[:VALUE_LIMIT]!r}")
     return value
 
 
 def literal(value: Any, field: FieldSpec) -> Any:
-    """Give a constraint's bound or option as a value of the field's type."""
-    return parse(str(value) if not isinstance(value, bool) else str(value).lower(), field, frozenset())
+    """Give a constraint's bound or option as a value of the field's type; it is written in the default format."""
+    plain = field.model_copy(update={"format": "default", "decimalChar": ".", "groupChar": None})
+    return parse(str(value) if not isinstance(value, bool) else str(value).lower(), plain, frozenset())
+
+
+def explain_record(raw: bytes, line: int, header: list[str], contract: Contract) -> list[Problem]:
+    """Give every problem of one record whose quotes are in order; none if it is good."""
+    cells = split_record(raw, contract.delimiter, contract.quote)
+    shown = shown_text(raw)
+    problems = []
+    if len(cells) != len(header):
+        message = f"expected {len(header)} fields, found {len(cells)}"
+        problems.append(Problem("fields", message, line, raw=shown))
+    fields = {field.name: field for field in contract.fields}
+    for name, cell in zip(header, cells, strict=False):
+        found = _cell_problems(cell, fields.get(name), contract, checked=len(cells) == len(header))
+        problems += [Problem(rule, message, line, name, shown_text(cell), shown) for rule, message in found]
+    return problems + [
+        Problem(rule, message, line, None, shown_text(cell), shown)
+        for cell in cells[len(header) :]
+        for rule, message in _cell_problems(cell, None, contract, checked=False)
+    ]
+
+
+def _cell_problems(cell: bytes, field: FieldSpec | None, contract: Contract, *, checked: bool) -> list[tuple[str, str]]:
+    try:
+        text = cell.decode()
+    except UnicodeDecodeError as error:
+        wrong = cell[error.start : error.end].hex(" ")
+        return [
+            (
+                "encoding",
+                f"the bytes {wrong} are not UTF-8: save the file as UTF-8, or name its encoding in the contract",
+            )
+        ]
+    if "\0" in text:
+        return [("encoding", "it has a NUL byte: is this text?")]
+    return explain(text, field, contract.missing) if field and checked else []
+
+
+def split_record(raw: bytes, delimiter: str, quote: str) -> list[bytes]:
+    """Split a record whose quotes are in order into its cells, unquoted."""
+    mark, between = quote.encode(), delimiter.encode()
+    cells, at = [], 0
+    while True:
+        if raw.startswith(mark, at):
+            stop = at + 1
+            while (stop := raw.index(mark, stop)) + 1 < len(raw) and raw.startswith(mark, stop + 1):
+                stop += 2
+            cells.append(raw[at + 1 : stop].replace(mark * 2, mark))
+            at = stop + 1
+        else:
+            stop = raw.find(between, at)
+            cells.append(raw[at : stop if stop >= 0 else len(raw)])
+            at = stop if stop >= 0 else len(raw)
+        if at >= len(raw):
+            return cells
+        at += 1
+
+
+def shown_text(raw: bytes) -> str:
+    """Give bytes as text for a person: escapes for what is not text, 4 KiB at most."""
+    return raw[:VALUE_LIMIT].decode("utf-8", "backslashreplace")
 
 
 def explain(text: str, field: FieldSpec, missing: frozenset[str]) -> list[tuple[str, str]]:
@@ -99,11 +179,6 @@ def explain(text: str, field: FieldSpec, missing: frozenset[str]) -> list[tuple[
         for rule, (broken, words) in faults.items()
         if broken
     ]
-
-
-def full_match(pattern: str) -> str:
-    """Give the regular expression that matches a whole value; RE2 judges it in every path."""
-    return rf"\A(?:{pattern})\z"
 
 
 def _matches(text: str, pattern: str) -> bool:

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.contract import TYPES, FieldSpec
-from pipeline.reader.explain import DATE, FALSE, INTEGER, NUMBER, PARSERS, TIME, TRUE, ZONE, full_match, literal
+from pipeline.reader.explain import PARSERS, literal
+from pipeline.reader.values import DATE, FALSE, INTEGER, TIME, TRUE, ZONE, format_pattern, full_match, grouped_number
 
 
 def check_column(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[pa.Array, pa.Array]:
@@ -21,7 +22,7 @@ def check_column(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> t
     cells = text if field.type == "string" else pc.ascii_trim(text, " \t")
     null = pc.is_in(cells, value_set=pa.array(sorted(missing), pa.string()))
     cells = pc.if_else(null, pa.scalar(None, pa.string()), cells)
-    values = _CASTS[field.type](cells)
+    values = _CASTS[field.type](cells, field)
     bad = pc.and_(pc.is_null(values), pc.invert(null))
     if field.constraints.required:
         bad = pc.or_(bad, null)
@@ -58,38 +59,60 @@ def _only(cells: pa.Array, pattern: str) -> pa.Array:
     return pc.if_else(pc.match_substring_regex(cells, pattern=full_match(pattern)), cells, pa.scalar(None, pa.string()))
 
 
-def _cast(cells: pa.Array, kind: str) -> pa.Array:
-    """Cast text of the right form; where one value is out of range Arrow gives up on all, so each is parsed alone."""
+def _cast(cells: pa.Array, field: FieldSpec) -> pa.Array:
+    """Cast text of the default form; where one value is out of range Arrow gives up on all, so each is parsed alone."""
     try:
-        return pc.cast(cells, TYPES[kind])
+        return pc.cast(cells, TYPES[field.type])
     except pa.ArrowInvalid:
-        parser = PARSERS[kind][0]
-        return pa.array([None if cell is None else parser(cell) for cell in cells.to_pylist()], TYPES[kind])
+        parser = PARSERS[field.type][0]
+        plain = FieldSpec(name=field.name, type=field.type)
+        parsed = [None if cell is None else parser(cell, plain) for cell in cells.to_pylist()]
+        return pa.array(parsed, TYPES[field.type])
 
 
-def _integers(cells: pa.Array) -> pa.Array:
-    return _cast(pc.replace_substring_regex(_only(cells, INTEGER), pattern=r"\A\+", replacement=""), "integer")
+def _without_plus(cells: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(cells, pattern=r"\A\+", replacement="")
 
 
-def _numbers(cells: pa.Array) -> pa.Array:
-    values = _cast(pc.replace_substring_regex(_only(cells, NUMBER), pattern=r"\A\+", replacement=""), "number")
+def _strings(cells: pa.Array, _: FieldSpec) -> pa.Array:
+    return cells
+
+
+def _integers(cells: pa.Array, field: FieldSpec) -> pa.Array:
+    return _cast(_without_plus(_only(cells, INTEGER)), field)
+
+
+def _numbers(cells: pa.Array, field: FieldSpec) -> pa.Array:
+    cells = _without_plus(_only(cells, grouped_number(field)))
+    if field.groupChar:
+        cells = pc.replace_substring(cells, field.groupChar, "")
+    if field.decimalChar != ".":
+        cells = pc.replace_substring(cells, field.decimalChar, ".")
+    values = _cast(cells, field)
     return pc.if_else(pc.is_finite(values), values, pa.scalar(None, pa.float64()))
 
 
-def _booleans(cells: pa.Array) -> pa.Array:
+def _booleans(cells: pa.Array, _: FieldSpec) -> pa.Array:
     is_true = pc.is_in(cells, value_set=pa.array(TRUE))
     known = pc.or_(is_true, pc.is_in(cells, value_set=pa.array(FALSE)))
     return pc.if_else(known, is_true, pa.scalar(None, pa.bool_()))
 
 
-def _dates(cells: pa.Array) -> pa.Array:
-    return _cast(_only(cells, DATE), "date")
+def _iso(cells: pa.Array, field: FieldSpec) -> pa.Array:
+    if field.format == "default":
+        return cells
+    pattern, iso = format_pattern(field)
+    return pc.replace_substring_regex(_only(cells, pattern), pattern=full_match(pattern), replacement=iso)
 
 
-def _datetimes(cells: pa.Array) -> pa.Array:
-    cells = _only(cells, f"{TIME}{ZONE}?")
+def _dates(cells: pa.Array, field: FieldSpec) -> pa.Array:
+    return _cast(_only(_iso(cells, field), DATE), field)
+
+
+def _datetimes(cells: pa.Array, field: FieldSpec) -> pa.Array:
+    cells = _only(_iso(cells, field), f"{TIME}{ZONE}?")
     has_zone = pc.match_substring_regex(cells, pattern=rf"{ZONE}\z")
-    values = _cast(pc.if_else(has_zone, cells, pc.binary_join_element_wise(cells, "Z", "")), "datetime")
+    values = _cast(pc.if_else(has_zone, cells, pc.binary_join_element_wise(cells, "Z", "")), field)
     exists = pc.and_(pc.greater_equal(values, _FIRST), pc.less_equal(values, _LAST))  # a zone may lead out of the years
     return pc.if_else(exists, values, pa.scalar(None, TYPES["datetime"]))
 
@@ -97,8 +120,8 @@ def _datetimes(cells: pa.Array) -> pa.Array:
 _FIRST = pa.scalar(datetime.min.replace(tzinfo=UTC), TYPES["datetime"])
 _LAST = pa.scalar(datetime.max.replace(tzinfo=UTC), TYPES["datetime"])
 
-_CASTS: dict[str, Callable[[pa.Array], pa.Array]] = {
-    "string": lambda cells: cells,
+_CASTS: dict[str, Callable[[pa.Array, FieldSpec], pa.Array]] = {
+    "string": _strings,
     "integer": _integers,
     "number": _numbers,
     "boolean": _booleans,

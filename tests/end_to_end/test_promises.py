@@ -66,8 +66,8 @@ def test_kill_9_and_a_lost_state_end_as_an_undisturbed_run(lake):
     files = [company_csv(number) for number in range(500)]
     for number, content in enumerate(files):
         lake.put(f"companydata/{number}.csv", content)
-    bad = company_csv(1).replace(b",50,", b",fifty,", 1)
-    lake.put("companydata/bad.csv", bad + b"\n,,,,,\n")
+    lake.put("companydata/dirty.csv", company_csv(1) + b"\n,,,,,\n")
+    lake.put("companydata/refused.csv", b"nonsense\n")
 
     for fraction in (20, 200):
         with lake.pipeline() as running:
@@ -84,36 +84,44 @@ def test_kill_9_and_a_lost_state_end_as_an_undisturbed_run(lake):
             lake.store.delete(item.key)
     assert lake.command("once").returncode == 0
 
-    assert sums == company_sums(files) == lake.sums()
+    assert sums == company_sums([*files, company_csv(1)]) == lake.sums()
     assert outputs == lake.outputs()
-    assert len([key for key in outputs if key.startswith("clean/")]) == 500
+    assert len([key for key in outputs if key.startswith("clean/")]) == 501
+    assert len([key for key in outputs if key.startswith("rejected/")]) == 2
 
 
-def test_a_bad_file_is_refused_with_its_reason_and_the_next_is_loaded(lake):
+def test_bad_records_are_rejected_and_a_bad_file_is_refused(lake):
     good = company_csv(3)
+    dirty = good + b'1-Jan,Toys,North,many,0,-1\n1-Jan,Toys\n5"pipe,Toys,North,1,1,1\n'
     with lake.pipeline():
-        lake.put("companydata/bad.csv", good.replace(b",57,", b",many,", 1) if b",57," in good else good + b"1,2\n")
-        lake.put("companydata/good.csv", good)
-        rows = lake.wait_loaded("companydata/bad.csv", "companydata/good.csv")
-    assert [rows[name]["status"] for name in ("companydata/bad.csv", "companydata/good.csv")] == ["refused", "loaded"]
-    assert rows["companydata/bad.csv"]["first_problem"].startswith("line ")
-    [problem] = lake.published("rejected/companydata/bad.csv.parquet")
-    assert problem["source_key"] == "raw/companydata/bad.csv"
-    assert problem["message"] in rows["companydata/bad.csv"]["first_problem"]
-    assert lake.published("clean/companydata/bad.csv.parquet") is None
+        lake.put("companydata/refused.csv", b"Month,Dept\n1-Jan,Toys\n")
+        lake.put("companydata/dirty.csv", dirty)
+        rows = lake.wait_loaded("companydata/refused.csv", "companydata/dirty.csv")
+    assert [row["status"] for row in rows.values()] == ["refused", "loaded"]
+    assert rows["companydata/refused.csv"]["first_problem"].startswith("the header does not fit")
+    counts = [rows["companydata/dirty.csv"][f"rows_{name}"] for name in ("read", "kept", "dropped", "rejected")]
+    assert counts == [27, 24, 0, 3]
+    problems = lake.published("rejected/companydata/dirty.csv.parquet")
+    assert [(one["line"], one["column"], one["rule"]) for one in problems] == [
+        (26, "Sold", "type"),
+        (26, "Ordered", "minimum"),
+        (27, None, "fields"),
+        (28, None, "quote"),
+    ]
+    assert problems[0]["raw"] == "1-Jan,Toys,North,many,0,-1"
+    assert lake.published("clean/companydata/refused.csv.parquet") is None
     assert lake.sums() == company_sums([good])
+    assert lake.status()["rows"] == {"read": 27, "kept": 24, "dropped": 0, "rejected": 3}
 
 
 def test_good_then_refused_then_good(lake):
-    good, bad = company_csv(1), HEADER.encode() + b"\n1-Jan,Toys,North,-1,0,0\n"
+    good, bad = company_csv(1), HEADER.encode() + b",Surprise\n"
     with lake.pipeline():
         for content, status in ((good, "loaded"), (bad, "refused"), (company_csv(2), "loaded"), (bad, "refused")):
             lake.put("companydata/a.csv", content)
             assert lake.wait_loaded("companydata/a.csv")["companydata/a.csv"]["status"] == status
-            keys = set(lake.outputs())
-            assert keys == (
-                {"clean/companydata/a.csv.parquet"} if status == "loaded" else {"rejected/companydata/a.csv.parquet"}
-            )
+            folder = "clean" if status == "loaded" else "rejected"
+            assert set(lake.outputs()) == {f"{folder}/companydata/a.csv.parquet"}
             assert lake.sums() == (company_sums([content]) if status == "loaded" else {})
 
 

@@ -1,5 +1,6 @@
 """The queue and the memory: what is news, what waits, what is counted."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from fractions import Fraction
 
@@ -143,20 +144,19 @@ def test_a_missing_file_keeps_its_rows_and_comes_back(ledger):
 @given(st.lists(st.floats(-1e15, 1e15), min_size=1, max_size=12), st.randoms())
 def test_sums_are_exact_and_leave_no_trace(tmp_path_factory, values, random):
     """Whatever the order in which shares come and are replaced, the sum is that of what is there, rounded once."""
-    ledger = Ledger(tmp_path_factory.mktemp("ledger") / "ledger.sqlite")
-    order = [(number, value) for number, value in enumerate(values)] + [
-        (number, 1e300) for number in range(len(values))
-    ]
-    random.shuffle(order)
-    order += list(enumerate(values))
-    for number, value in order:
-        ledger.notice(version(f"{value}", f"raw/numbers/{number}.csv"), "event")
-        if task := ledger.take():
-            ledger.finish(task, result(task, f"{value}", share={"a": value}))
-    [row] = ledger.rows("SELECT * FROM summary")
-    assert exact_sums(row["sums"])["x"] == sum(map(Fraction, values))
-    assert row["rows"] == 3 * len(values)
-    ledger.close()
+    with closing(Ledger(tmp_path_factory.mktemp("ledger") / "ledger.sqlite")) as ledger:
+        order = [(number, value) for number, value in enumerate(values)] + [
+            (number, 1e300) for number in range(len(values))
+        ]
+        random.shuffle(order)
+        order += list(enumerate(values))
+        for number, value in order:
+            ledger.notice(version(f"{value}", f"raw/numbers/{number}.csv"), "event")
+            if task := ledger.take():
+                ledger.finish(task, result(task, f"{value}", share={"a": value}))
+        [row] = ledger.rows("SELECT * FROM summary")
+        assert exact_sums(row["sums"])["x"] == sum(map(Fraction, values))
+        assert row["rows"] == 3 * len(values)
 
 
 class Counting(RuleBasedStateMachine):

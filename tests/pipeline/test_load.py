@@ -29,30 +29,57 @@ def test_a_header_alone_is_a_file_with_no_rows(loads, write_dataset):
 
 
 @pytest.mark.parametrize(
-    ("content", "rule", "line", "words"),
+    ("content", "rule", "words"),
     [
-        (b"", "header", 1, "found nothing"),
-        (b"name,n\nx,1\n", "header", 1, "lacks x"),
-        (b"name,n,x,y\n", "header", 1, "has 'y'"),
-        (b"name,n,x,x\n", "header", 1, "twice"),
-        (b"Name,n,x\n", "header", 1, "expected name,n,x, found Name,n,x"),
-        (HEADER + b"a,1,1\nb,many,1\n", "type", 3, "'many'"),
-        (HEADER + b"a,1,1\n,1,1\n", "required", 3, "required"),
-        (HEADER + b"a,-1,1\n", "minimum", 2, "at least 0"),
-        (HEADER + b"a,1\n", "fields", 2, "expected 3 fields, found 2"),
-        (HEADER + b'a,1,1\n"open,1,1\n', "quote", 3, "not closed"),
-        (HEADER + b"caf\xe9,1,1\n", "encoding", None, "e9"),
-        (HEADER + b"a,9223372036854775807,0\na,1,0\n", "summary", None, "beyond 64 bits"),
+        (b"", "header", "found nothing"),
+        (b"name,n\nx,1\n", "header", "lacks x"),
+        (b"name,n,x,y\n", "header", "has 'y'"),
+        (b"name,n,x,x\n", "header", "twice"),
+        (b"Name,n,x\n", "header", "expected name,n,x, found Name,n,x"),
+        (b"\x89PNG\r\n\x1a\n", "binary", "89 50 4e 47"),
+        (HEADER + b"a,9223372036854775807,0\na,1,0\n", "summary", "beyond 64 bits"),
     ],
 )
-def test_refused_with_the_reason(loads, write_dataset, content, rule, line, words):
+def test_refused_with_the_reason(loads, write_dataset, content, rule, words):
     result = loads(write_dataset(), content)
     assert result.record.status == "refused"
-    assert (result.record.rows_kept, result.clean_etag) == (0, None)
+    assert (result.record.rows_read, result.record.rows_kept, result.clean_etag) == (0, 0, None)
+    [problem] = loads.rejected()
+    assert (problem["rule"], problem["line"]) == (rule, None)
+    assert words in problem["message"]
+    assert words in result.record.first_problem
+
+
+@pytest.mark.parametrize(
+    ("content", "rule", "line", "words"),
+    [
+        (b"a,1,1\nb,many,1\n", "type", 3, "'many'"),
+        (b"a,1,1\n,1,1\n", "required", 3, "required"),
+        (b"a,-1,1\nb,1,1\n", "minimum", 2, "at least 0"),
+        (b"a,1\nb,1,1\n", "fields", 2, "expected 3 fields, found 2"),
+        (b'a,1,1\n"open,1,1\n', "quote", 3, "never closed"),
+        (b"caf\xe9,1,1\nb,1,1\n", "encoding", 2, "e9"),
+    ],
+)
+def test_a_bad_record_is_rejected_and_the_others_are_kept(loads, write_dataset, content, rule, line, words):
+    result = loads(write_dataset(), HEADER + content)
+    counts = (result.record.rows_read, result.record.rows_kept, result.record.rows_dropped, result.record.rows_rejected)
+    assert counts == (2, 1, 0, 1)
     [problem] = loads.rejected()
     assert (problem["rule"], problem["line"]) == (rule, line)
     assert words in problem["message"]
-    assert words in result.record.first_problem
+    assert result.record.first_problem.startswith(f"line {line}")
+    assert loads.clean()["_line"].to_pylist() == [5 - line]
+
+
+def test_rejects_go_when_the_file_is_corrected(loads, write_dataset):
+    dataset = write_dataset()
+    bad = loads(dataset, HEADER + b"a,many,1\n")
+    assert bad.rejected_etag
+    etag = loads.store.put(loads.key, HEADER + b"a,1,1\n")
+    task = Task(loads.key, "numbers", etag, "event", 0, 0, bad.record.etag, bad.record.recipe, bad.rejected_etag)
+    assert load(loads.store, dataset, task, loads.staging).rejected_etag is None
+    assert [item.key for item in loads.store.list("rejected/")] == []
 
 
 def test_no_contract_says_where_to_put_one(loads):

@@ -1,0 +1,202 @@
+"""One CSV stream to batches: typed good rows with their lines, and a problem for everything that is wrong."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from pipeline.contract import Contract
+from pipeline.reader.blocks import RECORD_LIMIT, Block, Fault, cut
+from pipeline.reader.explain import explain_record, shown_text, split_record
+from pipeline.reader.masks import check_column
+from pipeline.reader.problem import Problem, Refused
+from pipeline.reader.source import Limits, text_chunks
+
+BLOCK_SIZE = 4 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some records in order: `rows` are the good ones, typed, with `_line`; `rejected` counts the others."""
+
+    rows: pa.Table
+    problems: list[Problem]
+    rejected: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """The names in the file, in its order, and the place of each of the contract's fields among them."""
+
+    names: list[str]
+    places: list[int]
+
+
+def read_csv(
+    stream: BinaryIO,
+    key: str,
+    contract: Contract,
+    block_size: int = BLOCK_SIZE,
+    record_limit: int = RECORD_LIMIT,
+    limits: Limits | None = None,
+) -> Iterator[Batch]:
+    """Yield a file's records block by block; `Refused` says why the file as a whole cannot be loaded."""
+    header = None
+    chunks = text_chunks(stream, key, contract.encoding, block_size, limits)
+    for block in cut(chunks, contract.delimiter, contract.quote, record_limit):
+        if header is None and (len(block.starts) or block.faults):
+            header = _read_header(block, contract)
+            block = _without_first(block)
+        if header is not None and (len(block.starts) or block.faults):
+            yield _batch(block, header, contract)
+    if header is None:
+        map_header([], contract)
+
+
+def map_header(names: list[str], contract: Contract) -> Header:
+    """Find each field of the contract in a header, or refuse the file saying what was expected."""
+    expected = [field.name for field in contract.fields]
+    missing = [name for name in expected if name not in names]
+    unknown = [name for name in names if name not in expected]
+    wrong = {
+        "a name is there twice": len(set(names)) < len(names),
+        f"it lacks {', '.join(missing)}": bool(missing),
+        f"it has {', '.join(map(repr, unknown))}": bool(unknown) and contract.match != "subset",
+        "the order differs": names != expected and contract.match == "exact",
+    }
+    if faults := [fault for fault, found in wrong.items() if found]:
+        wanted, found = contract.delimiter.join(expected), contract.delimiter.join(names)
+        message = f"the header does not fit ({'; '.join(faults)}): expected {wanted}, found {found or 'nothing'}"
+        raise Refused(Problem("header", message, raw=found))
+    return Header(names, [names.index(name) for name in expected])
+
+
+def _read_header(block: Block, contract: Contract) -> Header:
+    if not len(block.starts) or (block.faults and block.faults[0].line < block.lines[0]):
+        fault = block.faults[0]
+        raise Refused(Problem("header", f"the header is no record: {_FAULTS[fault.rule]}", raw=shown_text(fault.raw)))
+    raw = block.data[block.starts[0] : block.stops[0]]
+    if b"\0" in raw:
+        raise Refused(Problem("binary", "the file is not text: its header has a NUL byte", raw=shown_text(raw)))
+    try:
+        return map_header([one.decode() for one in split_record(raw, contract.delimiter, contract.quote)], contract)
+    except UnicodeDecodeError as error:
+        message = "the header is not UTF-8: save the file as UTF-8, or name its encoding in the contract"
+        raise Refused(Problem("encoding", message, raw=shown_text(raw))) from error
+
+
+def _without_first(block: Block) -> Block:
+    return _kept(block, np.arange(len(block.starts)) > 0)
+
+
+def _kept(block: Block, keep: NDArray[np.bool_]) -> Block:
+    """Give a block of some of its records alone, as a text of their own."""
+    records = [block.data[start:stop] for start, stop in zip(block.starts[keep], block.stops[keep], strict=True)]
+    stops = np.cumsum([len(record) + 1 for record in records], dtype=np.int64) - 1
+    starts = stops - [len(record) for record in records]
+    return Block(b"\n".join(records), starts.astype(np.int64), stops, block.lines[keep], block.faults)
+
+
+def _batch(block: Block, header: Header, contract: Contract) -> Batch:
+    bad = _not_text(block)
+    sound = _kept(block, ~bad) if bad.any() else block
+    columns, misfits = _parse(sound, header, contract)
+    kept = np.ones(len(sound.starts), bool)
+    kept[misfits] = False
+    typed, wrong = _check(columns, contract, sound.lines[kept])
+    kept[np.flatnonzero(kept)[wrong]] = False
+    bad[np.flatnonzero(~bad)[~kept]] = True
+    problems = [_fault_problem(fault) for fault in block.faults]
+    for record in np.flatnonzero(bad):
+        raw, line = block.data[block.starts[record] : block.stops[record]], int(block.lines[record])
+        problems += _explained(raw, line, header, contract)
+    problems.sort(key=lambda problem: problem.line or 0)
+    return Batch(typed.filter(pa.array(~wrong)), problems, int(bad.sum()) + len(block.faults))
+
+
+def _not_text(block: Block) -> NDArray[np.bool_]:
+    """Mark the records that have a NUL, or bytes that are not UTF-8."""
+    bad = np.zeros(len(block.starts), bool)
+    data = block.data
+    if b"\0" in data:
+        offsets = np.flatnonzero(np.frombuffer(data, np.uint8) == 0)
+        bad[np.searchsorted(block.starts, offsets, "right") - 1] = True
+    if not data.isascii() and not _is_utf8(data):
+        spans = zip(block.starts, block.stops, strict=True)
+        bad |= np.fromiter((not _is_utf8(data[start:stop]) for start, stop in spans), bool, len(bad))
+    return bad
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Array], list[int]]:
+    """Let Arrow split sound records into text, column by column; give the records with another number of fields."""
+    if not len(block.starts):
+        return [pa.array([], pa.string())] * len(header.places), []
+    misfits: list[int] = []
+
+    def note(row: pyarrow.csv.InvalidRow) -> str:
+        misfits.append(row.number - 1)
+        return "skip"
+
+    names = [str(number) for number in range(len(header.names))]
+    wanted = [str(place) for place in header.places]
+    table = pyarrow.csv.read_csv(
+        # Arrow would take a byte order mark at its start for one; an empty line before it is nothing.
+        pa.BufferReader(b"\n" + block.data if block.data.startswith(b"\xef\xbb\xbf") else block.data),
+        # One block for Arrow too: over two of them it loses line ends inside quotes (apache/arrow#51368).
+        read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=len(block.data) + 2, use_threads=False),
+        parse_options=pyarrow.csv.ParseOptions(
+            delimiter=contract.delimiter,
+            quote_char=contract.quote,
+            newlines_in_values=True,
+            invalid_row_handler=note,
+        ),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(wanted, pa.string()),
+            include_columns=wanted,
+            strings_can_be_null=False,
+            check_utf8=False,
+        ),
+    )
+    if table.num_rows + len(misfits) != len(block.starts):
+        raise AssertionError(f"{len(block.starts)} records, but Arrow saw {table.num_rows} + {len(misfits)}")
+    return [table[name].combine_chunks() for name in wanted], misfits
+
+
+def _check(columns: list[pa.Array], contract: Contract, lines: NDArray[np.int64]) -> tuple[pa.Table, NDArray[np.bool_]]:
+    """Cast and check all columns; mark the rows that break a rule."""
+    typed, wrong = [], np.zeros(len(lines), bool)
+    for field, text in zip(contract.fields, columns, strict=True):
+        values, bad = check_column(text, field, contract.missing)
+        typed.append(values)
+        wrong |= bad.to_numpy(zero_copy_only=False)
+    schema = contract.schema.append(pa.field("_line", pa.int64()))
+    return pa.table([*typed, pa.array(lines)], schema=schema), wrong
+
+
+def _explained(raw: bytes, line: int, header: Header, contract: Contract) -> list[Problem]:
+    problems = explain_record(raw, line, header.names, contract)
+    if not problems:
+        raise AssertionError(f"line {line} was marked as bad, and no rule says why: {shown_text(raw)!r}")
+    return problems
+
+
+_FAULTS = {
+    "quote": "a quote stands where none may, or is never closed: write a quote inside a quoted value twice",
+    "size": "it does not end within the size limit: is a quote not closed? Else raise the limit for such data",
+}
+
+
+def _fault_problem(fault: Fault) -> Problem:
+    return Problem(fault.rule, _FAULTS[fault.rule], fault.line, raw=shown_text(fault.raw))

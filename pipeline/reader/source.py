@@ -1,0 +1,138 @@
+"""The bytes of an object to chunks of UTF-8: decompressed, decoded, and bounded in what they may grow to."""
+
+import codecs
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from pipeline.reader.problem import Problem, Refused
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+READ_SIZE = 1 << 18  # bytes of a compressed object that are read at a time
+GROWN_SIZE = 1 << 22  # bytes that come out of it at a time
+
+_BOMS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_BINARY = (b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1", b"\x89PNG", b"%PDF-", b"\xd0\xcf\x11\xe0")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far a compressed object may grow: refused above `bytes` if that is also above `ratio` times its size."""
+
+    bytes: int = 1 << 30
+    ratio: int = 200
+
+
+def text_chunks(
+    stream: BinaryIO, key: str, encoding: str, block_size: int, limits: Limits | None = None
+) -> Iterator[bytes]:
+    """Yield the text of an object as UTF-8, without its byte order mark; `Refused` says why it is none."""
+    chunks = _decompressed(stream, key, block_size, limits or Limits())
+    first = b""
+    for chunk in chunks:
+        first += chunk
+        if len(first) >= 8:
+            break
+    if first.startswith(_BINARY):
+        raise Refused(Problem("binary", f"the file is not text: it begins with the bytes {first[:8].hex(' ')}"))
+    for bom, name in _BOMS:
+        if first.startswith(bom):
+            yield from _decoded(first[len(bom) :], chunks, name)
+            return
+    if codecs.lookup(encoding).name == "utf-8":
+        yield first.removeprefix(codecs.BOM_UTF8)
+        yield from chunks
+    else:
+        yield from _decoded(first, chunks, encoding)
+
+
+def _decoded(first: bytes, chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    decoder, seen = codecs.getincrementaldecoder(encoding)("strict"), 0
+    try:
+        yield decoder.decode(first).encode()
+        seen += len(first)
+        for chunk in chunks:
+            yield decoder.decode(chunk).encode()
+            seen += len(chunk)
+        yield decoder.decode(b"", final=True).encode()
+    except UnicodeError as error:
+        where = f"after byte {seen:,}"
+        message = f"the file is not {encoding}: {getattr(error, 'reason', error)} {where}: save it as UTF-8"
+        raise Refused(Problem("encoding", message)) from error
+
+
+def _decompressed(stream: BinaryIO, key: str, block_size: int, limits: Limits) -> Iterator[bytes]:
+    name = key.lower()
+    if not name.endswith((".gz", ".zst")):
+        while chunk := stream.read(block_size):
+            yield chunk
+        return
+    codec, decoder = ("gzip", _Gzip) if name.endswith(".gz") else ("zstd", zstd.ZstdDecompressor)
+    grown = 0
+    try:
+        for read, out in _members(stream, decoder):
+            grown += len(out)
+            if grown > limits.bytes and grown > limits.ratio * read:
+                raise Refused(_bomb(grown, read, limits))
+            if out:
+                yield out
+    except (zlib.error, zstd.ZstdError, EOFError) as error:
+        raise Refused(Problem("compression", f"the file is not whole {codec} data: {error}")) from error
+
+
+def _members(stream: BinaryIO, new_decoder: Callable[[], Any]) -> Iterator[tuple[int, bytes]]:
+    """Yield how much was read so far and what came out of it, member by member; zeros after the last are padding."""
+    read, decoder, ended = 0, None, False
+    while data := stream.read(READ_SIZE):
+        read += len(data)
+        while data:
+            if decoder is None:
+                data = data.lstrip(b"\0") if ended else data
+                decoder = new_decoder() if data else None
+            if decoder is not None:
+                for out in _outputs(decoder, data):
+                    yield read, out
+                data, ended = (decoder.unused_data, True) if decoder.eof else (b"", ended)
+                decoder = None if decoder.eof else decoder
+    if decoder is not None:
+        raise EOFError("it ends too early")
+
+
+def _outputs(decoder: Any, data: bytes) -> Iterator[bytes]:
+    yield decoder.decompress(data, GROWN_SIZE)
+    while not (decoder.eof or decoder.needs_input):
+        yield decoder.decompress(b"", GROWN_SIZE)
+
+
+def _bomb(grown: int, read: int, limits: Limits) -> Problem:
+    message = (
+        f"the file grows to more than {grown:,} bytes out of {read:,}: expected at most {limits.bytes:,} bytes or "
+        f"{limits.ratio} times its size; if it is what it should be, split it"
+    )
+    return Problem("size", message)
+
+
+class _Gzip:
+    """zlib's decompressor under the names that zstd's has."""
+
+    def __init__(self) -> None:
+        self._zlib, self.needs_input = zlib.decompressobj(wbits=31), True
+
+    @property
+    def eof(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._zlib.unused_data
+
+    def decompress(self, data: bytes, limit: int) -> bytes:
+        out = self._zlib.decompress(self._zlib.unconsumed_tail + data, limit)
+        self.needs_input = not self._zlib.unconsumed_tail and len(out) < limit
+        return out

@@ -1,0 +1,207 @@
+"""A whole file through the fast way, against the plain checker record by record."""
+
+import gzip
+import io
+import json
+import random
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.contract import Contract, read_contract
+from pipeline.reader.explain import explain_record, parse, split_record
+from pipeline.reader.problem import Refused
+from pipeline.reader.read import read_csv
+from pipeline.reader.source import Limits
+from tests.pipeline.test_blocks import PlainCutter
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+FIELDS = [
+    {"name": "s", "type": "string", "constraints": {"required": True}},
+    {"name": "n", "type": "integer", "constraints": {"minimum": -5}},
+    {"name": "t", "type": "string"},
+]
+
+
+def contract_of(tmp_path, fields=FIELDS, **changes) -> Contract:
+    path = tmp_path / "numbers.json"
+    schema = {"fieldsMatch": "subset", "fields": fields}
+    path.write_text(json.dumps({"name": "numbers", "schema": schema, **changes}))
+    return read_contract(path)
+
+
+@pytest.fixture
+def contract(tmp_path):
+    return contract_of(tmp_path)
+
+
+def read(content: bytes, contract: Contract, key: str = "a.csv", **settings):
+    """Read a file; give its rows, its problems as (line, column, rule), and how many records were rejected."""
+    batches = list(read_csv(io.BytesIO(content), key, contract, **settings))
+    rows = [row for batch in batches for row in batch.rows.to_pylist()]
+    problems = [(one.line, one.column, one.rule) for batch in batches for one in batch.problems]
+    return rows, problems, sum(batch.rejected for batch in batches)
+
+
+def refused(content: bytes, contract: Contract, key: str = "a.csv", **settings) -> str:
+    with pytest.raises(Refused) as refusal:
+        read(content, contract, key, **settings)
+    assert refusal.value.problem.line is None
+    return refusal.value.problem.rule
+
+
+def plain(content: bytes, contract: Contract, limit: int):
+    """Read a file with the plain checker alone."""
+    cutter = PlainCutter(content, limit)
+    [(_, first), *records] = cutter.records
+    header = [one.decode() for one in split_record(first, contract.delimiter, contract.quote)]
+    rows, problems, rejected = [], [(line, None, rule) for line, rule, _ in cutter.faults], len(cutter.faults)
+    for line, raw in records:
+        found = explain_record(raw, line, header, contract)
+        problems += [(one.line, one.column, one.rule) for one in found]
+        rejected += bool(found)
+        if not found:
+            cells = dict(zip(header, split_record(raw, contract.delimiter, contract.quote), strict=True))
+            values = {one.name: parse(cells[one.name].decode(), one, contract.missing) for one in contract.fields}
+            rows.append(values | {"_line": line})
+    return rows, sorted(problems, key=lambda one: one[0]), rejected
+
+
+CELLS = [b"", b"a", b"12", b"-9", b"x1", b'"q"', b'"a,b"', b'"two\nlines"', b'"say ""hi"""', b'5"', b'"open', b'"a"b']
+CELLS += ["é".encode(), b"\xff", b"\0", b" 7 ", b"+5", b"\xef\xbb\xbf", b'""', b" ", b'"\r\n"', b"0x1F"]
+CELL = st.sampled_from(CELLS)
+RECORD = st.lists(CELL, min_size=1, max_size=5).map(b",".join)
+LINE_END = st.sampled_from([b"\n", b"\r\n", b"\r", b"\n\n"])
+BODY = st.lists(st.tuples(RECORD, LINE_END).map(b"".join), max_size=12).map(b"".join)
+HEADER = st.sampled_from([b"s,n,t\n", b"t,s,n\r\n", b'"n",extra,t,s\r'])
+
+
+@settings(max_examples=800)
+@given(HEADER, BODY, RECORD, st.integers(1, 90), st.integers(30, 60))
+def test_the_fast_way_is_the_plain_way(tmp_path_factory, header, body, rest, block_size, limit):
+    contract = contract_of(tmp_path_factory.getbasetemp())
+    content = header + body + rest
+    assert read(content, contract, block_size=block_size, record_limit=limit) == plain(content, contract, limit)
+
+
+def test_every_problem_of_a_record(contract):
+    rows, problems, rejected = read(b"s,n,t\na,1,x\n,many,\xff\nb,-9,\0\nc,2\nd,3,y,z\n", contract)
+    assert [row["_line"] for row in rows] == [2]
+    assert problems == [
+        (3, "s", "required"),
+        (3, "n", "type"),
+        (3, "t", "encoding"),
+        (4, "n", "minimum"),
+        (4, "t", "encoding"),
+        (5, None, "fields"),
+        (6, None, "fields"),
+    ]
+    assert rejected == 4
+
+
+def test_messages_for_a_person(contract):
+    [batch, *_] = [one for one in read_csv(io.BytesIO(b's,n,t\na,"x ""y""",\xe9\n'), "a.csv", contract) if one.problems]
+    first, second = batch.problems
+    assert (first.value, first.raw) == ('x "y"', 'a,"x ""y""",\\xe9')
+    assert "expected an integer" in first.message
+    assert "e9" in second.message
+    assert second.value == "\\xe9"
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_line_ends_and_empty_lines(contract, end):
+    rows, problems, _ = read(end.join([b"", b"s,n,t", b"", b"a,1,", b"", b"", b'"b', b'c",2,', b"d,3,"]), contract)
+    assert [row["_line"] for row in rows] == [4, 7, 9]
+    assert problems == []
+    assert rows[1]["s"] == "b" + end.decode() + "c"
+
+
+def test_utf16_and_named_encodings(tmp_path, contract):
+    text = "s,n,t\né,1,日本\n"
+    for encoding in ("utf-16", "utf-8-sig", "utf-8"):
+        assert read(text.encode(encoding), contract)[0] == [{"s": "é", "n": 1, "t": "日本", "_line": 2}]
+    big = b"\xfe\xff" + text.encode("utf-16-be")
+    assert read(big, contract, block_size=3)[0][0]["t"] == "日本"
+    latin = contract_of(tmp_path, encoding="latin-1")
+    assert read("s,n,t\né,1,x\n".encode("latin-1"), latin)[0][0]["s"] == "é"
+    assert refused(b"\xff\xfes\x00\x00\xd8,\x00", contract) == "encoding"
+    assert refused(b"s,n,t\n\x81,1,\n", contract_of(tmp_path, encoding="cp1252")) == "encoding"
+
+
+def test_compression(contract):
+    content = b"s,n,t\n" + b"a,1,\n" * 1000
+    whole = {"a.csv.gz": gzip.compress(content), "a.CSV.ZST": zstd.compress(content)}
+    for key, data in whole.items():
+        half = len(content) // 2
+        pack = gzip.compress if key.endswith("gz") else zstd.compress
+        for good in (data, data + b"\0" * 700, pack(content[:half]) + pack(content[half:])):
+            assert len(read(good, contract, key)[0]) == 1000
+        for bad in (data[:-1], data[: len(data) // 2], data + b"rubbish", data + b"\0\0x", b"s,n,t\n"):
+            assert refused(bad, contract, key) == "compression"
+    assert refused(whole["a.csv.gz"], contract, "a.csv") == "binary"
+
+
+def test_a_bomb_is_refused_and_an_honest_file_is_not(contract):
+    bomb = gzip.compress(b"s,n,t\n" + b"a,1,\n" * 400_000)
+    assert refused(bomb, contract, "a.csv.gz", limits=Limits(bytes=1 << 20, ratio=200)) == "size"
+    assert len(read(bomb, contract, "a.csv.gz", limits=Limits(bytes=1 << 20, ratio=1000))[0]) == 400_000
+    assert len(read(bomb, contract, "a.csv.gz", limits=Limits(bytes=1 << 30, ratio=2))[0]) == 400_000
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (b"", "header"),
+        (b"\n\r\n", "header"),
+        (b"s,n\n", "header"),
+        (b"s,n,t,s\na,1,b,c\n", "header"),
+        (b'"s,n,t\na,1,\n', "header"),
+        (b"s,n,\xff\n", "encoding"),
+        (b"\x89PNG\r\n\x1a\n", "binary"),
+        (b"s,n\0,t\n", "binary"),
+    ],
+)
+def test_refused_as_a_whole(contract, content, rule):
+    assert refused(content, contract) == rule
+
+
+def test_dialect_and_numbers(tmp_path):
+    fields = [
+        {"name": "x", "type": "number", "decimalChar": ",", "groupChar": "."},
+        {"name": "day", "type": "date", "format": "%d.%m.%Y"},
+        {"name": "at", "type": "datetime", "format": "%d/%m/%Y %H:%M"},
+    ]
+    contract = contract_of(tmp_path, fields, dialect={"delimiter": ";", "quoteChar": "'"})
+    content = b"x;day;at\n1.234,5;31.12.2025;'01/02/2026 03:04'\n1,2,3;30.02.2026;1/2/2026 03:04\n"
+    [row], problems, _ = read(content, contract)
+    assert (row["x"], str(row["day"]), str(row["at"])) == (1234.5, "2025-12-31", "2026-02-01 03:04:00+00:00")
+    assert problems == [(3, "x", "type"), (3, "day", "type"), (3, "at", "type")]
+
+
+@pytest.mark.parametrize("fault", [b'"', b'x"x', b'"a"b', b""])
+def test_large_files_with_quotes_at_every_border(contract, fault):
+    """Blocks of many sizes over a file whose quoted line ends and stray quotes stand around all their borders."""
+    chance = random.Random(7)
+    lines, good, bad, line = [b"s,n,t\n"], [], [], 2
+    for number in range(4000):
+        filler = b"f" * chance.randrange(1, 40)
+        if fault and chance.random() < 0.2:
+            lines.append(b"%s%s,1,z\n" % (b"k" if fault != b'"' else b"", fault + filler))
+            bad.append(line)
+        else:
+            lines.append(b'"%s\r\n""%d""",%d,\n' % (filler, number, number))
+            good.append(line)
+            line += 1
+        line += 1
+    content = b"".join(lines)
+    for size in (1 << 12, 4099, 1 << 16):
+        rows, problems, rejected = read(content, contract, block_size=size)
+        assert [row["_line"] for row in rows] == good
+        assert [one[0] for one in problems] == bad
+        assert rejected == len(bad)
