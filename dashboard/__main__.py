@@ -1,14 +1,18 @@
 """The dashboard's command line: `python -m dashboard run | health`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
-from urllib.request import urlopen
 
 import typer
 
-from storage import console
+from storage import console, open_store
+from storage.layout import PUBLISHED
+
+PATIENCE = 2.0  # seconds in which the store must answer, for a container's health check is not patient either
 
 Port = Annotated[int, typer.Option(envvar="DASHBOARD_PORT", min=1, max=65535, help="The port of the page.")]
+Lake = Annotated[str, typer.Option(envvar="LAKE_URL", help="The lake: a folder (./lake) or a bucket (s3://lake).")]
 Host = Annotated[str, typer.Option(envvar="DASHBOARD_HOST", help="The address to listen on.")]
 
 app = typer.Typer(help="Show what the pipeline published.", no_args_is_help=True, add_completion=False)
@@ -21,18 +25,9 @@ def run(host: Host = "127.0.0.1", port: Port = 8002) -> None:
 
 
 @app.command()
-def health(port: Port = 8002) -> None:
-    """Exit 0 if the page server on this machine says that it is ready, else 1."""
-    raise typer.Exit(0 if _ready(port) else 1)
-
-
-def _ready(port: int) -> bool:
-    try:
-        with urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=3) as answer:
-            # Streamlit answers 200 on any path, so only the body tells.
-            return bool(answer.read().strip() == b"ok")
-    except OSError:
-        return False
+def health(port: Port = 8002, lake: Lake = "./lake") -> None:
+    """Exit with 0 if the running page says ok and the store answers, else 1."""
+    console.check_page(port, lambda: list(open_store(lake, os.environ, PATIENCE).list(f"{PUBLISHED}.health")))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from types import FrameType
 from typing import Annotated, Any
 
@@ -17,11 +17,11 @@ from rich.progress import Progress
 from rich.table import Table
 
 from pipeline import report
+from pipeline.health import problem
 from pipeline.ledger import Ledger
-from pipeline.ownership import STANDS_STILL, claim_lake, sign_out, state_folder
-from pipeline.publish import Publisher
+from pipeline.ownership import claim_lake, state_folder
 from pipeline.recipe import read_datasets
-from pipeline.worker import Pipeline, drain, follow, wait_for_store
+from pipeline.worker import Pipeline, drain, follow, when_there
 from storage import open_store
 from storage.console import SettingError, configure_logging
 from storage.console import run as run_program
@@ -89,14 +89,9 @@ def status(
 @app.command()
 def health(state: State = Path("state")) -> None:
     """Exit with 0 if the pipeline of this state folder is alive: its heartbeat is not older than 15 s."""
-    with _reading(state) as ledger:
-        writer = report.status(ledger)["writer"]
-    if not writer:
-        raise SettingError(f"no pipeline works with {state}")
-    age = (datetime.now(UTC) - datetime.fromisoformat(writer["heartbeat_at"])).total_seconds()
-    if age > STANDS_STILL:
-        raise SettingError(f"the pipeline of {state} has had no heartbeat for {age:.0f} s")
-    typer.echo(f"alive: heartbeat {age:.1f} s ago")
+    if said := problem(state):
+        raise SettingError(said)
+    typer.echo("alive")
 
 
 @contextmanager
@@ -109,23 +104,22 @@ def _pipeline(lake: str, state: Path, **settings: Any) -> Iterator[Pipeline]:
         for leftover in pipeline.staging.iterdir():
             leftover.unlink()
         _stop_on_signals(pipeline)
-        wait_for_store(pipeline)
+        when_there(pipeline, lambda: claim_lake(store, ledger, pipeline.stop))
         if pipeline.stop.is_set():
             raise typer.Exit
-        claim_lake(store, ledger, pipeline.stop)
         ledger.begin({name: dataset.recipe for name, dataset in datasets.items()})
         yield pipeline
-        sign_out(ledger)
-        Publisher(store, ledger, datasets).publish()
         ledger.close()
 
 
 def _stop_on_signals(pipeline: Pipeline) -> None:
+    asked: list[int] = []
+
     def stop(number: int, _frame: FrameType | None) -> None:
-        if pipeline.stop.is_set():
+        if asked:
             os._exit(128 + number)  # asked twice: everything is safe to drop
-        pipeline.stop.set()
-        pipeline.wake.set()
+        asked.append(number)
+        Thread(target=pipeline.stop.set).start()  # not here: this thread may hold that event's lock just now
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)

@@ -161,5 +161,6 @@ def _say(path: Path, error: ValidationError) -> str:
     steps = list(first["loc"])
     if steps[:2] == ["schema", "fields"] and len(steps) > 2:
         field = json.loads(path.read_bytes())["schema"]["fields"][steps[2]]
-        steps = [f"field {field.get('name', steps[2])!r}: {steps[3] if len(steps) > 3 else ''}", *steps[4:]]
+        name = field.get("name") if isinstance(field, dict) else field
+        steps = [f"field {name!r}: {steps[3] if len(steps) > 3 else ''}", *steps[4:]]
     return f"{path}: {'.'.join(map(str, steps)) or 'the file'}: {what}"

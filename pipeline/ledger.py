@@ -23,7 +23,7 @@ FoundBy = Literal["event", "sweep"]
 MAX_ATTEMPTS = 5
 HISTORY_ROWS = 100_000
 _COUNTS = ("rows_read", "rows_kept", "rows_dropped", "rows_rejected")
-_TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, recipe, rejected_etag"
+_TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, recipe"
 
 
 def now() -> int:
@@ -94,7 +94,7 @@ class Ledger:
         """
         current = f"coalesce((SELECT recipe FROM recipe WHERE dataset = source.dataset), '{NO_RECIPE}')"
         with self.transaction() as db:
-            db.execute("UPDATE source SET in_flight = 0 WHERE in_flight = 1")
+            db.execute("UPDATE source SET in_flight = 0, loaded_etag = NULL WHERE in_flight = 1")
             db.execute("DELETE FROM recipe")
             db.executemany("INSERT INTO recipe VALUES (?, ?)", recipes.items())
             db.execute(
@@ -137,19 +137,18 @@ class Ledger:
     def finish(self, task: Task, result: Result) -> None:
         """Commit a load: its record, its history and its share of the summary, in one transaction."""
         record, moment = result.record, now()
-        kept = {name: getattr(record, name) for name in (*_COUNTS, "recipe", "first_problem")}
-        kept |= {"loaded_etag": record.etag, "loaded_at": moment, "stale": 0, "attempts": task.attempts + 1}
-        kept |= {"clean_etag": result.clean_etag, "rejected_etag": result.rejected_etag}
         with self.transaction() as db:
             _replace_share(db, record)
-            _update(db, task.source_key, **kept, share=json.dumps(record.share or [], ensure_ascii=False))
-            self._settle(db, task, record.etag, record.status, record.size)
-            _remember(db, task.source_key, record)
+            etags = {"clean_etag": result.clean_etag, "rejected_etag": result.rejected_etag}
+            _update(db, record.source_key, **_result(record), **etags, loaded_at=moment)
+            _remember(db, task, record, moment)
+            self._settle(db, task, record.etag, record.status, size=record.size, attempts=task.attempts + 1)
 
     def keep(self, task: Task) -> None:
         """End a task whose file already has its result."""
         with self.transaction() as db:
             [row] = db.execute("SELECT clean_etag FROM source WHERE source_key = ?", (task.source_key,))
+            _update(db, task.source_key, stale=0)
             self._settle(db, task, str(task.loaded_etag), "loaded" if row["clean_etag"] else "refused")
 
     def lose(self, task: Task) -> None:
@@ -158,27 +157,27 @@ class Ledger:
             self._settle(db, task, task.etag, "missing")
 
     def release(self, task: Task) -> None:
-        """Give a task back as if it had not been taken: nothing is counted against the file."""
+        """Give a task back behind the others, as if it had not been taken: nothing is counted against the file."""
         with self.transaction() as db:
-            _update(db, task.source_key, in_flight=0)
+            _update(db, task.source_key, in_flight=0, noticed_at=now(), **_UNKNOWN)
 
     def fail(self, task: Task, error: str, retry_after: float) -> None:
         """Count a failed attempt; the file is tried again after some seconds, and after five only by hand."""
-        attempts, moment = task.attempts + 1, now()
-        retry_at = moment + round(retry_after * 1e6) if attempts < MAX_ATTEMPTS else None
+        attempts = task.attempts + 1
+        retry_at = now() + round(retry_after * 1e6) if attempts < MAX_ATTEMPTS else None
         with self.transaction() as db:
-            stale = int(task.loaded_etag is not None)
-            _update(db, task.source_key, attempts=attempts, retry_at=retry_at, error=error, stale=stale)
-            self._settle(db, task, task.etag, "failed")
+            db.execute("UPDATE source SET stale = clean_etag IS NOT NULL WHERE source_key = ?", (task.source_key,))
+            _update(db, task.source_key, **_UNKNOWN)
+            self._settle(db, task, task.etag, "failed", attempts=attempts, retry_at=retry_at, error=error)
 
-    def _settle(self, db: sqlite3.Connection, task: Task, etag: str, status: str, size: int | None = None) -> None:
-        """End a task, unless another version was noticed meanwhile: then the file waits again."""
+    def _settle(self, db: sqlite3.Connection, task: Task, etag: str, status: str, **values: object) -> None:
+        """End a task, unless another version was noticed meanwhile: then the file waits again, with a clean slate."""
+        _update(db, task.source_key, in_flight=0, changed_at=now())
+        values = {"attempts": 0, "retry_at": None, "error": None, **values, "status": status, "etag": etag}
+        columns = ", ".join(f"{name} = ?" for name in values)
         db.execute(
-            "UPDATE source SET in_flight = 0, changed_at = :now,"
-            " status = CASE WHEN etag IN (:noticed, :read) THEN :status ELSE 'pending' END,"
-            " size = CASE WHEN etag IN (:noticed, :read) THEN coalesce(:size, size) ELSE size END,"
-            " etag = CASE WHEN etag = :noticed THEN :read ELSE etag END WHERE source_key = :key",
-            {"now": now(), "noticed": task.etag, "read": etag, "status": status, "size": size, "key": task.source_key},
+            f"UPDATE source SET {columns} WHERE source_key = ? AND etag IN (?, ?)",
+            (*values.values(), task.source_key, task.etag, etag),
         )
 
     def adopt(self, record: Record, clean_etag: str, landed_at: int) -> None:
@@ -193,10 +192,19 @@ class Ledger:
             if not made.rowcount:
                 return  # it came back meanwhile
             _replace_share(db, record)
-            counts = {name: getattr(record, name) for name in (*_COUNTS, "recipe", "first_problem")}
-            share = json.dumps(record.share or [], ensure_ascii=False)
-            kept = {"loaded_etag": record.etag, "clean_etag": clean_etag, "loaded_at": landed_at, "share": share}
-            _update(db, record.source_key, **counts, **kept, changed_at=now())
+            _update(db, record.source_key, **_result(record), clean_etag=clean_etag, loaded_at=landed_at)
+            _update(db, record.source_key, changed_at=now())
+
+
+# An attempt that ended between two puts leaves objects that belong to no one version: no version has its result then.
+_UNKNOWN = {"loaded_etag": None}
+
+
+def _result(record: Record) -> dict[str, object]:
+    """Give the columns of a result that its record tells."""
+    kept = {name: getattr(record, name) for name in (*_COUNTS, "recipe", "first_problem")}
+    share = json.dumps(record.share or [], ensure_ascii=False)
+    return {**kept, "share": share, "loaded_etag": record.etag, "stale": 0}
 
 
 def _update(db: sqlite3.Connection, key: str, **values: Any) -> None:
@@ -225,11 +233,9 @@ def exact_sums(text: str) -> dict[str, Fraction]:
     return {name: Fraction(total) for name, total in json.loads(text).items()}
 
 
-def _remember(db: sqlite3.Connection, key: str, record: Record) -> None:
-    columns = "source_key, dataset, found_by, rows_read, rows_kept, rows_dropped, rows_rejected, landed_at, started_at"
-    made = db.execute(
-        f"INSERT INTO history (status, etag, loaded_at, {columns})"
-        f" SELECT ?, ?, loaded_at, {columns} FROM source WHERE source_key = ?",
-        (record.status, record.etag, key),
-    )
+def _remember(db: sqlite3.Connection, task: Task, record: Record, moment: int) -> None:
+    values = {name: getattr(record, name) for name in ("source_key", "dataset", "status", "etag", *_COUNTS)}
+    values |= {"found_by": task.found_by, "landed_at": task.landed_at, "loaded_at": moment}
+    marks = ", ".join("?" * len(values))
+    made = db.execute(f"INSERT INTO history ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
     db.execute("DELETE FROM history WHERE id <= ?", (int(made.lastrowid or 0) - HISTORY_ROWS,))

@@ -1,6 +1,6 @@
 """One version of one file, from `raw/` to `clean/` and `rejected/`, in the order that a crash cannot spoil."""
 
-import logging
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -10,9 +10,11 @@ from pipeline.stage import Record, Staged, stage
 from storage import ObjectStore
 from storage.layout import clean_key, rejected_key
 
-log = logging.getLogger(__name__)
-
 NO_RECIPE = "none"  # of a dataset without a contract
+
+
+class SourceGone(Exception):
+    """The file is not there any more."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,6 @@ class Task:
     landed_at: int
     loaded_etag: str | None = None
     recipe: str | None = None
-    rejected_etag: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,31 +44,35 @@ def load(store: ObjectStore, dataset: Dataset | None, task: Task, staging: Path)
     """Load the version of a file that is there now, and return what came of it; None if that is its result already.
 
     Raises:
-        FileNotFoundError: the file is gone.
+        SourceGone: the file is not there.
         ObjectChanged: it was written to while it was read.
         StoreUnavailable: the store does not answer.
     """
     recipe = dataset.recipe if dataset else NO_RECIPE
     place = staging / uuid4().hex
     try:
-        with store.open(task.source_key) as (info, stream):
+        with ExitStack() as stack:
+            try:
+                info, stream = stack.enter_context(store.open(task.source_key))
+            except FileNotFoundError as error:
+                raise SourceGone(task.source_key) from error
             if (info.etag, recipe) == (task.loaded_etag, task.recipe):
                 return None
             record = Record(info.key, task.dataset, info.etag, info.size, recipe)
             staged = stage(stream, record, dataset, place)
-        return _put(store, staged, task)
+        return _put(store, staged)
     finally:
         for leftover in staging.glob(f"{place.name}.*"):
             leftover.unlink()
 
 
-def _put(store: ObjectStore, staged: Staged, task: Task) -> Result:
+def _put(store: ObjectStore, staged: Staged) -> Result:
     """Put the rejects, then the clean rows: who sees the clean object sees the rejects that belong to it."""
-    rejected, clean = rejected_key(task.source_key), clean_key(task.source_key)
+    rejected, clean = rejected_key(staged.record.source_key), clean_key(staged.record.source_key)
     rejected_etag = clean_etag = None
     if staged.rejected:
         rejected_etag = store.put(rejected, staged.rejected)
-    elif task.loaded_etag is None or task.rejected_etag:
+    else:
         store.delete(rejected)
     if staged.clean:
         clean_etag = store.put(clean, staged.clean)

@@ -8,17 +8,18 @@ import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+from pipeline.health import STANDS_STILL
 from pipeline.ledger import Ledger, now
-from pipeline.report import iso
+from pipeline.report import iso, status
 from storage import ObjectStore
 from storage.console import SettingError, fields
 from storage.layout import LAKE, STATUS
 
-STANDS_STILL = 15.0  # seconds without a heartbeat until another writer counts as dead
 HEARTBEAT = 2.0  # seconds between two of ours
 
 log = logging.getLogger(__name__)
@@ -60,20 +61,40 @@ def claim_lake(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
             f"{lake}: choose another folder, or remove it (everything in it is told by the lake, or loaded again)"
         )
     ledger.set("lake", lake)
+    if last := json.loads(ledger.get("writer") or "null"):  # nobody signed out
+        log.warning(fields("unclean end", heartbeat_at=last.get("heartbeat_at"), action="load what was in flight"))
     _refuse_second(store, ledger, stop)
-    me = {"id": ledger.id, "host": socket.gethostname(), "pid": os.getpid(), "started_at": iso(now())}
-    ledger.set("writer", json.dumps(me))
-    beat(ledger)
+    if not stop.is_set():
+        me = {"id": ledger.id, "host": socket.gethostname(), "pid": os.getpid(), "started_at": iso(now())}
+        ledger.set("writer", json.dumps({**me, "heartbeat_at": iso(now())}))
+        store.put(STATUS, json.dumps(status(ledger)).encode())  # at once, so that whoever starts now sees it
 
 
-def beat(ledger: Ledger) -> None:
-    """Move the heartbeat of this writer."""
-    ledger.set("writer", json.dumps({**json.loads(ledger.get("writer") or "{}"), "heartbeat_at": iso(now())}))
+def keep_lake(store: ObjectStore, ledger: Ledger) -> None:
+    """Move the heartbeat, unless another pipeline writes this lake with a better right: then `SettingError`.
+
+    Of two that started at once the elder stays; one that slept too long, and was taken over, goes.
+    """
+    me = json.loads(ledger.get("writer") or "{}")
+    other = _writer(store)
+    if other and other["id"] != me["id"]:
+        silent = datetime.now(UTC) - datetime.fromisoformat(me["heartbeat_at"])
+        elder = (other["started_at"], other["id"]) < (me["started_at"], me["id"])
+        if elder or silent.total_seconds() > STANDS_STILL:
+            raise SettingError(_stop_other(store, other))
+    ledger.set("writer", json.dumps({**me, "heartbeat_at": iso(now())}))
 
 
 def sign_out(ledger: Ledger) -> None:
     """Leave the lake to the next writer, who need not wait for a heartbeat to stand still."""
     ledger.set("writer", "null")
+
+
+def _stop_other(store: ObjectStore, other: dict[str, Any]) -> str:
+    return (
+        f"LAKE_URL: another pipeline writes {store.url} (process {other['pid']} on {other['host']}, since "
+        f"{other['started_at']}): stop that one first (Ctrl-C, or `docker compose stop pipeline`)"
+    )
 
 
 def _lake_id(store: ObjectStore) -> str:
@@ -95,10 +116,9 @@ def _refuse_second(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
     while waited < STANDS_STILL and not stop.wait(1.0):
         waited += 1.0
         if (seen := _writer(store)) and seen["id"] != ledger.id and seen["heartbeat_at"] != writer["heartbeat_at"]:
-            raise SettingError(
-                f"LAKE_URL: another pipeline writes {store.url} (process {seen['pid']} on {seen['host']}, since "
-                f"{seen['started_at']}): stop that one first (Ctrl-C, or `docker compose stop pipeline`)"
-            )
+            raise SettingError(_stop_other(store, seen))
+    if stop.is_set():
+        return
     log.warning(fields("taken over", host=writer["host"], pid=writer["pid"], reason="its heartbeat stands still"))
 
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import logging
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -13,8 +12,6 @@ from pipeline.ledger import Ledger
 from pipeline.recipe import Dataset
 from storage import ObjectStore
 from storage.layout import LOADS, STATUS, summary_key
-
-log = logging.getLogger(__name__)
 
 
 @dataclass

@@ -50,6 +50,7 @@ def _dataset(path: Path) -> Dataset:
     script = path.with_suffix(".py")
     transform = _transform(script) if script.exists() else None
     schema = _schema(contract, transform, script)
+    _check_names(path, contract, schema)
     _check_summary(path, contract, schema)
     return Dataset(contract, transform, schema, _recipe(path, script))
 
@@ -74,6 +75,15 @@ def _schema(contract: Contract, transform: Transform | None, script: Path) -> pa
     if "_line" not in made.names:
         raise SettingError(f"{script}: transform lost the column _line: it must stay, one number per row")
     return made.remove(made.get_field_index("_line"))
+
+
+def _check_names(path: Path, contract: Contract, schema: pa.Schema) -> None:
+    for name in schema.names:
+        if name in ("_line", "_source_key"):
+            raise SettingError(f"{path}: {name!r} is the name of a column that every load adds: choose another")
+    groups, sums = contract.summary.groupBy, contract.summary.sum
+    for name in {name for name in (*groups, *sums) if (*groups, *sums, "rows").count(name) > 1}:
+        raise SettingError(f"{path}: summary names {name!r}, which is a column of the summary already")
 
 
 def _check_summary(path: Path, contract: Contract, schema: pa.Schema) -> None:

@@ -1,6 +1,7 @@
 """What the ledger tells the world: the status, the loads and the summaries, as they are published."""
 
 import json
+import logging
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from sqlite3 import Row
@@ -12,6 +13,7 @@ from pipeline.ledger import Ledger, exact_sums
 from pipeline.recipe import Dataset
 from pipeline.stage import FOOTER
 from pipeline.summary import Totals, merge, rounded
+from storage.console import fields
 
 NEWEST_LOADS = 5_000
 LATENCY_LOADS = 1_000  # the newest loads found by event, over which percentiles are taken
@@ -26,6 +28,8 @@ LOADS_SCHEMA = pa.schema(
 )
 
 Status = dict[str, Any]
+
+log = logging.getLogger(__name__)
 
 
 def status(ledger: Ledger) -> Status:
@@ -114,12 +118,24 @@ def summary(ledger: Ledger, dataset: Dataset) -> pa.Table:
     columns["rows"] = pa.array([rows for _, (rows, _) in groups], pa.int64())
     for name in spec.sum:
         wide = pa.int64() if pa.types.is_integer(types[name]) else pa.float64()
-        totals_of = [rounded(sums.get(name, Fraction(0)), types[name], name) for _, (_, sums) in groups]
+        totals_of = [_shown(sums.get(name, Fraction(0)), types[name], name) for _, (_, sums) in groups]
         columns[name] = pa.array(totals_of, wide)
     metadata = {FOOTER: json.dumps({"groupBy": spec.groupBy, "sum": spec.sum}).encode()}
     return pa.table(columns).replace_schema_metadata(metadata)
 
 
 def _column(values: list[Any], type_: pa.DataType) -> pa.Array:
-    texts = any(isinstance(value, str) for value in values)
-    return pa.array(values, pa.string()).cast(type_) if texts else pa.array(values, type_)
+    """Give group values in their type; one that a contract of before left behind, and that has another, is null."""
+    try:
+        return pa.array(values, pa.string() if any(isinstance(one, str) for one in values) else type_).cast(type_)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.concat_arrays([_column([one], type_) if len(values) > 1 else pa.nulls(1, type_) for one in values])
+
+
+def _shown(total: Fraction, type_: pa.DataType, name: str) -> int | float | None:
+    """Round a merged sum for showing; one that its type cannot hold is null, and said."""
+    try:
+        return rounded(total, type_, name)
+    except OverflowError as error:
+        log.warning(fields("sum not shown", reason=error))
+        return None

@@ -50,7 +50,6 @@ CREATE TABLE IF NOT EXISTS history (
     rows_dropped INTEGER NOT NULL,
     rows_rejected INTEGER NOT NULL,
     landed_at INTEGER NOT NULL,
-    started_at INTEGER NOT NULL,
     loaded_at INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS latency ON history (id) WHERE found_by = 'event';

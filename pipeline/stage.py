@@ -57,12 +57,13 @@ class Staged:
     rejected: Path | None
 
 
-def read_record(file: BinaryIO) -> Record:
+def read_record(content: bytes) -> Record:
     """Read the record of a load from a clean or rejected object; `ValueError` if it is none of ours."""
-    metadata = pq.read_metadata(file).metadata or {}
-    if FOOTER not in metadata:
-        raise ValueError("it has no record of a load in its footer")
-    return Record(**json.loads(metadata[FOOTER]))
+    try:
+        metadata = pq.read_metadata(pa.BufferReader(content)).metadata or {}
+        return Record(**json.loads(metadata[FOOTER]))
+    except (OSError, KeyError, TypeError) as error:
+        raise ValueError(f"it has no record of a load in its footer ({error})") from error
 
 
 def stage(stream: BinaryIO, record: Record, dataset: Dataset | None, place: Path) -> Staged:
@@ -85,7 +86,8 @@ def _stage_rows(stream: BinaryIO, record: Record, dataset: Dataset, place: Path)
         for batch in read_csv(stream, record.source_key, dataset.contract):
             rows = _transformed(batch.rows, dataset)
             rejects.write(batch.problems)
-            groups.add(rows)
+            with _summary_refused():
+                groups.add(rows)
             writer.write_table(_with_lineage(rows, record.source_key, schema))
             record = _counted(record, batch, rows.num_rows)
         with _summary_refused():
@@ -174,5 +176,5 @@ def _transform_refused() -> Iterator[None]:
 def _summary_refused() -> Iterator[None]:
     try:
         yield
-    except OverflowError as error:
-        raise Refused(Problem("summary", str(error))) from error
+    except (OverflowError, ValueError) as error:  # Fraction says one of infinity, the other of not-a-number
+        raise Refused(Problem("summary", f"a sum cannot be held: {error}")) from error

@@ -28,14 +28,16 @@ class Groups:
     totals: Totals = field(default_factory=dict)
 
     def add(self, rows: pa.Table) -> None:
-        """Count in some rows."""
+        """Count in some rows; `OverflowError` where a float sum is not finite."""
         names = list(self.spec.groupBy)
-        wanted = pa.table({name: _exact(rows[name]) for name in dict.fromkeys([*names, *self.spec.sum])})
-        sums = [(name, "sum") for name in self.spec.sum]
-        grouped = wanted.group_by(names, use_threads=False).aggregate([*sums, ([], "count_all")])
+        keys = {f"key{number}": name for number, name in enumerate(names)}  # whatever the fields are called
+        sums = {f"sum{number}": name for number, name in enumerate(self.spec.sum)}
+        wanted = pa.table({alias: _exact(rows[name]) for alias, name in (keys | sums).items()})
+        totals = [(alias, "sum") for alias in sums]
+        grouped = wanted.group_by(list(keys), use_threads=False).aggregate([*totals, ([], "count_all")])
         for row in grouped.to_pylist():
-            exact = {name: Fraction(row[f"{name}_sum"] or 0) for name in self.spec.sum}
-            merge(self.totals, {name: _plain(row[name]) for name in names}, row["count_all"], exact)
+            exact = {name: Fraction(row[f"{alias}_sum"] or 0) for alias, name in sums.items()}
+            merge(self.totals, {name: _plain(row[alias]) for alias, name in keys.items()}, row["count_all"], exact)
 
     def share(self, types: pa.Schema) -> Share:
         """Give the file's share, groups in order; `OverflowError` where an integer sum leaves 64 bits."""

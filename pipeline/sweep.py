@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 
 from pipeline.ledger import Ledger, key_text, microseconds, now
 from pipeline.stage import read_record
@@ -73,14 +72,18 @@ def _reconcile(ledger: Ledger, began: int) -> int:
 
 @contextmanager
 def _listings(ledger: Ledger, store: ObjectStore) -> Iterator[None]:
-    """Hold the listings in temporary tables, which cost disk and not memory however many objects there are."""
-    with ledger.transaction("DEFERRED") as db:
-        db.execute(
-            "CREATE TEMP TABLE raw_listing (source_key TEXT PRIMARY KEY, dataset, ignored, etag, size, landed_at)"
-            " WITHOUT ROWID"
-        )
-        db.execute("CREATE TEMP TABLE clean_listing (source_key TEXT PRIMARY KEY, key, etag) WITHOUT ROWID")
+    """Hold the listings in a database beside the ledger: however many objects there are, they cost disk, not memory."""
+    path = ledger.path.with_name("listing.sqlite")
+    path.unlink(missing_ok=True)
+    ledger.db.execute("ATTACH ? AS listing", (str(path),))
     try:
+        ledger.db.execute("PRAGMA listing.journal_mode = OFF")
+        with ledger.transaction("DEFERRED") as db:
+            db.execute(
+                "CREATE TABLE listing.raw_listing"
+                " (source_key TEXT PRIMARY KEY, dataset, ignored, etag, size, landed_at) WITHOUT ROWID"
+            )
+            db.execute("CREATE TABLE listing.clean_listing (source_key TEXT PRIMARY KEY, key, etag) WITHOUT ROWID")
         for raw in _batches(store.list(RAW)):
             with ledger.transaction("DEFERRED") as db:
                 db.executemany("INSERT OR REPLACE INTO raw_listing VALUES (?, ?, ?, ?, ?, ?)", map(_raw_row, raw))
@@ -90,9 +93,8 @@ def _listings(ledger: Ledger, store: ObjectStore) -> Iterator[None]:
                 db.executemany("INSERT OR REPLACE INTO clean_listing VALUES (?, ?, ?)", values)
         yield
     finally:
-        with ledger.transaction("DEFERRED") as db:
-            db.execute("DROP TABLE raw_listing")
-            db.execute("DROP TABLE clean_listing")
+        ledger.db.execute("DETACH listing")
+        path.unlink(missing_ok=True)
 
 
 def _batches(items: Iterator[ObjectInfo], size: int = 1000) -> Iterator[list[ObjectInfo]]:
@@ -114,12 +116,14 @@ def _adopt(store: ObjectStore, ledger: Ledger, key: str) -> None:
     """Take over a clean object whose source is gone, by the record in its footer."""
     try:
         with store.open(key) as (info, stream):
-            record = read_record(BytesIO(stream.read()))
-            if record.source_key != source_key(key):
-                raise ValueError(f"its record is of {record.source_key}")
-        ledger.adopt(record, info.etag, microseconds(info.modified))
-        log.info(fields("adopted", key=record.source_key, rows=record.rows_kept, reason="its source is gone"))
+            content = stream.read()
+        record = read_record(content)
+        if record.source_key != source_key(key):
+            raise ValueError(f"its record is of {record.source_key}")
     except FileNotFoundError:
         return
     except ValueError as error:
         log.warning(fields("not ours", key=key, reason=error))
+        return
+    ledger.adopt(record, info.etag, microseconds(info.modified))
+    log.info(fields("adopted", key=record.source_key, rows=record.rows_kept, reason="its source is gone"))

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import BoundedSemaphore, Event, Thread
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.ledger import Ledger, now
-from pipeline.load import Result, Task, load
-from pipeline.ownership import HEARTBEAT, beat
+from pipeline.load import Result, SourceGone, Task, load
+from pipeline.ownership import HEARTBEAT, keep_lake, sign_out
 from pipeline.publish import Publisher
 from pipeline.recipe import Dataset
 from pipeline.sweep import sweep
@@ -50,37 +50,47 @@ class Pipeline:
 
 def follow(pipeline: Pipeline) -> None:
     """Load what comes until `stop` is set; then finish what is in flight, and publish."""
-    threads = [
-        Thread(target=_guarded, args=(pipeline, part), name=part.__name__, daemon=True)
-        for part in (watch, sweep_by_the_clock, publish_changes)
-    ]
-    for thread in threads:
-        thread.start()
+    threads = _start(pipeline, watch, sweep_by_the_clock, publish_changes)
     with _Workers(pipeline) as workers:
         while not pipeline.stop.is_set():
             workers.start_next(wait=0.5)
-    for thread in threads:
-        thread.join(STOP_SECONDS)
-    if pipeline.errors:
-        raise pipeline.errors[0]
+    _end(pipeline, threads)
 
 
 def drain(pipeline: Pipeline, progress: Callable[[], None]) -> None:
     """List once, load until nothing waits, and publish; `progress` is called after each file."""
-    wait_for_store(pipeline)
-    sweep(pipeline.store, pipeline.ledger)
-    publisher = Thread(target=_guarded, args=(pipeline, publish_changes), daemon=True)
-    publisher.start()
+    when_there(pipeline, lambda: sweep(pipeline.store, pipeline.ledger))
+    threads = _start(pipeline, publish_changes)
     with _Workers(pipeline) as workers:
         while not pipeline.stop.is_set():
-            if not workers.start_next(wait=0.05) and workers.idle:
+            idle = workers.idle  # before the look: what ends during it may leave more to do
+            if workers.start_next(wait=0.05) == "nothing" and idle:
                 break
             progress()
     pipeline.stop.set()
-    pipeline.changed.set()
-    publisher.join(STOP_SECONDS)
+    _end(pipeline, threads)
+
+
+def _start(pipeline: Pipeline, *parts: Callable[[Pipeline], None]) -> list[Thread]:
+    threads = [Thread(target=_guarded, args=(pipeline, part), name=part.__name__, daemon=True) for part in parts]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def _end(pipeline: Pipeline, threads: list[Thread]) -> None:
+    """Wait for the threads, sign out and publish for the last time; where a part broke, raise its error."""
+    deadline = time.monotonic() + STOP_SECONDS / 4
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
     if pipeline.errors:
         raise pipeline.errors[0]
+    sign_out(pipeline.ledger)
+    try:
+        if not pipeline.away.is_set():
+            Publisher(pipeline.store, pipeline.ledger, pipeline.datasets).publish()
+    except (StoreUnavailable, PermissionError) as error:
+        log.warning(fields("not published", error=error, action="the next start will"))
 
 
 def watch(pipeline: Pipeline) -> None:
@@ -95,39 +105,52 @@ def watch(pipeline: Pipeline) -> None:
 
 def sweep_by_the_clock(pipeline: Pipeline) -> None:
     """List at every gap and by the clock, and then not before ten times as long as the last listing took."""
-    pause = FIRST_GAP_SECONDS
+    pause, complaint = FIRST_GAP_SECONDS, _Complaint("no listing")
     with _own_ledger(pipeline) as ledger:
-        while not pipeline.stop.is_set():
-            _wait_any(pipeline.gap, pipeline.stop, pause)
+        while not _wait_any(pipeline.gap, pipeline.stop, pause):
             pipeline.gap.clear()
             began = time.monotonic()
-            try:
+            with complaint.about(pipeline):
                 sweep(pipeline.store, ledger)
-            except StoreUnavailable as error:
-                pipeline.away.set()
-                log.debug(fields("sweep given up", error=error))
             pipeline.wake.set()
             pipeline.changed.set()
             pause = max(pipeline.sweep_seconds, 10 * (time.monotonic() - began))
 
 
 def publish_changes(pipeline: Pipeline) -> None:
-    """Publish soon after a change, and move the heartbeat; the last time after `stop`."""
+    """Publish soon after a change, and move the heartbeat."""
+    complaint = _Complaint("not published")
     with _own_ledger(pipeline) as ledger:
         publisher = Publisher(pipeline.store, ledger, pipeline.datasets)
-        while True:
-            last = pipeline.stop.is_set()
+        while not pipeline.stop.is_set():
             pipeline.changed.clear()
-            beat(ledger)
-            try:
+            with complaint.about(pipeline):
+                keep_lake(pipeline.store, ledger)
                 publisher.publish()
-            except StoreUnavailable:
-                pipeline.away.set()
-                pipeline.changed.set()
-            if last:
-                return
             pipeline.stop.wait(PUBLISH_PAUSE)
             _wait_any(pipeline.changed, pipeline.stop, HEARTBEAT)
+
+
+class _Complaint:
+    """Says once that the store does not let a part do its work, and lets it try again."""
+
+    def __init__(self, what: str) -> None:
+        self.what, self.said = what, False
+
+    @contextmanager
+    def about(self, pipeline: Pipeline) -> Iterator[None]:
+        """Run the block; a store that is away or refuses makes the part try again, later."""
+        try:
+            yield
+            self.said = False
+        except StoreUnavailable:
+            pipeline.away.set()  # which says so
+            pipeline.changed.set()
+        except PermissionError as error:
+            pipeline.changed.set()
+            if not self.said:
+                log.error(fields(self.what, error=error, action="will try again"))
+            self.said = True
 
 
 @contextmanager
@@ -140,25 +163,42 @@ def _own_ledger(pipeline: Pipeline) -> Iterator[Ledger]:
         ledger.close()
 
 
+def when_there(pipeline: Pipeline, act: Callable[[], object]) -> None:
+    """Do something once the store answers, and again if it goes away meanwhile; not at all after `stop`."""
+    while not pipeline.stop.is_set():
+        wait_for_store(pipeline)
+        try:
+            act()
+        except StoreUnavailable as error:
+            log.warning(fields("store away", lake=pipeline.store.url, error=error, action="wait"))
+            pipeline.stop.wait(AWAY_PAUSES[1])
+        else:
+            return
+
+
 def wait_for_store(pipeline: Pipeline) -> None:
     """Wait until the store answers; say so once when it does not, and once when it is back."""
     pause, said = AWAY_PAUSES[0], False
-    while not pipeline.stop.is_set():
-        try:
-            pipeline.store.stat(LAKE)
-        except FileNotFoundError:
-            pass
-        except StoreUnavailable as error:
-            if not said:
-                log.warning(fields("store away", lake=pipeline.store.url, error=error, action="wait"))
-            said = True
-            pipeline.stop.wait(pause * random.uniform(0.5, 1.0))
-            pause = min(2 * pause, AWAY_PAUSES[1])
-            continue
-        break
+    while not pipeline.stop.is_set() and (problem := _silence(pipeline.store)):
+        if not said:
+            log.warning(fields("store away", lake=pipeline.store.url, error=problem, action="wait"))
+        said = True
+        pipeline.stop.wait(pause * random.uniform(0.5, 1.0))
+        pause = min(2 * pause, AWAY_PAUSES[1])
     if said and not pipeline.stop.is_set():
         log.info(fields("store back", lake=pipeline.store.url))
         pipeline.gap.set()
+
+
+def _silence(store: ObjectStore) -> str:
+    """Say why the store does not answer; nothing if it does."""
+    try:
+        with store.open(LAKE):  # a HEAD would not tell a bucket that is not there from an object that is not
+            return ""
+    except FileNotFoundError:
+        return ""
+    except StoreUnavailable as error:
+        return str(error)
 
 
 class _Workers:
@@ -185,23 +225,23 @@ class _Workers:
     def idle(self) -> bool:
         return not self.running
 
-    def start_next(self, wait: float) -> bool:
-        """Start the load that has waited longest; where there is none, wait for a signal and return False."""
+    def start_next(self, wait: float) -> Literal["started", "full", "nothing"]:
+        """Start the load that has waited longest; where that cannot be, wait a little and say why not."""
         if self.pipeline.away.is_set():
             wait_for_store(self.pipeline)
             self.pipeline.away.clear()
         if not self.room.acquire(timeout=wait):
-            return False
+            return "full"
         self.pipeline.wake.clear()
         task = self.pipeline.ledger.take()
         if task is None:
             self.room.release()
             self.pipeline.wake.wait(wait)
-            return False
+            return "nothing"
         future = self.pool.submit(process, self.pipeline, task)
         self.running.add(future)
         future.add_done_callback(self._ended)
-        return True
+        return "started"
 
     def _ended(self, future: "Future[None]") -> None:
         self.running.discard(future)
@@ -217,25 +257,32 @@ def process(pipeline: Pipeline, task: Task) -> None:
     ledger = pipeline.ledger
     try:
         result = load(pipeline.store, pipeline.datasets.get(task.dataset), task, pipeline.staging)
-    except FileNotFoundError:
+    except SourceGone:
         ledger.lose(task)
     except ObjectChanged:
         ledger.release(task)
-    except StoreUnavailable:
-        ledger.release(task)
-        pipeline.away.set()
+    except StoreUnavailable as error:
+        if _silence(pipeline.store):
+            ledger.release(task)
+            pipeline.away.set()
+        else:  # it answers, but not for this object
+            _fail(ledger, task, error)
     except sqlite3.Error:
         raise
     except Exception as error:
-        pause = 2**task.attempts * random.uniform(0.5, 1.5)
-        ledger.fail(task, f"{type(error).__name__}: {error}", pause)
-        log.exception(fields("failed", key=task.source_key, attempt=task.attempts + 1))
+        _fail(ledger, task, error)
     else:
         if result is None:
             ledger.keep(task)
         else:
             ledger.finish(task, result)
             _log_result(task, result)
+
+
+def _fail(ledger: Ledger, task: Task, error: Exception) -> None:
+    pause = 2**task.attempts * random.uniform(0.5, 1.5)
+    ledger.fail(task, f"{type(error).__name__}: {error}", pause)
+    log.error(fields("failed", key=task.source_key, attempt=task.attempts + 1, error=repr(error)), exc_info=error)
 
 
 def _log_result(task: Task, result: Result) -> None:
@@ -258,12 +305,13 @@ def _give_up(pipeline: Pipeline, error: BaseException) -> None:
     pipeline.wake.set()
 
 
-def _wait_any(event: Event, stop: Event, seconds: float) -> None:
-    """Wait for either event, at most so long."""
+def _wait_any(event: Event, stop: Event, seconds: float) -> bool:
+    """Wait for either event, at most so long; True if it is time to stop."""
     deadline = time.monotonic() + seconds
     while not stop.is_set() and (left := deadline - time.monotonic()) > 0:
         if event.wait(min(left, 0.25)):
-            return
+            break
+    return stop.is_set()
 
 
 class _Inline(Executor):

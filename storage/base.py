@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import Event
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-import pyarrow as pa
-import pyarrow.dataset
-import pyarrow.fs
+if TYPE_CHECKING:  # Arrow is loaded where it is used: a command that only asks for health runs every few seconds
+    import pyarrow.dataset
+    import pyarrow.fs
 
 MAX_KEY_BYTES = 1024  # S3's own limit
 
@@ -76,7 +76,7 @@ class ObjectStore(Protocol):
         A silent store ends nothing: the watch reconnects. Events may repeat or come late.
         """
 
-    def dataset(self, prefix: str) -> pyarrow.dataset.Dataset:
+    def dataset(self, prefix: str) -> "pyarrow.dataset.Dataset":
         """Give the Parquet objects that are listed now under `prefix` as one dataset, whatever their names."""
 
 
@@ -91,8 +91,10 @@ def check_key(key: str) -> str:
     return key
 
 
-def parquet_dataset(paths: list[str], filesystem: pyarrow.fs.FileSystem) -> pyarrow.dataset.Dataset:
+def parquet_dataset(paths: list[str], filesystem: "pyarrow.fs.FileSystem") -> "pyarrow.dataset.Dataset":
     """Give exactly these Parquet files as one dataset: Arrow's own discovery skips names with a leading `_` or `.`."""
+    import pyarrow.dataset
+
     if not paths:
-        return pyarrow.dataset.dataset(pa.table({}))
+        return pyarrow.dataset.dataset(pyarrow.table({}))
     return pyarrow.dataset.dataset(sorted(paths), format="parquet", filesystem=filesystem)

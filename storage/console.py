@@ -1,11 +1,14 @@
 """What every program of ours does at its edge: log lines, one-line errors, exit codes, a page's port."""
 
+import http.client
 import logging
 import os
 import socket
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,6 +39,8 @@ def configure_logging(level: str = "INFO") -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler])
+    # A client of the store warns of each try that failed; our own lines tell of a store that is away, once.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
 def run(app: typer.Typer) -> NoReturn:
@@ -54,6 +59,9 @@ def run(app: typer.Typer) -> NoReturn:
     except (SettingError, PermissionError) as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
+    except ConnectionError as error:
+        print(f"error: the store does not answer: {error}", file=sys.stderr)
+        code = 1
     except BaseException:
         traceback.print_exc()
         code = 1
@@ -80,3 +88,28 @@ def serve_page(script: Path, host: str, port: int, variable: str) -> NoReturn:
         sys.executable,
         [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}", f"--server.address={host}"],
     )
+
+
+def check_page(port: int, ask_store: Callable[[], object]) -> None:
+    """Say `ok` if the page server of `port` says so and the store answers to `ask_store`; else why not, and end with 1.
+
+    A store that is away counts, since a page can do nothing for its visitor then; whoever serves it goes on by itself.
+    """
+    try:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=3)) as page:
+            page.request("GET", "/_stcore/health")
+            said = page.getresponse().read(100).decode(errors="replace").strip()
+    except (OSError, http.client.HTTPException) as error:
+        _unwell(f"no page answers on port {port}: {error}")
+    if said != "ok":  # the server answers 200 on any path, so only the body tells
+        _unwell(f"the page on port {port} is not ok: it said {said!r}")
+    try:
+        ask_store()
+    except OSError as error:
+        _unwell(str(error))
+    typer.echo("ok")
+
+
+def _unwell(reason: str) -> NoReturn:
+    typer.echo(f"error: {reason}", err=True)
+    raise typer.Exit(1)

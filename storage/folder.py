@@ -1,5 +1,6 @@
 """Finished writes in a folder, by watchdog."""
 
+import errno
 import logging
 import os
 import queue
@@ -44,8 +45,8 @@ def finished_writes(folder: Path, stop: Event) -> Iterator[str | Gap]:
     observer = Observer(generate_full_events=True) if _LINUX else Observer()  # type: ignore[call-arg]
     events = _EVENTS if _LINUX else [*_EVENTS, FileModifiedEvent]
     observer.schedule(_Collect(seen), str(folder), recursive=True, event_filter=events)
-    logging.getLogger("watchdog").addHandler(overflow)
     observer.start()
+    logging.getLogger("watchdog").addHandler(overflow)
     try:
         yield Gap("listening")
         yield from _finished(seen, folder, stop)
@@ -57,7 +58,8 @@ def finished_writes(folder: Path, stop: Event) -> Iterator[str | Gap]:
 
 def _finished(seen: _Seen, folder: Path, stop: Event) -> Iterator[str | Gap]:
     unsure: dict[str, tuple[float, os.stat_result | None]] = {}  # path: when to look again, what the last look saw
-    while not stop.is_set() and folder.is_dir():
+    watched = _look(str(folder))
+    while not stop.is_set() and _same_place(watched, _look(str(folder))):
         try:
             event = seen.get(timeout=TICK)
         except queue.Empty:
@@ -68,10 +70,12 @@ def _finished(seen: _Seen, folder: Path, stop: Event) -> Iterator[str | Gap]:
             path = os.fsdecode(event.dest_path or event.src_path)
             unsure.pop(path, None)
             yield path
-        elif event is not None and _has_no_writer(event.src_path):
-            yield os.fsdecode(event.src_path)
-        elif event is not None:
-            unsure.setdefault(os.fsdecode(event.src_path), (time.monotonic() + LOOK_AGAIN, _look(event.src_path)))
+        elif event is not None and (written := _has_no_writer(event.src_path)) is not False:
+            path = os.fsdecode(event.src_path)
+            if written:
+                yield path
+            else:
+                unsure.setdefault(path, (time.monotonic() + LOOK_AGAIN, _look(path)))
         yield from _settled(unsure)
 
 
@@ -89,23 +93,33 @@ def _settled(unsure: dict[str, tuple[float, os.stat_result | None]]) -> Iterator
             yield path
 
 
-def _has_no_writer(path: str | bytes) -> bool:
+def _has_no_writer(path: str | bytes) -> bool | None:
     """Ask Linux whether nobody has a new file open for writing, as after a rename or in a folder that is new.
 
-    The kernel gives a read lease only on a file without writers. False where it cannot tell.
+    The kernel gives a read lease only on a file without writers. None where it cannot tell.
     """
     if not _LINUX:
-        return False
+        return None
     import fcntl
 
     try:
-        with Path(os.fsdecode(path)).open("rb") as file:
-            fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # a writer that comes now must not end us by a SIGIO
-            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
-        return False
+        return None
+    try:
+        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # a writer that comes now must not end us by a SIGIO
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return False if error.errno == errno.EAGAIN else None  # its close will be told
+    finally:
+        os.close(file)
     return True
+
+
+def _same_place(before: os.stat_result | None, now: os.stat_result | None) -> bool:
+    """Say whether a folder is still the one that is watched, and not another of its name."""
+    return before is not None and now is not None and (before.st_ino, before.st_dev) == (now.st_ino, now.st_dev)
 
 
 def _look(path: str | bytes) -> os.stat_result | None:

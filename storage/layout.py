@@ -11,6 +11,7 @@ STATUS = PUBLISHED + "status.json"
 LAKE = PUBLISHED + "lake.json"
 
 _PARQUET = ".parquet"
+NAME_BYTES = 255 - len(_PARQUET)  # a store may hold names of 255 bytes, and ours are longer than the source's
 _CSV = re.compile(r"\.csv(\.gz|\.zst)?\Z", re.IGNORECASE)
 
 
@@ -34,6 +35,8 @@ def source(key: str) -> Source:
         return Source(key, ignored="not in a dataset's folder: move it to raw/<dataset>/")
     if not _CSV.search(key):
         return Source(key, ignored="not a CSV file: expected a name that ends in .csv, .csv.gz or .csv.zst")
+    if len(key.rpartition("/")[2].encode()) > NAME_BYTES:
+        return Source(key, ignored=f"its name is too long: expected at most {NAME_BYTES} bytes after the last slash")
     return Source(key, dataset)
 
 

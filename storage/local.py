@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import IO, BinaryIO
-
-import pyarrow.dataset
-import pyarrow.fs
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from storage.base import Gap, InvalidKey, ObjectChanged, ObjectInfo, StoreUnavailable, check_key, parquet_dataset
 from storage.console import SettingError, fields
 from storage.folder import finished_writes
+
+if TYPE_CHECKING:
+    import pyarrow.dataset
 
 STAGING = ".staging"  # under the root, so that a rename is atomic, and outside every prefix that is watched
 FINAL_AFTER = 0.02  # seconds: two writes within one tick of the file system's clock would share an etag
@@ -44,7 +44,8 @@ class LocalStore:
     def put(self, key: str, source: bytes | Path) -> str:
         """Write an object and return its etag (see `ObjectStore.put`)."""
         path = self._path(key)
-        with _errors(key), tempfile.NamedTemporaryFile(dir=self.root / STAGING, delete=False) as staged:
+        (self.root / STAGING).mkdir(exist_ok=True)
+        with _errors(key, writing=True), tempfile.NamedTemporaryFile(dir=self.root / STAGING, delete=False) as staged:
             try:
                 _copy(source, staged.file)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,12 +59,15 @@ class LocalStore:
     @contextmanager
     def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
         """Give an object's stream and facts (see `ObjectStore.open`); waits until a fresh version is final."""
-        with _errors(key), self._path(key).open("rb") as stream, os.fdopen(os.dup(stream.fileno()), "rb") as watched:
+        with _errors(key):
+            stream = self._path(key).open("rb")
+        # Errors inside the block are the reader's own, and the reader may close the stream.
+        with stream, os.fdopen(os.dup(stream.fileno()), "rb") as watched:
             age = time.time() - os.fstat(watched.fileno()).st_mtime
             if 0 <= age < FINAL_AFTER:
                 time.sleep(FINAL_AFTER - age)
             before = os.fstat(watched.fileno())
-            yield _info(key, before), stream  # who reads it may close it
+            yield _info(key, before), stream
             after = os.fstat(watched.fileno())
             if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
                 raise ObjectChanged(f"{key} was written to while it was read")
@@ -85,9 +89,10 @@ class LocalStore:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         folders += [Path(entry.path)] if entry.name != STAGING else []
-                    elif (key := self._key(entry.path)).startswith(prefix):
+                    elif entry.is_file() and (key := self._key(entry.path)).startswith(prefix):
                         with _errors(key, missing_ok=True):
-                            yield _info(key, entry.stat(follow_symlinks=False))
+                            yield _info(key, entry.stat())
+        self._check_present()  # a folder that went away meanwhile looks empty
 
     def delete(self, key: str) -> None:
         """Remove an object (see `ObjectStore.delete`)."""
@@ -116,10 +121,13 @@ class LocalStore:
                 yield item
             elif (key := self._key(item)).startswith(prefix):
                 with _errors(key, missing_ok=True):
-                    yield _info(key, Path(item).stat())
+                    if Path(item).is_file():  # and not a pipe, which who opens it waits for
+                        yield _info(key, Path(item).stat())
 
-    def dataset(self, prefix: str) -> pyarrow.dataset.Dataset:
+    def dataset(self, prefix: str) -> "pyarrow.dataset.Dataset":
         """Give the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""
+        import pyarrow.fs
+
         paths = [str(self.root / item.key) for item in self.list(prefix)]
         return parquet_dataset(paths, pyarrow.fs.LocalFileSystem())
 
@@ -157,11 +165,13 @@ def _copy(source: bytes | Path, target: IO[bytes]) -> None:
 
 
 @contextmanager
-def _errors(place: str, *, missing_ok: bool = False) -> Iterator[None]:
+def _errors(place: str, *, missing_ok: bool = False, writing: bool = False) -> Iterator[None]:
     """Turn the file system's errors into the store's."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        if writing:
+            raise OSError(f"{place} cannot be written: {error}") from error
         if not missing_ok:
             raise FileNotFoundError(errno.ENOENT, "there is no such object", place) from error
     except (StoreUnavailable, ObjectChanged):

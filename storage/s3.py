@@ -4,17 +4,18 @@ import errno
 import io
 import logging
 import random
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from threading import Event
-from typing import Any, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 from urllib.parse import urlsplit
+from xml.etree.ElementTree import ParseError
 
 import certifi
-import pyarrow.dataset
-import pyarrow.fs
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
@@ -22,6 +23,9 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from storage.base import Gap, InvalidKey, ObjectInfo, StoreUnavailable, check_key, parquet_dataset
 from storage.console import SettingError, fields
 from storage.events import S3_EVENTS, event_lines, objects_written
+
+if TYPE_CHECKING:
+    import pyarrow.dataset
 
 PART_SIZE = 16 << 20  # bytes: an upload above it goes in parts
 CONNECT_SECONDS = 5.0
@@ -44,19 +48,24 @@ class S3Store:
         patience: float = 15.0,
     ) -> None:
         """Take a bucket as the store; nothing is contacted yet. A server silent for `patience` seconds is away."""
-        parts = urlsplit(endpoint)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+        if not re.fullmatch(r"https?://([\w.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/?", endpoint, re.ASCII):
             raise SettingError(f"AWS_ENDPOINT_URL is {endpoint!r}: expected http://HOST:PORT or https://HOST")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
+            raise SettingError(
+                f"LAKE_URL is 's3://{bucket}': expected s3:// and the name of a bucket (a-z 0-9 . -) alone"
+            )
+        parts = urlsplit(endpoint)
         self.bucket, self.url = bucket, f"s3://{bucket}"
         self.endpoint, self.scheme, self.region, self.patience = parts.netloc, parts.scheme, region, patience
         self.access_key, self.secret_key = access_key, secret_key
-        self.client = self._connect(self.http(retries=1))
+        try:
+            self.client = self._connect(self.http(retries=1))
+        except ValueError as error:
+            raise SettingError(f"AWS_ENDPOINT_URL is {endpoint!r}, AWS_REGION is {region!r}: {error}") from error
 
     @classmethod
     def from_environ(cls, bucket: str, environ: Mapping[str, str], patience: float = 15.0) -> Self:
         """Take the endpoint and the keys from the standard `AWS_*` variables."""
-        if not bucket or "/" in bucket:
-            raise SettingError(f"LAKE_URL is 's3://{bucket}': expected s3:// and the name of a bucket alone")
         needed = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
         if missing := [name for name in needed if not environ.get(name)]:
             raise SettingError(f"{', '.join(missing)} not set: a lake at s3://{bucket} needs the endpoint and the keys")
@@ -77,7 +86,9 @@ class S3Store:
             else:
                 stream = io.BytesIO(source)
                 written = self.client.put_object(self.bucket, key, stream, len(source), part_size=PART_SIZE)
-        return cast(str, written.etag)
+        if not written.etag:
+            raise StoreUnavailable(f"bucket {self.bucket}: the answer to a put had no etag: is this an S3 server?")
+        return str(written.etag)
 
     @contextmanager
     def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
@@ -132,8 +143,10 @@ class S3Store:
             stop.wait(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, RETRY_SECONDS[1])
 
-    def dataset(self, prefix: str) -> pyarrow.dataset.Dataset:
+    def dataset(self, prefix: str) -> "pyarrow.dataset.Dataset":
         """Give the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""
+        import pyarrow.fs
+
         paths = [f"{self.bucket}/{item.key}" for item in self.list(prefix)]
         filesystem = pyarrow.fs.S3FileSystem(
             access_key=self.access_key,
@@ -149,7 +162,12 @@ class S3Store:
         return urllib3.PoolManager(
             maxsize=32,
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=silent_seconds or self.patience),
-            retries=urllib3.Retry(total=retries, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
+            retries=urllib3.Retry(
+                total=retries,
+                backoff_factor=0.2,
+                status_forcelist=[500, 502, 503, 504],
+                respect_retry_after_header=False,  # MinIO asks for a minute, for which one object would hold a worker
+            ),
             cert_reqs="CERT_REQUIRED",
             ca_certs=certifi.where(),
         )
@@ -175,15 +193,27 @@ class S3Store:
                 for line in event_lines(response.stream()):
                     if stop.is_set():
                         return
-                    yield from objects_written(line)
+                    yield from _told(line, self.bucket)
             finally:
                 response.close()
         raise StoreUnavailable("the server ended the stream of events")
 
 
+def _told(line: bytes, bucket: str) -> list[ObjectInfo]:
+    try:
+        return list(objects_written(line))
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreUnavailable(
+            f"bucket {bucket}: this server does not tell of writes as MinIO does: {error!r}"
+        ) from error
+
+
 def _info(key: str, headers: Mapping[str, str]) -> ObjectInfo:
-    modified = datetime.strptime(headers["last-modified"], "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
-    return ObjectInfo(key, headers["etag"].strip('"'), int(headers["content-length"]), modified)
+    try:
+        modified = parsedate_to_datetime(headers["last-modified"])
+        return ObjectInfo(key, headers["etag"].strip('"'), int(headers["content-length"]), modified)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreUnavailable(f"the answer for {key!r} lacks what S3 promises: {error!r}") from error
 
 
 _REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
@@ -197,7 +227,7 @@ def client_errors(key: str, bucket: str) -> Iterator[None]:
         yield
     except S3Error as error:
         raise _translated(error, key, bucket) from error
-    except (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError) as error:
+    except (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError, ParseError) as error:
         raise StoreUnavailable(f"bucket {bucket}: {error}") from error
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, Request, Route, sync_playwright
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Route, sync_playwright
 
 from tests.conftest import chromium
 
@@ -42,13 +42,13 @@ class PageErrors(list[str]):
             self.append(f"request to another machine: {request.url}")
 
 
-def past_network_changes(page: Page) -> None:
-    """Send the page's traffic through the driver.
+def past_network_changes(context: BrowserContext) -> None:
+    """Send the pages' traffic through the driver.
 
     Chromium drops every connection when an interface comes or goes, and each container that starts or stops does that.
     """
-    page.route("**/*", _forward)
-    page.route_web_socket(re.compile("."), lambda socket: socket.connect_to_server())
+    context.route("**/*", _forward)
+    context.route_web_socket(re.compile("."), lambda socket: socket.connect_to_server())
 
 
 def _forward(route: Route) -> None:
@@ -60,14 +60,17 @@ def _forward(route: Route) -> None:
 
 @pytest.fixture
 def browser_page() -> Iterator[Page]:
-    """Give a page of its own; ask for the server's fixture first, so that the server outlives the page."""
+    """Give a page of its own; ask for the server's fixture first, so that the server outlives the page.
+
+    `browser_page.context.new_page()` opens another one beside it, which is watched for errors too.
+    """
     errors = PageErrors()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        errors.watch(page)
-        past_network_changes(page)
-        yield page
-        page.unroute_all(behavior="ignoreErrors")
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        context.on("page", errors.watch)
+        past_network_changes(context)
+        yield context.new_page()
+        context.unroute_all(behavior="ignoreErrors")
         browser.close()
     assert not errors, "\n".join(errors)

@@ -20,6 +20,13 @@ def _engine() -> bool:
     )
 
 
+def _node() -> bool:
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        return False
+    found = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.removeprefix("v")
+    return int(found.split(".")[0] or 0) >= 20
+
+
 def chromium() -> str | None:
     """Give the path of a Chromium or Chrome on this machine."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -28,11 +35,15 @@ def chromium() -> str | None:
 
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "engine": (_engine, "a running Docker engine with Compose"),
+    "node": (_node, "Node 20 or newer with npm"),
     "browser": (lambda: chromium() is not None, "Chromium or Chrome on the PATH"),
 }
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # No test may work with the lake that a shell points at: in the dev container that is the stack's.
+    for name in [name for name in os.environ if name.startswith(("AWS_", "LAKE_URL", "PIPELINE_"))]:
+        del os.environ[name]
     for need, (_, what) in NEEDS.items():
         config.addinivalue_line("markers", f"needs_{need}: the test needs {what}")
 

@@ -23,11 +23,16 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 
 
-def minio_image() -> str:
-    """Give the image that the stack runs: MINIO_IMAGE, or what docker-compose.yaml names."""
+def default_image() -> str:
+    """Give the image that docker-compose.yaml names for MinIO: the one place that does."""
     found = re.search(r"image: \$\{MINIO_IMAGE:-(\S+)\}", (ROOT / "docker-compose.yaml").read_text())
     assert found, "docker-compose.yaml names no image for MinIO"
-    return os.environ.get("MINIO_IMAGE") or found[1]
+    return found[1]
+
+
+def minio_image() -> str:
+    """Give the image that the stack runs: MINIO_IMAGE, or the default."""
+    return os.environ.get("MINIO_IMAGE") or default_image()
 
 
 def until(condition: Callable[[], T], seconds: float = 20, what: str = "the condition") -> T:
@@ -85,6 +90,21 @@ class MinioServer:
         admin.policy_add(policy_name=name, policy={"Version": "2012-10-17", "Statement": rules})
         admin.attach_policy(policies=[name], user=name)
         return {"AWS_ACCESS_KEY_ID": name, "AWS_SECRET_ACCESS_KEY": "secret-of-a-test"}
+
+    def spoil(self, bucket: str, prefix: str) -> None:
+        """Change bytes of every stored part below a prefix behind the server's back, as a failing disk would."""
+        folder = f"/data/{bucket}/{prefix}"
+        script = (
+            "import pathlib\n"
+            f"for part in pathlib.Path({folder!r}).rglob('part.*'):\n"
+            "    content = bytearray(part.read_bytes())\n"
+            "    content[500:564] = bytes(64)\n"
+            "    part.write_bytes(content)\n"
+        )
+        image = re.search(r"FROM (\S+) AS base", (ROOT / "Dockerfile").read_text())
+        assert image
+        command = ["docker", "run", "--rm", "--volumes-from", self.container, image[1], "python", "-c", script]
+        subprocess.run(command, check=True, capture_output=True)
 
     def new_store(self) -> S3Store:
         """Give a store over a new, empty bucket."""

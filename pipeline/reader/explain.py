@@ -25,8 +25,11 @@ from pipeline.reader.values import (
 
 
 def _integer(text: str, _: FieldSpec) -> int | None:
-    value = int(text) if re.fullmatch(INTEGER, text) else None
-    return value if value is not None and -(2**63) <= value < 2**63 else None
+    digits = text.lstrip("+-").lstrip("0")
+    if not re.fullmatch(INTEGER, text) or len(digits) > 19:  # Python reads no more than 4,300 of them
+        return None
+    value = int(digits or "0") * (-1 if text.startswith("-") else 1)
+    return value if -(2**63) <= value < 2**63 else None
 
 
 def _number(text: str, field: FieldSpec) -> float | None:

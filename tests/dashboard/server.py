@@ -25,8 +25,8 @@ def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def healthy(port: int) -> bool:
-    return command("health", "--port", str(port)).returncode == 0
+def healthy(port: int, **environ: str) -> bool:
+    return command("health", "--port", str(port), **environ).returncode == 0
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def serving(log: Path, **environ: str) -> Iterator[str]:
             stderr=output,
         )
         try:
-            until(lambda: server.poll() is not None or healthy(port), 40, "the dashboard's health")
+            until(lambda: server.poll() is not None or healthy(port, **environ), 40, "the dashboard's health")
             assert server.poll() is None, log.read_text()
             yield f"http://127.0.0.1:{port}"
         finally:

@@ -30,17 +30,28 @@ def answering(body: bytes) -> Iterator[int]:
 
 
 def test_the_server_is_healthy_only_while_it_runs(tmp_path: Path) -> None:
-    with serving(tmp_path / "log", LAKE_URL=str(tmp_path / "lake")) as address:
+    lake = {"LAKE_URL": str(tmp_path / "lake")}
+    with serving(tmp_path / "log", **lake) as address:
         port = int(address.rpartition(":")[2])
-        assert healthy(port)
-    assert not healthy(port)
+        assert healthy(port, **lake)
+    assert not healthy(port, **lake)
 
 
-def test_any_other_page_is_not_healthy() -> None:
+def test_any_other_page_is_not_healthy(tmp_path: Path) -> None:
     with answering(b"<html>ok</html>") as port:
-        assert not healthy(port)
+        assert not healthy(port, LAKE_URL=str(tmp_path))
     with answering(b"ok") as port:
-        assert healthy(port)
+        assert healthy(port, LAKE_URL=str(tmp_path))
+
+
+def test_a_page_without_its_store_is_not_healthy() -> None:
+    away = {"LAKE_URL": "s3://lake", "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
+    away |= {"AWS_ACCESS_KEY_ID": "anybody", "AWS_SECRET_ACCESS_KEY": "any-secret"}
+    with answering(b"ok") as port:
+        said = command("health", "--port", str(port), **away)
+    assert said.returncode == 1
+    assert "bucket lake" in said.stdout
+    assert len(said.stdout.splitlines()) == 1
 
 
 def test_a_port_in_use_is_named_with_its_variable() -> None:
@@ -61,5 +72,5 @@ def test_a_wrong_port_is_wrong_usage() -> None:
     assert "DASHBOARD_PORT" in ended.stdout
 
 
-def test_an_unused_port_is_not_healthy() -> None:
-    assert not healthy(free_port())
+def test_an_unused_port_is_not_healthy(tmp_path: Path) -> None:
+    assert not healthy(free_port(), LAKE_URL=str(tmp_path))

@@ -52,6 +52,62 @@ def test_a_second_pipeline_on_the_same_lake_is_refused_and_a_dead_one_taken_over
     assert lake.sums() == company_sums([company_csv(1)])
 
 
+def test_of_two_that_start_at_once_one_stays(lake, tmp_path):
+    with lake.pipeline() as first, lake.pipeline(PIPELINE_STATE=str(tmp_path / "other")) as second:
+        both = [first.process, second.process]
+        ended = until(lambda: [one for one in both if one.poll() is not None], 40, "the end of one of them")
+        assert [one.returncode for one in ended] == [2]
+        lake.put("companydata/a.csv", company_csv(1))
+        lake.wait_loaded("companydata/a.csv")
+    assert lake.sums() == company_sums([company_csv(1)])
+    assert "stop that one first" in first.log
+
+
+def test_a_second_pipeline_that_is_stopped_while_it_waits_changes_nothing(lake, tmp_path):
+    lake.put("companydata/a.csv", company_csv(1))
+    with lake.pipeline():
+        lake.wait_loaded("companydata/a.csv")
+        with lake.pipeline(PIPELINE_STATE=str(tmp_path / "other")) as second:
+            until(lambda: "another writer" in second.log)
+        assert lake.sums() == company_sums([company_csv(1)])
+
+
+def test_the_lake_goes_away_while_it_stops(tmp_path):
+    lake = new_lake(open_store(str(tmp_path / "lake")), {"LAKE_URL": str(tmp_path / "lake")}, tmp_path / "state")
+    with lake.pipeline() as running:
+        until(lambda: list(lake.store.list("published/status")))
+        (tmp_path / "lake").rename(tmp_path / "gone")
+        until(lambda: "store away" in running.log)
+    assert "Traceback" not in running.log
+
+
+@pytest.mark.needs_engine
+def test_one_object_that_cannot_be_read_holds_up_nobody(minio, tmp_path):
+    """Enough of them to fill every place there is to load: each is tried again later, and counted."""
+    store = minio.new_store()
+    lake = new_lake(store, minio.environ(store.bucket), tmp_path / "state")
+    for number in range(3):
+        lake.put(f"companydata/broken {number}.csv", company_csv(number) * 5000)
+    minio.spoil(store.bucket, "raw/companydata/")
+    lake.put("companydata/good.csv", company_csv(1))
+    with lake.pipeline() as running:
+        lake.wait_loaded("companydata/good.csv", seconds=20)
+        until(lambda: running.log.count("failed key=") >= 3, 20)
+    assert lake.sums() == company_sums([company_csv(1)])
+
+
+def test_a_lost_staging_folder_loses_no_file(lake):
+    with lake.pipeline():
+        lake.put("companydata/a.csv", company_csv(1))
+        lake.wait_loaded("companydata/a.csv")
+        (lake.state / "staging").rmdir()
+        lake.put("companydata/b.csv", company_csv(2))
+        until(lambda: lake.loads().get("companydata/b.csv", {}).get("status") == "failed")
+        (lake.state / "staging").mkdir()
+        lake.wait_loaded("companydata/b.csv")
+    assert lake.sums() == company_sums([company_csv(1), company_csv(2)])
+
+
 def test_a_ledger_of_another_lake_is_refused(lake, tmp_path):
     lake.command("once")
     other = new_lake(open_store(str(tmp_path / "other")), {"LAKE_URL": str(tmp_path / "other")}, lake.state)

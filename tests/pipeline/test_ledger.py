@@ -140,6 +140,61 @@ def test_a_missing_file_keeps_its_rows_and_comes_back(ledger):
     assert state(ledger) == "loaded"
 
 
+@pytest.mark.parametrize("end", ["release", "fail", "crash"])
+def test_an_interrupted_load_leaves_no_version_with_its_result(ledger, end):
+    """Between its two puts the objects belong to no one version: even the one before is loaded again."""
+    ledger.notice(version("1"), "event")
+    task = ledger.take()
+    ledger.finish(task, result(task, "1"))
+    ledger.notice(version("2"), "event")
+    task = ledger.take()
+    if end == "crash":
+        ledger.begin({"numbers": "recipe"})
+    elif end == "fail":
+        ledger.fail(task, "it broke", 60)
+        assert report.status(ledger)["files"]["stale"] == 1
+    else:
+        ledger.release(task)
+    ledger.notice(version("1"), "event")
+    task = ledger.take()
+    assert (task.etag, task.loaded_etag) == ("1", None)
+    ledger.finish(task, result(task, "1"))
+    assert report.status(ledger)["files"]["stale"] == 0
+
+
+def test_a_version_that_is_kept_is_as_good_as_new(ledger):
+    ledger.notice(version("1"), "event")
+    task = ledger.take()
+    ledger.finish(task, result(task, "1"))
+    ledger.notice(version("2"), "event")
+    ledger.keep(ledger.take())
+    [row] = ledger.rows("SELECT status, stale, attempts, error, etag FROM source")
+    assert tuple(row) == ("loaded", 0, 0, None, "1")
+
+
+def test_a_newer_version_begins_with_a_clean_slate(ledger):
+    ledger.notice(version("1"), "event")
+    for _ in range(MAX_ATTEMPTS - 1):
+        ledger.fail(ledger.take(), "it broke", 0)
+    task = ledger.take()
+    ledger.notice(version("2"), "event")
+    ledger.fail(task, "it broke", 0)
+    task = ledger.take()
+    assert (task.etag, task.attempts) == ("2", 0)
+    ledger.fail(task, "it broke", 0)
+    assert ledger.take()
+
+
+def test_history_tells_of_the_version_that_was_loaded(ledger):
+    ledger.notice(ObjectInfo(KEY, "1", 10, datetime(2026, 1, 1, tzinfo=UTC)), "event")
+    task = ledger.take()
+    ledger.notice(ObjectInfo(KEY, "2", 10, datetime(2099, 1, 1, tzinfo=UTC)), "sweep")
+    ledger.finish(task, result(task, "1"))
+    [row] = ledger.rows("SELECT etag, found_by, landed_at FROM history")
+    assert tuple(row) == ("1", "event", task.landed_at)
+    assert report.status(ledger)["latency_ms"]["p50"] > 0
+
+
 @settings(max_examples=30)
 @given(st.lists(st.floats(-1e15, 1e15), min_size=1, max_size=12), st.randoms())
 def test_sums_are_exact_and_leave_no_trace(tmp_path_factory, values, random):

@@ -1,7 +1,6 @@
 """One version of one file: its rows, its lines, or why it is refused; and the record in the footer."""
 
 import gzip
-import io
 
 import pytest
 
@@ -77,9 +76,20 @@ def test_rejects_go_when_the_file_is_corrected(loads, write_dataset):
     bad = loads(dataset, HEADER + b"a,many,1\n")
     assert bad.rejected_etag
     etag = loads.store.put(loads.key, HEADER + b"a,1,1\n")
-    task = Task(loads.key, "numbers", etag, "event", 0, 0, bad.record.etag, bad.record.recipe, bad.rejected_etag)
+    task = Task(loads.key, "numbers", etag, "event", 0, 0, bad.record.etag, bad.record.recipe)
     assert load(loads.store, dataset, task, loads.staging).rejected_etag is None
     assert [item.key for item in loads.store.list("rejected/")] == []
+
+
+@pytest.mark.parametrize("content", [b"a,1,1e308\na,1,1e308\n", b"a,1,-1e308\na,1,-1e308\n"])
+def test_a_sum_that_a_float_cannot_hold_refuses_the_file(loads, write_dataset, content):
+    assert loads(write_dataset(), HEADER + content).record.first_problem.startswith("a sum cannot be held")
+
+
+@pytest.mark.parametrize("digits", ["9" * 5000, "0" * 5000 + "7", "-" + "0" * 30 + "7"])
+def test_integers_of_any_length(loads, write_dataset, digits):
+    record = loads(write_dataset(), HEADER + f"a,{digits},1\n".encode()).record
+    assert (record.status, record.rows_kept) == ("loaded", int(digits == "0" * 5000 + "7"))
 
 
 def test_no_contract_says_where_to_put_one(loads):
@@ -128,7 +138,7 @@ def test_a_version_that_has_its_result_is_not_loaded_again(loads, write_dataset)
 def test_the_footer_tells_the_load(loads, write_dataset):
     result = loads(write_dataset(), HEADER + b"b,1,0.1\na,2,0.2\nb,3,0.3\n")
     with loads.store.open("clean/numbers/a.csv.parquet") as (_, stream):
-        record = read_record(io.BytesIO(stream.read()))
+        record = read_record(stream.read())
     assert record == result.record
     assert record.share == [
         {"group": {"name": "a"}, "rows": 1, "sums": {"n": 2, "x": 0.2}},

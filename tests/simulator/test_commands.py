@@ -49,7 +49,8 @@ def test_run_writes_without_a_visitor_and_stops_cleanly(server, tmp_path: Path, 
     until(lambda: len(list((raw / "orders" / "feed").glob("*.csv"))) >= 5, seconds=40)
     until(lambda: (raw / "companydata" / "companydata.csv").exists())
     assert (raw / "orders" / "feed" / "orders-000.csv").read_bytes().count(b"\n") == 5
-    assert simulator("health", SIMULATOR_PORT=free_port).returncode == 0
+    well = {"SIMULATOR_PORT": free_port, "LAKE_URL": str(tmp_path / "lake")}
+    assert simulator("health", **well).returncode == 0
     server.send_signal(signal.SIGTERM)
     _, said = server.communicate(timeout=10)
     assert server.returncode in (0, -signal.SIGTERM)  # uvicorn ends by the signal that it was sent, once it is done
@@ -60,7 +61,8 @@ def test_run_writes_without_a_visitor_and_stops_cleanly(server, tmp_path: Path, 
 @pytest.mark.needs_browser
 def test_a_visitor_presses_and_sees(server, browser_page, tmp_path: Path, free_port: str) -> None:
     assert server.poll() is None
-    until(lambda: simulator("health", SIMULATOR_PORT=free_port).returncode == 0, seconds=40)
+    well = {"SIMULATOR_PORT": free_port, "LAKE_URL": str(tmp_path / "lake")}
+    until(lambda: simulator("health", **well).returncode == 0, seconds=40)
     browser_page.goto(f"http://127.0.0.1:{free_port}")
     browser_page.get_by_role("button", name="Regenerate data").click()
     written = tmp_path / "lake" / "raw" / "companydata" / "companydata.csv"
@@ -73,8 +75,8 @@ def _texts(rows: Locator) -> list[list[str]]:
     return [row.split() for row in rows.all_inner_texts()]
 
 
-def test_health_of_nothing_fails_in_one_line(free_port: str) -> None:
-    done = simulator("health", SIMULATOR_PORT=free_port)
+def test_health_of_nothing_fails_in_one_line(free_port: str, tmp_path: Path) -> None:
+    done = simulator("health", SIMULATOR_PORT=free_port, LAKE_URL=str(tmp_path))
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
 

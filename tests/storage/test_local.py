@@ -1,5 +1,6 @@
 """What is special to a folder."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -152,3 +153,36 @@ def test_a_store_that_is_away_is_not_an_empty_one(store):
     ):
         with pytest.raises(StoreUnavailable):
             act()
+
+
+def test_a_folder_that_is_replaced_is_watched_again(store):
+    (store.root / "raw/d").mkdir(parents=True)
+    with watching(store) as seen:
+        seen.next_gap()
+        (store.root / "raw").rename(store.root / "old")
+        (store.root / "raw/d").mkdir(parents=True)
+        seen.next_gap()
+        store.put("raw/d/a.csv", b"x")
+        seen.next_write("raw/d/a.csv")
+
+
+def test_a_pipe_is_no_object(store):
+    (store.root / "raw/d").mkdir(parents=True)
+    with watching(store) as seen:
+        seen.next_gap()
+        os.mkfifo(store.root / "raw/d/pipe.csv")
+        store.put("raw/d/a.csv", b"x")
+        seen.next_write("raw/d/a.csv")
+    assert [item.key for item in store.list("raw/")] == ["raw/d/a.csv"]
+
+
+def test_a_lost_staging_folder_is_made_again(store):
+    (store.root / ".staging").rmdir()
+    store.put("raw/a.csv", b"x")
+
+
+def test_an_object_where_a_folder_is_cannot_be_put(store):
+    store.put("raw/a/b.csv", b"x")
+    with pytest.raises(OSError, match="cannot be written") as error:
+        store.put("raw/a", b"x")
+    assert not isinstance(error.value, FileNotFoundError)

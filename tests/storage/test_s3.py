@@ -77,7 +77,19 @@ def test_a_missing_setting_is_named(name):
         ("s3://", ENVIRON),
         ("s3://lake/deeper", ENVIRON),
         ("ftp://lake", ENVIRON),
-        ("s3://lake", {**ENVIRON, "AWS_ENDPOINT_URL": "minio:9000"}),
+        ("s3://My_Bucket", ENVIRON),
+        ("s3://lake", {**ENVIRON, "AWS_REGION": "us east"}),
+        *(
+            ("s3://lake", {**ENVIRON, "AWS_ENDPOINT_URL": url})
+            for url in [
+                "minio:9000",
+                "http://h:99999",
+                "http://h:abc",
+                "http://u:p@h",
+                "http://[::1",
+                "http://exa mple",
+            ]
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(url, environ):

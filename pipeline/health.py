@@ -1,0 +1,35 @@
+"""Whether the pipeline of a state folder is alive, told by its heartbeat: `python -m pipeline.health STATE`.
+
+It runs by itself too, because a container asks every few seconds, and the whole command line loads Arrow and pandas.
+"""
+
+import json
+import sqlite3
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+STANDS_STILL = 15.0  # seconds without a heartbeat until a pipeline counts as dead
+
+
+def problem(state: Path) -> str:
+    """Say why the pipeline of `state` does not count as alive; nothing if it does."""
+    ledger = state / "ledger.sqlite"
+    if not ledger.exists():
+        return f"PIPELINE_STATE: there is no ledger in {state}: start a pipeline with `python -m pipeline run`"
+    try:
+        with closing(sqlite3.connect(ledger, timeout=2)) as db:
+            found = db.execute("SELECT value FROM meta WHERE name = 'writer'").fetchone()
+    except sqlite3.Error as error:
+        return f"PIPELINE_STATE: the ledger in {state} cannot be read: {error}"
+    writer = json.loads(found[0]) if found else None
+    if not writer:
+        return f"no pipeline works with {state}"
+    beat = datetime.fromisoformat(writer.get("heartbeat_at") or writer["started_at"])
+    age = (datetime.now(UTC) - beat).total_seconds()
+    return f"the pipeline of {state} has had no heartbeat for {age:.0f} s" if age > STANDS_STILL else ""
+
+
+if __name__ == "__main__":
+    sys.exit(problem(Path(sys.argv[1])) or None)
