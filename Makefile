@@ -9,14 +9,16 @@ RUNTIME := .venv/runtime.stamp
 DEV := .venv/dev.stamp
 endif
 
-.PHONY: help run up down test lint lock
+.PHONY: help run up down put reset test lint lock
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # As with compose, what the shell already has set wins over .env; honcho alone would do it the other way round.
+WITH_ENV = shell=$$(export -p); set -a; . ./.env; eval "$$shell"
+
 run: $(RUNTIME)  ## run simulator, pipeline and dashboard on a folder (./lake), without containers
-	@shell=$$(export -p); set -a; . ./.env; eval "$$shell"; PATH="$(BIN:%=$(CURDIR)/%:)$$PATH"; \
+	@$(WITH_ENV); PATH="$(BIN:%=$(CURDIR)/%:)$$PATH"; \
 	printf 'simulator  http://localhost:%s\ndashboard  http://localhost:%s\nCtrl-C ends all.\n' \
 		"$$SIMULATOR_PORT" "$$DASHBOARD_PORT"; \
 	exec $(BIN)python -m honcho --env /dev/null start
@@ -27,6 +29,39 @@ up:  ## start the stack in containers and wait until all of it is healthy
 
 down:  ## stop the stack; its data stays
 	docker compose down
+
+# Into the stack it goes with the simulator's key: the source system's, which may put raw files and nothing else.
+put: $(RUNTIME)  ## put a file into the lake, the stack's while that runs, else ./lake: FILE=my.csv DATASET=companydata
+	@[ -n "$$FILE" ] && [ -n "$$DATASET" ] || { echo "usage: make put FILE=my.csv DATASET=companydata" >&2; exit 2; }
+	@$(WITH_ENV); stack=$(IN_DEV_IMAGE); \
+	if [ -z "$$LAKE_URL" ] && address=$$(docker compose port minio 9000 2>/dev/null); then \
+		stack=1 LAKE_URL=s3://lake AWS_ENDPOINT_URL=http://$$address; \
+	fi; \
+	if [ -n "$$stack" ]; then AWS_ACCESS_KEY_ID=$$SIMULATOR_USER AWS_SECRET_ACCESS_KEY=$$SIMULATOR_PASSWORD; fi; \
+	echo "lake: $${LAKE_URL:-./lake}"; \
+	$(BIN)python -m storage put "$$FILE" --dataset "$$DATASET"
+
+TRY_LOCK = import fcntl; fcntl.flock(open("state/lock"), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+reset:  ## forget all data: ./lake, ./state and the volumes of the stack; says which there are, and asks first
+	@folders=$$(ls -d lake state 2>/dev/null); \
+	project=$$(docker compose config 2>/dev/null | sed -n 's/^name: //p'); \
+	ours="--quiet --filter label=com.docker.compose.project=$$project"; \
+	volumes=$$(docker volume ls $$ours 2>/dev/null); \
+	if [ -n "$$(docker ps $$ours 2>/dev/null)" ]; then \
+		echo "the stack runs: close the dev container, then make down" >&2; exit 2; \
+	fi; \
+	if [ -e state/lock ] && ! $(PYTHON) -c '$(TRY_LOCK)' 2>/dev/null; then \
+		echo "a pipeline works with ./state: end it first (Ctrl-C)" >&2; exit 2; \
+	fi; \
+	[ -n "$$folders$$volumes" ] || { echo "there is nothing to forget"; exit 0; }; \
+	echo "this goes for good:"; \
+	for name in $$folders; do echo "  folder $(CURDIR)/$$name"; done; \
+	for name in $$volumes; do echo "  volume $$name"; done; \
+	printf 'go on? [y/N] '; read -r answer; \
+	case $$answer in [yY]*) ;; *) echo "nothing was changed"; exit 0;; esac; \
+	rm -rf $$folders; \
+	[ -z "$$volumes" ] || { docker compose down --remove-orphans && docker volume rm $$volumes; } >/dev/null
 
 test: $(DEV)  ## run the tests, all that this machine can; ARGS="-k name" narrows them
 	$(BIN)python -m pytest $(ARGS)

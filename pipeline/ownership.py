@@ -76,13 +76,13 @@ def keep_lake(store: ObjectStore, ledger: Ledger) -> None:
     Of two that started at once the elder stays; one that slept too long, and was taken over, goes.
     """
     me = json.loads(ledger.get("writer") or "{}")
+    ledger.set("writer", json.dumps({**me, "heartbeat_at": iso(now())}))  # first: a store that is away is no illness
     other = _writer(store)
     if other and other["id"] != me["id"]:
         silent = datetime.now(UTC) - datetime.fromisoformat(me["heartbeat_at"])
         elder = (other["started_at"], other["id"]) < (me["started_at"], me["id"])
         if elder or silent.total_seconds() > STANDS_STILL:
             raise SettingError(_stop_other(store, other))
-    ledger.set("writer", json.dumps({**me, "heartbeat_at": iso(now())}))
 
 
 def sign_out(ledger: Ledger) -> None:

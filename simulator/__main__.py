@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from simulator import batch
 from simulator.settings import DEFAULTS, PORT, Settings, whole
 from storage import open_store
 from storage.console import SettingError, check_page, configure_logging, run, serve_page
@@ -56,6 +55,8 @@ def put_batch(
     seed: Seed = DEFAULTS["SIMULATOR_SEED"],
 ) -> None:
     """Put many files into the lake, then stop."""
+    from simulator import batch  # makes data, which a health check every few seconds need not load
+
     configure_logging()
     settings = Settings.from_environ({"LAKE_URL": lake_url, "SIMULATOR_SEED": seed})
     if dataset not in batch.DATASETS:

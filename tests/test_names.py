@@ -8,7 +8,7 @@ import pytest
 
 from tests.minio_server import ROOT
 
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = "\n".join(path.read_text() for path in DOCS)
 CODE = "\n".join(re.findall(r"`([^`\n]+)`", TEXT) + re.findall(r"```\n(.*?)```", TEXT, re.DOTALL))
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")

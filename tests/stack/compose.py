@@ -6,7 +6,7 @@ import socket
 import subprocess
 import uuid
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -15,6 +15,10 @@ from storage import ObjectStore, open_store
 ROOT = Path(__file__).parents[2]
 STACK = ("docker-compose.yaml",)
 DEV_CONTAINER = (*STACK, ".devcontainer/docker-compose.yaml")
+INIT = "lake-init"
+OURS = ("simulator", "pipeline", "dashboard")  # that run for long
+PROGRAMS = ("minio", *OURS)
+ROLES = ("simulator", "pipeline", "reader")
 PORTS = ("MINIO_PORT", "MINIO_CONSOLE_PORT", "SIMULATOR_PORT", "DASHBOARD_PORT")
 
 
@@ -34,6 +38,14 @@ class Credentials(NamedTuple):
     secret_key: str
 
 
+# The programs that init (process 1) has started; what is executed from outside has another parent.
+SIGNAL = """
+import contextlib, os, pathlib, sys
+for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+    with contextlib.suppress(OSError):  # it has ended meanwhile
+        if stat.read_text().rpartition(")")[2].split()[1] == "1":
+            os.kill(int(stat.parent.name), int(sys.argv[1]))
+"""
 ROOT_USER = Credentials("lakelet-test", "lakelet-test-secret")
 
 
@@ -54,12 +66,22 @@ class Stack:
     files: tuple[str, ...]
     variables: dict[str, str]
     credentials: Credentials = ROOT_USER
+    clone: Path = ROOT
 
     @classmethod
-    def new(cls, files: tuple[str, ...] = STACK, **variables: str) -> Self:
+    def new(cls, files: tuple[str, ...] = STACK, clone: Path = ROOT, **variables: str) -> Self:
         """Give a project that does not run yet; `variables` stand for those of .env."""
         ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
-        return cls(f"lakelet-test-{uuid.uuid4().hex[:8]}", files, ports | variables)
+        return cls(f"lakelet-test-{uuid.uuid4().hex[:8]}", files, ports | variables, clone=clone)
+
+    @staticmethod
+    def role(name: str) -> Credentials:
+        """Give the key of a program's own user: one of `ROLES`."""
+        return Credentials(f"{name}-test", f"{name}-test-secret")
+
+    def acting_as(self, role: str) -> Self:
+        """Give the same stack, whose `environ` and `store` are a program's user instead of root."""
+        return replace(self, credentials=self.role(role))
 
     @property
     def urls(self) -> Urls:
@@ -88,13 +110,15 @@ class Stack:
     @property
     def compose_environ(self) -> dict[str, str]:
         """The variables that compose itself takes: ports, credentials and overrides."""
-        user, password = self.credentials
-        return {"MINIO_ROOT_USER": user, "MINIO_ROOT_PASSWORD": password, **self.variables}
+        users = {"MINIO_ROOT": ROOT_USER} | {role.upper(): self.role(role) for role in ROLES}
+        keys = {f"{name}_USER": user.access_key for name, user in users.items()}
+        keys |= {f"{name}_PASSWORD": user.secret_key for name, user in users.items()}
+        return keys | self.variables
 
     def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a compose command on this project; one that fails is an error with its last words."""
         environ = {**os.environ, **self.compose_environ}
-        done = subprocess.run(self.command(*arguments), cwd=ROOT, env=environ, capture_output=True, text=True)
+        done = subprocess.run(self.command(*arguments), cwd=self.clone, env=environ, capture_output=True, text=True)
         if check and done.returncode:
             raise AssertionError(f"compose {' '.join(arguments)} gave {done.returncode}:\n{done.stderr[-4000:]}")
         return done
@@ -109,9 +133,29 @@ class Stack:
         lines = self.compose("ps", "--all", "--format", "json").stdout.splitlines()
         return {row["Service"]: row for row in map(json.loads, lines)}
 
-    def logs(self, *services: str) -> str:
+    def healths(self) -> dict[str, str]:
+        """Give each running service's health: healthy, unhealthy, starting, or nothing where it has no check."""
+        return {name: row["Health"] for name, row in self.containers().items() if row["State"] == "running"}
+
+    def restarts(self, service: str) -> int:
+        """Say how often the restart policy has started a service's container again."""
+        container = self.containers()[service]["ID"]
+        asked = ["docker", "inspect", "--format", "{{.RestartCount}}", container]
+        return int(subprocess.run(asked, check=True, capture_output=True, text=True).stdout)
+
+    def python(self, service: str, code: str, *arguments: str) -> str:
+        """Run a Python program in a service's container and give what it printed."""
+        return self.compose("exec", "-T", service, "python", "-c", code, *arguments).stdout
+
+    def signal(self, service: str, number: int) -> None:
+        """Send a signal to a service's program itself, and not to the init that started it."""
+        self.compose(
+            "exec", "-T", service, "python", "-c", SIGNAL, str(number), check=False
+        )  # it may end with that one
+
+    def logs(self, *services: str, tail: str = "200") -> str:
         """Give the logs, newest last."""
-        return self.compose("logs", "--no-color", "--tail", "200", *services, check=False).stdout
+        return self.compose("logs", "--no-color", "--tail", tail, *services, check=False).stdout
 
     def up(self, *services: str) -> None:
         """Build, start and wait until all of it (or `services` and what they need) is healthy."""

@@ -59,6 +59,35 @@ def test_a_file_put_through_s3_is_on_the_page(quiet, browser_page):
     assert browser_page.get_by_text("Seed1 0").count() == 0
 
 
+@pytest.mark.needs_browser
+def test_a_press_on_one_page_is_seen_on_the_other(quiet, browser_page):
+    """The dashboard is open before, and is not loaded again."""
+    browser_page.goto(quiet.urls.dashboard)
+    browser_page.get_by_text("companydata").first.wait_for(timeout=60_000)
+    browser_page.evaluate("window.neverReloaded = true")
+    before = raw(quiet)
+
+    simulator = browser_page.context.new_page()
+    simulator.goto(quiet.urls.simulator)
+    simulator.get_by_role("button", name="Regenerate data").click()
+    until(lambda: raw(quiet) != before, what="the new file")
+
+    cells = browser_page.locator("[data-testid=stDataFrame]").first.locator("tbody [role=gridcell]")
+    true = company_sums([raw(quiet)])
+    expected = [[dept, *map(str, (*sums[1:], sums[0]))] for dept, sums in sorted(true.items())]
+    until(lambda: in_rows(cells.all_text_contents(), 5) == expected, 30, "the sums of the new file on the page")
+    assert browser_page.evaluate("window.neverReloaded")
+
+
+def in_rows(cells: list[str], width: int) -> list[list[str]]:
+    return [cells[start : start + width] for start in range(0, len(cells), width)]
+
+
+def raw(stack: Stack) -> bytes:
+    with stack.store().open(KEY) as (_, stream):
+        return stream.read()
+
+
 def test_down_and_up_again_loads_nothing_twice(quiet):
     for number in range(30):
         quiet.store().put(f"raw/companydata/more/{number}.csv", company_csv(number))

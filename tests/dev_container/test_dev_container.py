@@ -1,0 +1,182 @@
+"""The dev container, opened for real: what the README promises of it, in the order in which a reader meets it."""
+
+import io
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from storage.layout import LOADS
+from tests.debugger.configuration import configuration, first_line
+from tests.debugger.dap import Command, DebugSession, TerminalRequest
+from tests.debugger.test_stop import TRANSFORM, next_stop, workshop_file
+from tests.dev_container.container import HERE, DevContainer
+from tests.end_to_end.conftest import company_csv
+from tests.minio_server import until
+
+pytestmark = [pytest.mark.needs_engine, pytest.mark.needs_node, pytest.mark.timeout(900)]
+
+WORKSPACE = "/app"
+LAUNCH = "Pipeline (live)"
+FIRST, PUT, MEANWHILE = (f"raw/companydata/{name}.csv" for name in ("companydata", "workshop", "meanwhile"))
+IDENTITY = "-c user.name=Reader -c user.email=reader@example.org"
+
+
+def debug(container: DevContainer, log: Path) -> DebugSession:
+    """Start what F5 starts: an adapter in the container, which asks for a terminal there."""
+
+    def terminal(request: TerminalRequest) -> Command:
+        assert request.folder == WORKSPACE
+        return container.inside(*request.arguments, **request.environ)
+
+    adapter = container.inside("python", "-m", "debugpy.adapter")
+    return DebugSession(adapter, terminal, log, folder=container.clone)
+
+
+def launch(session: DebugSession) -> None:
+    """Press F5, with the breakpoint that the README names."""
+    line = first_line(TRANSFORM, "transform")
+    session.launch(configuration(LAUNCH, WORKSPACE), {f"{WORKSPACE}/{TRANSFORM}": [line]})
+
+
+def loaded(container: DevContainer) -> dict[str, int]:
+    """Give the number of rows kept of each file that is shown as loaded."""
+    try:
+        with container.stack.store().open(LOADS) as (_, stream):
+            rows = pq.read_table(io.BytesIO(stream.read())).to_pylist()
+    except FileNotFoundError:
+        return {}
+    return {row["source_key"]: row["rows_kept"] for row in rows if row["status"] == "loaded"}
+
+
+def ledger(container: DevContainer) -> str:
+    """Give the ids of the ledger in the container and of the lake that it belongs to."""
+    query = "SELECT value FROM meta WHERE name IN ('id', 'lake') ORDER BY name"
+    script = f"import sqlite3; print(sqlite3.connect('state/ledger.sqlite').execute(\"{query}\").fetchall())"
+    found = container.shell(f"cd && python -c {shlex.quote(script)}").stdout
+    assert found.count("',)") == 2
+    return found
+
+
+def test_the_stack_runs_beside_it_and_the_pipeline_does_not(dev_container):
+    states = {name: state["State"] for name, state in dev_container.stack.containers().items()}
+    assert states.pop("lake-init") == "exited"
+    assert states == dict.fromkeys(("dev", "minio", "simulator", "dashboard"), "running")
+
+
+def test_its_user_is_the_owner_of_the_clone(dev_container):
+    dev_container.shell("mkdir made && touch made/inside")
+    assert (dev_container.clone / "made/inside").stat().st_uid == dev_container.user.uid
+    (dev_container.clone / "made/outside").touch()
+    dev_container.shell("rm -r made")
+    assert dev_container.shell("id -un && touch ~/state/x && rm ~/state/x").stdout.split() == ["lakelet"]
+
+
+def test_it_has_the_pipelines_key_and_no_other(dev_container):
+    variables = dict(line.split("=", 1) for line in dev_container.shell("env").stdout.splitlines() if "=" in line)
+    pipeline = dev_container.stack.config()["services"]["pipeline"]["environment"]
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    assert [variables[key] for key in keys] == [pipeline[key] for key in keys]
+    assert not [name for name in variables if name.startswith("MINIO_ROOT")]
+    refused = dev_container.shell("python -m storage put README.md --key raw/companydata/x.csv", check=False)
+    assert refused.returncode != 0
+
+
+def test_tests_run_in_it_and_what_it_lacks_is_named(dev_container):
+    done = dev_container.shell("make test ARGS='tests/pipeline tests/storage/test_s3.py tests/test_names.py -q'")
+    assert re.search(r"\d+ passed, \d+ skipped", done.stdout)
+    assert "Skipped: needs a running Docker engine" in done.stdout
+
+
+@pytest.mark.parametrize("where", ["inside", "outside"])
+def test_make_put_goes_to_the_stack(dev_container, where):
+    """From both sides with the simulator's key, since the pipeline's own may not put raw files."""
+    (dev_container.clone / f"lake of {where}.csv").write_bytes(company_csv(seed=1))
+    put = ["make", "put", f"FILE=lake of {where}.csv", "DATASET=nobody"]
+    if where == "inside":
+        keys = {name: dev_container.environ[name] for name in ("SIMULATOR_USER", "SIMULATOR_PASSWORD")}
+        inside = dev_container.inside(*put, **keys)
+        done = dev_container.run(*inside.arguments)
+    else:
+        python = Path(sys.executable)
+        done = dev_container.run(*put, "RUNTIME=", f"BIN={python.parent}/")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("lake: s3://lake\n")
+    assert dev_container.stack.store().stat(f"raw/nobody/lake of {where}.csv").size == len(company_csv(seed=1))
+    (dev_container.clone / f"lake of {where}.csv").unlink()
+
+
+def test_a_commit_in_it_is_checked_by_the_hook(dev_container):
+    """The hook that CONTRIBUTING names stops what `make lint` would complain of, and nothing else."""
+    assert dev_container.shell("git status --short").stdout == ""
+    dev_container.shell("pre-commit install && echo 'import os' > storage/unused.py && git add storage/unused.py")
+    commit = f"git {IDENTITY} commit --message 'From inside'"
+    refused = dev_container.shell(commit, check=False)
+    assert refused.returncode != 0
+    assert "F401" in refused.stdout + refused.stderr
+    dev_container.shell("git rm --quiet --force storage/unused.py && echo >> README.md && git add README.md")
+    dev_container.shell(commit)
+    git = dev_container.user.command("git", "-C", dev_container.clone)
+    assert dev_container.run(*git, "log", "-1", "--format=%an %s").stdout == "Reader From inside\n"
+    owners = {path.stat().st_uid for path in (dev_container.clone / ".git").rglob("*")}
+    assert owners == {dev_container.user.uid}
+
+
+def test_f5_beside_another_pipeline_says_how_to_end_that_one(dev_container, tmp_path):
+    log = tmp_path / "terminal.log"
+    dev_container.compose("up", "--detach", "--wait", "--no-deps", "pipeline")
+    until(lambda: FIRST in loaded(dev_container), 60, "the first file's load by the stack's own pipeline")
+    with debug(dev_container, log) as session:
+        launch(session)
+        assert session.stopped().function == "transform"  # with no rows, for its columns
+        session.resume()
+        assert session.exit_code() == 2
+    said = log.read_text().splitlines()[-1]
+    assert said.startswith("error: LAKE_URL: another pipeline writes s3://lake")
+    way_out = re.search(r"`docker compose ([\w ]+)`", said)
+    assert way_out
+    dev_container.compose(*way_out[1].split())
+
+
+def test_f5_stops_at_the_breakpoint_and_nothing_is_lost(dev_container, tmp_path):
+    store = dev_container.stack.store()
+    with debug(dev_container, tmp_path / "terminal.log") as session:
+        launch(session)
+        assert session.evaluate(next_stop(session), "len(frame)") == "24"  # what the simulator wrote at its start
+        session.resume()
+        until(lambda: loaded(dev_container) == {FIRST: 24}, 30, "the result of the first file")
+        store.put(PUT, workshop_file())
+        stop = next_stop(session)
+        assert stop[:3] == ("breakpoint", "MainThread", "transform")
+        assert session.evaluate(stop, "frame.shape") == "(24, 7)"
+        assert session.evaluate(stop, "frame['Sold'].tolist()[:3]") == "[100, 101, 102]"
+        store.put(MEANWHILE, company_csv(seed=1, rows=5))
+        assert PUT not in loaded(dev_container)
+        session.resume()
+
+        stop = next_stop(session)
+        assert session.evaluate(stop, "len(frame)") == "5"
+        session.resume()
+        until(lambda: loaded(dev_container) == {FIRST: 24, PUT: 24, MEANWHILE: 5}, 30, "the result of both files")
+    running = "pgrep --full '[p]ipeline run' || true"  # the brackets keep it from finding itself
+    until(lambda: not dev_container.shell(running).stdout, 20, "the end of the pipeline")
+
+
+def test_a_rebuild_keeps_the_lake_and_the_state(dev_container):
+    before = loaded(dev_container), ledger(dev_container)
+    old = dev_container.stack.containers()["dev"]["ID"]
+    opened = dev_container.up("--remove-existing-container")
+    assert (opened["outcome"], opened["remoteUser"]) == ("success", "lakelet")
+    assert dev_container.stack.containers()["dev"]["ID"] != old
+    assert (loaded(dev_container), ledger(dev_container)) == before
+    assert dev_container.shell("python -m pipeline once", check=False).returncode == 0
+    assert loaded(dev_container) == before[0]
+
+
+def test_the_lock_file_names_the_version_and_no_address():
+    locked = (HERE / "package-lock.json").read_text()
+    assert "@devcontainers/cli" in locked
+    assert "://" not in locked

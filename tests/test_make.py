@@ -1,0 +1,138 @@
+"""What a hand on the shell does to the data: `make put` and `make reset`, in a folder with just what they read."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.minio_server import ROOT
+from tests.stack.compose import PORTS, free_ports
+
+VOLUMES = ("dev-state", "minio-data", "pipeline-state")
+CSV = b"Month,Dept,Store,Sold,Returned,Ordered\n1-Jan,A,B,3,2,1\n"
+
+
+class Folder:
+    """A clone with no more than the two targets need; its compose project is nobody else's."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.project = path, f"lakelet-test-{uuid.uuid4().hex[:8]}"
+        self.label = f"com.docker.compose.project={self.project}"
+        self.ports = free_ports(len(PORTS))
+        for name in ("Makefile", ".env", "docker-compose.yaml"):
+            shutil.copy(ROOT / name, path)
+        (path / "storage").symlink_to(ROOT / "storage")
+
+    def run(self, *command: str, answer: str = "") -> subprocess.CompletedProcess[str]:
+        ports = dict(zip(PORTS, map(str, self.ports), strict=True))
+        environ = {**os.environ, **ports, "COMPOSE_PROJECT_NAME": self.project}
+        return subprocess.run(command, cwd=self.path, env=environ, input=answer, capture_output=True, text=True)
+
+    def make(self, *arguments: str, answer: str = "") -> subprocess.CompletedProcess[str]:
+        python = Path(sys.executable)
+        given = ["RUNTIME=", f"BIN={python.parent}/", f"PYTHON={python}", *arguments]
+        return self.run("make", "--no-print-directory", *given, answer=answer)
+
+    def docker(self, *arguments: str) -> str:
+        done = self.run("docker", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def data(self) -> list[str]:
+        return sorted(path.name for path in self.path.iterdir() if path.name in ("lake", "state"))
+
+    def volumes(self) -> list[str]:
+        return sorted(self.docker("volume", "ls", "--quiet", "--filter", f"label={self.label}").split())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+@pytest.fixture
+def used(folder: Folder) -> Folder:
+    for name in ("lake/raw", "state/staging"):
+        (folder.path / name).mkdir(parents=True)
+    (folder.path / "state/lock").touch()
+    return folder
+
+
+@pytest.fixture
+def stopped(used: Folder) -> Iterator[Folder]:
+    """A stack that has stopped, but whose store's container still holds its volume, and one of a dev container."""
+    used.docker("compose", "create", "--quiet-pull", "minio")
+    used.docker("volume", "create", "--label", used.label, f"{used.project}_dev-state")
+    yield used
+    used.docker("compose", "down", "--volumes")
+    used.docker("volume", "rm", "--force", f"{used.project}_dev-state")
+
+
+def test_put_into_the_folder(folder):
+    (folder.path / "my file.csv").write_bytes(CSV)
+    done = folder.make("put", "FILE=my file.csv", "DATASET=companydata")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["lake: ./lake", f"put raw/companydata/my file.csv ({len(CSV)} bytes)"]
+    assert (folder.path / "lake/raw/companydata/my file.csv").read_bytes() == CSV
+
+
+@pytest.mark.parametrize("told", [[], ["FILE=x.csv"], ["DATASET=companydata"]])
+def test_put_without_a_file_or_a_dataset_says_how(folder, told):
+    done = folder.make("put", *told)
+    assert done.returncode == 2
+    assert "usage: make put FILE=my.csv DATASET=companydata" in done.stderr
+    assert folder.data() == []
+
+
+@pytest.mark.parametrize("answer", ["", "\n", "n\n", "what?\n"])
+def test_reset_without_a_yes_changes_nothing(used, answer):
+    done = used.make("reset", answer=answer)
+    assert done.returncode == 0
+    assert "nothing was changed" in done.stdout
+    assert used.data() == ["lake", "state"]
+
+
+def test_reset_names_what_goes_and_removes_that(used):
+    (used.path / "lakes").mkdir()
+    done = used.make("reset", answer="y\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    named = [line for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert named == [f"  folder {used.path}/{name}" for name in ("lake", "state")]
+    assert used.data() == []
+    assert (used.path / "lakes").exists()
+    assert "nothing to forget" in used.make("reset").stdout
+
+
+def test_reset_refuses_while_a_pipeline_works(used):
+    with (used.path / "state/lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = used.make("reset", answer="y\n")
+    assert done.returncode == 2
+    assert "a pipeline works with ./state" in done.stderr
+    assert used.data() == ["lake", "state"]
+
+
+@pytest.mark.needs_engine
+def test_reset_takes_the_volumes_of_this_project(stopped):
+    volumes = [f"{stopped.project}_{name}" for name in VOLUMES]
+    done = stopped.make("reset", answer="n\n")
+    assert [f"  volume {name}" for name in volumes] == [line for line in done.stdout.splitlines() if " volume " in line]
+    assert (stopped.volumes(), stopped.data()) == (volumes, ["lake", "state"])
+    done = stopped.make("reset", answer="y\n")
+    assert done.returncode == 0, done.stderr
+    assert (stopped.volumes(), stopped.data()) == ([], [])
+
+
+@pytest.mark.needs_engine
+def test_reset_refuses_while_the_stack_runs(stopped):
+    stopped.docker("compose", "start", "minio")
+    done = stopped.make("reset", answer="y\n")
+    assert done.returncode == 2
+    assert "make down" in done.stderr
+    assert (len(stopped.volumes()), stopped.data()) == (len(VOLUMES), ["lake", "state"])
