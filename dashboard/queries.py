@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from dashboard.rejects import Problems, Rejected
 from dashboard.status import Status
 from storage import ObjectInfo, ObjectStore
 from storage.layout import LOADS, STATUS, summary_key
 
 LOAD_COLUMNS = [
     "source_key", "dataset", "status", "rows_kept", "rows_rejected", "milliseconds", "loaded_at",
-    "found_by", "first_problem", "landed_at", "attempts", "stale",
+    "found_by", "first_problem", "landed_at", "attempts", "stale", "etag", "latest",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Published:
         """Read from `store`; one instance serves every visitor."""
         self.store = store
         self._known: dict[str, tuple[str, Any]] = {}
+        self._rejected = Rejected(store)
 
     def status(self) -> Status | None:
         """Give the pipeline's status, `None` where nothing is published yet."""
@@ -53,6 +55,11 @@ class Published:
     def loads(self) -> pd.DataFrame | None:
         """Give the newest loads, the latest first, `None` where none are published yet."""
         return self._latest(LOADS, lambda data, _: parse_loads(data))
+
+    def problems(self) -> Problems | None:
+        """Give what is wrong with the newest files, `None` where no load is published yet."""
+        loads = self.loads()
+        return None if loads is None or loads.empty else self._rejected.newest(loads)
 
     def summary(self, dataset: str) -> Summary | None:
         """Give a dataset's summary, `None` where it has none yet."""

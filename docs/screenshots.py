@@ -13,6 +13,7 @@ PAGES = {
     "simulator": ("SIMULATOR_PORT", "8001", "/", "Feed of orders"),
     "overview": ("DASHBOARD_PORT", "8002", "/", "companydata"),
     "pipeline": ("DASHBOARD_PORT", "8002", "/pipeline", "Loads"),
+    "rejects": ("DASHBOARD_PORT", "8002", "/rejects", "of their"),
 }
 
 

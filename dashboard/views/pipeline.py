@@ -83,7 +83,7 @@ def _loads(loads: pd.DataFrame | None) -> None:
         notices.no_files()
         return
     found = loads[loads["status"].isin(chosen)] if chosen else loads
-    frame = found.head(MAX_LOADS)
+    frame = found.head(MAX_LOADS).drop(columns=["etag", "latest"])
     table(frame, "loads", _load_columns())
     note = f"{text.count(len(found), 'file')}, the latest first."
     st.caption(note if len(frame) == len(found) else f"{note} The table has the first {text.number(MAX_LOADS)}.")

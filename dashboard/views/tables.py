@@ -1,6 +1,6 @@
 """How every page shows numbers and tables."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -8,6 +8,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard import text
 
+Height = int | Literal["auto"]
 TIME = "YYYY-MM-DD HH:mm:ss"
 
 
@@ -18,10 +19,12 @@ def metrics(numbers: dict[str, str], width: int) -> None:
             st.metric(label, value, width=width)
 
 
-def table(frame: pd.DataFrame, key: str, columns: dict[str, ColumnConfig] | None = None) -> None:
-    """Show a frame; `columns` are settings beyond those of its numbers."""
+def table(
+    frame: pd.DataFrame, key: str, columns: dict[str, ColumnConfig] | None = None, height: Height = "auto"
+) -> None:
+    """Show a frame; `columns` are settings beyond those of its numbers, `height` is in pixels."""
     settings = number_columns(frame) | (columns or {})
-    st.dataframe(frame, hide_index=True, column_config=settings, key=key, placeholder=text.NONE)
+    st.dataframe(frame, hide_index=True, height=height, column_config=settings, key=key, placeholder=text.NONE)
 
 
 def number_columns(frame: pd.DataFrame) -> dict[str, ColumnConfig]:

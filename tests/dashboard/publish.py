@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage import ObjectStore
-from storage.layout import LOADS, STATUS, summary_key
+from storage.layout import LOADS, STATUS, rejected_key, summary_key
 
 TIME = pa.timestamp("us", "UTC")
 LOADS_SCHEMA = pa.schema(
@@ -17,6 +17,10 @@ LOADS_SCHEMA = pa.schema(
     + [(name, pa.int64()) for name in ("size", "rows_read", "rows_kept", "rows_dropped", "rows_rejected")]
     + [("first_problem", pa.string()), ("found_by", pa.string()), ("attempts", pa.int64()), ("stale", pa.bool_())]
     + [(name, TIME) for name in ("landed_at", "noticed_at", "started_at", "loaded_at")]
+)
+REJECTED_SCHEMA = pa.schema(
+    [("source_key", pa.string()), ("line", pa.int64())]
+    + [(name, pa.string()) for name in ("column", "rule", "value", "message", "raw")]
 )
 COUNTS: dict[str, Any] = {
     "files": dict.fromkeys(("pending", "loaded", "refused", "failed", "missing", "ignored", "stale"), 0),
@@ -86,6 +90,22 @@ def load(source_key: str, **changes: Any) -> dict[str, Any]:
 
 def publish_loads(store: ObjectStore, loads: list[dict[str, Any]]) -> None:
     store.put(LOADS, parquet(pa.Table.from_pylist(loads, schema=LOADS_SCHEMA)))
+
+
+def problem(
+    line: int | None, rule: str = "type", column: str | None = "Sold", value: str | None = "x"
+) -> dict[str, Any]:
+    message = f"{value!r} breaks {rule}"
+    return {"line": line, "column": column, "rule": rule, "value": value, "message": message, "raw": f"a,{value}"}
+
+
+def refusal(rule: str = "header") -> dict[str, Any]:
+    return problem(None, rule, None, None) | {"raw": None}
+
+
+def put_rejected(store: ObjectStore, source_key: str, problems: list[dict[str, Any]]) -> None:
+    rows = [{"source_key": source_key, **one} for one in problems]
+    store.put(rejected_key(source_key), parquet(pa.Table.from_pylist(rows, schema=REJECTED_SCHEMA)))
 
 
 def parquet(table: pa.Table) -> bytes:

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,11 @@ from storage import ObjectStore
 from tests.dashboard.publish import (
     counts,
     load,
+    problem,
     publish_companydata,
     publish_loads,
     publish_status,
+    put_rejected,
     writer,
 )
 from tests.dashboard.server import serving
@@ -86,6 +89,46 @@ def test_the_pipeline_page_is_live(store: ObjectStore, address: str, browser_pag
     expect(browser_page.get_by_text("No heartbeat for 60 min")).to_be_visible(timeout=LIVE)
 
 
+def reject(store: ObjectStore, *names: str) -> None:
+    """Give each file a problem of its own; the last one is the newest."""
+    for name in names:
+        put_rejected(store, f"raw/orders/{name}", [problem(7, value=f"bad in {name}")])
+    newest = enumerate(names)
+    first = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    loads = [(f"raw/orders/{name}", first + timedelta(seconds=number)) for number, name in newest]
+    publish_loads(store, [load(key, rows_rejected=1, loaded_at=loaded) for key, loaded in loads])
+    publish_status(store, **counts(rows={"rejected": len(names)}))
+
+
+def test_the_rejects_page_is_live_and_keeps_its_filter(
+    store: ObjectStore, address: str, browser_page: Page, tmp_path: Path
+) -> None:
+    reject(store, "a.csv", "other.csv")
+    browser_page.goto(f"{address}/rejects")
+    problems = browser_page.get_by_test_id("stDataFrame").last
+    expect(problems).to_contain_text("bad in other.csv", timeout=20_000)
+    browser_page.get_by_label("File").fill("/A")
+    expect(problems).not_to_contain_text("bad in other.csv", timeout=LIVE)
+    problems.evaluate("element => { element.neverRebuilt = true }")
+
+    reject(store, "a.csv", "other.csv", "a-new.csv", "another.csv")
+
+    expect(problems).to_contain_text("bad in a-new.csv", timeout=LIVE)
+    expect(problems).to_contain_text("bad in another.csv")
+    expect(problems).not_to_contain_text("bad in other.csv")
+    assert problems.evaluate("element => element.neverRebuilt")
+    with browser_page.expect_download() as download:
+        browser_page.get_by_role("button", name="Download these problems").click()
+    download.value.save_as(tmp_path / "rejects.csv")
+    lines = (tmp_path / "rejects.csv").read_text().splitlines()
+    assert lines[0] == "dataset,source_key,line,column,rule,value,message,raw"
+    assert [line.split(",")[1] for line in lines[1:]] == [
+        "raw/orders/another.csv",
+        "raw/orders/a-new.csv",
+        "raw/orders/a.csv",
+    ]
+
+
 def test_the_pages_are_one_click_apart(store: ObjectStore, address: str, browser_page: Page) -> None:
     fill(store, [1405, 1333, 1290])
     browser_page.goto(address)
@@ -97,8 +140,11 @@ def test_the_pages_are_one_click_apart(store: ObjectStore, address: str, browser
 
 def test_a_narrow_screen_loses_nothing(store: ObjectStore, address: str, browser_page: Page) -> None:
     fill(store, [1405, 1333, 1290])
+    put_rejected(store, "raw/companydata/companydata.csv", [problem(7)])
+    publish_loads(store, [load("raw/companydata/companydata.csv", rows_rejected=1)])
     browser_page.set_viewport_size({"width": 390, "height": 800})
-    for path, last in (("/", "Ordered"), ("/pipeline", "raw/companydata/companydata.csv")):
+    name = "raw/companydata/companydata.csv"
+    for path, last in (("/", "Ordered"), ("/pipeline", name), ("/rejects", name)):
         browser_page.goto(address + path)
         expect(browser_page.get_by_test_id("stDataFrame").last).to_contain_text(last, timeout=20_000)
         assert browser_page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

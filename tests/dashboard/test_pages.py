@@ -6,34 +6,28 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard
 from dashboard.queries import Published
-from dashboard.views import overview, pipeline
-from storage import ObjectInfo, ObjectStore, StoreUnavailable
-from storage.layout import STATUS
-from storage.local import LocalStore
+from dashboard.views import overview, pipeline, rejects
+from storage import ObjectStore, StoreUnavailable
+from storage.layout import STATUS, rejected_key
 from tests.dashboard.publish import (
     counts,
     load,
+    problem,
     publish_companydata,
     publish_loads,
     publish_status,
     publish_summary,
+    put_rejected,
+    refusal,
     writer,
 )
+from tests.dashboard.stores import FaultyStore
 
 APP = Path(dashboard.__file__).with_name("app.py")
 Show = Callable[[Published], None]
-both = pytest.mark.parametrize("show", [overview.show, pipeline.show], ids=["overview", "pipeline"])
-
-
-class FaultyStore(LocalStore):
-    """A folder that answers with `fault` while there is one."""
-
-    fault: OSError | None = None
-
-    def stat(self, key: str) -> ObjectInfo:
-        if self.fault:
-            raise self.fault
-        return super().stat(key)
+every = pytest.mark.parametrize(
+    "show", [overview.show, pipeline.show, rejects.show], ids=["overview", "pipeline", "rejects"]
+)
 
 
 def script(show: "Show", published: "Published") -> None:
@@ -60,9 +54,10 @@ def fill(store: ObjectStore) -> None:
     publish_companydata(store, [1405, 1333, 1290])
     publish_status(store, datasets={"companydata": parts}, **parts)
     publish_loads(store, [load("raw/companydata/a.csv"), load("raw/companydata/b.csv", status="refused")])
+    put_rejected(store, "raw/companydata/b.csv", [refusal()])
 
 
-@both
+@every
 def test_an_empty_lake_says_what_to_do(store: ObjectStore, show: Show) -> None:
     test = page(show, store)
     assert "Nothing is published yet" in test.info[0].value
@@ -71,7 +66,7 @@ def test_an_empty_lake_says_what_to_do(store: ObjectStore, show: Show) -> None:
     assert not test.error
 
 
-@both
+@every
 def test_a_pipeline_without_files_says_where_they_come_from(store: ObjectStore, show: Show) -> None:
     publish_status(store)
     test = page(show, store)
@@ -136,7 +131,7 @@ def test_only_the_first_loads_are_sent_and_it_is_said(store: ObjectStore) -> Non
     assert test.caption[0].value == "501 files, the latest first. The table has the first 500."
 
 
-@both
+@every
 def test_a_silent_pipeline_is_missed(store: ObjectStore, show: Show) -> None:
     publish_status(store, writer=writer(seconds_ago=40))
     test = page(show, store)
@@ -144,13 +139,13 @@ def test_a_silent_pipeline_is_missed(store: ObjectStore, show: Show) -> None:
     assert "make run" in test.warning[0].value
 
 
-@both
+@every
 def test_a_stopped_pipeline_is_said(store: ObjectStore, show: Show) -> None:
     publish_status(store, writer=None)
     assert "The pipeline is stopped" in page(show, store).warning[0].value
 
 
-@both
+@every
 def test_a_store_that_is_away_is_waited_for(tmp_path: Path, show: Show) -> None:
     store = FaultyStore(tmp_path)
     store.fault = StoreUnavailable("connection refused")
@@ -158,14 +153,14 @@ def test_a_store_that_is_away_is_waited_for(tmp_path: Path, show: Show) -> None:
     test = page(show, store)
     assert "does not answer" in test.error[0].value
     assert "connection refused" in test.error[0].value
-    assert not test.metric
+    assert not test.dataframe
     store.fault = None
     test = healthy(test.run())
     assert not test.error
-    assert test.metric
+    assert test.dataframe
 
 
-@both
+@every
 def test_what_was_last_read_stays_while_the_store_is_away(tmp_path: Path, show: Show) -> None:
     store = FaultyStore(tmp_path)
     fill(store)
@@ -173,21 +168,96 @@ def test_what_was_last_read_stays_while_the_store_is_away(tmp_path: Path, show: 
     store.fault = StoreUnavailable("connection refused")
     test = healthy(test.run())
     assert "Below is what was last read" in test.error[0].value
-    assert test.metric
+    assert test.dataframe
     assert not any("Pipeline alive" in text.value for text in test.markdown)  # nothing is known about it now
 
 
-@both
+@every
 def test_a_store_that_refuses_names_the_key(tmp_path: Path, show: Show) -> None:
     store = FaultyStore(tmp_path)
     store.fault = PermissionError("AccessDenied")
     assert "AWS_ACCESS_KEY_ID" in page(show, store).error[0].value
 
 
-@both
+@every
 def test_a_broken_object_is_named(store: ObjectStore, show: Show) -> None:
     store.put(STATUS, b"{")
     assert r"published\/status\.json" in page(show, store).error[0].value
+
+
+def reject(store: ObjectStore) -> None:
+    publish_status(store, **counts(rows={"rejected": 2}, files={"loaded": 1, "refused": 1}))
+    first = load("raw/companydata/a.csv", rows_rejected=2)
+    publish_loads(store, [first, load("raw/orders/b.csv", status="refused")])
+    put_rejected(store, "raw/companydata/a.csv", [problem(3), problem(1234, "required", "Dept", "")])
+    put_rejected(store, "raw/orders/b.csv", [refusal()])
+
+
+def test_the_rejects_page_lists_problems_and_counts_them(store: ObjectStore) -> None:
+    reject(store)
+    test = page(rejects.show, store)
+    by_rule, problems = (frame.value for frame in test.dataframe)
+    assert by_rule["rule"].tolist() == ["type", "required", "header"]
+    columns = ["dataset", "source_key", "line", "column", "rule", "value", "message", "raw"]
+    assert problems.columns.tolist() == columns
+    assert problems["line"].fillna(0).tolist() == [3, 1234, 0]
+    assert [caption.value for caption in test.caption] == [
+        "3 problems, the newest files first.",
+        "Read: 2 of 2 files with problems, and 3 of their 3 problems. All are under `rejected/`, as Parquet.",
+    ]
+
+
+def test_rejects_are_filtered(store: ObjectStore) -> None:
+    reject(store)
+    test = page(rejects.show, store)
+    assert [widget.options for widget in test.multiselect] == [
+        ["companydata", "orders"],
+        ["header", "required", "type"],
+        ["Dept", "Sold"],
+    ]
+    test = healthy(test.multiselect("reject-dataset").select("companydata").run())
+    assert test.dataframe[1].value["line"].tolist() == [3, 1234]
+    test = healthy(test.multiselect("reject-column").select("Dept").run())
+    assert test.dataframe[1].value["rule"].tolist() == ["required"]
+    assert test.dataframe[0].value["problems"].tolist() == [1]
+    test = healthy(test.text_input("reject-file").set_value("b.csv").run())
+    assert "matches the filters" in test.info[0].value
+    assert not test.dataframe
+
+
+def test_a_filter_stays_when_its_last_problem_is_corrected(store: ObjectStore) -> None:
+    reject(store)
+    test = page(rejects.show, store)
+    healthy(test.multiselect("reject-rule").select("required").run())
+    put_rejected(store, "raw/companydata/a.csv", [problem(3)])
+    publish_loads(store, [load("raw/companydata/a.csv", rows_rejected=1, etag="f")])
+    test = healthy(test.run())
+    assert test.multiselect("reject-rule").value == ["required"]
+    assert "matches the filters" in test.info[0].value
+
+
+def test_a_long_table_of_rejects_is_cut_and_that_is_said(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rejects, "MAX_ROWS", 2)
+    reject(store)
+    test = page(rejects.show, store)
+    assert len(test.dataframe[1].value) == 2
+    assert test.caption[0].value == "3 problems, the newest files first. The table has the first 2, the download all."
+
+
+def test_a_lake_without_rejects_says_so(store: ObjectStore) -> None:
+    publish_status(store)
+    publish_loads(store, [load("raw/companydata/a.csv")])
+    assert "Nothing was rejected." in page(rejects.show, store).success[0].value
+    publish_status(store, **counts(rows={"rejected": 2}))
+    assert "older ones" in page(rejects.show, store).info[0].value
+
+
+def test_a_rejected_object_that_is_not_ours_is_named(store: ObjectStore) -> None:
+    reject(store)
+    store.put(rejected_key("raw/orders/b.csv"), b"not Parquet")
+    test = page(rejects.show, store)
+    assert r"rejected\/orders\/b\.csv\.parquet is not shown" in test.warning[0].value
+    assert len(test.dataframe[1].value) == 2
 
 
 def app(monkeypatch: pytest.MonkeyPatch, url: str) -> AppTest:

@@ -1,16 +1,12 @@
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
 from dashboard.queries import Published, UnreadableError
-from storage import ObjectInfo, ObjectStore
+from storage import ObjectStore
 from storage.layout import LOADS, STATUS, summary_key
-from storage.local import LocalStore
 from tests.dashboard.publish import (
     counts,
     iso,
@@ -21,20 +17,7 @@ from tests.dashboard.publish import (
     publish_summary,
     writer,
 )
-
-
-class CountingStore(LocalStore):
-    """A folder that notes which objects were fetched."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.fetched: list[str] = []
-
-    @contextmanager
-    def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
-        self.fetched.append(key)
-        with super().open(key) as opened:
-            yield opened
+from tests.dashboard.stores import CountingStore
 
 
 def test_an_empty_lake_has_published_nothing(store: ObjectStore) -> None:

@@ -1,0 +1,135 @@
+"""Rejects: what is wrong with which line of which file, with filters, live."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from dashboard import text
+from dashboard.queries import Published
+from dashboard.rejects import Problems, by_rule, matching
+from dashboard.status import Status
+from dashboard.views import notices
+from dashboard.views.tables import table
+
+MAX_ROWS = 1000  # of the table, after the filters: sent again whenever one changes
+COUNTED, COUNTS_HEIGHT = 5, 213  # lines, and their pixels: so that the problems are seen without scrolling
+FILTERS = ("dataset", "rule", "column")
+
+
+@dataclass(frozen=True)
+class View:
+    """What one run of the page draws."""
+
+    status: Status | None
+    problems: Problems | None
+
+
+def read(published: Published) -> View:
+    """Read all that the page shows."""
+    return View(published.status(), published.problems())
+
+
+def show(published: Published) -> None:
+    """Draw the page."""
+    st.title("Rejects")
+    _live(published)
+
+
+@st.fragment(run_every=0.5, key="rejects")
+def _live(published: Published) -> None:
+    view = notices.latest(lambda: read(published), "rejects", published.store.url)
+    if view is None or view.status is None:
+        return
+    if view.problems is None:
+        notices.no_files()
+    elif not view.problems.files:
+        _nothing(view.status)
+    else:
+        _problems(view.problems)
+
+
+def _nothing(status: Status) -> None:
+    if status.rows.rejected or status.files.refused:  # the published loads are the newest only
+        st.info("None of the newest files has a problem; those of older ones are under `rejected/`.")
+    else:
+        st.success("**Nothing was rejected.**", icon=":material/check_circle:")
+
+
+def _problems(problems: Problems) -> None:
+    found = _filtered(problems.frame)
+    _unread(problems.unread)
+    if not found.empty:
+        _counts(by_rule(found))
+        _table(found)
+    elif not problems.frame.empty:
+        st.info("No problem that was read matches the filters.", icon=":material/filter_alt_off:")
+    st.caption(_scope(problems))
+
+
+def _filtered(frame: pd.DataFrame) -> pd.DataFrame:
+    with st.container(horizontal=True):  # two by two on a narrow screen
+        chosen = {name: _choice(name, frame[name]) for name in FILTERS}
+        typed = st.text_input("File", key="reject-file", type="search", placeholder="part of its key", live=True)
+    return matching(frame, chosen, (typed or "").strip())
+
+
+def _choice(name: str, column: "pd.Series[str]") -> list[str]:
+    key = f"reject-{name}"
+    # What is chosen stays on offer, or the filter would be gone once its last problem is corrected.
+    options = sorted({*column.dropna().unique(), *st.session_state.get(key, [])})
+    return st.multiselect(name.capitalize(), options, key=key, placeholder="all", select_all=False)
+
+
+def _unread(unread: dict[str, str]) -> None:
+    for key, reason in unread.items():
+        st.warning(f"**{text.plain(key)} is not shown:** {text.plain(reason)}.", icon=":material/visibility_off:")
+
+
+def _counts(counts: pd.DataFrame) -> None:
+    column = st.column_config
+    most = int(counts["problems"].max())
+    settings: dict[str, ColumnConfig] = {
+        "problems": column.ProgressColumn("problems", format="%,d", min_value=0, max_value=most),
+        "example": column.TextColumn("for example", width="large"),
+    }
+    table(counts, "reject-counts", settings, "auto" if len(counts) <= COUNTED else COUNTS_HEIGHT)
+
+
+def _table(found: pd.DataFrame) -> None:
+    shown = found.head(MAX_ROWS)
+    table(shown, "rejects-table", _columns())
+    place = st.container(horizontal=True, vertical_alignment="center")
+    # Made when it is asked for, not at each run of the page.
+    place.download_button(
+        "Download these problems",
+        lambda: found.to_csv(index=False).encode(),
+        "rejects.csv",
+        "text/csv",
+        key="reject-download",
+        on_click="ignore",
+        icon=":material/download:",
+    )
+    note = f"{text.count(len(found), 'problem')}, the newest files first."
+    cut = f" The table has the first {text.number(MAX_ROWS)}, the download all."
+    place.caption(note if len(shown) == len(found) else note + cut)
+
+
+def _scope(problems: Problems) -> str:
+    """Say what was read of what is there."""
+    of_files = f"Read: {text.number(problems.read)} of {text.count(problems.files, 'file')} with problems"
+    of_problems = f"{text.number(len(problems.frame))} of their {text.count(problems.there, 'problem')}"
+    return f"{of_files}, and {of_problems}. All are under `rejected/`, as Parquet."
+
+
+def _columns() -> dict[str, ColumnConfig]:
+    column = st.column_config
+    return {
+        "source_key": column.TextColumn("file", width="medium"),
+        "line": column.NumberColumn(
+            "line", format="%d", help="Where the record starts, as an editor numbers lines; none for a whole file."
+        ),
+        "message": column.TextColumn("message", width="large"),
+        "raw": column.TextColumn("raw text", width="large", help="The record as it stands in the file."),
+    }
