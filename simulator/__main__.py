@@ -1,4 +1,4 @@
-"""The command line of the source system: `python -m simulator run | batch | health`."""
+"""The command line of the source system: `python -m simulator run | batch | exam | grade | health`."""
 
 import os
 from pathlib import Path
@@ -65,6 +65,49 @@ def put_batch(
         dataset, whole("--files", files, 1, 1_000_000), whole("--rows", rows, 1, 10_000_000), settings.seed
     )
     print(batch.put(open_store(settings.lake_url, os.environ), plan))
+
+
+@app.command()
+def exam(
+    seed: Annotated[str, typer.Option(metavar="N", help="Same seed, same exam.")],
+    files: Annotated[str, typer.Option(metavar="N", help="How many files; 100 and more hold every kind.")] = "200",
+    share: Annotated[str, typer.Option(metavar="PERCENT", help="Share of bad records in a file that has some.")] = "20",
+    key: Annotated[
+        str, typer.Option(metavar="FILE", help="Where the answer key goes; if not given, exam-N.json.")
+    ] = "",
+    bomb: Annotated[bool, typer.Option("--bomb", help="Add a small file that grows to 1 GiB.")] = False,
+    lake_url: Lake = DEFAULTS["LAKE_URL"],
+) -> None:
+    """Put files with every kind of fault into the lake, and write what must come of each into an answer key."""
+    from simulator.exam import make_exam, put, write_key
+
+    configure_logging()
+    number, percent = whole("--seed", seed, 0, 2**31), whole("--share", share, 0, 100)
+    path, store = Path(key or f"exam-{number}.json"), open_store(lake_url, os.environ)
+    if "://" not in lake_url and path.resolve().is_relative_to(Path(lake_url).resolve()):
+        raise SettingError(f"--key is {key!r}: expected a place outside the lake, for it holds the answers")
+    if not path.parent.is_dir():
+        raise SettingError(f"--key is {key!r}: there is no folder {str(path.parent)!r}")
+    made = make_exam(number, whole("--files", files, 1, 100_000), percent / 100, with_bomb=bomb)
+    write_key(made, path)
+    print(f"{put(store, made)}; the answer key is {path}")
+
+
+@app.command()
+def grade(
+    key: Annotated[Path, typer.Option(metavar="FILE", help="The answer key that `exam` wrote.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+    lake_url: Lake = DEFAULTS["LAKE_URL"],
+) -> None:
+    """Compare the lake with an answer key, whatever pipeline filled it; exit with 1 below 100 %."""
+    from simulator import grade as grading
+    from simulator.marks import print_report
+
+    answers = grading.read_key(key)
+    report = grading.grade(open_store(lake_url, os.environ), answers)
+    print_report(report, as_json=as_json)
+    if report.mistakes:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,0 +1,120 @@
+"""An exam for a pipeline: a lake of odd files, and beside the lake the key that says what must come of each."""
+
+import json
+import math
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from simulator.faults import FAULTS
+from simulator.forms import FORM_KINDS
+from simulator.oddities import ODDITIES
+from simulator.outage import Outage
+from simulator.truth import SHAPES, Draw, File, Kind, Number, good_rows
+from simulator.wholes import WHOLES, bomb
+from storage import ObjectStore
+from storage.layout import RAW
+
+KINDS: dict[str, Kind] = {**WHOLES, **FORM_KINDS, **ODDITIES, **FAULTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A file of an exam: where it goes, of which kind it is, and the truth about it."""
+
+    key: str
+    fault: str
+    file: File
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """All files of an exam."""
+
+    seed: int
+    questions: Sequence[Question]
+
+    def deliveries(self) -> Iterator[tuple[str, bytes]]:
+        """Yield what is put where: all mixed, but the versions of one file in their order."""
+        turns = [number for number, one in enumerate(self.questions) for _ in one.file.versions]
+        Random(f"{self.seed}/order").shuffle(turns)
+        versions = [iter(one.file.versions) for one in self.questions]
+        for number in turns:
+            yield self.questions[number].key, next(versions[number])
+
+    def answers(self) -> dict[str, Any]:
+        """Give the answer key, as it stands in its JSON file."""
+        return {
+            "seed": self.seed,
+            "files": [_answer(one) for one in self.questions],
+            "summary": {dataset: self._summary(dataset) for dataset in SHAPES},
+        }
+
+    def _summary(self, dataset: str) -> list[dict[str, Any]]:
+        """Sum up what must be kept of a dataset, over all its files."""
+        shape, groups = SHAPES[dataset], defaultdict(list)
+        for one in self.questions:
+            for kept in one.file.answer.kept if one.file.dataset == dataset else ():
+                groups[kept.group].append(kept.sums)
+        return [
+            {
+                shape.group: group,
+                "rows": len(rows),
+                **{name: total(column) for name, column in zip(shape.sums, zip(*rows, strict=True), strict=True)},
+            }
+            for group, rows in sorted(groups.items())
+        ]
+
+
+def total(numbers: Sequence[Number]) -> Number:
+    """Add numbers up: integers exactly, and floats rounded but once."""
+    return sum(numbers) if all(isinstance(one, int) for one in numbers) else math.fsum(numbers)
+
+
+def _answer(question: Question) -> dict[str, Any]:
+    answer = asdict(question.file.answer)
+    kept = [[one.line, one.texts, *one.sums] for one in question.file.answer.kept]
+    return {"key": question.key, "dataset": question.file.dataset, "fault": question.fault, **answer, "kept": kept}
+
+
+def make_exam(seed: int, files: int, share: float, *, with_bomb: bool = False) -> Exam:
+    """Make an exam: every kind of file once, and again from the first while there is room for more."""
+    names = list(KINDS)
+    Random(f"{seed}/kinds").shuffle(names)
+    drawn = [(names[number % len(names)], KINDS[names[number % len(names)]]) for number in range(files)]
+    if with_bomb:
+        drawn.append(("decompression bomb", Kind(bomb)))
+    return Exam(seed, [_question(seed, number, name, kind, share) for number, (name, kind) in enumerate(drawn)])
+
+
+def _question(seed: int, number: int, fault: str, kind: Kind, share: float) -> Question:
+    chance = Random(f"{seed}/{number}")
+    dataset = chance.choice(kind.datasets)
+    file = kind.make(Draw(dataset, good_rows(dataset, seed, number), chance, share))
+    return Question(f"{RAW}{file.dataset}/exam/{seed}/{number:04d}-{fault.replace(' ', '-')}{file.name}", fault, file)
+
+
+def put(store: ObjectStore, exam: Exam) -> str:
+    """Put an exam into the lake, waiting for a store that is away, and say in one line what was put."""
+    outage, never, size = Outage(store.url), threading.Event(), 0
+    console, deliveries = Console(stderr=True), list(exam.deliveries())
+    for key, data in track(deliveries, "exam", console=console, disable=not console.is_terminal):
+        outage.wait_for(partial(store.put, key, data), never)
+        size += len(data)
+    return f"put {len(exam.questions)} files in {len(deliveries)} deliveries, {size} bytes, in {store.url}"
+
+
+def write_key(exam: Exam, path: Path) -> None:
+    """Write the answer key, one file of the exam per line."""
+    answers = exam.answers()
+    lines = ",\n".join(json.dumps(one, ensure_ascii=False) for one in answers["files"])
+    summary = json.dumps(answers["summary"], ensure_ascii=False)
+    path.write_text(f'{{"seed": {exam.seed},\n"files": [\n{lines}\n],\n"summary": {summary}}}\n', encoding="utf-8")

@@ -1,0 +1,166 @@
+"""A file of an exam and the truth about it, which grow together: nothing here reads a CSV file back."""
+
+import csv
+import hashlib
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Literal
+
+from simulator.datasets import COMPANYDATA, ORDERS, companydata, orders
+
+Row = dict[str, str]  # one record's cells by name, in the header's order
+Number = int | float
+Problem = tuple[int, str | None, str]  # line, column, rule
+Verdict = tuple[str | None, str]  # column and rule: a problem before it has a line
+
+ROWS = 24  # of an ordinary file
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What an exam looks at in a dataset: all its text, and the numbers that are summed up by group."""
+
+    header: Sequence[str]
+    group: str
+    texts: Sequence[str]
+    sums: Sequence[str]
+
+
+SHAPES = {
+    "companydata": Shape(COMPANYDATA, "Dept", ("Month", "Dept", "Store"), ("Sold", "Returned", "Ordered")),
+    "orders": Shape(ORDERS, "country", ("order_id", "customer", "email", "country", "product"), ("quantity", "total")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A good record: the line it starts in, its group, a digest of its texts, and its numbers."""
+
+    line: int
+    group: str
+    texts: str
+    sums: tuple[Number, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What must come of a file."""
+
+    status: Literal["loaded", "refused", "ignored"]
+    rule: str = ""
+    kept: Sequence[Kept] = ()
+    rejected: Sequence[Problem] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file as it is delivered, version after version, and what must come of the last one."""
+
+    dataset: str
+    name: str
+    versions: Sequence[bytes]
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What a file is made of: good rows, the chance that decides, and the share of records to spoil."""
+
+    dataset: str
+    rows: Sequence[Row]
+    chance: Random
+    share: float
+
+    def picked(self) -> set[int]:
+        """Draw the rows that get a fault: one at least."""
+        sure = self.chance.randrange(len(self.rows))
+        return {number for number in range(len(self.rows)) if number == sure or self.chance.random() < self.share}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of fault or oddity: how a file of it is made, and of which datasets there are such files."""
+
+    make: Callable[[Draw], File]
+    datasets: Sequence[str] = tuple(SHAPES)
+
+
+@dataclass
+class Sheet:
+    """A file that is written record by record, and knows what must come of each."""
+
+    draw: Draw
+    ends: Sequence[str] = ("\n",)
+    data: bytearray = field(default_factory=bytearray)
+    line: int = 1
+    kept: list[Kept] = field(default_factory=list)
+    rejected: list[Problem] = field(default_factory=list)
+
+    def write(self, raw: str | bytes) -> None:
+        """Write a line that is neither good nor bad, such as the header, and end it."""
+        text = raw.encode() if isinstance(raw, str) else raw
+        self.data += text + self.draw.chance.choice(self.ends).encode()
+        self.line += len(re.findall(rb"\r\n|\r|\n", text)) + 1
+
+    def keep(self, row: Row, raw: str | None = None) -> None:
+        """Write a good record, as `raw` if that is given."""
+        shape = SHAPES[self.draw.dataset]
+        sums = tuple(float(row[name]) if "." in row[name] else int(row[name]) for name in shape.sums)
+        texts = digest([row[name] or None for name in shape.texts])
+        self.kept.append(Kept(self.line, row[shape.group], texts, sums))
+        self.write(record(cells(row)) if raw is None else raw)
+
+    def reject(self, raw: str | bytes, *problems: Verdict) -> None:
+        """Write a bad record, or a physical line that is none."""
+        self.rejected += [(self.line, column, rule) for column, rule in problems]
+        self.write(raw)
+
+    def file(self, name: str = ".csv", data: bytes | None = None) -> File:
+        """Give the finished file, as `data` if that is another form of the same."""
+        answer = Answer("loaded", kept=self.kept, rejected=self.rejected)
+        return File(self.draw.dataset, name, [bytes(self.data) if data is None else data], answer)
+
+
+def good_rows(dataset: str, seed: int, number: int) -> list[Row]:
+    """Give the rows of one good file."""
+    data = companydata(seed + number) if dataset == "companydata" else orders(seed, ROWS, number)
+    return list(csv.DictReader(io.StringIO(data.decode(), newline="")))
+
+
+def sheet(draw: Draw, ends: Sequence[str] = ("\n",)) -> Sheet:
+    """Begin a file with the header that its contract wants."""
+    begun = Sheet(draw, ends)
+    begun.write(record(SHAPES[draw.dataset].header))
+    return begun
+
+
+def good(draw: Draw, ends: Sequence[str] = ("\n",)) -> Sheet:
+    """Write a file without any fault."""
+    whole = sheet(draw, ends)
+    for row in draw.rows:
+        whole.keep(row)
+    return whole
+
+
+def cells(row: Row) -> Row:
+    """Give a row's cells as they stand in a CSV file: quoted where they must be."""
+    return {name: quoted(text) if re.search(r'[",\r\n]', text) else text for name, text in row.items()}
+
+
+def quoted(text: str) -> str:
+    """Put a cell in quotes."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def record(written: Row | Iterable[str]) -> str:
+    """Join cells to a record."""
+    return ",".join(written.values() if isinstance(written, dict) else written)
+
+
+def digest(texts: Sequence[object]) -> str:
+    """Give a short word for texts (None where a value is missing) that is another for any other texts."""
+    return hashlib.sha256(json.dumps(texts, default=str).encode()).hexdigest()[:16]
