@@ -1,4 +1,4 @@
-"""Command line of the pipeline: `python -m pipeline run | once | status | health`."""
+"""Command line of the pipeline: `python -m pipeline run | once | status | health | contract check | contract draft`."""
 
 import json
 import os
@@ -16,12 +16,14 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from pipeline import report
+from pipeline import draft, report
+from pipeline.follow import drain, follow
 from pipeline.health import problem
 from pipeline.ledger import Ledger
+from pipeline.outage import when_there
 from pipeline.ownership import claim_lake, state_folder
-from pipeline.recipe import read_datasets
-from pipeline.worker import Pipeline, drain, follow, when_there
+from pipeline.parts import Pipeline
+from pipeline.recipe import FOLDER, read_dataset, read_datasets
 from storage import open_store
 from storage.console import SettingError, configure_logging
 from storage.console import run as run_program
@@ -29,6 +31,9 @@ from storage.console import run as run_program
 app = typer.Typer(
     help="Turn every CSV that lands in the lake into Parquet, exactly.", no_args_is_help=True, add_completion=False
 )
+
+contracts = typer.Typer(no_args_is_help=True)
+app.add_typer(contracts, name="contract")
 
 Lake = Annotated[str, typer.Option(envvar="LAKE_URL", help="A folder, or a bucket: s3://lake.")]
 State = Annotated[Path, typer.Option(envvar="PIPELINE_STATE", help="The folder of the ledger and of what is staged.")]
@@ -92,6 +97,45 @@ def health(state: State = Path("state")) -> None:
     if said := problem(state):
         raise SettingError(said)
     typer.echo("alive")
+
+
+@contracts.callback()
+def contract() -> None:
+    """Check the contracts, or draft one for a file of your own."""
+
+
+@contracts.command("check")
+def check_contracts(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Contracts; all in pipeline/datasets/ without any.")
+    ] = None,
+) -> None:
+    """Read contracts and their transforms as the pipeline does; exit with 1 if one is wrong."""
+    wrong = False
+    for path in files or sorted(FOLDER.glob("*.json")):
+        try:
+            read_dataset(path)
+            typer.echo(f"{path}: ok")
+        except (SettingError, OSError) as error:
+            typer.echo(error if isinstance(error, SettingError) else f"{path}: {error.strerror}")
+            wrong = True
+    raise typer.Exit(1 if wrong else 0)
+
+
+@contracts.command("draft")
+def draft_contract(
+    file: Annotated[Path, typer.Argument(help="A CSV file (.csv, .csv.gz or .csv.zst) with a header.")],
+    name: Annotated[str, typer.Option(help="Name of the dataset; without one, the file's.")] = "",
+) -> None:
+    """Print a first contract for a file; what is not sure is said on stderr."""
+    try:
+        with file.open("rb") as stream:
+            made, notes = draft.draft(stream, file.name, name or draft.dataset_name(file.name))
+    except OSError as error:
+        raise SettingError(f"{file}: {error.strerror}") from None
+    typer.echo(draft.to_text(made))
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
 
 
 @contextmanager

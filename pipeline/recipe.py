@@ -31,7 +31,7 @@ class Dataset:
 
 def read_datasets(folder: Path = FOLDER) -> dict[str, Dataset]:
     """Read every contract and transform; `SettingError` names the file that is not right."""
-    return {path.stem: _dataset(path) for path in sorted(folder.glob("*.json"))}
+    return {path.stem: read_dataset(path) for path in sorted(folder.glob("*.json"))}
 
 
 def to_frame(rows: pa.Table) -> pd.DataFrame:
@@ -40,7 +40,8 @@ def to_frame(rows: pa.Table) -> pd.DataFrame:
     return frame
 
 
-def _dataset(path: Path) -> Dataset:
+def read_dataset(path: Path) -> Dataset:
+    """Read one contract and the transform beside it; `SettingError` says what is not right."""
     contract = read_contract(path)
     for field in contract.fields:
         try:

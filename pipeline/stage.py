@@ -135,8 +135,9 @@ class _Rejects:
         if not problems:
             return
         self._writer = self._writer or pq.ParquetWriter(self._file, REJECTED_SCHEMA, compression="zstd")
-        rows = [{"source_key": self._source_key, **asdict(problem)} for problem in problems]
-        self._writer.write_table(pa.Table.from_pylist(rows, REJECTED_SCHEMA))
+        columns = {name: [getattr(one, name) for one in problems] for name in REJECTED_SCHEMA.names[1:]}
+        table = pa.table({"source_key": [self._source_key] * len(problems), **columns}, schema=REJECTED_SCHEMA)
+        self._writer.write_table(table)
 
     def finish(self, record: Record) -> None:
         if self._writer:

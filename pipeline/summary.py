@@ -32,7 +32,8 @@ class Groups:
         names = list(self.spec.groupBy)
         keys = {f"key{number}": name for number, name in enumerate(names)}  # whatever the fields are called
         sums = {f"sum{number}": name for number, name in enumerate(self.spec.sum)}
-        wanted = pa.table({alias: _exact(rows[name]) for alias, name in (keys | sums).items()})
+        columns = {alias: _exact(rows[name]) for alias, name in (keys | sums).items()}
+        wanted = pa.table({"line": rows["_line"], **columns})  # there is a row to count even where nothing is summed
         totals = [(alias, "sum") for alias in sums]
         grouped = wanted.group_by(list(keys), use_threads=False).aggregate([*totals, ([], "count_all")])
         for row in grouped.to_pylist():

@@ -1,5 +1,6 @@
 """One record against its contract, plainly: the words of a problem, and the truth that the fast way is held to."""
 
+import functools
 import math
 import re
 from collections.abc import Callable
@@ -93,6 +94,7 @@ def parse(text: str, field: FieldSpec, missing: frozenset[str]) -> Any:
     return value
 
 
+@functools.lru_cache(4096)
 def literal(value: Any, field: FieldSpec) -> Any:
     """Give a constraint's bound or option as a value of the field's type; it is written in the default format."""
     plain = field.model_copy(update={"format": "default", "decimalChar": ".", "groupChar": None})

@@ -47,6 +47,14 @@ def test_groups_of_a_contract_before_are_kept_as_far_as_they_fit(ledger, write_d
     assert [row["name"] for row in report.summary(ledger, retyped).to_pylist()] == [7, None]
 
 
+def test_a_contract_without_a_summary_counts_rows(ledger, loads, write_dataset):
+    dataset = write_dataset(summary={})
+    record = loads(dataset, b"name,n,x\na,1,1\nb,2,2\n").record
+    assert record.share == [{"group": {}, "rows": 2, "sums": {}}]
+    load(ledger, "a", *record.share)
+    assert report.summary(ledger, dataset).to_pylist() == [{"rows": 2}]
+
+
 def test_names_of_fields_cannot_mix_up_sums(loads, write_dataset):
     fields = [{"name": "n", "type": "integer"}, {"name": "n_sum", "type": "integer"}, {"name": "count_all"}]
     dataset = write_dataset(schema={"fields": fields}, summary={"groupBy": ["n_sum", "count_all"], "sum": ["n"]})

@@ -1,0 +1,132 @@
+"""What runs: a watcher that only notes, a sweeper that lists, workers that load, a publisher that tells."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+from pipeline.ledger import Ledger
+from pipeline.outage import Complaint, when_there
+from pipeline.ownership import HEARTBEAT, keep_lake, sign_out
+from pipeline.parts import Pipeline
+from pipeline.publish import Publisher
+from pipeline.sweep import sweep
+from pipeline.worker import STOP_SECONDS, Workers
+from storage import Gap, StoreUnavailable
+from storage.console import fields
+from storage.layout import RAW
+
+PUBLISH_PAUSE = 0.25  # seconds: `published/` changes at most four times a second
+FIRST_GAP_SECONDS = 2.0  # a watch that does not listen by then is not waited for
+
+log = logging.getLogger(__name__)
+
+
+def follow(pipeline: Pipeline) -> None:
+    """Load what comes until `stop` is set; then finish what is in flight, and publish."""
+    threads = _start(pipeline, watch, sweep_by_the_clock, publish_changes)
+    with Workers(pipeline) as workers:
+        while not pipeline.stop.is_set():
+            workers.start_next(wait=0.5)
+    _end(pipeline, threads)
+
+
+def drain(pipeline: Pipeline, progress: Callable[[], None]) -> None:
+    """List once, load until nothing waits, and publish; `progress` is called after each file."""
+    when_there(pipeline, lambda: sweep(pipeline.store, pipeline.ledger))
+    threads = _start(pipeline, publish_changes)
+    with Workers(pipeline) as workers:
+        while not pipeline.stop.is_set():
+            idle = workers.idle  # before the look: what ends during it may leave more to do
+            if workers.start_next(wait=0.05) == "nothing" and idle:
+                break
+            progress()
+    pipeline.stop.set()
+    _end(pipeline, threads)
+
+
+def _start(pipeline: Pipeline, *parts: Callable[[Pipeline], None]) -> list[Thread]:
+    threads = [Thread(target=_guarded, args=(pipeline, part), name=part.__name__, daemon=True) for part in parts]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def _end(pipeline: Pipeline, threads: list[Thread]) -> None:
+    """Wait for the threads, sign out and publish for the last time; where a part broke, raise its error."""
+    deadline = time.monotonic() + STOP_SECONDS / 4
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if pipeline.errors:
+        raise pipeline.errors[0]
+    sign_out(pipeline.ledger)
+    try:
+        if not pipeline.away.is_set():
+            Publisher(pipeline.store, pipeline.ledger, pipeline.datasets).publish()
+    except (StoreUnavailable, PermissionError) as error:
+        log.warning(fields("not published", error=error, action="the next start will"))
+
+
+def watch(pipeline: Pipeline) -> None:
+    """Note every write that the store tells of; loading here would make the server drop events."""
+    for item in pipeline.store.watch(RAW, pipeline.stop):
+        if isinstance(item, Gap):
+            pipeline.gap.set()
+        elif pipeline.ledger.notice(item, "event"):
+            pipeline.wake.set()
+            pipeline.changed.set()
+
+
+def sweep_by_the_clock(pipeline: Pipeline) -> None:
+    """List at every gap and by the clock, and then not before ten times as long as the last listing took."""
+    pause, complaint = FIRST_GAP_SECONDS, Complaint("no listing")
+    with _own_ledger(pipeline) as ledger:
+        while not _wait_any(pipeline.gap, pipeline.stop, pause):
+            pipeline.gap.clear()
+            began = time.monotonic()
+            with complaint.about(pipeline):
+                sweep(pipeline.store, ledger)
+            pipeline.wake.set()
+            pipeline.changed.set()
+            pause = max(pipeline.sweep_seconds, 10 * (time.monotonic() - began))
+
+
+def publish_changes(pipeline: Pipeline) -> None:
+    """Publish soon after a change, and move the heartbeat."""
+    complaint = Complaint("not published")
+    with _own_ledger(pipeline) as ledger:
+        publisher = Publisher(pipeline.store, ledger, pipeline.datasets)
+        while not pipeline.stop.is_set():
+            pipeline.changed.clear()
+            with complaint.about(pipeline):
+                keep_lake(pipeline.store, ledger)
+                publisher.publish()
+            pipeline.stop.wait(PUBLISH_PAUSE)
+            _wait_any(pipeline.changed, pipeline.stop, HEARTBEAT)
+
+
+@contextmanager
+def _own_ledger(pipeline: Pipeline) -> Iterator[Ledger]:
+    """Give a connection of one's own, so that a long reading holds up nobody."""
+    ledger = Ledger(pipeline.ledger.path)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def _guarded(pipeline: Pipeline, part: Callable[[Pipeline], None]) -> None:
+    try:
+        part(pipeline)
+    except BaseException as error:
+        pipeline.give_up(error)
+
+
+def _wait_any(event: Event, stop: Event, seconds: float) -> bool:
+    """Wait for either event, at most so long; True if it is time to stop."""
+    deadline = time.monotonic() + seconds
+    while not stop.is_set() and (left := deadline - time.monotonic()) > 0:
+        if event.wait(min(left, 0.25)):
+            break
+    return stop.is_set()

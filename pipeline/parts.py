@@ -1,0 +1,33 @@
+"""The parts of a running pipeline, and the signals between its threads."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+from pipeline.ledger import Ledger
+from pipeline.recipe import Dataset
+from storage import ObjectStore
+
+
+@dataclass
+class Pipeline:
+    """The parts of a running pipeline, and the signals between its threads."""
+
+    store: ObjectStore
+    ledger: Ledger
+    datasets: dict[str, Dataset]
+    staging: Path
+    workers: int = 4
+    sweep_seconds: float = 30.0
+    stop: Event = field(default_factory=Event)
+    gap: Event = field(default_factory=Event)  # writes may have gone unseen: list
+    wake: Event = field(default_factory=Event)  # there may be work, or room for it
+    changed: Event = field(default_factory=Event)  # there is something to publish
+    away: Event = field(default_factory=Event)  # the store did not answer
+    errors: list[BaseException] = field(default_factory=list)
+
+    def give_up(self, error: BaseException) -> None:
+        """End the program: a part that is broken must not leave the others to look alive."""
+        self.errors.append(error)
+        self.stop.set()
+        self.wake.set()

@@ -1,0 +1,59 @@
+"""Every odd file, read directly: exactly the rows, lines and rules that its making says."""
+
+import io
+from collections import Counter
+
+import pytest
+
+from pipeline.reader.problem import Refused
+from pipeline.reader.read import read_csv
+from pipeline.recipe import FOLDER, read_dataset
+from tests.pipeline.corpus import COLUMNS, Odd, corpus
+
+FILES = corpus()
+LARGE = [odd for odd in FILES if len(odd.content) > 100_000]
+CONTRACT = read_dataset(FOLDER / "companydata.json").contract
+
+
+def read(odd: Odd, **settings: int) -> tuple[list[tuple], list[tuple], str | None]:
+    rows, rejects = [], []
+    try:
+        for batch in read_csv(io.BytesIO(odd.content), odd.name, CONTRACT, **settings):
+            columns = [batch.rows[name].to_pylist() for name in ("_line", *COLUMNS)]
+            rows += list(zip(*columns, strict=True))
+            rejects += [(one.line, one.column, one.rule) for one in batch.problems]
+    except Refused as refusal:
+        return [], [], refusal.problem.rule
+    return rows, rejects, None
+
+
+def test_there_are_many_of_each_family():
+    counts = Counter(odd.family for odd in FILES)
+    assert sum(counts.values()) >= 200
+    assert min(counts.values()) >= 10
+    assert len({(odd.family, odd.name) for odd in FILES}) == len(FILES)
+
+
+@pytest.mark.parametrize("odd", FILES, ids=lambda odd: f"{odd.family}/{odd.name}")
+def test_read(odd):
+    assert read(odd) == (odd.rows, odd.rejects, odd.refused)
+
+
+@pytest.mark.parametrize("block_size", [1, 7, 64])
+def test_blocks_of_a_few_bytes(block_size):
+    for odd in FILES:
+        if len(odd.content) < 3000:
+            assert read(odd, block_size=block_size) == (odd.rows, odd.rejects, odd.refused), odd
+
+
+@pytest.mark.parametrize("block_size", [(4 << 10) - 1, 1 << 16, 1_000_003])
+def test_smaller_blocks_of_large_files(block_size):
+    for odd in LARGE if block_size > 1 << 14 else LARGE[::3]:
+        assert read(odd, block_size=block_size) == (odd.rows, odd.rejects, odd.refused), odd
+
+
+def test_another_seed_makes_other_files():
+    files = corpus(2)
+    assert [odd.content for odd in files] != [odd.content for odd in FILES]
+    for odd in files:
+        assert read(odd) == (odd.rows, odd.rejects, odd.refused), odd
