@@ -23,6 +23,7 @@ from pipeline.ledger import Ledger
 from pipeline.outage import when_there
 from pipeline.ownership import claim_lake, state_folder
 from pipeline.parts import Pipeline
+from pipeline.reader.source import Limits
 from pipeline.recipe import FOLDER, read_dataset, read_datasets
 from storage import open_store
 from storage.console import SettingError, configure_logging
@@ -40,15 +41,25 @@ State = Annotated[Path, typer.Option(envvar="PIPELINE_STATE", help="The folder o
 Workers = Annotated[
     int, typer.Option(envvar="PIPELINE_WORKERS", min=0, help="Loads at a time; 0 = in the main thread.")
 ]
+RecordMib = Annotated[int, typer.Option(envvar="PIPELINE_RECORD_MIB", min=1, help="MiB that one record may have.")]
+GrownMib = Annotated[
+    int, typer.Option(envvar="PIPELINE_GROWN_MIB", min=1, help="MiB that a file of over 200 times less may grow to.")
+]
 SweepSeconds = Annotated[float, typer.Option(envvar="SWEEP_SECONDS", min=1, help="Seconds between two listings.")]
 
 
 @app.command()
 def run(
-    lake: Lake = "./lake", state: State = Path("state"), workers: Workers = 4, sweep_seconds: SweepSeconds = 30
+    lake: Lake = "./lake",
+    state: State = Path("state"),
+    workers: Workers = 4,
+    sweep_seconds: SweepSeconds = 30,
+    record_mib: RecordMib = 1,
+    grown_mib: GrownMib = 1024,
 ) -> None:
     """Follow the lake: load what is there, then what comes, until Ctrl-C or SIGTERM."""
-    with _pipeline(lake, state, workers=workers, sweep_seconds=sweep_seconds) as pipeline:
+    limits = Limits(record_mib << 20, grown_mib << 20)
+    with _pipeline(lake, state, limits, workers=workers, sweep_seconds=sweep_seconds) as pipeline:
         follow(pipeline)
 
 
@@ -57,12 +68,15 @@ def once(
     lake: Lake = "./lake",
     state: State = Path("state"),
     workers: Workers = 4,
+    record_mib: RecordMib = 1,
+    grown_mib: GrownMib = 1024,
     strict: Annotated[
         bool, typer.Option(help="Exit with 1 if a file was refused, failed, or has rejected rows.")
     ] = False,
 ) -> None:
     """Load what waits, then stop."""
-    with _pipeline(lake, state, workers=workers) as pipeline, Progress(console=Console(stderr=True)) as bar:
+    limits, console = Limits(record_mib << 20, grown_mib << 20), Console(stderr=True)
+    with _pipeline(lake, state, limits, workers=workers) as pipeline, Progress(console=console) as bar:
         files = bar.add_task("files", total=None)
 
         def progress() -> None:
@@ -139,9 +153,9 @@ def draft_contract(
 
 
 @contextmanager
-def _pipeline(lake: str, state: Path, **settings: Any) -> Iterator[Pipeline]:
+def _pipeline(lake: str, state: Path, limits: Limits, **settings: Any) -> Iterator[Pipeline]:
     """Make a pipeline ready: the one writer of its state folder and of its lake."""
-    store, datasets = open_store(lake, os.environ), read_datasets()
+    store, datasets = open_store(lake, os.environ), read_datasets(limits=limits)
     with state_folder(state):
         ledger = Ledger(state / "ledger.sqlite")
         pipeline = Pipeline(store, ledger, datasets, state / "staging", **settings)

@@ -14,7 +14,7 @@ from pipeline.reader.blocks import cut
 from pipeline.reader.explain import split_record
 from pipeline.reader.masks import check_column
 from pipeline.reader.problem import Refused
-from pipeline.reader.source import text_chunks
+from pipeline.reader.source import Limits, text_chunks
 from pipeline.reader.values import INTEGER
 from storage.console import SettingError
 
@@ -156,7 +156,7 @@ def _decodes(cells: list[bytes], encoding: str) -> bool:
 
 def _texts(stream: BinaryIO, file: str, encoding: str) -> Iterator[bytes]:
     stream.seek(0)
-    return text_chunks(stream, file, encoding, HEAD)
+    return text_chunks(stream, file, encoding, HEAD, Limits())
 
 
 def _head(stream: BinaryIO, file: str, encoding: str) -> bytes:
@@ -174,7 +174,7 @@ def _records(stream: BinaryIO, file: str, sample: _Sample) -> list[list[bytes]]:
     delimiter, quote = sample.dialect["delimiter"], sample.dialect.get("quoteChar", '"')
     found: list[list[bytes]] = []
     size = 0
-    for block in cut(_texts(stream, file, sample.encoding), delimiter, quote):
+    for block in cut(_texts(stream, file, sample.encoding), delimiter, quote, Limits().record):
         for fault in block.faults[:1]:
             sample.notes.append(f"line {fault.line}: its quotes are not in order: it will be rejected")
         spans = islice(zip(block.starts, block.stops, strict=True), RECORDS + 1 - len(found))
@@ -200,7 +200,7 @@ def _dialect(head: bytes, notes: list[str]) -> dict[str, str]:
 def _evenness(head: bytes, delimiter: str, quote: str) -> tuple[float, int]:
     """Give the share of records with as many fields as the header has, and how many those are."""
     counts: list[int] = []
-    for block in cut([head], delimiter, quote):
+    for block in cut([head], delimiter, quote, Limits().record):
         spans = islice(zip(block.starts, block.stops, strict=True), 200 - len(counts))
         counts += [len(split_record(block.data[start:stop], delimiter, quote)) for start, stop in spans]
     if not counts or counts[0] == 1:

@@ -3,7 +3,7 @@
 import hashlib
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipeline.contract import Contract, read_contract
 from pipeline.reader import masks
+from pipeline.reader.source import Limits
 from storage.console import SettingError
 
 FORMAT_VERSION = "1"  # of what we write: a new one makes every load stale
@@ -27,11 +28,12 @@ class Dataset:
     transform: Transform | None
     schema: pa.Schema
     recipe: str
+    limits: Limits = field(default_factory=Limits)
 
 
-def read_datasets(folder: Path = FOLDER) -> dict[str, Dataset]:
+def read_datasets(folder: Path = FOLDER, limits: Limits | None = None) -> dict[str, Dataset]:
     """Read every contract and transform; `SettingError` names the file that is not right."""
-    return {path.stem: read_dataset(path) for path in sorted(folder.glob("*.json"))}
+    return {path.stem: read_dataset(path, limits) for path in sorted(folder.glob("*.json"))}
 
 
 def to_frame(rows: pa.Table) -> pd.DataFrame:
@@ -40,20 +42,20 @@ def to_frame(rows: pa.Table) -> pd.DataFrame:
     return frame
 
 
-def read_dataset(path: Path) -> Dataset:
+def read_dataset(path: Path, limits: Limits | None = None) -> Dataset:
     """Read one contract and the transform beside it; `SettingError` says what is not right."""
     contract = read_contract(path)
-    for field in contract.fields:
+    for one in contract.fields:
         try:
-            masks.check_column(pa.array(["x"]), field, contract.missing)
+            masks.check_column(pa.array(["x"]), one, contract.missing)
         except (ValueError, pa.ArrowException) as error:
-            raise SettingError(f"{path}: field {field.name!r}: constraints: {error}") from error
+            raise SettingError(f"{path}: field {one.name!r}: constraints: {error}") from error
     script = path.with_suffix(".py")
     transform = _transform(script) if script.exists() else None
     schema = _schema(contract, transform, script)
     _check_names(path, contract, schema)
     _check_summary(path, contract, schema)
-    return Dataset(contract, transform, schema, _recipe(path, script))
+    return Dataset(contract, transform, schema, _recipe(path, script, limits or Limits()), limits or Limits())
 
 
 def _transform(script: Path) -> Transform:
@@ -96,8 +98,8 @@ def _check_summary(path: Path, contract: Contract, schema: pa.Schema) -> None:
             raise SettingError(f"{path}: summary.sum names {name!r}: expected a column of numbers")
 
 
-def _recipe(contract: Path, script: Path) -> str:
-    digest = hashlib.sha256(FORMAT_VERSION.encode())
+def _recipe(contract: Path, script: Path, limits: Limits) -> str:
+    digest = hashlib.sha256(f"{FORMAT_VERSION} {limits}".encode())
     for path in (contract, script):
         digest.update(b"\0" + (path.read_bytes() if path.exists() else b""))
     return digest.hexdigest()[:16]

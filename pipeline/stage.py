@@ -83,7 +83,7 @@ def _stage_rows(stream: BinaryIO, record: Record, dataset: Dataset, place: Path)
     schema = pa.schema([*dataset.schema, *LINEAGE])
     clean = place.with_suffix(".clean")
     with rejects, pq.ParquetWriter(clean, schema, compression="zstd") as writer:
-        for batch in read_csv(stream, record.source_key, dataset.contract):
+        for batch in read_csv(stream, record.source_key, dataset.contract, limits=dataset.limits):
             rows = _transformed(batch.rows, dataset)
             rejects.write(batch.problems)
             with _summary_refused():

@@ -15,10 +15,7 @@ LIVE = 1.0  # seconds
 
 @st.fragment(run_every=LIVE, key="companydata")
 def show_companydata(source: system.SourceSystem) -> None:
-    """Show the file of company data and the button that writes a new one."""
-    st.subheader("Company data")
-    st.caption(f"One file, `{system.COMPANYDATA_KEY}`: the button writes new numbers in place of the old.")
-    st.button("Regenerate data", type="primary", key="regenerate", on_click=_regenerate, args=(source,))
+    """Show the file of company data as it was last written."""
     if problem := st.session_state.get("problem"):
         st.error(problem)
     if source.companydata is None:
@@ -26,6 +23,13 @@ def show_companydata(source: system.SourceSystem) -> None:
         return
     st.caption(f"Written at {source.companydata.written_at:%H:%M:%S} UTC")
     st.table(pd.read_csv(io.BytesIO(source.companydata.data)), border="horizontal", hide_index=True)
+
+
+def show_button(source: system.SourceSystem) -> None:
+    """Show the button that writes new company data; not in what refreshes itself, which could swallow a press."""
+    st.subheader("Company data")
+    st.caption(f"One file, `{system.COMPANYDATA_KEY}`: the button writes new numbers in place of the old.")
+    st.button("Regenerate data", type="primary", key="regenerate", on_click=_regenerate, args=(source,))
 
 
 def _regenerate(source: system.SourceSystem) -> None:
@@ -101,6 +105,7 @@ def show() -> None:
     st.markdown(f"Plays the source system: puts CSV files under `raw/` in the lake at `{source.store.url}`.")
     left, right = st.columns([2, 3], gap="large")
     with left:
+        show_button(source)
         show_companydata(source)
     with right:
         show_feed(source)

@@ -42,7 +42,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
 
 def pytest_configure(config: pytest.Config) -> None:
     # No test may work with the lake that a shell points at: in the dev container that is the stack's.
-    for name in [name for name in os.environ if name.startswith(("AWS_", "LAKE_URL", "PIPELINE_"))]:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "LAKE_URL", "PIPELINE_", "MAKE", "MFLAGS"))]:
         del os.environ[name]
     for need, (_, what) in NEEDS.items():
         config.addinivalue_line("markers", f"needs_{need}: the test needs {what}")

@@ -101,10 +101,10 @@ def _table(found: pd.DataFrame) -> None:
     shown = found.head(MAX_ROWS)
     table(shown, "rejects-table", _columns())
     place = st.container(horizontal=True, vertical_alignment="center")
-    # Made when it is asked for, not at each run of the page.
+    # Made beforehand: one that is made on the click is forgotten at the next refresh, before the browser asks for it.
     place.download_button(
         "Download these problems",
-        lambda: found.to_csv(index=False).encode(),
+        shown.to_csv(index=False).encode(),
         "rejects.csv",
         "text/csv",
         key="reject-download",
@@ -112,7 +112,7 @@ def _table(found: pd.DataFrame) -> None:
         icon=":material/download:",
     )
     note = f"{text.count(len(found), 'problem')}, the newest files first."
-    cut = f" The table has the first {text.number(MAX_ROWS)}, the download all."
+    cut = f" The table and the download have the first {text.number(MAX_ROWS)}: choose to see others."
     place.caption(note if len(shown) == len(found) else note + cut)
 
 

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 Offsets = NDArray[np.int64]
 Rule = str
 
-RECORD_LIMIT = 1 << 20  # bytes
 RAW_LIMIT = 4096  # bytes of a fault's text that are kept
 
 _LF, _CR = 10, 13
@@ -42,7 +41,7 @@ class Block:
     faults: list[Fault]
 
 
-def cut(chunks: Iterable[bytes], delimiter: str, quote: str, record_limit: int = RECORD_LIMIT) -> Iterator[Block]:
+def cut(chunks: Iterable[bytes], delimiter: str, quote: str, record_limit: int) -> Iterator[Block]:
     """Cut text into blocks of whole records, each about as large as the chunks that come in."""
     cutter = _Cutter(ord(delimiter), ord(quote), record_limit)
     for chunk in chunks:

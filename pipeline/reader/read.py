@@ -10,7 +10,7 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from pipeline.contract import Contract
-from pipeline.reader.blocks import RECORD_LIMIT, Block, Fault, cut
+from pipeline.reader.blocks import Block, Fault, cut
 from pipeline.reader.explain import explain_record, shown_text, split_record
 from pipeline.reader.masks import check_column
 from pipeline.reader.problem import Problem, Refused
@@ -41,13 +41,12 @@ def read_csv(
     key: str,
     contract: Contract,
     block_size: int = BLOCK_SIZE,
-    record_limit: int = RECORD_LIMIT,
-    limits: Limits | None = None,
+    limits: Limits = Limits(),  # noqa: B008 (it never changes)
 ) -> Iterator[Batch]:
     """Yield a file's records block by block; `Refused` says why the file as a whole cannot be loaded."""
     header = None
     chunks = text_chunks(stream, key, contract.encoding, block_size, limits)
-    for block in cut(chunks, contract.delimiter, contract.quote, record_limit):
+    for block in cut(chunks, contract.delimiter, contract.quote, limits.record):
         if header is None and (len(block.starts) or block.faults):
             header = _read_header(block, contract)
             block = _without_first(block)
@@ -194,7 +193,7 @@ def _explained(raw: bytes, line: int, header: Header, contract: Contract) -> lis
 
 _FAULTS = {
     "quote": "a quote stands where none may, or is never closed: write a quote inside a quoted value twice",
-    "size": "it does not end within the size limit: is a quote not closed? Else raise the limit for such data",
+    "size": "it does not end within the size limit: is a quote not closed? Else raise PIPELINE_RECORD_MIB",
 }
 
 

@@ -23,17 +23,16 @@ _BINARY = (b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1", b"\x89PNG",
 
 @dataclass(frozen=True)
 class Limits:
-    """How far a compressed object may grow: refused above `bytes` if that is also above `ratio` times its size."""
+    """How long a record may be, and how far a compressed object may grow (in bytes, and at least `ratio` times)."""
 
-    bytes: int = 1 << 30
+    record: int = 1 << 20
+    grown: int = 1 << 30
     ratio: int = 200
 
 
-def text_chunks(
-    stream: BinaryIO, key: str, encoding: str, block_size: int, limits: Limits | None = None
-) -> Iterator[bytes]:
+def text_chunks(stream: BinaryIO, key: str, encoding: str, block_size: int, limits: Limits) -> Iterator[bytes]:
     """Yield the text of an object as UTF-8, without its byte order mark; `Refused` says why it is none."""
-    chunks = _decompressed(stream, key, block_size, limits or Limits())
+    chunks = _decompressed(stream, key, block_size, limits)
     first = b""
     for chunk in chunks:
         first += chunk
@@ -78,7 +77,7 @@ def _decompressed(stream: BinaryIO, key: str, block_size: int, limits: Limits) -
     try:
         for read, out in _members(stream, decoder):
             grown += len(out)
-            if grown > limits.bytes and grown > limits.ratio * read:
+            if grown > limits.grown and grown > limits.ratio * read:
                 raise Refused(_bomb(grown, read, limits))
             if out:
                 yield out
@@ -112,8 +111,8 @@ def _outputs(decoder: Any, data: bytes) -> Iterator[bytes]:
 
 def _bomb(grown: int, read: int, limits: Limits) -> Problem:
     message = (
-        f"the file grows to more than {grown:,} bytes out of {read:,}: expected at most {limits.bytes:,} bytes or "
-        f"{limits.ratio} times its size; if it is what it should be, split it"
+        f"the file grows to more than {grown:,} bytes out of {read:,}: expected at most {limits.grown:,} bytes or "
+        f"{limits.ratio} times its size; split it, or raise PIPELINE_GROWN_MIB"
     )
     return Problem("size", message)
 

@@ -241,7 +241,8 @@ def test_a_long_table_of_rejects_is_cut_and_that_is_said(store: ObjectStore, mon
     reject(store)
     test = page(rejects.show, store)
     assert len(test.dataframe[1].value) == 2
-    assert test.caption[0].value == "3 problems, the newest files first. The table has the first 2, the download all."
+    note = "3 problems, the newest files first. The table and the download have the first 2: choose to see others."
+    assert test.caption[0].value == note
 
 
 def test_a_lake_without_rejects_says_so(store: ObjectStore) -> None:

@@ -189,3 +189,17 @@ def test_a_deleted_source_keeps_its_rows(lake):
     assert lake.loads()["companydata/a.csv"]["status"] == "missing"
     assert lake.sums() == company_sums([company_csv(1)] * 2)
     assert lake.status()["rows"]["kept"] == 48
+
+
+def test_limits_are_settings(lake):
+    long = company_csv(1) + b'1-Jan,"' + b"x" * (3 << 19) + b'\nToys",North,1,0,0\n'
+    lake.put("companydata/long.csv", long)
+    assert lake.command("once").returncode == 0
+    assert lake.loads()["companydata/long.csv"]["rows_rejected"] == 2
+    [problem, _] = lake.published("rejected/companydata/long.csv.parquet")
+    assert "PIPELINE_RECORD_MIB" in problem["message"]
+
+    shutil.rmtree(lake.state)
+    assert lake.command("once", PIPELINE_RECORD_MIB="2").returncode == 0
+    row = lake.loads()["companydata/long.csv"]
+    assert (row["rows_kept"], row["rows_rejected"]) == (25, 0)

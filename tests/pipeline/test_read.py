@@ -87,7 +87,9 @@ HEADER = st.sampled_from([b"s,n,t\n", b"t,s,n\r\n", b'"n",extra,t,s\r'])
 def test_the_fast_way_is_the_plain_way(tmp_path_factory, header, body, rest, block_size, limit):
     contract = contract_of(tmp_path_factory.getbasetemp())
     content = header + body + rest
-    assert read(content, contract, block_size=block_size, record_limit=limit) == plain(content, contract, limit)
+    assert read(content, contract, block_size=block_size, limits=Limits(record=limit)) == plain(
+        content, contract, limit
+    )
 
 
 def test_every_problem_of_a_record(contract):
@@ -149,9 +151,9 @@ def test_compression(contract):
 
 def test_a_bomb_is_refused_and_an_honest_file_is_not(contract):
     bomb = gzip.compress(b"s,n,t\n" + b"a,1,\n" * 400_000)
-    assert refused(bomb, contract, "a.csv.gz", limits=Limits(bytes=1 << 20, ratio=200)) == "size"
-    assert len(read(bomb, contract, "a.csv.gz", limits=Limits(bytes=1 << 20, ratio=1000))[0]) == 400_000
-    assert len(read(bomb, contract, "a.csv.gz", limits=Limits(bytes=1 << 30, ratio=2))[0]) == 400_000
+    assert refused(bomb, contract, "a.csv.gz", limits=Limits(grown=1 << 20, ratio=200)) == "size"
+    assert len(read(bomb, contract, "a.csv.gz", limits=Limits(grown=1 << 20, ratio=1000))[0]) == 400_000
+    assert len(read(bomb, contract, "a.csv.gz", limits=Limits(grown=1 << 30, ratio=2))[0]) == 400_000
 
 
 @pytest.mark.parametrize(
