@@ -57,10 +57,10 @@ class Staged:
     rejected: Path | None
 
 
-def read_record(content: bytes) -> Record:
+def read_record(content: BinaryIO) -> Record:
     """Read the record of a load from a clean or rejected object; `ValueError` if it is none of ours."""
     try:
-        metadata = pq.read_metadata(pa.BufferReader(content)).metadata or {}
+        metadata = pq.read_metadata(content).metadata or {}
         return Record(**json.loads(metadata[FOOTER]))
     except (OSError, KeyError, TypeError) as error:
         raise ValueError(f"it has no record of a load in its footer ({error})") from error
@@ -74,7 +74,7 @@ def stage(stream: BinaryIO, record: Record, dataset: Dataset | None, place: Path
             raise Refused(Problem("contract", f"there is no contract for {name!r}: add pipeline/datasets/{name}.json"))
         return _stage_rows(stream, record, dataset, place)
     except Refused as refusal:
-        return _stage_refusal(refusal.problem, record, place)
+        return stage_refusal(refusal.problem, record, place)
 
 
 def _stage_rows(stream: BinaryIO, record: Record, dataset: Dataset, place: Path) -> Staged:
@@ -144,7 +144,8 @@ class _Rejects:
             self._writer.add_key_value_metadata(record.footer)
 
 
-def _stage_refusal(problem: Problem, record: Record, place: Path) -> Staged:
+def stage_refusal(problem: Problem, record: Record, place: Path) -> Staged:
+    """Write the one reject of a file that cannot be loaded as a whole."""
     record = replace(record, status="refused", first_problem=str(problem))
     with _Rejects(place, record.source_key) as rejects:
         rejects.write([problem])
