@@ -33,13 +33,13 @@ def follow(pipeline: Pipeline) -> None:
 
 
 def drain(pipeline: Pipeline, progress: Callable[[], None]) -> None:
-    """List once, load until nothing waits, and publish; `progress` is called after each file."""
+    """List once, load until nothing waits or is to be tried again, and publish; `progress` is called meanwhile."""
     when_there(pipeline, lambda: _sweep(pipeline, pipeline.ledger))
     threads = _start(pipeline, publish_changes)
     with Workers(pipeline) as workers:
         while not pipeline.stop.is_set():
             idle = workers.idle  # before the look: what ends during it may leave more to do
-            if workers.start_next(wait=0.05) == "nothing" and idle:
+            if workers.start_next(wait=0.05) == "nothing" and idle and not pipeline.ledger.retries():
                 break
             progress()
     pipeline.stop.set()

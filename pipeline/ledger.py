@@ -209,6 +209,11 @@ class Ledger:
             ).fetchone()
             return Task(**row)
 
+    def retries(self) -> bool:
+        """Say whether a failed file is still to be tried again."""
+        query = "SELECT EXISTS (SELECT 1 FROM source WHERE status = 'failed' AND retry_at IS NOT NULL) AS any"
+        return bool(self.rows(query)[0]["any"])
+
     def finish(self, task: Task, result: Result) -> None:
         """Commit a load: its record, its history and its share of the summary, in one transaction."""
         record, moment = result.record, now()

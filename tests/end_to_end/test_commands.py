@@ -2,6 +2,7 @@
 
 import json
 
+from pipeline.ledger import MAX_ATTEMPTS
 from tests.end_to_end.conftest import company_csv, company_sums, history
 from tests.minio_server import until
 
@@ -173,6 +174,7 @@ def test_nothing_is_written_through_a_link_and_what_failed_is_loaded_by_hand(loc
 
     assert list((tmp_path / "elsewhere").iterdir()) == []
     [row] = status(local_lake, "--status", "failed")
+    assert row["attempts"] == MAX_ATTEMPTS
     assert "leads out" in row["first_problem"]
     (local_lake.store.root / "clean").unlink()
     assert local_lake.command("replay", "--status", "failed").returncode == 0
