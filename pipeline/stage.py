@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.reader.batch import Batch
 from pipeline.reader.problem import Problem, Refused
-from pipeline.reader.read import Batch, read_csv
+from pipeline.reader.read import read_csv
 from pipeline.recipe import Dataset, to_frame
 from pipeline.summary import Groups, Share
 
