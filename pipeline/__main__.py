@@ -1,4 +1,4 @@
-"""Command line of the pipeline: `python -m pipeline run | once | status | health | contract check | contract draft`."""
+"""Command line of the pipeline: `python -m pipeline run | once | status | verify | health | contract check|draft`."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
 from types import FrameType
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -25,6 +27,7 @@ from pipeline.ownership import claim_lake, state_folder
 from pipeline.parts import Pipeline
 from pipeline.reader.source import Limits
 from pipeline.recipe import FOLDER, read_dataset, read_datasets
+from pipeline.verify import Report, verify
 from storage import open_store
 from storage.console import SettingError, configure_logging
 from storage.console import run as run_program
@@ -103,6 +106,33 @@ def status(
         typer.echo(json.dumps(told, indent=1))
     else:
         _show(told)
+
+
+@app.command("verify")
+def verify_lake(
+    keys: Annotated[list[str] | None, typer.Argument(help="Sources, as raw/…; the whole lake without any.")] = None,
+    lake: Lake = "./lake",
+    state: State = Path("state"),
+    record_mib: RecordMib = 1,
+    grown_mib: GrownMib = 1024,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Recount the lake from its raw files, in the plain way; exit with 1 if anything differs."""
+    datasets = read_datasets(limits=Limits(record_mib << 20, grown_mib << 20))
+    with _reading(state) as ledger, Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("files", total=None)
+        found = verify(
+            open_store(lake, os.environ),
+            ledger,
+            datasets,
+            lambda done, total: bar.update(task, completed=done, total=total),
+            keys or (),
+        )
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=1))
+    else:
+        _show_differences(found)
+    raise typer.Exit(1 if found.differences else 0)
 
 
 @app.command()
@@ -200,6 +230,22 @@ def _show(told: report.Status) -> None:
         latency = ["-" if one["latency_ms"][p] is None else f"{one['latency_ms'][p]:,.1f}" for p in ("p50", "p95")]
         table.add_row(name, *counts, f"{one['rows']['kept']:,}", *latency)
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _show_differences(found: Report) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    if found.differences:
+        table = Table("object", "line", "what", "expected", "found")
+        for one in found.differences:
+            table.add_row(*map(escape, (one.key, str(one.line or ""), one.what, one.expected, one.found)))
+        console.print(table)
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.reasons.most_common())
+    console.print(
+        f"{found.files:,} files verified, {found.rows:,} rows; "
+        f"{len(found.unverified):,} not verified{f' ({reasons})' if reasons else ''}; "
+        f"{len(found.differences):,} differences",
+        markup=False,
+    )
 
 
 if __name__ == "__main__":

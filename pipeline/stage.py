@@ -1,7 +1,7 @@
 """One CSV stream to two staged Parquet files, good rows and problems, and the record of the load in their footers."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +24,8 @@ REJECTED_SCHEMA = pa.schema(
     [("source_key", pa.string()), ("line", pa.int64())]
     + [(name, pa.string()) for name in ("column", "rule", "value", "message", "raw")]
 )
+
+Reader = Callable[..., Iterator[Batch]]  # `read_csv`, or the plain one
 
 
 @dataclass(frozen=True)
@@ -58,33 +60,36 @@ class Staged:
     rejected: Path | None
 
 
-def read_record(content: bytes) -> Record:
+def read_record(content: bytes | Path) -> Record:
     """Read the record of a load from a clean or rejected object; `ValueError` if it is none of ours."""
     try:
-        metadata = pq.read_metadata(pa.BufferReader(content)).metadata or {}
+        source = content if isinstance(content, Path) else pa.BufferReader(content)
+        metadata = pq.read_metadata(source).metadata or {}
         return Record(**json.loads(metadata[FOOTER]))
     except (OSError, KeyError, TypeError) as error:
         raise ValueError(f"it has no record of a load in its footer ({error})") from error
 
 
-def stage(stream: BinaryIO, record: Record, dataset: Dataset | None, place: Path) -> Staged:
+def stage(stream: BinaryIO, record: Record, dataset: Dataset | None, place: Path, read: Reader = read_csv) -> Staged:
     """Read, check and convert one version of a file into `place`; a file that cannot be loaded has a problem alone."""
     try:
         if dataset is None:
             name = record.dataset
             raise Refused(Problem("contract", f"there is no contract for {name!r}: add pipeline/datasets/{name}.json"))
-        return _stage_rows(stream, record, dataset, place)
+        return _stage_rows(
+            read(stream, record.source_key, dataset.contract, limits=dataset.limits), record, dataset, place
+        )
     except Refused as refusal:
         return _stage_refusal(refusal.problem, record, place)
 
 
-def _stage_rows(stream: BinaryIO, record: Record, dataset: Dataset, place: Path) -> Staged:
+def _stage_rows(batches: Iterator[Batch], record: Record, dataset: Dataset, place: Path) -> Staged:
     """Write the good rows and the problems block by block, so that memory is bounded whatever the file's size."""
     groups, rejects = Groups(dataset.contract.summary), _Rejects(place, record.source_key)
     schema = pa.schema([*dataset.schema, *LINEAGE])
     clean = place.with_suffix(".clean")
     with rejects, pq.ParquetWriter(clean, schema, compression="zstd") as writer:
-        for batch in read_csv(stream, record.source_key, dataset.contract, limits=dataset.limits):
+        for batch in batches:
             rows = _transformed(batch.rows, dataset)
             rejects.write(batch.problems)
             with _summary_refused():
