@@ -1,11 +1,11 @@
-"""Command line of the pipeline: `python -m pipeline run | once | status | replay | health | contract check | draft`."""
+"""Command line of the pipeline: `python -m pipeline run | once | status | replay | verify | health | contract`."""
 
 import json
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from threading import Thread
@@ -14,9 +14,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
 
 from pipeline import draft, report
 from pipeline.follow import drain, follow
@@ -28,6 +26,8 @@ from pipeline.parts import Pipeline
 from pipeline.reader.source import Limits
 from pipeline.recipe import FOLDER, read_dataset, read_datasets
 from pipeline.selection import Selection
+from pipeline.tables import show_differences, show_sources, show_status
+from pipeline.verify import verify
 from storage import open_store
 from storage.console import SettingError, configure_logging
 from storage.console import run as run_program
@@ -101,7 +101,7 @@ def once(
 
         drain(pipeline, progress)
         told = report.status(pipeline.ledger)
-    _show(told)
+    show_status(told)
     bad = told["files"]["refused"] + told["files"]["failed"] + told["rows"]["rejected"]
     raise typer.Exit(1 if strict and bad else 0)
 
@@ -127,9 +127,9 @@ def status(
     if as_json:
         typer.echo(json.dumps(told if files is None else files, indent=1, default=datetime.isoformat))
     elif files is None:
-        _show(told)
+        show_status(told)
     else:
-        _show_sources(files)
+        show_sources(files)
 
 
 @app.command()
@@ -152,6 +152,33 @@ def replay(
         condition, values = selection.where()
         count = ledger.replay(condition, *values)
     typer.echo(f"{count:,} files wait to be loaded again" if count else "no such file has anything to load again")
+
+
+@app.command("verify")
+def verify_lake(
+    keys: Annotated[list[str] | None, typer.Argument(help="Sources, as raw/…; the whole lake without any.")] = None,
+    lake: Lake = "./lake",
+    state: State = Path("state"),
+    record_mib: RecordMib = 1,
+    grown_mib: GrownMib = 1024,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Recount the lake from its raw files, in the plain way; exit with 1 if anything differs."""
+    datasets = read_datasets(limits=Limits(record_mib << 20, grown_mib << 20))
+    with _reading(state) as ledger, Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("files", total=None)
+        found = verify(
+            open_store(lake, os.environ),
+            ledger,
+            datasets,
+            lambda done, total: bar.update(task, completed=done, total=total),
+            keys or (),
+        )
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=1))
+    else:
+        show_differences(found)
+    raise typer.Exit(1 if found.differences else 0)
 
 
 @app.command()
@@ -241,28 +268,6 @@ def _reading(state: Path) -> Iterator[Ledger]:
         ledger = Ledger(path)
         yield ledger
         ledger.close()
-
-
-def _show(told: report.Status) -> None:
-    table = Table("dataset", *report.STATUSES, "rows kept", "p50 ms", "p95 ms", title=f"lake {told['lake']}")
-    for name, one in [*told["datasets"].items(), ("all", told)]:
-        counts = [f"{one['files'][status]:,}" for status in report.STATUSES]
-        latency = ["-" if one["latency_ms"][p] is None else f"{one['latency_ms'][p]:,.1f}" for p in ("p50", "p95")]
-        table.add_row(name, *counts, f"{one['rows']['kept']:,}", *latency)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
-
-
-def _show_sources(rows: list[dict[str, Any]]) -> None:
-    table = Table("file", "status", "kept", "rejected", "attempts", "loaded at", "first problem")
-    for row in rows:
-        mark = " (stale)" if row["stale"] else ""
-        loaded_at = f"{row['loaded_at']:%Y-%m-%d %H:%M:%S}" if row["loaded_at"] else "-"
-        counts = [f"{row[name]:,}" for name in ("rows_kept", "rows_rejected", "attempts")]
-        key, problem = escape(row["source_key"]), escape(row["first_problem"] or "")
-        table.add_row(key, row["status"] + mark, *counts, loaded_at, problem)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-    if len(rows) == report.NEWEST_LOADS:
-        typer.echo(f"the newest {report.NEWEST_LOADS:,}; there may be more")
 
 
 if __name__ == "__main__":

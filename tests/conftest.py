@@ -7,6 +7,10 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("no deadline", deadline=None)  # how long an example takes is the machine's, not the test's
+settings.load_profile("no deadline")
 
 pytest_plugins = ["tests.minio_server", "tests.browser"]
 
