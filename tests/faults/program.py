@@ -18,7 +18,9 @@ from typing import Any
 from tests.end_to_end.conftest import Lake
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.faults.imports"])
+_FORKS.set_forkserver_preload(
+    ["pipeline.draft", "pipeline.follow", "pipeline.health", "storage.local", "storage.s3", "tests.faults.dying"]
+)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The truth about a lake of companydata, computed from the bytes of `raw/` alone, and what in the lake differs from it."""
+"""The truth about a lake of companydata, computed from the bytes of `raw/` alone, and what differs from it."""
 
 import csv
 import functools
