@@ -65,9 +65,11 @@ def start(lake: Lake, *arguments: str, prepare: Callable[[], None] | None = None
     return Program(process, path)
 
 
-def finish(lake: Lake, *arguments: str, prepare: Callable[[], None] | None = None, **variables: str) -> int:
+def finish(
+    lake: Lake, *arguments: str, prepare: Callable[[], None] | None = None, seconds: float = 60, **variables: str
+) -> int:
     """Run `python -m pipeline …` to its end and give its exit code."""
-    return start(lake, *arguments, prepare=prepare, **variables).wait(60)
+    return start(lake, *arguments, prepare=prepare, **variables).wait(seconds)
 
 
 @contextmanager
