@@ -60,6 +60,7 @@ class Program:
 def start(lake: Lake, *arguments: str, prepare: Callable[[], None] | None = None, **variables: str) -> Program:
     """Start `python -m pipeline …`; `prepare` is called in its process before anything else."""
     path = lake.state.parent / "pipeline.log"
+    path.touch()
     process = _FORKS.Process(target=_main, args=(arguments, {**lake.environ, **variables}, path, prepare))
     process.start()
     return Program(process, path)
