@@ -3,7 +3,7 @@
 import pytest
 
 from storage import open_store
-from tests.end_to_end.conftest import Lake, new_lake
+from tests.end_to_end.conftest import Lake, lake, new_lake  # noqa: F401
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from storage.local import LocalStore
-from tests.end_to_end.conftest import Lake, company_csv, lake  # noqa: F401
+from tests.end_to_end.conftest import Lake, company_csv
 from tests.faults.scripted import Scripted
 from tests.faults.truth import BAD_ROWS, SPOILT, assert_true
 
@@ -15,7 +15,7 @@ KEY = "raw/companydata/a.csv"
 
 
 @pytest.fixture
-def told(lake: Lake) -> Iterator[Scripted]:  # noqa: F811
+def told(lake: Lake) -> Iterator[Scripted]:
     """A pipeline to move by hand; at the end a sweep finds no more to do, and the truth holds."""
     told = Scripted(lake)
     yield told
