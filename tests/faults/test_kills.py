@@ -117,6 +117,19 @@ def test_killed_around_the_puts_in_a_bucket(bucket_lake, at, when, deaths):
     assert_true(bucket_lake)
 
 
+@pytest.mark.needs_engine
+@pytest.mark.parametrize("at", ["put rejected/", "put clean/"])
+def test_killed_and_then_the_version_before_comes_back(bucket_lake, at):
+    """Its bytes have the etag of a result that the ledger knows, and the objects are of another version already."""
+    bucket_lake.put("companydata/a.csv", company_csv(1))
+    assert finish(bucket_lake, "once") == 0
+    bucket_lake.put("companydata/a.csv", company_csv(2) + BAD_ROWS)
+    assert finish(bucket_lake, "once", prepare=Death(at, "after")) == -signal.SIGKILL
+    bucket_lake.put("companydata/a.csv", company_csv(1))
+    assert finish(bucket_lake, "once") == 0
+    assert_true(bucket_lake)
+
+
 def test_the_switch_as_a_program(folder_lake):
     folder_lake.put("companydata/a.csv", company_csv(1))
     switch = [sys.executable, "-m", "tests.faults.dying", "--at", "put clean/", "--after", "--", "once"]
