@@ -37,10 +37,17 @@ def chromium() -> str | None:
     return next((path for path in map(shutil.which, names) if path), None)
 
 
+def _mount() -> bool:
+    from tests.faults.disks import can_mount
+
+    return can_mount()
+
+
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "engine": (_engine, "a running Docker engine with Compose"),
     "node": (_node, "Node 20 or newer with npm"),
     "browser": (lambda: chromium() is not None, "Chromium or Chrome on the PATH"),
+    "mount": (functools.cache(_mount), "Linux and the right to mount a file system (root, or sudo without a password)"),
 }
 
 

@@ -1,0 +1,107 @@
+"""A pipeline that ends as by `kill -9` exactly before or after a named step.
+
+    python -m tests.faults.dying --at 'put clean/' --before --nth 3 -- once
+
+A step is a verb and what it is done to: `put`, `delete`, `open` and `list` of a key or prefix in the store, `stage` of
+a file, the ledger's `take`, `finish`, `keep`, `lose`, `notice` and `adopt` of a source, `reconcile` of the sweep, and
+`rename` of a finished object into its place in a folder.
+"""
+
+import argparse
+import os
+import runpy
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal
+
+import pipeline.load
+import pipeline.sweep
+import storage
+from pipeline.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Death:
+    """Where a process ends: `at` begins the step's text and `key` is part of it, the `nth` time that it happens."""
+
+    at: str
+    when: Literal["before", "after"] = "before"
+    key: str = ""
+    nth: int = 1
+
+    def __call__(self) -> None:
+        """Arrange it in this process."""
+        watch = _Watch(self)
+        real = storage.open_store
+        storage.open_store = lambda *given, **named: _Mortal(real(*given, **named), watch)
+        pipeline.load.stage = watch.over(pipeline.load.stage, "stage", lambda given: given[1].source_key)
+        pipeline.sweep._reconcile = watch.over(pipeline.sweep._reconcile, "reconcile", lambda _: "")
+        for name in ("finish", "keep", "lose", "adopt"):
+            setattr(Ledger, name, watch.over(getattr(Ledger, name), name, lambda given: given[1].source_key))
+        Ledger.notice = watch.over(Ledger.notice, "notice", lambda given: given[1].key)
+        Ledger.take = watch.over(Ledger.take, "take", lambda _: "", lambda task: task.source_key if task else "")
+        Path.replace = watch.over(Path.replace, "rename", lambda given: str(given[1]))
+
+
+class _Watch:
+    def __init__(self, death: Death) -> None:
+        self.death, self.times = death, count(1)
+
+    def over(
+        self,
+        function: Callable[..., Any],
+        verb: str,
+        key: Callable[[tuple[Any, ...]], str],
+        key_after: Callable[[Any], str] | None = None,
+    ) -> Callable[..., Any]:
+        """Give a function that does the same, and before and after it looks whether it is time to die."""
+
+        @wraps(function)
+        def watched(*given: Any, **named: Any) -> Any:
+            self._look("before", f"{verb} {key(given)}")
+            result = function(*given, **named)
+            self._look("after", f"{verb} {key_after(result) if key_after else key(given)}")
+            return result
+
+        return watched
+
+    def _look(self, when: str, step: str) -> None:
+        death = self.death
+        if when == death.when and step.startswith(death.at) and death.key in step and next(self.times) == death.nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _Mortal:
+    """A store whose process may end at any call."""
+
+    def __init__(self, store: Any, watch: _Watch) -> None:
+        self._store = store
+        for verb in ("put", "delete", "open", "list"):
+            setattr(self, verb, watch.over(getattr(store, verb), verb, lambda given: given[0]))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def main() -> None:
+    """Run `python -m pipeline` with a death in it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--at", required=True)
+    parser.add_argument("--before", action="store_const", const="before", dest="when", default="before")
+    parser.add_argument("--after", action="store_const", const="after", dest="when")
+    parser.add_argument("--key", default="")
+    parser.add_argument("--nth", type=int, default=1)
+    parser.add_argument("arguments", nargs="+", help="of `python -m pipeline`, after --")
+    told = parser.parse_args()
+    sys.argv = ["pipeline", *told.arguments]
+    Death(told.at, told.when, told.key, told.nth)()
+    runpy.run_module("pipeline", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Files that are made to be too much: they are rejected or refused, and memory stays bounded."""
+
+import gzip
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import HEADER, Lake, company_csv
+
+MIB = 1 << 20
+LIMIT = 1024  # MiB of memory: what the stack's container has
+BLOCK = b"x" * (4 * MIB)
+
+
+def one_line() -> Iterator[bytes]:
+    """Give 256 MiB without a line's end, in a quote that is never closed."""
+    yield HEADER.encode() + b'\n1-Jan,"'
+    for _ in range(64):
+        yield BLOCK
+
+
+def bomb() -> Iterator[bytes]:
+    """Give 2 GiB in 2 MB: the same member of a gzip file again and again."""
+    yield gzip.compress(HEADER.encode() + b"\n")
+    member = gzip.compress((b"1-Jan,Dept 1,Store 1,1,1,1\n" * 200_000)[: 4 * MIB])
+    for _ in range(512):
+        yield member
+
+
+def peak_mib(lake: Lake, **variables: str) -> float:
+    """Run `once`, and give its peak memory as the kernel counted it."""
+    with (lake.state.parent / "pipeline.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline", "once"], env={**lake.environ, **variables}, stdout=log, stderr=log
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss / (1024 if sys.platform != "darwin" else MIB)
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces", "status"), [("line.csv", one_line, "loaded"), ("bomb.csv.gz", bomb, "refused")]
+)
+def test_memory_stays_bounded(folder_lake, name, pieces: Callable[[], Iterator[bytes]], status):
+    path = Path(folder_lake.environ["LAKE_URL"], "raw/companydata", name)
+    path.parent.mkdir(parents=True)
+    with path.open("wb") as file:
+        file.writelines(pieces())
+    folder_lake.put("companydata/good.csv", company_csv(1))
+
+    assert peak_mib(folder_lake, PIPELINE_GROWN_MIB="128") < LIMIT
+
+    loads = folder_lake.loads()
+    assert loads["companydata/good.csv"]["rows_kept"] == 24
+    row = loads[f"companydata/{name}"]
+    assert (row["status"], row["rows_kept"]) == (status, 0)
+    assert row["rows_rejected"] == (1 if status == "loaded" else 0)
+    path.unlink()

@@ -1,0 +1,47 @@
+"""SIGTERM under load: nothing is left half done; and who asks twice is not kept waiting."""
+
+import signal
+import sqlite3
+import time
+from contextlib import closing
+
+from tests.end_to_end.conftest import company_csv
+from tests.faults.program import finish, start
+from tests.faults.truth import assert_true
+from tests.minio_server import until
+
+
+def test_sigterm_under_load_finishes_what_is_in_flight(lake):
+    for number in range(150):
+        lake.put(f"companydata/{number}.csv", company_csv(number))
+    program = start(lake, "run")
+    until(lambda: len(list(lake.store.list("clean/"))) > 5)
+    program.signal(signal.SIGTERM)
+    assert program.wait(20) == 0, program.log
+    assert "Traceback" not in program.log
+    assert list((lake.state / "staging").iterdir()) == []
+    with closing(sqlite3.connect(lake.state / "ledger.sqlite")) as db:
+        [(in_flight, left)] = db.execute("SELECT sum(in_flight), sum(status = 'pending') FROM source")
+    loaded = {name for name, row in lake.loads().items() if row["status"] == "loaded"}
+    assert (in_flight, left) == (0, 150 - len(loaded))
+    assert left, "it was too late to stop it"
+    # What was published last is what is there: each clean object has its load, and the other way round.
+    assert {key.removeprefix("clean/").removesuffix(".parquet") for key in lake.outputs()} == loaded
+    assert finish(lake, "once") == 0
+    assert_true(lake)
+
+
+def test_a_second_signal_stops_at_once(folder_lake):
+    folder_lake.put("companydata/large.csv", company_csv(1, rows=1_500_000))
+    program = start(folder_lake, "run")
+    until(lambda: list(folder_lake.state.glob("staging/*")), what="a load in flight")
+    program.signal(signal.SIGTERM)
+    time.sleep(0.1)  # two signals at one moment are one
+    assert program.alive, "the load was over too soon"
+    program.signal(signal.SIGTERM)
+    assert program.wait(3) == 128 + signal.SIGTERM
+    assert folder_lake.loads() == {}
+    folder_lake.put("companydata/large.csv", company_csv(1))
+    assert finish(folder_lake, "once") == 0
+    assert list((folder_lake.state / "staging").iterdir()) == []
+    assert_true(folder_lake)

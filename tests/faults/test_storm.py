@@ -1,0 +1,35 @@
+"""Kills at random moments under load: none missing, none twice, and the same bytes without a ledger."""
+
+import shutil
+
+import pytest
+
+from tests.end_to_end.conftest import Lake
+from tests.faults.program import finish
+from tests.faults.storm import new_files, overwrites, storm
+from tests.faults.truth import assert_true
+
+
+def assert_told_by_the_objects(lake: Lake) -> None:
+    """Without its ledger the lake ends with the same clean and rejected objects, byte for byte."""
+    before = lake.outputs()
+    shutil.rmtree(lake.state)
+    assert finish(lake, "once") == 0
+    assert lake.outputs() == before
+    assert_true(lake)
+
+
+@pytest.mark.timeout(150)
+def test_thirty_kills_at_random_moments(folder_lake):
+    assert storm(folder_lake, [overwrites(0, 60), overwrites(1, 40)], seed=1, kills=30, pause=0.005) == 30
+    assert_true(folder_lake)
+    assert_told_by_the_objects(folder_lake)
+
+
+@pytest.mark.needs_engine
+@pytest.mark.timeout(150)
+def test_many_files_and_overwrites_in_a_bucket(bucket_lake):
+    """The full size of it, 20,000 files and 200 keys 20 times each, is `benchmarks/faults.py`."""
+    kills = storm(bucket_lake, [new_files(0, 150), new_files(1, 150), overwrites(0, 10, 20)], seed=2)
+    assert kills > 3
+    assert_true(bucket_lake)

@@ -1,0 +1,126 @@
+"""A hostile wire between the pipeline and a real MinIO: whatever it does, all files are loaded, once."""
+
+from collections.abc import Iterator
+
+import pytest
+
+import storage
+import storage.s3
+from tests.end_to_end.conftest import Lake, company_csv, new_lake
+from tests.faults.program import running
+from tests.faults.truth import BAD_ROWS, assert_true
+from tests.faults.wire import LISTEN, Proxy, proxy_to
+from tests.minio_server import until
+
+pytestmark = pytest.mark.needs_engine
+
+
+def impatient() -> None:
+    """Call a silent server away after half a second, and not after ten or fifteen, so that tests are short."""
+    real = storage.open_store
+    storage.open_store = lambda url, environ: real(url, environ, patience=0.6)
+    storage.s3.SILENT_SECONDS = 1.5
+
+
+@pytest.fixture
+def proxy(minio) -> Iterator[Proxy]:
+    with proxy_to(minio.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def wired(minio, proxy, tmp_path) -> Lake:
+    """A lake whose pipeline goes through the proxy, and the test does not."""
+    store = minio.new_store()
+    environ = minio.environ(store.bucket) | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}"}
+    return new_lake(store, environ, tmp_path / "state")
+
+
+def found_by(lake: Lake, name: str) -> str:
+    return lake.wait_loaded(f"companydata/{name}")[f"companydata/{name}"]["found_by"]
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "hold"])
+def test_a_listener_that_ends_or_falls_silent(wired, proxy, how):
+    """What was put meanwhile is found by the listing after the next connection, without waiting for the clock."""
+    with running(wired, prepare=impatient, SWEEP_SECONDS="600") as program:
+        until(lambda: proxy.cut(LISTEN, "reset" if how == "reset" else "close"), what="a listener")
+        fault = proxy.add(LISTEN, how)
+        until(lambda: fault.hits, what="a listener that comes back")
+        wired.put("companydata/unheard.csv", company_csv(1))
+        until(lambda: "not listening" in program.log)
+        proxy.heal()
+        assert found_by(wired, "unheard.csv") == "sweep"
+        until(lambda: "listening again" in program.log)
+        wired.put("companydata/heard.csv", company_csv(2))
+        assert found_by(wired, "heard.csv") == "event"
+    assert_true(wired)
+
+
+def test_a_listener_that_goes_silent_while_it_listens(wired, proxy):
+    """No end of the connection tells that it is dead: only the signs of life that are missing do."""
+    with running(wired, prepare=impatient, SWEEP_SECONDS="600"):
+        wired.put("companydata/heard.csv", company_csv(2))
+        until(lambda: list(wired.store.list("clean/")))
+        [listener] = until(lambda: [one for one in list(proxy._open) if "events=" in one.request])
+        listener.hush()
+        wired.put("companydata/unheard.csv", company_csv(1))
+        assert found_by(wired, "unheard.csv") == "sweep"
+    assert_true(wired)
+
+
+def test_a_slow_listener(wired, proxy):
+    """Events that trickle in are late, and no connection is given up for it."""
+    proxy.add(LISTEN, "slow", after=200)
+    with running(wired, prepare=impatient, SWEEP_SECONDS="600") as program:
+        wired.put("companydata/first.csv", company_csv(0))
+        wired.wait_loaded("companydata/first.csv")
+        for number in range(5):
+            wired.put(f"companydata/{number}.csv", company_csv(number))
+        assert {found_by(wired, f"{number}.csv") for number in range(5)} == {"event"}
+        assert "not listening" not in program.log
+    assert_true(wired)
+
+
+@pytest.mark.parametrize(
+    ("how", "more"),
+    [
+        ("answer", {"status": 503}),
+        ("hold", {}),
+        ("reset", {}),
+        ("close", {"after": 900}),  # in the middle of a body
+    ],
+    ids=["503", "timeout", "reset", "cut"],
+)
+def test_requests_that_fail_some_times(wired, proxy, how, more):
+    """Each kind of request fails for a file of its own, and more often than a client's own retries would hide."""
+    names = ["get.csv", "put.csv", "reject.csv", "all of it.csv"]
+    faults = [
+        proxy.add(rf"{method} /[^/]*/{prefix}/companydata/{name}", how, times=3, **more)
+        for method, prefix, name in (("GET", "raw", "get"), ("PUT", "clean", "put"), ("PUT", "rejected", "reject"))
+    ]
+    faults.append(proxy.add(r"GET /[^/]*\?.*prefix=raw", how, times=2, **more))
+    faults.append(proxy.add(r"PUT /[^/]*/published/companydata/summary", how, times=2, **more))
+    for number, name in enumerate(names):
+        content = company_csv(number, 300)
+        wired.put(f"companydata/{name}", content + BAD_ROWS if name == "reject.csv" else content)
+    with running(wired, prepare=impatient, SWEEP_SECONDS="1") as program:
+        wired.wait_loaded(*(f"companydata/{name}" for name in names))
+        assert [fault.hits for fault in faults] == [fault.times for fault in faults]
+        assert program.alive
+    assert_true(wired)
+
+
+def test_a_whole_store_that_falls_silent_counts_no_attempt(wired, proxy):
+    names = [f"companydata/{number}.csv" for number in range(20)]
+    with running(wired, prepare=impatient, SWEEP_SECONDS="600") as program:
+        until(lambda: list(wired.store.list("published/status")))
+        proxy.add("", "hold")
+        for number, name in enumerate(names):
+            wired.put(name, company_csv(number))
+        until(lambda: "store away" in program.log)
+        proxy.heal()
+        rows = wired.wait_loaded(*names)
+        assert program.log.count("store away") == 1
+    assert {row["attempts"] for row in rows.values()} == {1}
+    assert_true(wired)
