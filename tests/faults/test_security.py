@@ -74,7 +74,7 @@ def test_symbolic_links_that_lead_out_of_a_folder(folder_lake, tmp_path):
         assert "Secret" not in program.log
     assert row["status"] in ("failed", "refused", "ignored")
     assert "symbolic link" in row["first_problem"]
-    assert set(folder_lake.outputs()) == {"clean/companydata/good.csv.parquet"}
+    assert set(folder_lake.outputs()) == {"clean/companydata/good.csv.parquet", "rejected/companydata/link.csv.parquet"}
     assert not any("Secret" in name for name in folder_lake.sums())
     link.unlink()
     assert finish(folder_lake, "once") == 0
