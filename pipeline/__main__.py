@@ -1,11 +1,12 @@
-"""Command line of the pipeline: `python -m pipeline run | once | status | health | contract check | contract draft`."""
+"""Command line of the pipeline: `python -m pipeline run | once | status | replay | verify | health | contract`."""
 
 import json
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from threading import Thread
 from types import FrameType
@@ -14,17 +15,19 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from pipeline import draft, report
 from pipeline.follow import drain, follow
 from pipeline.health import problem
-from pipeline.ledger import Ledger
+from pipeline.ledger import Ledger, ledger_errors
 from pipeline.outage import when_there
 from pipeline.ownership import claim_lake, state_folder
 from pipeline.parts import Pipeline
 from pipeline.reader.source import Limits
 from pipeline.recipe import FOLDER, read_dataset, read_datasets
+from pipeline.selection import Selection
+from pipeline.tables import show_differences, show_sources, show_status
+from pipeline.verify import verify
 from storage import open_store
 from storage.console import SettingError, configure_logging
 from storage.console import run as run_program
@@ -46,6 +49,14 @@ GrownMib = Annotated[
     int, typer.Option(envvar="PIPELINE_GROWN_MIB", min=1, help="MiB that a file of over 200 times less may grow to.")
 ]
 SweepSeconds = Annotated[float, typer.Option(envvar="SWEEP_SECONDS", min=1, help="Seconds between two listings.")]
+RetractDeleted = Annotated[
+    bool,
+    typer.Option("--retract-deleted", envvar="PIPELINE_RETRACT_DELETED", help="Take the rows of a deleted file back."),
+]
+Keys = Annotated[list[str] | None, typer.Argument(metavar="[KEY]...", help="Files, like raw/companydata/a.csv.")]
+OfStatus = Annotated[report.FileStatus | None, typer.Option("--status", help="Only files with this status.")]
+Stale = Annotated[bool, typer.Option("--stale", help="Only files that another contract or transform has loaded.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
@@ -56,10 +67,12 @@ def run(
     sweep_seconds: SweepSeconds = 30,
     record_mib: RecordMib = 1,
     grown_mib: GrownMib = 1024,
+    retract_deleted: RetractDeleted = False,
 ) -> None:
     """Follow the lake: load what is there, then what comes, until Ctrl-C or SIGTERM."""
     limits = Limits(record_mib << 20, grown_mib << 20)
-    with _pipeline(lake, state, limits, workers=workers, sweep_seconds=sweep_seconds) as pipeline:
+    settings = {"workers": workers, "sweep_seconds": sweep_seconds, "retract_deleted": retract_deleted}
+    with _pipeline(lake, state, limits, **settings) as pipeline:
         follow(pipeline)
 
 
@@ -70,13 +83,15 @@ def once(
     workers: Workers = 4,
     record_mib: RecordMib = 1,
     grown_mib: GrownMib = 1024,
+    retract_deleted: RetractDeleted = False,
     strict: Annotated[
         bool, typer.Option(help="Exit with 1 if a file was refused, failed, or has rejected rows.")
     ] = False,
 ) -> None:
     """Load what waits, then stop."""
     limits, console = Limits(record_mib << 20, grown_mib << 20), Console(stderr=True)
-    with _pipeline(lake, state, limits, workers=workers) as pipeline, Progress(console=console) as bar:
+    settings = {"workers": workers, "retract_deleted": retract_deleted}
+    with _pipeline(lake, state, limits, **settings) as pipeline, Progress(console=console) as bar:
         files = bar.add_task("files", total=None)
 
         def progress() -> None:
@@ -86,23 +101,84 @@ def once(
 
         drain(pipeline, progress)
         told = report.status(pipeline.ledger)
-    _show(told)
+    show_status(told)
     bad = told["files"]["refused"] + told["files"]["failed"] + told["rows"]["rejected"]
     raise typer.Exit(1 if strict and bad else 0)
 
 
 @app.command()
 def status(
+    keys: Keys = None,
     state: State = Path("state"),
-    as_json: Annotated[bool, typer.Option("--json", help="The same object as published/status.json.")] = False,
+    of_status: OfStatus = None,
+    stale: Stale = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say what the ledger knows: files, rows, backlog, latency, the writer."""
+    """Say what the ledger knows: files, rows, backlog, latency, the writer; or each of some files.
+
+    As JSON it is the object of published/status.json, or a list of rows as in published/loads.parquet.
+    """
+    selection = Selection(tuple(keys or ()), of_status, stale)
     with _reading(state) as ledger:
+        selection.check(ledger)
+        condition, values = selection.where()
+        files = report.sources(ledger, condition, *values).to_pylist() if selection else None
         told = report.status(ledger)
     if as_json:
-        typer.echo(json.dumps(told, indent=1))
+        typer.echo(json.dumps(told if files is None else files, indent=1, default=datetime.isoformat))
+    elif files is None:
+        show_status(told)
     else:
-        _show(told)
+        show_sources(files)
+
+
+@app.command()
+def replay(
+    keys: Keys = None,
+    state: State = Path("state"),
+    of_status: OfStatus = None,
+    stale: Stale = False,
+    everything: Annotated[bool, typer.Option("--all", help="All files.")] = False,
+) -> None:
+    """Load files again: these, those with a status, the stale ones, or all.
+
+    A pipeline that runs takes them at once; else the next one does. Their rows stay until they are replaced.
+    """
+    selection = Selection(tuple(keys or ()), of_status, stale)
+    if bool(selection) == everything:
+        raise SettingError("say which files to load again: KEY…, --status, --stale, or --all")
+    with _reading(state) as ledger:
+        selection.check(ledger)
+        condition, values = selection.where()
+        count = ledger.replay(condition, *values)
+    typer.echo(f"{count:,} files wait to be loaded again" if count else "no such file has anything to load again")
+
+
+@app.command("verify")
+def verify_lake(
+    keys: Annotated[list[str] | None, typer.Argument(help="Sources, as raw/…; the whole lake without any.")] = None,
+    lake: Lake = "./lake",
+    state: State = Path("state"),
+    record_mib: RecordMib = 1,
+    grown_mib: GrownMib = 1024,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Recount the lake from its raw files, in the plain way; exit with 1 if anything differs."""
+    datasets = read_datasets(limits=Limits(record_mib << 20, grown_mib << 20))
+    with _reading(state) as ledger, Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("files", total=None)
+        found = verify(
+            open_store(lake, os.environ),
+            ledger,
+            datasets,
+            lambda done, total: bar.update(task, completed=done, total=total),
+            keys or (),
+        )
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=1))
+    else:
+        show_differences(found)
+    raise typer.Exit(1 if found.differences else 0)
 
 
 @app.command()
@@ -156,7 +232,7 @@ def draft_contract(
 def _pipeline(lake: str, state: Path, limits: Limits, **settings: Any) -> Iterator[Pipeline]:
     """Make a pipeline ready: the one writer of its state folder and of its lake."""
     store, datasets = open_store(lake, os.environ), read_datasets(limits=limits)
-    with state_folder(state):
+    with state_folder(state), ledger_errors(state / "ledger.sqlite"):
         ledger = Ledger(state / "ledger.sqlite")
         pipeline = Pipeline(store, ledger, datasets, state / "staging", **settings)
         for leftover in pipeline.staging.iterdir():
@@ -179,7 +255,7 @@ def _stop_on_signals(pipeline: Pipeline) -> None:
         asked.append(number)
         Thread(target=pipeline.stop.set).start()  # not here: this thread may hold that event's lock just now
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
 
 
@@ -188,18 +264,10 @@ def _reading(state: Path) -> Iterator[Ledger]:
     path = state / "ledger.sqlite"
     if not path.exists():
         raise SettingError(f"PIPELINE_STATE: there is no ledger in {state}: start one with `python -m pipeline run`")
-    ledger = Ledger(path)
-    yield ledger
-    ledger.close()
-
-
-def _show(told: report.Status) -> None:
-    table = Table("dataset", *report.STATUSES, "rows kept", "p50 ms", "p95 ms", title=f"lake {told['lake']}")
-    for name, one in [*told["datasets"].items(), ("all", told)]:
-        counts = [f"{one['files'][status]:,}" for status in report.STATUSES]
-        latency = ["-" if one["latency_ms"][p] is None else f"{one['latency_ms'][p]:,.1f}" for p in ("p50", "p95")]
-        table.add_row(name, *counts, f"{one['rows']['kept']:,}", *latency)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    with ledger_errors(path):
+        ledger = Ledger(path)
+        yield ledger
+        ledger.close()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from threading import Event, Thread
 
 from pipeline.ledger import Ledger
 from pipeline.outage import Complaint, when_there
-from pipeline.ownership import HEARTBEAT, keep_lake, sign_out
+from pipeline.ownership import HEARTBEAT, check_lake, keep_lake, sign_out
 from pipeline.parts import Pipeline
 from pipeline.publish import Publisher
 from pipeline.sweep import sweep
@@ -33,13 +33,13 @@ def follow(pipeline: Pipeline) -> None:
 
 
 def drain(pipeline: Pipeline, progress: Callable[[], None]) -> None:
-    """List once, load until nothing waits, and publish; `progress` is called after each file."""
-    when_there(pipeline, lambda: sweep(pipeline.store, pipeline.ledger))
+    """List once, load until nothing waits or is to be tried again, and publish; `progress` is called meanwhile."""
+    when_there(pipeline, lambda: _sweep(pipeline, pipeline.ledger))
     threads = _start(pipeline, publish_changes)
     with Workers(pipeline) as workers:
         while not pipeline.stop.is_set():
             idle = workers.idle  # before the look: what ends during it may leave more to do
-            if workers.start_next(wait=0.05) == "nothing" and idle:
+            if workers.start_next(wait=0.05) == "nothing" and idle and not pipeline.ledger.retries():
                 break
             progress()
     pipeline.stop.set()
@@ -86,10 +86,15 @@ def sweep_by_the_clock(pipeline: Pipeline) -> None:
             pipeline.gap.clear()
             began = time.monotonic()
             with complaint.about(pipeline):
-                sweep(pipeline.store, ledger)
+                _sweep(pipeline, ledger)
             pipeline.wake.set()
             pipeline.changed.set()
             pause = max(pipeline.sweep_seconds, 10 * (time.monotonic() - began))
+
+
+def _sweep(pipeline: Pipeline, ledger: Ledger) -> None:
+    check_lake(pipeline.store, ledger)
+    sweep(pipeline.store, ledger, retract_deleted=pipeline.retract_deleted)
 
 
 def publish_changes(pipeline: Pipeline) -> None:

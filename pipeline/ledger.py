@@ -16,14 +16,20 @@ from pipeline.load import NO_RECIPE, Result, Task
 from pipeline.stage import Record
 from pipeline.summary import Totals, merge
 from storage import ObjectInfo
+from storage.console import SettingError
 from storage.layout import source
 
 FoundBy = Literal["event", "sweep"]
 
+VERSION = 1  # of the schema: a ledger of another one is not opened
 MAX_ATTEMPTS = 5
+MAX_DEATHS = 3
+LONGEST_PAUSE = 60.0  # seconds until a failed file is tried again; more is left of it only after a jump of the clock
 HISTORY_ROWS = 100_000
 _COUNTS = ("rows_read", "rows_kept", "rows_dropped", "rows_rejected")
-_TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, recipe"
+_TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, recipe, retract"
+_SWEEP = "(SELECT number FROM sweep)"
+_CLEAN_SLATE = {"attempts": 0, "deaths": 0, "retry_at": None, "error": None, "retract": 0}
 
 
 def now() -> int:
@@ -36,6 +42,25 @@ def microseconds(moment: datetime) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
+_FORGET = "remove its folder, for what it knows is told by the lake, or loaded again"
+
+
+@contextmanager
+def ledger_errors(path: Path) -> Iterator[None]:
+    """Say in one line what is wrong with the ledger at `path`, and the way out, where SQLite cannot work with it."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise SettingError(
+            f"PIPELINE_STATE: the ledger {path} cannot be used now: {error}: is the disk full, read-only, or does "
+            "another program hold it? Nothing is lost: the next start goes on"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        if type(error) is not sqlite3.DatabaseError:  # the others are faults of ours
+            raise
+        raise SettingError(f"PIPELINE_STATE: the ledger {path} is damaged ({error}): {_FORGET}") from error
+
+
 def key_text(key: str) -> str:
     """Give a key as text that a database can hold: what is no text is escaped, and such a key is ignored anyway."""
     return key.encode("utf-8", "backslashreplace").decode()
@@ -45,16 +70,27 @@ class Ledger:
     """One connection to the ledger; threads may share it, each call is one transaction."""
 
     def __init__(self, path: Path) -> None:
-        """Open the ledger at `path`, making it with a new id where it is missing."""
+        """Open the ledger at `path`, making it with a new id where it is missing; `SettingError` if it is of no use."""
         self.path = path
         self._lock = RLock()
         self.db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         self.db.row_factory = sqlite3.Row
+        with ledger_errors(path):
+            self._make_ready()
+        self.id = str(self.get("id"))
+
+    def _make_ready(self) -> None:
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = NORMAL")
+        found, tables = (
+            self.rows(query)[0][0] for query in ("PRAGMA user_version", "SELECT count(*) FROM sqlite_schema")
+        )
+        if tables and found != VERSION:
+            reason = f"is of version {found}, and this pipeline takes {VERSION}"
+            raise SettingError(f"PIPELINE_STATE: the ledger {self.path} {reason}: {_FORGET}")
         self.db.executescript(Path(__file__).with_name("schema.sql").read_text())
+        self.db.execute(f"PRAGMA user_version = {VERSION}")
         self.db.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?)", (uuid.uuid4().hex,))
-        self.id = str(self.get("id"))
 
     def close(self) -> None:
         """Close the connection."""
@@ -72,10 +108,10 @@ class Ledger:
                 raise
             self.db.execute("COMMIT")
 
-    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
-        """Run one query and give all its rows."""
+    def rows(self, query: str, *values: object, **named: object) -> list[sqlite3.Row]:
+        """Run one query, with values for its marks or its names, and give all its rows."""
         with self._lock:
-            return self.db.execute(query, values).fetchall()
+            return self.db.execute(query, named or values).fetchall()
 
     def get(self, name: str) -> str | None:
         """Give a fact about the ledger itself."""
@@ -88,17 +124,27 @@ class Ledger:
             db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
     def begin(self, recipes: Mapping[str, str]) -> None:
-        """Make ready for a run: what a crash left in flight waits again, and the recipes are these.
+        """Make ready for a run: what a crash left in flight waits again, to run alone, and the recipes are these.
 
+        A file that was alone in flight when the program died is counted one death; three make it failed.
         Under a new recipe what was refused is tried again, and what was loaded is stale.
         """
         current = f"coalesce((SELECT recipe FROM recipe WHERE dataset = source.dataset), '{NO_RECIPE}')"
         with self.transaction() as db:
-            db.execute("UPDATE source SET in_flight = 0, loaded_etag = NULL WHERE in_flight = 1")
+            db.execute(
+                "UPDATE source SET in_flight = 0, loaded_etag = NULL, deaths = deaths + alone, alone = 1"
+                " WHERE in_flight = 1"
+            )
+            db.execute(
+                "UPDATE source SET status = 'failed', alone = 0, changed_at = ?, error = ?"
+                " WHERE status = 'pending' AND deaths >= ?",
+                (now(), f"the pipeline died {MAX_DEATHS} times while it loaded this file and no other", MAX_DEATHS),
+            )
             db.execute("DELETE FROM recipe")
             db.executemany("INSERT INTO recipe VALUES (?, ?)", recipes.items())
             db.execute(
-                f"UPDATE source SET status = 'pending', attempts = 0 WHERE status = 'refused' AND recipe <> {current}"
+                "UPDATE source SET status = 'pending', attempts = 0, found_by = 'sweep'"
+                f" WHERE status = 'refused' AND recipe <> {current}"
             )
             db.execute(
                 f"UPDATE source SET stale = (recipe <> {current}) "
@@ -113,26 +159,60 @@ class Ledger:
         with self.transaction() as db:
             made = db.execute(
                 "INSERT INTO source (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at,"
-                " error, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source_key) DO UPDATE SET"
-                " status = excluded.status, etag = excluded.etag, size = excluded.size, found_by = excluded.found_by,"
-                " landed_at = excluded.landed_at, noticed_at = excluded.noticed_at, error = excluded.error,"
-                " attempts = 0, retry_at = NULL, changed_at = coalesce(excluded.changed_at, changed_at)"
+                f" error, changed_at, touched) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {_SWEEP})"
+                " ON CONFLICT (source_key) DO UPDATE SET status = excluded.status, etag = excluded.etag,"
+                " size = excluded.size, found_by = excluded.found_by, landed_at = excluded.landed_at,"
+                " noticed_at = excluded.noticed_at, error = excluded.error, touched = excluded.touched,"
+                " attempts = 0, deaths = 0, retry_at = NULL, retract = 0,"
+                " changed_at = coalesce(excluded.changed_at, changed_at)"
                 " WHERE CASE WHEN status IN ('loaded', 'refused') THEN loaded_etag ELSE etag END <> excluded.etag"
                 " OR status = 'missing'",
                 (*values, found.ignored or None, values[-1] if found.ignored else None),
             )
             return bool(made.rowcount)
 
-    def take(self) -> Task | None:
-        """Take the file that has waited longest; it stays taken until `finish`, `release` or `fail`."""
+    def replay(self, condition: str, *values: object) -> int:
+        """Let files wait again as if they were new, whatever came of them, and say how many do.
+
+        What is missing or ignored has nothing that could be loaded. The rows of a file stay until it is loaded again.
+        """
         with self.transaction() as db:
-            db.execute("UPDATE source SET status = 'pending' WHERE status = 'failed' AND retry_at <= ?", (now(),))
-            row = db.execute(
-                "UPDATE source SET in_flight = 1, started_at = ? WHERE source_key = (SELECT source_key FROM source"
-                f" WHERE status = 'pending' AND in_flight = 0 ORDER BY noticed_at LIMIT 1) RETURNING {_TASK}",
-                (now(),),
+            return db.execute(
+                "UPDATE source SET status = 'pending', loaded_etag = NULL, attempts = 0, deaths = 0, retry_at = NULL,"
+                f" error = NULL, found_by = 'sweep', noticed_at = ?, touched = {_SWEEP}"
+                f" WHERE status NOT IN ('missing', 'ignored') AND {condition}",
+                (now(), *values),
+            ).rowcount
+
+    def take(self) -> Task | None:
+        """Take the file that has waited longest; it stays taken until it is settled or released.
+
+        What an unclean end left in flight comes first, when nothing else is in flight, and nothing beside it.
+        """
+        moment = now()
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE source SET status = 'pending' WHERE status = 'failed' AND retry_at IS NOT NULL"
+                " AND retry_at NOT BETWEEN ? AND ?",
+                (moment + 1, moment + round(LONGEST_PAUSE * 1e6)),
+            )
+            [flying] = db.execute("SELECT max(alone) FROM source WHERE in_flight = 1").fetchone()
+            found = db.execute(
+                "SELECT source_key, alone FROM source WHERE status = 'pending' AND in_flight = 0"
+                " ORDER BY alone DESC, noticed_at LIMIT 1"
             ).fetchone()
-            return Task(**row) if row else None
+            if found is None or (flying is not None and (flying or found["alone"])):
+                return None
+            row = db.execute(
+                f"UPDATE source SET in_flight = 1, started_at = ? WHERE source_key = ? RETURNING {_TASK}",
+                (moment, found["source_key"]),
+            ).fetchone()
+            return Task(**row)
+
+    def retries(self) -> bool:
+        """Say whether a failed file is still to be tried again."""
+        query = "SELECT EXISTS (SELECT 1 FROM source WHERE status = 'failed' AND retry_at IS NOT NULL) AS any"
+        return bool(self.rows(query)[0]["any"])
 
     def finish(self, task: Task, result: Result) -> None:
         """Commit a load: its record, its history and its share of the summary, in one transaction."""
@@ -156,6 +236,20 @@ class Ledger:
         with self.transaction() as db:
             self._settle(db, task, task.etag, "missing")
 
+    def retract(self, task: Task) -> None:
+        """End a task whose file is gone, and whose clean and rejected objects were removed: nothing of it counts."""
+        with self.transaction() as db:
+            _forget_result(db, task.source_key, task.dataset)
+            self._settle(db, task, task.etag, "missing")
+
+    def forget(self, source_key: str, dataset: str) -> None:
+        """Note that a missing source's result is not in the store any more, so that it does not count."""
+        with self.transaction() as db:
+            if db.execute(
+                "SELECT 1 FROM source WHERE source_key = ? AND status = 'missing'", (source_key,)
+            ).fetchone():  # it may have come back meanwhile
+                _forget_result(db, source_key, dataset)
+
     def release(self, task: Task) -> None:
         """Give a task back behind the others, as if it had not been taken: nothing is counted against the file."""
         with self.transaction() as db:
@@ -172,28 +266,28 @@ class Ledger:
 
     def _settle(self, db: sqlite3.Connection, task: Task, etag: str, status: str, **values: object) -> None:
         """End a task, unless another version was noticed meanwhile: then the file waits again, with a clean slate."""
-        _update(db, task.source_key, in_flight=0, changed_at=now())
-        values = {"attempts": 0, "retry_at": None, "error": None, **values, "status": status, "etag": etag}
+        _update(db, task.source_key, in_flight=0, alone=0, changed_at=now())
+        values = {**_CLEAN_SLATE, **values, "status": status, "etag": etag}
         columns = ", ".join(f"{name} = ?" for name in values)
         db.execute(
             f"UPDATE source SET {columns} WHERE source_key = ? AND etag IN (?, ?)",
             (*values.values(), task.source_key, task.etag, etag),
         )
 
-    def adopt(self, record: Record, clean_etag: str, landed_at: int) -> None:
-        """Take a result over from the store, whose source is gone and which the ledger does not know."""
+    def adopt(self, record: Record, clean_etag: str | None, rejected_etag: str | None, landed_at: int) -> None:
+        """Take a result over from the store, whose source is gone and which the ledger does not know as it is."""
         with self.transaction() as db:
-            made = db.execute(
+            db.execute(
                 "INSERT OR IGNORE INTO source"
-                " (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at)"
-                " VALUES (?, ?, 'missing', ?, ?, 'sweep', ?, ?)",
+                " (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at, touched)"
+                f" VALUES (?, ?, 'missing', ?, ?, 'sweep', ?, ?, {_SWEEP})",
                 (record.source_key, record.dataset, record.etag, record.size, landed_at, now()),
             )
-            if not made.rowcount:
-                return  # it came back meanwhile
-            _replace_share(db, record)
-            _update(db, record.source_key, **_result(record), clean_etag=clean_etag, loaded_at=landed_at)
-            _update(db, record.source_key, changed_at=now())
+            [row] = db.execute("SELECT status FROM source WHERE source_key = ?", (record.source_key,))
+            if row["status"] == "missing":  # it may have come back meanwhile
+                _replace_share(db, record)
+                etags = {"clean_etag": clean_etag, "rejected_etag": rejected_etag}
+                _update(db, record.source_key, **_result(record), **etags, loaded_at=landed_at, changed_at=now())
 
 
 # An attempt that ended between two puts leaves objects that belong to no one version: no version has its result then.
@@ -207,9 +301,15 @@ def _result(record: Record) -> dict[str, object]:
     return {**kept, "share": share, "loaded_etag": record.etag, "stale": 0}
 
 
+def _forget_result(db: sqlite3.Connection, key: str, dataset: str) -> None:
+    nothing = Record(key, dataset, etag="", size=0, recipe="")
+    _replace_share(db, nothing)
+    _update(db, key, **{**_result(nothing), **_UNKNOWN, "clean_etag": None, "rejected_etag": None})
+
+
 def _update(db: sqlite3.Connection, key: str, **values: Any) -> None:
     columns = ", ".join(f"{name} = ?" for name in values)
-    db.execute(f"UPDATE source SET {columns} WHERE source_key = ?", (*values.values(), key))
+    db.execute(f"UPDATE source SET {columns}, touched = {_SWEEP} WHERE source_key = ?", (*values.values(), key))
 
 
 def _replace_share(db: sqlite3.Connection, record: Record) -> None:

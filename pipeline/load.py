@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from pipeline.reader.problem import Problem
 from pipeline.recipe import Dataset
-from pipeline.stage import Record, Staged, stage
-from storage import ObjectStore
+from pipeline.stage import Record, Staged, stage, stage_refusal
+from storage import InvalidKey, ObjectStore
 from storage.layout import clean_key, rejected_key
 
 NO_RECIPE = "none"  # of a dataset without a contract
@@ -29,6 +30,7 @@ class Task:
     landed_at: int
     loaded_etag: str | None = None
     recipe: str | None = None
+    retract: int = 0  # 1: its source is gone, so take its rows back
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def load(store: ObjectStore, dataset: Dataset | None, task: Task, staging: Path)
         StoreUnavailable: the store does not answer.
     """
     recipe = dataset.recipe if dataset else NO_RECIPE
+    staging.mkdir(exist_ok=True)
     place = staging / uuid4().hex
     try:
         with ExitStack() as stack:
@@ -56,6 +59,9 @@ def load(store: ObjectStore, dataset: Dataset | None, task: Task, staging: Path)
                 info, stream = stack.enter_context(store.open(task.source_key))
             except FileNotFoundError as error:
                 raise SourceGone(task.source_key) from error
+            except InvalidKey as error:  # a link that leads out of the lake: it is listed, and must not be followed
+                record = Record(task.source_key, task.dataset, task.etag, 0, recipe)
+                return _put(store, stage_refusal(Problem("key", str(error)), record, place))
             if (info.etag, recipe) == (task.loaded_etag, task.recipe):
                 return None
             record = Record(info.key, task.dataset, info.etag, info.size, recipe)
@@ -64,6 +70,12 @@ def load(store: ObjectStore, dataset: Dataset | None, task: Task, staging: Path)
     finally:
         for leftover in staging.glob(f"{place.name}.*"):
             leftover.unlink()
+
+
+def take_back(store: ObjectStore, source_key: str) -> None:
+    """Remove what was made of a file: its rows first, so that no rows are there without their rejects."""
+    store.delete(clean_key(source_key))
+    store.delete(rejected_key(source_key))
 
 
 def _put(store: ObjectStore, staged: Staged) -> Result:

@@ -1,56 +1,84 @@
-"""What to do while the store is away, or refuses: wait, say so once, and say once when it is back."""
+"""What to do while nothing can be loaded, whatever file it is: wait, say so once, and say once when it is over."""
 
 import logging
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.parts import Pipeline
 from storage import ObjectStore, StoreUnavailable
 from storage.console import fields
-from storage.layout import LAKE
+from storage.layout import PUBLISHED
 
-PAUSES = (0.2, 5.0)  # seconds between two looks whether the store is back: the first and the longest
+PAUSES = (0.2, 5.0)  # seconds between two looks whether it is over: the first and the longest
+PROBE = 64 << 10  # bytes that must find room: a disk that is full often still takes a few
 
 log = logging.getLogger(__name__)
+
+
+class Obstacle(NamedTuple):
+    """Why nothing can be loaded: a word for the log while it stands, one for when it is over, and the reason."""
+
+    said: str
+    over: str
+    reason: str
+
+
+def obstacle(pipeline: Pipeline) -> Obstacle | None:
+    """Say what stands in the way of every load; None if the store takes an object and the state folder a file."""
+    try:
+        _probe_store(pipeline.store)
+    except StoreUnavailable as error:
+        return Obstacle("store away", "store back", str(error))
+    except PermissionError as error:
+        return Obstacle("store refuses", "store back", str(error))
+    try:
+        _probe_folder(pipeline.staging)
+    except OSError as error:
+        reason = f"PIPELINE_STATE: {pipeline.staging} cannot be written: {error.strerror}"
+        return Obstacle("state away", "state back", reason)
+    return None
+
+
+def _probe_store(store: ObjectStore) -> None:
+    store.put(f"{PUBLISHED}.probe", bytes(PROBE))
+    store.delete(f"{PUBLISHED}.probe")
+
+
+def _probe_folder(folder: Path) -> None:
+    probe = folder / "probe"
+    try:
+        probe.write_bytes(bytes(PROBE))
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def when_there(pipeline: Pipeline, act: Callable[[], object]) -> None:
     """Do something once the store answers, and again if it goes away meanwhile; not at all after `stop`."""
     while not pipeline.stop.is_set():
-        wait_for_store(pipeline)
         try:
             act()
         except StoreUnavailable as error:
-            log.warning(fields("store away", lake=pipeline.store.url, error=error, action="wait"))
-            pipeline.stop.wait(PAUSES[1])
+            wait_until_clear(pipeline, Obstacle("store away", "store back", str(error)))
         else:
             return
 
 
-def wait_for_store(pipeline: Pipeline) -> None:
-    """Wait until the store answers; say so once when it does not, and once when it is back."""
-    pause, said = PAUSES[0], False
-    while not pipeline.stop.is_set() and (problem := silence(pipeline.store)):
-        if not said:
-            log.warning(fields("store away", lake=pipeline.store.url, error=problem, action="wait"))
-        said = True
+def wait_until_clear(pipeline: Pipeline, seen: Obstacle | None = None) -> None:
+    """Wait until nothing stands in the way; say so once when something does, and once when it is over."""
+    pause, said, now = PAUSES[0], None, seen or obstacle(pipeline)
+    while now and not pipeline.stop.is_set():
+        if not said or now.said != said.said:
+            log.warning(fields(now.said, lake=pipeline.store.url, error=now.reason, action="wait"))
+        said = now
         pipeline.stop.wait(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, PAUSES[1])
+        now = obstacle(pipeline)
     if said and not pipeline.stop.is_set():
-        log.info(fields("store back", lake=pipeline.store.url))
+        log.info(fields(said.over, lake=pipeline.store.url))
         pipeline.gap.set()
-
-
-def silence(store: ObjectStore) -> str:
-    """Say why the store does not answer; nothing if it does."""
-    try:
-        with store.open(LAKE):  # a HEAD would not tell a bucket that is not there from an object that is not
-            return ""
-    except FileNotFoundError:
-        return ""
-    except StoreUnavailable as error:
-        return str(error)
 
 
 class Complaint:

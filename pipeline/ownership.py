@@ -54,13 +54,9 @@ def claim_lake(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
     Raises:
         SettingError: the ledger is of another lake, or another pipeline's heartbeat moves.
     """
-    lake = _lake_id(store)
-    if (known := ledger.get("lake")) not in (None, lake):
-        raise SettingError(
-            f"PIPELINE_STATE: the ledger {ledger.path} belongs to lake {known}, and LAKE_URL ({store.url}) is lake "
-            f"{lake}: choose another folder, or remove it (everything in it is told by the lake, or loaded again)"
-        )
-    ledger.set("lake", lake)
+    if ledger.get("lake") is None:
+        ledger.set("lake", _new_lake(store))
+    check_lake(store, ledger)
     if last := json.loads(ledger.get("writer") or "null"):  # nobody signed out
         log.warning(fields("unclean end", heartbeat_at=last.get("heartbeat_at"), action="load what was in flight"))
     _refuse_second(store, ledger, stop)
@@ -68,6 +64,17 @@ def claim_lake(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
         me = {"id": ledger.id, "host": socket.gethostname(), "pid": os.getpid(), "started_at": iso(now())}
         ledger.set("writer", json.dumps({**me, "heartbeat_at": iso(now())}))
         store.put(STATUS, json.dumps(status(ledger)).encode())  # at once, so that whoever starts now sees it
+
+
+def check_lake(store: ObjectStore, ledger: Ledger) -> None:
+    """Make sure that the store is still the lake that the ledger tells of; `SettingError` if another, or wiped."""
+    known, found = ledger.get("lake"), _lake_id(store)
+    if found != known:
+        raise SettingError(
+            f"PIPELINE_STATE: the ledger {ledger.path} belongs to lake {known}, and LAKE_URL ({store.url}) is "
+            f"{f'lake {found}' if found else 'a lake that was wiped, or is new'}: choose another folder, or remove it "
+            "(everything in it is told by the lake, or loaded again)"
+        )
 
 
 def keep_lake(store: ObjectStore, ledger: Ledger) -> None:
@@ -97,13 +104,18 @@ def _stop_other(store: ObjectStore, other: dict[str, Any]) -> str:
     )
 
 
-def _lake_id(store: ObjectStore) -> str:
-    """Read the lake's id, making it where it is missing."""
+def _lake_id(store: ObjectStore) -> str | None:
     try:
         return str(_read_json(store, LAKE)["id"])
     except FileNotFoundError:
+        return None
+
+
+def _new_lake(store: ObjectStore) -> str:
+    """Give the lake's id, making it where it is missing: the one that is there then, whoever made it."""
+    if _lake_id(store) is None:
         store.put(LAKE, json.dumps({"id": uuid.uuid4().hex}).encode())
-        return str(_read_json(store, LAKE)["id"])
+    return _lake_id(store) or ""
 
 
 def _refuse_second(store: ObjectStore, ledger: Ledger, stop: Event) -> None:

@@ -19,11 +19,12 @@ class Pipeline:
     staging: Path
     workers: int = 4
     sweep_seconds: float = 30.0
+    retract_deleted: bool = False
     stop: Event = field(default_factory=Event)
     gap: Event = field(default_factory=Event)  # writes may have gone unseen: list
     wake: Event = field(default_factory=Event)  # there may be work, or room for it
     changed: Event = field(default_factory=Event)  # there is something to publish
-    away: Event = field(default_factory=Event)  # the store did not answer
+    away: Event = field(default_factory=Event)  # nothing can be loaded now: see `outage.obstacle`
     errors: list[BaseException] = field(default_factory=list)
 
     def give_up(self, error: BaseException) -> None:

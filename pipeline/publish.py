@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -25,21 +26,22 @@ class Publisher:
 
     def publish(self) -> None:
         """Write summaries, loads, and then the status: whoever sees a load finds its rows in the summary."""
-        for key, content in self._contents():
+        for key, content in contents(self.ledger, self.datasets):
             if self._written.get(key) != content:
                 self.store.put(key, content)
                 self._written[key] = content
 
-    def _contents(self) -> list[tuple[str, bytes]]:
-        """Take all of it from one moment of the ledger."""
-        with self.ledger.transaction("DEFERRED"):
-            summaries = [(name, report.summary(self.ledger, dataset)) for name, dataset in self.datasets.items()]
-            loads, status = report.loads(self.ledger), report.status(self.ledger)
-        return [
-            *((summary_key(name), _parquet(table)) for name, table in summaries),
-            (LOADS, _parquet(loads)),
-            (STATUS, json.dumps(status, indent=1).encode()),
-        ]
+
+def contents(ledger: Ledger, datasets: Mapping[str, Dataset]) -> list[tuple[str, bytes]]:
+    """Give every published object, all of one moment of the ledger."""
+    with ledger.transaction("DEFERRED"):
+        summaries = [(name, report.summary(ledger, dataset)) for name, dataset in datasets.items()]
+        loads, status = report.loads(ledger), report.status(ledger)
+    return [
+        *((summary_key(name), _parquet(table)) for name, table in summaries),
+        (LOADS, _parquet(loads)),
+        (STATUS, json.dumps(status, indent=1).encode()),
+    ]
 
 
 def _parquet(table: pa.Table) -> bytes:

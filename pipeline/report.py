@@ -5,7 +5,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from sqlite3 import Row
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
@@ -17,7 +17,8 @@ from storage.console import fields
 
 NEWEST_LOADS = 5_000
 LATENCY_LOADS = 1_000  # the newest loads found by event, over which percentiles are taken
-STATUSES = ("pending", "loaded", "refused", "failed", "missing", "ignored")
+FileStatus = Literal["pending", "loaded", "refused", "failed", "missing", "ignored"]
+STATUSES: tuple[FileStatus, ...] = get_args(FileStatus)
 
 _TIME = pa.timestamp("us", "UTC")
 LOADS_SCHEMA = pa.schema(
@@ -90,10 +91,16 @@ def iso(microseconds: int | None) -> str | None:
 
 def loads(ledger: Ledger) -> pa.Table:
     """Give the newest loads, one row per source, the newest first."""
+    return sources(ledger, "changed_at IS NOT NULL")
+
+
+def sources(ledger: Ledger, condition: str, *values: object) -> pa.Table:
+    """Give the sources that meet a condition, as `LOADS_SCHEMA` has them; those that changed last, the newest first."""
     names = ", ".join(name for name in LOADS_SCHEMA.names if name != "first_problem")
     rows = ledger.rows(
         f"SELECT {names}, iif(status IN ('failed', 'ignored'), error, first_problem) AS first_problem FROM source"
-        f" WHERE changed_at IS NOT NULL ORDER BY changed_at DESC LIMIT {NEWEST_LOADS}"
+        f" WHERE {condition} ORDER BY changed_at DESC LIMIT {NEWEST_LOADS}",
+        *values,
     )
     columns = {
         field.name: pa.array(

@@ -1,6 +1,9 @@
 -- The ledger: one row per source key. Times are UTC microseconds, counts are rows, sizes are bytes.
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
+CREATE TABLE IF NOT EXISTS sweep (number INTEGER NOT NULL);
+INSERT INTO sweep SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM sweep);
+
 CREATE TABLE IF NOT EXISTS recipe (dataset TEXT PRIMARY KEY, recipe TEXT NOT NULL);
 
 CREATE TABLE IF NOT EXISTS source (
@@ -19,6 +22,11 @@ CREATE TABLE IF NOT EXISTS source (
     retry_at INTEGER,
     error TEXT,
     changed_at INTEGER,  -- when an attempt last ended
+    touched INTEGER NOT NULL,  -- number of the sweep during which it last changed: a clock may jump, this only grows
+    -- what an unclean end left in flight: it runs alone next time, and only a death alone is counted
+    alone INTEGER NOT NULL DEFAULT 0,
+    deaths INTEGER NOT NULL DEFAULT 0,
+    retract INTEGER NOT NULL DEFAULT 0,  -- its source is gone, and its rows are to be taken back
     -- the result that is in the store now: it stays until another replaces it
     loaded_etag TEXT,
     loaded_at INTEGER,
@@ -33,7 +41,8 @@ CREATE TABLE IF NOT EXISTS source (
     rejected_etag TEXT,
     share TEXT NOT NULL DEFAULT '[]'
 );
-CREATE INDEX IF NOT EXISTS waiting ON source (noticed_at) WHERE status = 'pending' AND in_flight = 0;
+CREATE INDEX IF NOT EXISTS waiting ON source (alone DESC, noticed_at) WHERE status = 'pending' AND in_flight = 0;
+CREATE INDEX IF NOT EXISTS flying ON source (alone) WHERE in_flight = 1;
 CREATE INDEX IF NOT EXISTS backlog ON source (dataset, landed_at) WHERE status = 'pending';
 CREATE INDEX IF NOT EXISTS retrying ON source (retry_at) WHERE status = 'failed' AND retry_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS ended ON source (changed_at);

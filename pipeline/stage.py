@@ -1,7 +1,7 @@
 """One CSV stream to two staged Parquet files, good rows and problems, and the record of the load in their footers."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.reader.batch import Batch
 from pipeline.reader.problem import Problem, Refused
-from pipeline.reader.read import Batch, read_csv
+from pipeline.reader.read import read_csv
 from pipeline.recipe import Dataset, to_frame
 from pipeline.summary import Groups, Share
 
@@ -23,6 +24,8 @@ REJECTED_SCHEMA = pa.schema(
     [("source_key", pa.string()), ("line", pa.int64())]
     + [(name, pa.string()) for name in ("column", "rule", "value", "message", "raw")]
 )
+
+Reader = Callable[..., Iterator[Batch]]  # `read_csv`, or the plain one
 
 
 @dataclass(frozen=True)
@@ -57,33 +60,35 @@ class Staged:
     rejected: Path | None
 
 
-def read_record(content: bytes) -> Record:
+def read_record(content: BinaryIO | Path) -> Record:
     """Read the record of a load from a clean or rejected object; `ValueError` if it is none of ours."""
     try:
-        metadata = pq.read_metadata(pa.BufferReader(content)).metadata or {}
+        metadata = pq.read_metadata(content).metadata or {}
         return Record(**json.loads(metadata[FOOTER]))
     except (OSError, KeyError, TypeError) as error:
         raise ValueError(f"it has no record of a load in its footer ({error})") from error
 
 
-def stage(stream: BinaryIO, record: Record, dataset: Dataset | None, place: Path) -> Staged:
+def stage(stream: BinaryIO, record: Record, dataset: Dataset | None, place: Path, read: Reader = read_csv) -> Staged:
     """Read, check and convert one version of a file into `place`; a file that cannot be loaded has a problem alone."""
     try:
         if dataset is None:
             name = record.dataset
             raise Refused(Problem("contract", f"there is no contract for {name!r}: add pipeline/datasets/{name}.json"))
-        return _stage_rows(stream, record, dataset, place)
+        return _stage_rows(
+            read(stream, record.source_key, dataset.contract, limits=dataset.limits), record, dataset, place
+        )
     except Refused as refusal:
-        return _stage_refusal(refusal.problem, record, place)
+        return stage_refusal(refusal.problem, record, place)
 
 
-def _stage_rows(stream: BinaryIO, record: Record, dataset: Dataset, place: Path) -> Staged:
+def _stage_rows(batches: Iterator[Batch], record: Record, dataset: Dataset, place: Path) -> Staged:
     """Write the good rows and the problems block by block, so that memory is bounded whatever the file's size."""
     groups, rejects = Groups(dataset.contract.summary), _Rejects(place, record.source_key)
     schema = pa.schema([*dataset.schema, *LINEAGE])
     clean = place.with_suffix(".clean")
     with rejects, pq.ParquetWriter(clean, schema, compression="zstd") as writer:
-        for batch in read_csv(stream, record.source_key, dataset.contract, limits=dataset.limits):
+        for batch in batches:
             rows = _transformed(batch.rows, dataset)
             rejects.write(batch.problems)
             with _summary_refused():
@@ -144,7 +149,8 @@ class _Rejects:
             self._writer.add_key_value_metadata(record.footer)
 
 
-def _stage_refusal(problem: Problem, record: Record, place: Path) -> Staged:
+def stage_refusal(problem: Problem, record: Record, place: Path) -> Staged:
+    """Write the one reject of a file that cannot be loaded as a whole."""
     record = replace(record, status="refused", first_problem=str(problem))
     with _Rejects(place, record.source_key) as rejects:
         rejects.write([problem])

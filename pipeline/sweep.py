@@ -1,73 +1,105 @@
 """What a listing of the lake tells that no event has: the sweep that makes everything right."""
 
 import logging
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from sqlite3 import Row
 
 from pipeline.ledger import Ledger, key_text, microseconds, now
-from pipeline.stage import read_record
+from pipeline.stage import Record, read_record
 from storage import ObjectInfo, ObjectStore
 from storage.console import fields
-from storage.layout import CLEAN, RAW, source, source_key
+from storage.layout import CLEAN, RAW, REJECTED, clean_key, rejected_key, source, source_key
 
 log = logging.getLogger(__name__)
 
 # A row that changed after the listing began is left alone: the listing is older than what the ledger knows.
-_OLDER = "in_flight = 0 AND noticed_at < :began AND coalesce(changed_at, 0) < :began"
+_OLDER = "in_flight = 0 AND touched < :sweep"
+_NOT_LISTED = "source_key NOT IN (SELECT source_key FROM raw_listing)"
+_HAS_RESULT = "coalesce(clean_etag, rejected_etag) IS NOT NULL"
+
+
+def _output(etag: str) -> str:
+    return f"(SELECT {etag} FROM output_listing AS output WHERE output.source_key = source.source_key)"
+
 
 _NEW = """
-INSERT INTO source (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at, error, changed_at)
+INSERT INTO source
+    (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at, error, changed_at, touched)
 SELECT source_key, dataset, iif(ignored = '', 'pending', 'ignored'), etag, size, 'sweep', landed_at, :now,
-       nullif(ignored, ''), iif(ignored = '', NULL, :now)
+       nullif(ignored, ''), iif(ignored = '', NULL, :now), :sweep
 FROM raw_listing WHERE source_key NOT IN (SELECT source_key FROM source)
 """
 _CHANGED = f"""
 UPDATE source SET status = iif(raw.ignored = '', 'pending', 'ignored'), etag = raw.etag, size = raw.size,
-    found_by = 'sweep', landed_at = raw.landed_at, noticed_at = :now, attempts = 0, retry_at = NULL
+    found_by = 'sweep', landed_at = raw.landed_at, noticed_at = :now, attempts = 0, deaths = 0, retry_at = NULL,
+    retract = 0
 FROM raw_listing AS raw WHERE raw.source_key = source.source_key AND {_OLDER}
     AND (raw.etag <> iif(status IN ('loaded', 'refused'), loaded_etag, source.etag) OR status = 'missing')
 """
-_FORGOTTEN = f"""
-DELETE FROM source WHERE status = 'ignored' AND {_OLDER} AND source_key NOT IN (SELECT source_key FROM raw_listing)
-"""
+_FORGOTTEN = f"DELETE FROM source WHERE status = 'ignored' AND {_OLDER} AND {_NOT_LISTED}"
 _GONE = f"""
 UPDATE source SET status = 'missing', changed_at = :now
-WHERE status <> 'missing' AND {_OLDER} AND source_key NOT IN (SELECT source_key FROM raw_listing)
+WHERE status <> 'missing' AND retract = 0 AND {_OLDER} AND {_NOT_LISTED}
 """
 _SPOILED = f"""
 UPDATE source SET status = 'pending', loaded_etag = NULL, found_by = 'sweep', noticed_at = :now
 WHERE status IN ('loaded', 'refused') AND {_OLDER}
-    AND clean_etag IS NOT (SELECT etag FROM clean_listing WHERE clean_listing.source_key = source.source_key)
+    AND (clean_etag IS NOT {_output("clean_etag")} OR rejected_etag IS NOT {_output("rejected_etag")})
 """
-_ORPHANS = "SELECT key FROM clean_listing WHERE source_key NOT IN (SELECT source_key FROM source)"
+_RETRACTED = f"""
+UPDATE source SET status = 'pending', retract = 1, found_by = 'sweep', noticed_at = :now
+WHERE status = 'missing' AND {_HAS_RESULT} AND {_OLDER} AND {_NOT_LISTED}
+"""
+_LOST = f"""
+SELECT source_key, dataset, clean_etag FROM source
+WHERE status = 'missing' AND {_HAS_RESULT} AND {_OLDER}
+    AND iif(clean_etag IS NULL, {_output("rejected_etag")}, {_output("clean_etag")}) IS NULL
+"""
+_ORPHANS = """
+SELECT output.* FROM output_listing AS output LEFT JOIN source USING (source_key)
+WHERE source.source_key IS NULL OR status = 'missing'
+    AND (output.clean_etag IS NOT source.clean_etag OR output.rejected_etag IS NOT source.rejected_etag)
+"""
+_KNOWN = "SELECT EXISTS (SELECT 1 FROM source JOIN raw_listing USING (source_key) WHERE status <> 'ignored')"
 
 
-def sweep(store: ObjectStore, ledger: Ledger) -> int:
-    """List `raw/` and `clean/`, put the ledger right, and return how many files have to be loaded.
+def sweep(store: ObjectStore, ledger: Ledger, *, retract_deleted: bool = False) -> int:
+    """List `raw/`, `clean/` and `rejected/`, put the ledger right, and return how many files wait because of it.
 
-    What is new or changed is noted; what is gone is `missing`; a clean object that is not there, or not the one that
-    was recorded, makes its source wait again, and one whose source is gone and unknown is taken over.
+    What is new or changed is noted; what is gone is `missing`, and has its rows taken back where that is asked for; an
+    output that is not there, or not the one that was recorded, makes its source wait again, and one whose source is
+    gone is taken over as it is.
     """
     began = now()
+    with ledger.transaction() as db:
+        [number] = db.execute("UPDATE sweep SET number = number + 1 RETURNING number").fetchone()
     with _listings(ledger, store):
-        found = _reconcile(ledger, began)
-        orphans = [row["key"] for row in ledger.rows(_ORPHANS)]
-    for key in orphans:
-        _adopt(store, ledger, key)
+        found = _reconcile(ledger, {"sweep": number, "now": now()}, began, retract_deleted=retract_deleted)
+        orphans, lost = ledger.rows(_ORPHANS), ledger.rows(_LOST, sweep=number)
+    for row in lost:
+        _forget(store, ledger, row)
+    for row in orphans:
+        _adopt(store, ledger, row)
     return found
 
 
-def _reconcile(ledger: Ledger, began: int) -> int:
-    times = {"began": began, "now": now()}
+def _reconcile(ledger: Ledger, values: dict[str, int], began: int, *, retract_deleted: bool) -> int:
+    told = {}
     with ledger.transaction() as db:
-        new = db.execute(_NEW, times).rowcount
-        changed = db.execute(_CHANGED, times).rowcount
-        db.execute(_FORGOTTEN, times)
-        gone = db.execute(_GONE, times).rowcount
-        spoiled = db.execute(_SPOILED, times).rowcount
-    if new or changed or gone or spoiled:
-        log.info(fields("sweep", new=new, changed=changed, gone=gone, spoiled=spoiled, ms=(now() - began) / 1000))
-    return new + changed + spoiled
+        [known] = db.execute(_KNOWN).fetchone()
+        for name, query in (("new", _NEW), ("changed", _CHANGED), ("spoiled", _SPOILED), ("gone", _GONE)):
+            told[name] = db.execute(query, values).rowcount
+        db.execute(_FORGOTTEN, values)
+        if retract_deleted and known:
+            told["retracted"] = db.execute(_RETRACTED, values).rowcount
+    if retract_deleted and told["gone"] and not known:
+        log.warning(fields("nothing retracted", gone=told["gone"], reason="no known file is listed: is this the lake?"))
+    if any(told.values()):
+        log.info(fields("sweep", **told, ms=(now() - began) / 1000))
+    return sum(told.values()) - told["gone"]
 
 
 @contextmanager
@@ -78,23 +110,31 @@ def _listings(ledger: Ledger, store: ObjectStore) -> Iterator[None]:
     ledger.db.execute("ATTACH ? AS listing", (str(path),))
     try:
         ledger.db.execute("PRAGMA listing.journal_mode = OFF")
-        with ledger.transaction("DEFERRED") as db:
-            db.execute(
-                "CREATE TABLE listing.raw_listing"
-                " (source_key TEXT PRIMARY KEY, dataset, ignored, etag, size, landed_at) WITHOUT ROWID"
-            )
-            db.execute("CREATE TABLE listing.clean_listing (source_key TEXT PRIMARY KEY, key, etag) WITHOUT ROWID")
+        columns = "dataset, ignored, etag, size, landed_at"
+        _write(ledger, f"CREATE TABLE listing.raw_listing (source_key TEXT PRIMARY KEY, {columns}) WITHOUT ROWID")
+        columns = "clean_etag, rejected_etag"
+        _write(ledger, f"CREATE TABLE listing.output_listing (source_key TEXT PRIMARY KEY, {columns}) WITHOUT ROWID")
         for raw in _batches(store.list(RAW)):
-            with ledger.transaction("DEFERRED") as db:
-                db.executemany("INSERT OR REPLACE INTO raw_listing VALUES (?, ?, ?, ?, ?, ?)", map(_raw_row, raw))
-        for clean in _batches(store.list(CLEAN)):
-            with ledger.transaction("DEFERRED") as db:
-                values = [(source_key(key_text(item.key)), key_text(item.key), item.etag) for item in clean]
-                db.executemany("INSERT OR REPLACE INTO clean_listing VALUES (?, ?, ?)", values)
+            _write(ledger, "INSERT OR REPLACE INTO raw_listing VALUES (?, ?, ?, ?, ?, ?)", map(_raw_row, raw))
+        for prefix, name in ((CLEAN, "clean_etag"), (REJECTED, "rejected_etag")):
+            for outputs in _batches(store.list(prefix)):
+                rows = ((source_key(key_text(item.key)), item.etag) for item in outputs)
+                _write(
+                    ledger,
+                    f"INSERT INTO output_listing (source_key, {name}) VALUES (?, ?)"
+                    f" ON CONFLICT DO UPDATE SET {name} = excluded.{name}",
+                    rows,
+                )
         yield
     finally:
         ledger.db.execute("DETACH listing")
         path.unlink(missing_ok=True)
+
+
+def _write(ledger: Ledger, query: str, rows: Iterator[tuple[object, ...]] | None = None) -> None:
+    """Write to the listing, in a transaction that holds up nobody who writes to the ledger."""
+    with ledger.transaction("DEFERRED") as db:
+        db.execute(query) if rows is None else db.executemany(query, rows)
 
 
 def _batches(items: Iterator[ObjectInfo], size: int = 1000) -> Iterator[list[ObjectInfo]]:
@@ -112,18 +152,35 @@ def _raw_row(item: ObjectInfo) -> tuple[object, ...]:
     return key_text(item.key), found.dataset, found.ignored, item.etag, item.size, microseconds(item.modified)
 
 
-def _adopt(store: ObjectStore, ledger: Ledger, key: str) -> None:
-    """Take over a clean object whose source is gone, by the record in its footer."""
+def _forget(store: ObjectStore, ledger: Ledger, row: Row) -> None:
+    """Let a missing source count no more, once its output was asked for and is really not there."""
     try:
-        with store.open(key) as (info, stream):
-            content = stream.read()
-        record = read_record(content)
-        if record.source_key != source_key(key):
+        store.stat((clean_key if row["clean_etag"] else rejected_key)(row["source_key"]))
+    except FileNotFoundError:
+        ledger.forget(row["source_key"], row["dataset"])
+        log.warning(fields("forgotten", key=row["source_key"], reason="its source and what was made of it are gone"))
+
+
+def _adopt(store: ObjectStore, ledger: Ledger, row: Row) -> None:
+    """Take over what was made of a file that is gone, by the record in the footer."""
+    key = (clean_key if row["clean_etag"] else rejected_key)(row["source_key"])
+    try:
+        record, landed_at = _read_footer(store, ledger, key)
+        if record.source_key != row["source_key"]:
             raise ValueError(f"its record is of {record.source_key}")
+        if not row["clean_etag"] and record.status == "loaded":
+            raise ValueError("the clean object that belongs to it is not there")
     except FileNotFoundError:
         return
     except ValueError as error:
         log.warning(fields("not ours", key=key, reason=error))
         return
-    ledger.adopt(record, info.etag, microseconds(info.modified))
+    ledger.adopt(record, row["clean_etag"], row["rejected_etag"], landed_at)
     log.info(fields("adopted", key=record.source_key, rows=record.rows_kept, reason="its source is gone"))
+
+
+def _read_footer(store: ObjectStore, ledger: Ledger, key: str) -> tuple[Record, int]:
+    """Give an output's record, and when it was written; what is in it does not pass through memory."""
+    with store.open(key) as (info, stream), tempfile.TemporaryFile(dir=ledger.path.parent) as copy:
+        shutil.copyfileobj(stream, copy)
+        return read_record(copy), microseconds(info.modified)

@@ -10,10 +10,10 @@ from threading import BoundedSemaphore
 from typing import Any, Literal, Self
 
 from pipeline.ledger import Ledger, now
-from pipeline.load import Result, SourceGone, Task, load
-from pipeline.outage import silence, wait_for_store
+from pipeline.load import Result, SourceGone, Task, load, take_back
+from pipeline.outage import obstacle, wait_until_clear
 from pipeline.parts import Pipeline
-from storage import ObjectChanged, StoreUnavailable
+from storage import ObjectChanged
 from storage.console import fields
 
 STOP_SECONDS = 20.0  # what is in flight has this long to end
@@ -50,7 +50,7 @@ class Workers:
     def start_next(self, wait: float) -> Literal["started", "full", "nothing"]:
         """Start the load that has waited longest; where that cannot be, wait a little and say why not."""
         if self.pipeline.away.is_set():
-            wait_for_store(self.pipeline)
+            wait_until_clear(self.pipeline)
             self.pipeline.away.clear()
         if not self.room.acquire(timeout=wait):
             return "full"
@@ -76,23 +76,31 @@ class Workers:
 
 def process(pipeline: Pipeline, task: Task) -> None:
     """Load one file and note what came of it; whatever is wrong with it, the next file is loaded all the same."""
+    try:
+        _load(pipeline, task)
+    except ObjectChanged:
+        pipeline.ledger.release(task)
+    except sqlite3.Error:
+        raise
+    except Exception as error:
+        if obstacle(pipeline):  # it would be the same for every file
+            pipeline.ledger.release(task)
+            pipeline.away.set()
+        else:
+            _fail(pipeline.ledger, task, error)
+
+
+def _load(pipeline: Pipeline, task: Task) -> None:
     ledger = pipeline.ledger
     try:
         result = load(pipeline.store, pipeline.datasets.get(task.dataset), task, pipeline.staging)
     except SourceGone:
-        ledger.lose(task)
-    except ObjectChanged:
-        ledger.release(task)
-    except StoreUnavailable as error:
-        if silence(pipeline.store):
-            ledger.release(task)
-            pipeline.away.set()
-        else:  # it answers, but not for this object
-            _fail(ledger, task, error)
-    except sqlite3.Error:
-        raise
-    except Exception as error:
-        _fail(ledger, task, error)
+        if task.retract:
+            take_back(pipeline.store, task.source_key)
+            ledger.retract(task)
+            log.info(fields("retracted", key=task.source_key))
+        else:
+            ledger.lose(task)
     else:
         if result is None:
             ledger.keep(task)

@@ -50,9 +50,9 @@ def rejected_key(source_key: str) -> str:
     return REJECTED + source_key.removeprefix(RAW) + _PARQUET
 
 
-def source_key(clean_key: str) -> str:
-    """Give the source of a clean object: the inverse of `clean_key`."""
-    return RAW + clean_key.removeprefix(CLEAN).removesuffix(_PARQUET)
+def source_key(output_key: str) -> str:
+    """Give the source of a clean or rejected object: the inverse of `clean_key` and `rejected_key`."""
+    return RAW + output_key.partition("/")[2].removesuffix(_PARQUET)
 
 
 def summary_key(dataset: str) -> str:

@@ -53,7 +53,7 @@ def past_network_changes(context: BrowserContext) -> None:
 
 def _forward(route: Route) -> None:
     if urlsplit(route.request.url).hostname in LOOPBACK:
-        route.fulfill(response=route.fetch())
+        route.fulfill(response=route.fetch(max_retries=3))  # a server may close a connection just as it is used again
     else:
         route.abort()
 

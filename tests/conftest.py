@@ -7,6 +7,10 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("no deadline", deadline=None)  # how long an example takes is the machine's, not the test's
+settings.load_profile("no deadline")
 
 pytest_plugins = ["tests.minio_server", "tests.browser"]
 
@@ -53,6 +57,14 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[name]
     for need, (_, what) in NEEDS.items():
         config.addinivalue_line("markers", f"needs_{need}: the test needs {what}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run on several processes, those that share a stack go to one, and the others file by file."""
+    for item in items:
+        shared = item.path.parent.name in ("stack", "dev_container")
+        item.add_marker(pytest.mark.xdist_group("containers" if shared else item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: item.path.parent.name not in ("stack", "dev_container"))  # the longest first
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -78,18 +78,22 @@ class MinioServer:
 
     def user_without(self, action: str, bucket: str) -> dict[str, str]:
         """Make a user who may do everything in a bucket but one thing; give the variables of its keys."""
-        admin = MinioAdmin(
-            endpoint=f"127.0.0.1:{self.port}",
-            credentials=StaticProvider(self.access_key, self.secret_key),
-            secure=False,
-        )
-        name, resources = f"user-{uuid.uuid4().hex[:8]}", [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+        name = f"user-{uuid.uuid4().hex[:8]}"
+        self._admin().user_add(access_key=name, secret_key="secret-of-a-test")
+        self.deny(name, action, bucket)
+        return {"AWS_ACCESS_KEY_ID": name, "AWS_SECRET_ACCESS_KEY": "secret-of-a-test"}
+
+    def deny(self, user: str, action: str, bucket: str) -> None:
+        """Let a user do everything in a bucket but this one thing from now on."""
+        resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
         rules = [{"Effect": "Allow", "Action": ["s3:*"], "Resource": resources}]
         rules.append({"Effect": "Deny", "Action": [action], "Resource": resources})
-        admin.user_add(access_key=name, secret_key="secret-of-a-test")
-        admin.policy_add(policy_name=name, policy={"Version": "2012-10-17", "Statement": rules})
-        admin.attach_policy(policies=[name], user=name)
-        return {"AWS_ACCESS_KEY_ID": name, "AWS_SECRET_ACCESS_KEY": "secret-of-a-test"}
+        self._admin().policy_add(policy_name=user, policy={"Version": "2012-10-17", "Statement": rules})
+        self._admin().policy_set(policy_name=user, user=user)
+
+    def _admin(self) -> MinioAdmin:
+        keys = StaticProvider(self.access_key, self.secret_key)
+        return MinioAdmin(endpoint=f"127.0.0.1:{self.port}", credentials=keys, secure=False)
 
     def spoil(self, bucket: str, prefix: str) -> None:
         """Change bytes of every stored part below a prefix behind the server's back, as a failing disk would."""

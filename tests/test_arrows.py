@@ -18,7 +18,13 @@ ONLY = {
     "pyarrow.fs": {"storage/s3.py", "storage/local.py", "storage/base.py"},
     "watchdog": {"storage/folder.py"},
     "streamlit": {"simulator/app.py", "simulator/page.py", "dashboard/app.py"},
-    "sqlite3": {"pipeline/ledger.py", "pipeline/health.py", "pipeline/report.py", "pipeline/worker.py"},
+    "sqlite3": {
+        "pipeline/ledger.py",
+        "pipeline/health.py",
+        "pipeline/report.py",
+        "pipeline/sweep.py",
+        "pipeline/worker.py",
+    },
 }
 PAGES = Path("dashboard/views")
 EDGES = {"__main__.py", "app.py", "console.py"}  # console.py holds the edge's shared words for the other two

@@ -120,6 +120,17 @@ def explain_record(raw: bytes, line: int, header: list[str], contract: Contract)
     ]
 
 
+FAULTS = {
+    "quote": "a quote stands where none may, or is never closed: write a quote inside a quoted value twice",
+    "size": "it does not end within the size limit: is a quote not closed? Else raise PIPELINE_RECORD_MIB",
+}
+
+
+def explain_fault(rule: str, line: int, raw: bytes) -> Problem:
+    """Give the problem of a physical line that is no record: `rule` is `quote` or `size`."""
+    return Problem(rule, FAULTS[rule], line, raw=shown_text(raw))
+
+
 def _cell_problems(cell: bytes, field: FieldSpec | None, contract: Contract, *, checked: bool) -> list[tuple[str, str]]:
     try:
         text = cell.decode()

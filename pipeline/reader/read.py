@@ -1,7 +1,6 @@
 """One CSV stream to batches: typed good rows with their lines, and a problem for everything that is wrong."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -10,30 +9,13 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from pipeline.contract import Contract
-from pipeline.reader.blocks import Block, Fault, cut
-from pipeline.reader.explain import explain_record, shown_text, split_record
+from pipeline.reader.batch import Batch, batch_schema
+from pipeline.reader.blocks import Block, cut
+from pipeline.reader.explain import explain_fault, explain_record, shown_text
+from pipeline.reader.header import Header, map_header, read_header
 from pipeline.reader.masks import check_column
-from pipeline.reader.problem import Problem, Refused
-from pipeline.reader.source import Limits, text_chunks
-
-BLOCK_SIZE = 4 << 20  # bytes
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Some records in order: `rows` are the good ones, typed, with `_line`; `rejected` counts the others."""
-
-    rows: pa.Table
-    problems: list[Problem]
-    rejected: int
-
-
-@dataclass(frozen=True)
-class Header:
-    """The names in the file, in its order, and the place of each of the contract's fields among them."""
-
-    names: list[str]
-    places: list[int]
+from pipeline.reader.problem import Problem
+from pipeline.reader.source import BLOCK_SIZE, Limits, text_chunks
 
 
 def read_csv(
@@ -56,36 +38,10 @@ def read_csv(
         map_header([], contract)
 
 
-def map_header(names: list[str], contract: Contract) -> Header:
-    """Find each field of the contract in a header, or refuse the file saying what was expected."""
-    expected = [field.name for field in contract.fields]
-    missing = [name for name in expected if name not in names]
-    unknown = [name for name in names if name not in expected]
-    wrong = {
-        "a name is there twice": len(set(names)) < len(names),
-        f"it lacks {', '.join(missing)}": bool(missing),
-        f"it has {', '.join(map(repr, unknown))}": bool(unknown) and contract.match != "subset",
-        "the order differs": names != expected and contract.match == "exact",
-    }
-    if faults := [fault for fault, found in wrong.items() if found]:
-        wanted, found = contract.delimiter.join(expected), contract.delimiter.join(names)
-        message = f"the header does not fit ({'; '.join(faults)}): expected {wanted}, found {found or 'nothing'}"
-        raise Refused(Problem("header", message, raw=found))
-    return Header(names, [names.index(name) for name in expected])
-
-
 def _read_header(block: Block, contract: Contract) -> Header:
     if not len(block.starts) or (block.faults and block.faults[0].line < block.lines[0]):
-        fault = block.faults[0]
-        raise Refused(Problem("header", f"the header is no record: {_FAULTS[fault.rule]}", raw=shown_text(fault.raw)))
-    raw = block.data[block.starts[0] : block.stops[0]]
-    if b"\0" in raw:
-        raise Refused(Problem("binary", "the file is not text: its header has a NUL byte", raw=shown_text(raw)))
-    try:
-        return map_header([one.decode() for one in split_record(raw, contract.delimiter, contract.quote)], contract)
-    except UnicodeDecodeError as error:
-        message = "the header is not UTF-8: save the file as UTF-8, or name its encoding in the contract"
-        raise Refused(Problem("encoding", message, raw=shown_text(raw))) from error
+        return read_header(block.faults[0].raw, block.faults[0].rule, contract)
+    return read_header(block.data[block.starts[0] : block.stops[0]], None, contract)
 
 
 def _without_first(block: Block) -> Block:
@@ -109,7 +65,7 @@ def _batch(block: Block, header: Header, contract: Contract) -> Batch:
     typed, wrong = _check(columns, contract, sound.lines[kept])
     kept[np.flatnonzero(kept)[wrong]] = False
     bad[np.flatnonzero(~bad)[~kept]] = True
-    problems = [_fault_problem(fault) for fault in block.faults]
+    problems = [explain_fault(fault.rule, fault.line, fault.raw) for fault in block.faults]
     for record in np.flatnonzero(bad):
         raw, line = block.data[block.starts[record] : block.stops[record]], int(block.lines[record])
         problems += _explained(raw, line, header, contract)
@@ -180,8 +136,7 @@ def _check(columns: list[pa.Array], contract: Contract, lines: NDArray[np.int64]
         values, bad = check_column(text, field, contract.missing)
         typed.append(values)
         wrong |= bad.to_numpy(zero_copy_only=False)
-    schema = contract.schema.append(pa.field("_line", pa.int64()))
-    return pa.table([*typed, pa.array(lines)], schema=schema), wrong
+    return pa.table([*typed, pa.array(lines)], schema=batch_schema(contract)), wrong
 
 
 def _explained(raw: bytes, line: int, header: Header, contract: Contract) -> list[Problem]:
@@ -189,13 +144,3 @@ def _explained(raw: bytes, line: int, header: Header, contract: Contract) -> lis
     if not problems:
         raise AssertionError(f"line {line} was marked as bad, and no rule says why: {shown_text(raw)!r}")
     return problems
-
-
-_FAULTS = {
-    "quote": "a quote stands where none may, or is never closed: write a quote inside a quoted value twice",
-    "size": "it does not end within the size limit: is a quote not closed? Else raise PIPELINE_RECORD_MIB",
-}
-
-
-def _fault_problem(fault: Fault) -> Problem:
-    return Problem(fault.rule, _FAULTS[fault.rule], fault.line, raw=shown_text(fault.raw))

@@ -14,6 +14,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+BLOCK_SIZE = 4 << 20  # bytes of text that are read at a time
 READ_SIZE = 1 << 18  # bytes of a compressed object that are read at a time
 GROWN_SIZE = 1 << 22  # bytes that come out of it at a time
 

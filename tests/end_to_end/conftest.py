@@ -5,11 +5,12 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,14 +146,27 @@ def new_lake(store: ObjectStore, environ: dict[str, str], state: Path) -> Lake:
     return Lake(store, {**os.environ, "PIPELINE_WORKERS": "2", **environ, "PIPELINE_STATE": str(state)}, state)
 
 
+@pytest.fixture
+def local_lake(tmp_path) -> Lake:
+    """A lake in a folder, for what has nothing to do with the kind of store."""
+    url = str(tmp_path / "lake")
+    return new_lake(open_store(url), {"LAKE_URL": url}, tmp_path / "state")
+
+
 @pytest.fixture(params=BACKENDS)
 def lake(request, tmp_path) -> Lake:
     if request.param == "local":
-        url = str(tmp_path / "lake")
-        return new_lake(open_store(url), {"LAKE_URL": url}, tmp_path / "state")
+        return request.getfixturevalue("local_lake")
     minio = request.getfixturevalue("minio")
     store = minio.new_store()
     return new_lake(store, minio.environ(store.bucket), tmp_path / "state")
+
+
+def history(lake: Lake) -> int:
+    """Count the loads that the ledger has ever committed."""
+    with closing(sqlite3.connect(lake.state / "ledger.sqlite")) as db:
+        [(count,)] = db.execute("SELECT count(*) FROM history")
+    return int(count)
 
 
 def statuses(lake: Lake) -> Counter[str]:

@@ -1,6 +1,7 @@
 """Wrong settings, a second pipeline, a store that is away: what is said, and that nothing is lost."""
 
 import json
+import shutil
 
 import pytest
 
@@ -102,9 +103,41 @@ def test_a_lost_staging_folder_loses_no_file(lake):
         lake.wait_loaded("companydata/a.csv")
         (lake.state / "staging").rmdir()
         lake.put("companydata/b.csv", company_csv(2))
-        until(lambda: lake.loads().get("companydata/b.csv", {}).get("status") == "failed")
+        row = lake.wait_loaded("companydata/b.csv")["companydata/b.csv"]
+    assert row["attempts"] == 1
+    assert lake.sums() == company_sums([company_csv(1), company_csv(2)])
+
+
+def test_a_state_folder_that_takes_nothing_pauses_everything(lake):
+    with lake.pipeline() as running:
+        lake.put("companydata/a.csv", company_csv(1))
+        lake.wait_loaded("companydata/a.csv")
+        (lake.state / "staging").rmdir()
+        (lake.state / "staging").write_text("no folder")
+        lake.put("companydata/b.csv", company_csv(2))
+        until(lambda: "state away" in running.log)
+        (lake.state / "staging").unlink()
         (lake.state / "staging").mkdir()
-        lake.wait_loaded("companydata/b.csv")
+        row = lake.wait_loaded("companydata/b.csv")["companydata/b.csv"]
+    assert row["attempts"] == 1, "nothing is counted against a file"
+    assert running.log.count("state away") == running.log.count("state back") == 1
+    assert lake.sums() == company_sums([company_csv(1), company_csv(2)])
+
+
+@pytest.mark.needs_engine
+def test_a_store_that_refuses_every_write_pauses_everything(minio, tmp_path):
+    store = minio.new_store()
+    user = minio.user_without("s3:GetObjectTagging", store.bucket)
+    lake = new_lake(store, {**minio.environ(store.bucket), **user}, tmp_path / "state")
+    with lake.pipeline() as running:
+        lake.put("companydata/a.csv", company_csv(1))
+        lake.wait_loaded("companydata/a.csv")
+        minio.deny(user["AWS_ACCESS_KEY_ID"], "s3:PutObject", store.bucket)
+        lake.put("companydata/b.csv", company_csv(2))
+        until(lambda: "store refuses" in running.log)
+        minio.deny(user["AWS_ACCESS_KEY_ID"], "s3:GetObjectTagging", store.bucket)
+        row = lake.wait_loaded("companydata/b.csv")["companydata/b.csv"]
+    assert row["attempts"] == 1
     assert lake.sums() == company_sums([company_csv(1), company_csv(2)])
 
 
@@ -114,6 +147,48 @@ def test_a_ledger_of_another_lake_is_refused(lake, tmp_path):
     ended = other.command("once")
     assert ended.returncode == 2
     assert "belongs to lake" in ended.stderr
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["while it runs", "between two runs"])
+def test_a_lake_that_was_wiped_is_not_taken_for_an_empty_one(lake, running):
+    lake.put("companydata/a.csv", company_csv(1))
+    assert lake.command("once").returncode == 0
+
+    def wipe() -> None:
+        for item in list(lake.store.list()):
+            lake.store.delete(item.key)
+
+    if running:
+        with lake.pipeline(SWEEP_SECONDS="1") as pipeline:
+            until(lambda: lake.status()["writer"])
+            wipe()
+            code, said = pipeline.process.wait(20), pipeline.log
+    else:
+        wipe()
+        ended = lake.command("once")
+        code, said = ended.returncode, ended.stderr
+    assert code == 2
+    assert "was wiped" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("place", [0, 4096], ids=["the header", "a page"])
+def test_a_damaged_ledger_is_named_in_one_line(lake, place):
+    lake.put("companydata/a.csv", company_csv(1))
+    assert lake.command("once").returncode == 0
+    path = lake.state / "ledger.sqlite"
+    content = bytearray(path.read_bytes())
+    content[place : place + 100] = b"\xff" * 100
+    path.write_bytes(content)
+    for command in ("once", "status"):
+        ended = lake.command(command)
+        assert ended.returncode == 2
+        assert ended.stderr.count("\n") == 1
+        assert "PIPELINE_STATE" in ended.stderr
+        assert "damaged" in ended.stderr
+    shutil.rmtree(lake.state)
+    assert lake.command("once").returncode == 0
+    assert lake.sums() == company_sums([company_csv(1)])
 
 
 def test_status_and_health(lake):

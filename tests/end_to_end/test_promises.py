@@ -2,20 +2,11 @@
 
 import gzip
 import shutil
-import sqlite3
 
 import pytest
 
-from tests.end_to_end.conftest import HEADER, company_csv, company_sums
+from tests.end_to_end.conftest import HEADER, company_csv, company_sums, history
 from tests.minio_server import until
-
-
-def history(lake) -> int:
-    """Count the loads that the ledger has ever committed."""
-    with sqlite3.connect(lake.state / "ledger.sqlite") as db:
-        [(count,)] = db.execute("SELECT count(*) FROM history")
-    db.close()
-    return count
 
 
 def test_exact_sums_and_an_overwrite_replaces_them(lake):

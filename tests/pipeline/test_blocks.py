@@ -6,81 +6,56 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.reader import blocks
+from pipeline.reader import plain as plainly
 
 RAW_LIMIT = 8  # small, so that generated lines reach it
 
 
-class PlainCutter:
-    """Rule 4 of the reader as it is written, one character after the other."""
-
-    def __init__(self, text: bytes, limit: int) -> None:
-        self.text, self.limit = text, limit
-        self.records: list[tuple[int, bytes]] = []
-        self.faults: list[tuple[int, str, bytes]] = []
-        position, line = 0, 1
-        while position < len(text):
-            stop, rule = self.record(position)
-            if rule:
-                stop = self.line_end(position)
-                self.faults.append((line, rule, text[position:stop][:RAW_LIMIT]))
-            elif stop > position:
-                self.records.append((line, text[position:stop]))
-            after = self.after_line_end(stop)
-            line += self.lines(position, after)
-            position = after
-
-    def line_end(self, position: int) -> int:
-        while position < len(self.text) and self.text[position] not in b"\r\n":
-            position += 1
-        return position
-
-    def after_line_end(self, position: int) -> int:
-        return position + (2 if self.text[position : position + 2] == b"\r\n" else 1)
-
-    def lines(self, start: int, stop: int) -> int:
-        return len(self.text[start:stop].replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")) - 1
-
-    def record(self, start: int) -> tuple[int, str | None]:
-        """Give where the record ends, or the rule that it breaks first."""
-        text, quoted, at = self.text, False, start
-        while at < len(text):
-            character = text[at : at + 1]
-            if not quoted and character in (b"\n", b"\r"):
-                return at, None if at - start <= self.limit else "size"
-            if at - start >= self.limit:
-                return at, "size"
-            if character == b'"' and not quoted:
-                if at > start and text[at - 1 : at] != b",":
-                    return at, "quote"
-                quoted = True
-            elif character == b'"' and text[at + 1 : at + 2] == b'"':
-                at += 1
-                if at - start >= self.limit:
-                    return at, "size"
-            elif character == b'"':
-                if text[at + 1 : at + 2] not in (b",", b"\n", b"\r", b""):
-                    return at, "quote"
-                quoted = False
-            at += 1
-        return at, "quote" if quoted else None
+Found = tuple[list[tuple[int, bytes]], list[tuple[int, str, bytes]]]  # records, and lines that are none
 
 
-def fast(text: bytes, limit: int, size: int) -> tuple[list[tuple[int, bytes]], list[tuple[int, str, bytes]]]:
-    chunks = [text[start : start + size] for start in range(0, len(text), size)]
-    records, faults = [], []
-    for block in blocks.cut(chunks, ",", '"', limit):
+def chunks(text: bytes, size: int) -> list[bytes]:
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+def plain(text: bytes, limit: int, size: int) -> list[Found]:
+    """Give what is found with each chunk, in the plain way."""
+    with mock.patch.object(plainly, "VALUE_LIMIT", RAW_LIMIT):
+        cut = list(plainly.cut_plainly(chunks(text, size), ",", '"', limit))
+    return [
+        (
+            [(piece.line, piece.text) for piece in pieces if not piece.fault],
+            [(piece.line, piece.fault, piece.text[:RAW_LIMIT]) for piece in pieces if piece.fault],
+        )
+        for pieces in cut
+    ]
+
+
+def fast_by_chunk(text: bytes, limit: int, size: int) -> list[Found]:
+    found = []
+    for block in blocks.cut(chunks(text, size), ",", '"', limit):
         spans = zip(block.lines, block.starts, block.stops, strict=True)
-        records += [(int(line), block.data[start:stop]) for line, start, stop in spans]
-        faults += [(fault.line, fault.rule, fault.raw) for fault in block.faults]
-    return records, faults
+        records = [(int(line), block.data[start:stop]) for line, start, stop in spans]
+        found.append((records, [(fault.line, fault.rule, fault.raw) for fault in block.faults]))
+    return found
+
+
+def joined(found: list[Found]) -> Found:
+    return [one for records, _ in found for one in records], [one for _, faults in found for one in faults]
+
+
+def fast(text: bytes, limit: int, size: int) -> Found:
+    return joined(fast_by_chunk(text, limit, size))
 
 
 @settings(max_examples=1500)
 @given(st.text('a",\n\r" é', max_size=60).map(str.encode), st.integers(1, 70), st.integers(1, 70))
 def test_the_fast_way_is_the_plain_way(text, limit, size):
-    plain = PlainCutter(text, limit)
+    """With every chunk the same, and the whole as from one chunk: so a load and its `verify` have the same batches."""
     with mock.patch.object(blocks, "RAW_LIMIT", RAW_LIMIT):
-        assert fast(text, limit, size) == (plain.records, plain.faults)
+        found = fast_by_chunk(text, limit, size)
+    assert found == plain(text, limit, size)
+    assert joined(found) == joined(plain(text, limit, len(text) or 1))
 
 
 def test_a_stray_quote_costs_its_line_alone():

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from pipeline.reader.plain import read_csv_plainly
 from pipeline.reader.problem import Refused
 from pipeline.reader.read import read_csv
 from pipeline.recipe import FOLDER, read_dataset
@@ -15,10 +16,10 @@ LARGE = [odd for odd in FILES if len(odd.content) > 100_000]
 CONTRACT = read_dataset(FOLDER / "companydata.json").contract
 
 
-def read(odd: Odd, **settings: int) -> tuple[list[tuple], list[tuple], str | None]:
+def read(odd: Odd, reader=read_csv, **settings: int) -> tuple[list[tuple], list[tuple], str | None]:
     rows, rejects = [], []
     try:
-        for batch in read_csv(io.BytesIO(odd.content), odd.name, CONTRACT, **settings):
+        for batch in reader(io.BytesIO(odd.content), odd.name, CONTRACT, **settings):
             columns = [batch.rows[name].to_pylist() for name in ("_line", *COLUMNS)]
             rows += list(zip(*columns, strict=True))
             rejects += [(one.line, one.column, one.rule) for one in batch.problems]
@@ -37,6 +38,7 @@ def test_there_are_many_of_each_family():
 @pytest.mark.parametrize("odd", FILES, ids=lambda odd: f"{odd.family}/{odd.name}")
 def test_read(odd):
     assert read(odd) == (odd.rows, odd.rejects, odd.refused)
+    assert read(odd, read_csv_plainly) == (odd.rows, odd.rejects, odd.refused)
 
 
 @pytest.mark.parametrize("block_size", [1, 7, 64])

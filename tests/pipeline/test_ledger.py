@@ -1,5 +1,6 @@
 """The queue and the memory: what is news, what waits, what is counted."""
 
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -14,6 +15,7 @@ from pipeline.ledger import MAX_ATTEMPTS, Ledger, exact_sums
 from pipeline.load import Result
 from pipeline.stage import Record
 from storage import ObjectInfo
+from storage.console import SettingError
 
 KEY = "raw/numbers/a.csv"
 
@@ -114,6 +116,100 @@ def test_a_crash_leaves_what_was_in_flight_waiting(ledger):
     assert after.take()
     assert after.id == ledger.id
     after.close()
+
+
+def test_what_an_unclean_end_left_in_flight_runs_alone(ledger):
+    for name in "abc":
+        ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
+    assert [ledger.take().source_key[-5] for _ in "ab"] == ["a", "b"]
+    ledger.begin({"numbers": "recipe"})
+
+    for name in "ab":
+        task = ledger.take()
+        assert task.source_key[-5] == name
+        assert ledger.take() is None, "nothing runs beside it"
+        ledger.finish(task, result(task, "1"))
+    assert ledger.take().source_key[-5] == "c"
+
+
+def test_one_that_was_in_flight_waits_for_the_others_to_end(ledger):
+    for name in "ab":
+        ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
+    first = ledger.take()
+    ledger.begin({"numbers": "recipe"})
+    ledger.release(ledger.take())
+    assert ledger.take().source_key == first.source_key, "it was not shown to be harmless"
+
+
+def test_only_deaths_alone_are_counted_and_three_are_too_many(ledger):
+    for name in "ab":
+        ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
+    assert ledger.take()
+    assert ledger.take()
+    for _ in range(3):  # the first ends both, and counts for none; the next two are of a alone
+        ledger.begin({"numbers": "recipe"})
+        assert ledger.take().source_key == "raw/numbers/a.csv"
+        assert state(ledger, "raw/numbers/a.csv") == "pending"
+    ledger.begin({"numbers": "recipe"})
+    assert state(ledger, "raw/numbers/a.csv") == "failed"
+    assert "died 3 times" in report.loads(ledger).to_pylist()[0]["first_problem"]
+    task = ledger.take()
+    assert task.source_key == "raw/numbers/b.csv"
+    ledger.finish(task, result(task, "1"))
+    assert ledger.notice(version("2", "raw/numbers/a.csv"), "event"), "another version is another matter"
+    ledger.begin({"numbers": "recipe"})
+    assert ledger.take().etag == "2"
+
+
+def test_a_clock_that_jumps_back_delays_no_retry(ledger, monkeypatch):
+    ledger.notice(version("1"), "event")
+    ledger.fail(ledger.take(), "it broke", 10)
+    assert ledger.take() is None
+    monkeypatch.setattr("pipeline.ledger.now", lambda: time.time_ns() // 1000 - 86_400_000_000)
+    assert ledger.take()
+
+
+@pytest.mark.parametrize("status", ["loaded", "refused", "failed"])
+def test_replay(ledger, status):
+    ledger.notice(version("1"), "event")
+    task = ledger.take()
+    if status == "failed":
+        for _ in range(MAX_ATTEMPTS):
+            ledger.fail(task, "it broke", 0)
+    else:
+        ledger.finish(task, result(task, "1", status))
+    assert ledger.replay("status = ?", "pending") == 0
+    assert ledger.replay("status = ?", status) == 1
+    task = ledger.take()
+    assert (task.attempts, task.loaded_etag) == (0, None)
+    assert report.status(ledger)["rows"]["kept"] == (3 if status == "loaded" else 0), "its rows stay until then"
+
+
+def test_what_is_missing_or_ignored_is_not_replayed(ledger):
+    ledger.notice(version("1"), "event")
+    ledger.lose(ledger.take())
+    ledger.notice(version("1", "raw/numbers/notes.txt"), "event")
+    assert ledger.replay("TRUE") == 0
+
+
+def test_rows_that_are_taken_back_leave_no_trace(ledger):
+    ledger.notice(version("1"), "event")
+    task = ledger.take()
+    ledger.finish(task, result(task, "1"))
+    ledger.notice(version("2"), "event")
+    ledger.retract(ledger.take())
+    told = report.status(ledger)
+    assert (told["files"]["missing"], told["rows"]["kept"], ledger.rows("SELECT * FROM summary")) == (1, 0, [])
+    assert ledger.notice(version("1"), "event")
+    task = ledger.take()
+    ledger.finish(task, result(task, "1"))
+    assert report.status(ledger)["rows"]["kept"] == 3
+
+
+def test_a_ledger_of_another_version_is_refused(ledger):
+    ledger.db.execute("PRAGMA user_version = 999")
+    with pytest.raises(SettingError, match=r"version 999.*remove its folder"):
+        Ledger(ledger.path)
 
 
 def test_a_new_recipe(ledger):
@@ -239,7 +335,7 @@ class Counting(RuleBasedStateMachine):
 
     @precondition(lambda self: self.taken)
     @rule(
-        end=st.sampled_from(["loaded", "refused", "lose", "release", "fail"]),
+        end=st.sampled_from(["loaded", "refused", "lose", "retract", "release", "fail"]),
         rows=st.integers(0, 9),
         etag=st.sampled_from("123"),
     )
@@ -251,6 +347,10 @@ class Counting(RuleBasedStateMachine):
             self.ledger.fail(task, "it broke", 0)
         else:
             getattr(self.ledger, end)(task)
+
+    @rule()
+    def replay(self):
+        self.ledger.replay("TRUE")
 
     @rule()
     def crash(self):

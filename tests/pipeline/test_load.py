@@ -138,7 +138,7 @@ def test_a_version_that_has_its_result_is_not_loaded_again(loads, write_dataset)
 def test_the_footer_tells_the_load(loads, write_dataset):
     result = loads(write_dataset(), HEADER + b"b,1,0.1\na,2,0.2\nb,3,0.3\n")
     with loads.store.open("clean/numbers/a.csv.parquet") as (_, stream):
-        record = read_record(stream.read())
+        record = read_record(stream)
     assert record == result.record
     assert record.share == [
         {"group": {"name": "a"}, "rows": 1, "sums": {"n": 2, "x": 0.2}},

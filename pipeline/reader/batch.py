@@ -1,0 +1,22 @@
+"""What every way of reading gives: some records of a file at a time."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline.contract import Contract
+from pipeline.reader.problem import Problem
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some records in order: `rows` are the good ones, typed, with `_line`; `rejected` counts the others."""
+
+    rows: pa.Table
+    problems: list[Problem]
+    rejected: int
+
+
+def batch_schema(contract: Contract) -> pa.Schema:
+    """Give the schema of a batch's rows."""
+    return contract.schema.append(pa.field("_line", pa.int64()))

@@ -1,0 +1,53 @@
+"""What the commands show a person, as tables."""
+
+import sys
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline import report
+from pipeline.verify import Report
+
+
+def show_status(told: report.Status) -> None:
+    """Print counts and latency, by dataset and in all."""
+    table = Table("dataset", *report.STATUSES, "rows kept", "p50 ms", "p95 ms", title=f"lake {told['lake']}")
+    for name, one in [*told["datasets"].items(), ("all", told)]:
+        counts = [f"{one['files'][status]:,}" for status in report.STATUSES]
+        latency = ["-" if one["latency_ms"][p] is None else f"{one['latency_ms'][p]:,.1f}" for p in ("p50", "p95")]
+        table.add_row(name, *counts, f"{one['rows']['kept']:,}", *latency)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def show_sources(rows: list[dict[str, Any]]) -> None:
+    """Print files, one line each, as `report.sources` gives them."""
+    table = Table("file", "status", "kept", "rejected", "attempts", "loaded at", "first problem")
+    for row in rows:
+        mark = " (stale)" if row["stale"] else ""
+        loaded_at = f"{row['loaded_at']:%Y-%m-%d %H:%M:%S}" if row["loaded_at"] else "-"
+        counts = [f"{row[name]:,}" for name in ("rows_kept", "rows_rejected", "attempts")]
+        key, problem = escape(row["source_key"]), escape(row["first_problem"] or "")
+        table.add_row(key, row["status"] + mark, *counts, loaded_at, problem)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    if len(rows) == report.NEWEST_LOADS:
+        typer.echo(f"the newest {report.NEWEST_LOADS:,}; there may be more")
+
+
+def show_differences(found: Report) -> None:
+    """Print what `verify` found, and what it did not look at."""
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    if found.differences:
+        table = Table("object", "line", "what", "expected", "found")
+        for one in found.differences:
+            table.add_row(*map(escape, (one.key, str(one.line or ""), one.what, one.expected, one.found)))
+        console.print(table)
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.reasons.most_common())
+    console.print(
+        f"{found.files:,} files verified, {found.rows:,} rows; "
+        f"{len(found.unverified):,} not verified{f' ({reasons})' if reasons else ''}; "
+        f"{len(found.differences):,} differences",
+        markup=False,
+    )

@@ -1,0 +1,182 @@
+"""What a person does by hand: look at files, load them again, take deleted ones back."""
+
+import json
+
+from pipeline.ledger import MAX_ATTEMPTS
+from tests.end_to_end.conftest import company_csv, company_sums, history
+from tests.minio_server import until
+
+BAD = b"nonsense\n"
+
+
+def status(lake, *arguments: str) -> list[dict]:
+    """Give the rows that `status --json` prints for some files."""
+    return json.loads(lake.command("status", "--json", *arguments).stdout)
+
+
+def test_status_of_some_files(lake):
+    for name, content in (("a", company_csv(1)), ("b", BAD), ("c [1]", company_csv(2))):
+        lake.put(f"companydata/{name}.csv", content)
+    assert lake.command("once").returncode == 0
+
+    [row] = status(lake, "--status", "refused")
+    assert (row["source_key"], row["rows_kept"]) == ("raw/companydata/b.csv", 0)
+    assert row["first_problem"].startswith("the header does not fit")
+    assert {row["status"] for row in status(lake, "raw/companydata/a.csv", "raw/companydata/c [1].csv")} == {"loaded"}
+    assert status(lake, "--stale") == []
+    shown = lake.command("status", "raw/companydata/c [1].csv").stdout
+    assert "c [1].csv" in shown
+    assert "24" in shown
+
+
+def test_a_wrong_question_is_answered_in_one_line(local_lake):
+    local_lake.put("companydata/a.csv", company_csv(1))
+    assert local_lake.command("once").returncode == 0
+    for arguments, named in (
+        (("status", "raw/companydata/x.csv"), "raw/companydata/x.csv"),
+        (("replay", "raw/companydata/a.csv", "raw/companydata/x.csv"), "raw/companydata/x.csv"),
+        (("replay",), "--stale"),
+        (("replay", "--all", "raw/companydata/a.csv"), "--all"),
+        (("status", "--status", "odd"), "'refused'"),
+    ):
+        ended = local_lake.command(*arguments)
+        assert ended.returncode == 2
+        assert named in ended.stderr
+        assert ended.stderr.count("\n") == 1
+
+
+def test_replay_loads_again_to_the_same_bytes(lake):
+    files = {name: company_csv(number) for number, name in enumerate("abc")}
+    for name, content in files.items():
+        lake.put(f"companydata/{name}.csv", content)
+    assert lake.command("once").returncode == 0
+    before = lake.outputs()
+
+    assert "1 files wait" in lake.command("replay", "raw/companydata/a.csv").stdout
+    assert lake.command("once").returncode == 0
+    assert history(lake) == 4
+
+    with lake.pipeline(SWEEP_SECONDS="600"):  # one that runs takes them at once
+        until(lambda: lake.status()["writer"])
+        assert "3 files wait" in lake.command("replay", "--all").stdout
+        until(lambda: history(lake) == 7)
+    assert lake.outputs() == before
+    assert lake.sums() == company_sums([*files.values()])
+
+
+def test_rows_of_deleted_files_are_taken_back_where_that_is_asked_for(lake):
+    for number, name in enumerate("abc"):
+        lake.put(f"companydata/{name}.csv", company_csv(number) + b"too,few\n")
+    lake.put("companydata/refused.csv", BAD)
+    assert lake.command("once").returncode == 0
+    for name in ("a", "refused"):
+        lake.store.delete(f"raw/companydata/{name}.csv")
+
+    assert lake.command("once", "--retract-deleted").returncode == 0
+
+    names = [f"{folder}/companydata/{name}.csv.parquet" for folder in ("clean", "rejected") for name in "bc"]
+    assert set(lake.outputs()) == set(names)
+    assert lake.sums() == company_sums([company_csv(1), company_csv(2)])
+    told = lake.status()
+    assert (told["files"]["missing"], told["files"]["loaded"]) == (2, 2)
+    assert told["rows"] == {"read": 50, "kept": 48, "dropped": 0, "rejected": 2}
+
+    lake.put("companydata/a.csv", company_csv(9))  # and it may come back
+    assert lake.command("once", "--retract-deleted").returncode == 0
+    assert lake.sums() == company_sums([company_csv(1), company_csv(2), company_csv(9)])
+
+
+def test_deletes_are_taken_back_while_it_runs_and_a_file_that_is_back_is_kept(lake):
+    for number, name in enumerate("ab"):
+        lake.put(f"companydata/{name}.csv", company_csv(number))
+    with lake.pipeline(SWEEP_SECONDS="1", PIPELINE_RETRACT_DELETED="on"):
+        lake.wait_loaded("companydata/a.csv", "companydata/b.csv")
+        lake.store.delete("raw/companydata/a.csv")
+        until(lambda: lake.sums() == company_sums([company_csv(1)]))
+        lake.put("companydata/a.csv", company_csv(0))
+        lake.wait_loaded("companydata/a.csv")
+        assert lake.sums() == company_sums([company_csv(0), company_csv(1)])
+
+
+def test_nothing_is_taken_back_where_no_known_file_is_listed(lake):
+    for number, name in enumerate("ab"):
+        lake.put(f"companydata/{name}.csv", company_csv(number))
+    assert lake.command("once").returncode == 0
+    before = lake.outputs()
+    for name in "ab":
+        lake.store.delete(f"raw/companydata/{name}.csv")
+
+    ended = lake.command("once", "--retract-deleted")
+
+    assert "nothing retracted" in ended.stderr
+    assert lake.outputs() == before
+    assert lake.status()["rows"]["kept"] == 48
+
+
+def test_what_is_gone_with_its_source_does_not_count(lake):
+    """Somebody removed a file and what was made of it: its rows are nowhere, so no sum may hold them."""
+    for number, name in enumerate("ab"):
+        lake.put(f"companydata/{name}.csv", company_csv(number))
+    assert lake.command("once").returncode == 0
+    lake.store.delete("raw/companydata/a.csv")
+    assert lake.command("once").returncode == 0
+    lake.store.delete("clean/companydata/a.csv.parquet")
+    assert "forgotten" in lake.command("once").stderr
+    assert lake.sums() == company_sums([company_csv(1)])
+    assert lake.status()["files"]["missing"] == 1
+
+
+def test_rejects_that_were_lost_or_spoiled_are_made_again(lake):
+    lake.put("companydata/a.csv", company_csv(1) + b"too,few\n")
+    lake.put("companydata/b.csv", BAD)
+    assert lake.command("once").returncode == 0
+    before = lake.outputs()
+    lake.store.delete("rejected/companydata/a.csv.parquet")
+    lake.store.put("rejected/companydata/b.csv.parquet", b"spoiled")
+
+    assert lake.command("once").returncode == 0
+    assert lake.outputs() == before
+
+
+def test_a_refused_file_that_is_gone_is_known_again_without_its_ledger(lake):
+    lake.put("companydata/a.csv", company_csv(1))
+    lake.put("companydata/b.csv", BAD)
+    assert lake.command("once").returncode == 0
+    lake.store.delete("raw/companydata/b.csv")
+    (lake.state / "ledger.sqlite").unlink()
+    assert lake.command("once").returncode == 0
+    row = lake.loads()["companydata/b.csv"]
+    assert (row["status"], row["first_problem"][:10]) == ("missing", "the header")
+
+
+def test_a_link_that_leads_out_of_the_lake_is_refused_and_not_followed(local_lake, tmp_path):
+    outside = tmp_path / "elsewhere"
+    outside.mkdir()
+    (outside / "secret.csv").write_bytes(company_csv(1))
+    local_lake.put("companydata/a.csv", company_csv(2))
+    (local_lake.store.root / "raw/companydata/link.csv").symlink_to(outside / "secret.csv")
+    (local_lake.store.root / "raw/companydata/folder").symlink_to(outside, target_is_directory=True)
+
+    assert local_lake.command("once").returncode == 0
+
+    assert local_lake.sums() == company_sums([company_csv(2)])
+    row = local_lake.loads()["companydata/link.csv"]
+    assert (row["status"], row["rows_read"]) == ("refused", 0)
+    assert "leads out" in row["first_problem"]
+
+
+def test_nothing_is_written_through_a_link_and_what_failed_is_loaded_by_hand(local_lake, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    local_lake.put("companydata/a.csv", company_csv(1))
+    (local_lake.store.root / "clean").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+
+    assert local_lake.command("once").returncode == 0
+
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    [row] = status(local_lake, "--status", "failed")
+    assert row["attempts"] == MAX_ATTEMPTS
+    assert "leads out" in row["first_problem"]
+    (local_lake.store.root / "clean").unlink()
+    assert local_lake.command("replay", "--status", "failed").returncode == 0
+    assert local_lake.command("once").returncode == 0
+    assert local_lake.sums() == company_sums([company_csv(1)])
