@@ -108,8 +108,15 @@ def test_killed_while_it_takes_over_what_a_lost_ledger_knew(folder_lake, when):
 
 
 @pytest.mark.needs_engine
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize(("at", "deaths"), [("put rejected/", 2), ("put clean/", 3), ("delete clean/", 1)])
+@pytest.mark.parametrize(
+    ("at", "when", "deaths"),
+    [
+        ("put rejected/", "before", 2),
+        ("put clean/", "before", 3),
+        ("put clean/", "after", 3),
+        ("delete clean/", "after", 1),
+    ],
+)
 def test_killed_around_the_puts_in_a_bucket(bucket_lake, at, when, deaths):
     """The folder has shown each step; here the object is in another process, which sees a connection end."""
     prepare(bucket_lake)

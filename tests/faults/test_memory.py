@@ -53,7 +53,7 @@ def test_memory_stays_bounded(folder_lake, name, pieces: Callable[[], Iterator[b
         file.writelines(pieces())
     folder_lake.put("companydata/good.csv", company_csv(1))
 
-    assert peak_mib(folder_lake, PIPELINE_GROWN_MIB="128") < LIMIT
+    assert peak_mib(folder_lake, PIPELINE_GROWN_MIB="64") < LIMIT
 
     loads = folder_lake.loads()
     assert loads["companydata/good.csv"]["rows_kept"] == 24

@@ -71,7 +71,7 @@ def test_a_listener_that_goes_silent_while_it_listens(wired, proxy):
 
 def test_a_slow_listener(wired, proxy):
     """Events that trickle in are late, and no connection is given up for it."""
-    proxy.add(LISTEN, "slow", after=200)
+    proxy.add(LISTEN, "slow", after=500)
     with running(wired, prepare=impatient, SWEEP_SECONDS="600") as program:
         wired.put("companydata/first.csv", company_csv(0))
         wired.wait_loaded("companydata/first.csv")
