@@ -101,7 +101,7 @@ def compare_published(
         if not differences or time.monotonic() - since >= patience:
             yield Recount(PUBLISHED, differences)
             return
-        if time.monotonic() - began > 5 * patience:
+        if time.monotonic() - began > 2 * patience:
             yield Recount(PUBLISHED, unverified="changing")
             return
         time.sleep(LOOK_PAUSE)

@@ -87,7 +87,7 @@ def _check_lake(store: ObjectStore, ledger: Ledger) -> Recount:
             found = json.loads(stream.read())["id"]
     except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
         return Recount(LAKE, (Difference(LAKE, None, "object", f"lake {known}", str(error)),))
-    if found != known:
+    if known not in (None, found):
         raise SettingError(
             f"PIPELINE_STATE: the ledger {ledger.path} belongs to lake {known}, and LAKE_URL ({store.url}) is {found}"
         )
