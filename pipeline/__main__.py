@@ -14,7 +14,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -27,7 +26,8 @@ from pipeline.ownership import claim_lake, state_folder
 from pipeline.parts import Pipeline
 from pipeline.reader.source import Limits
 from pipeline.recipe import FOLDER, read_dataset, read_datasets
-from pipeline.verify import Report, verify
+from pipeline.tables import show_differences
+from pipeline.verify import verify
 from storage import open_store
 from storage.console import SettingError, configure_logging
 from storage.console import run as run_program
@@ -131,7 +131,7 @@ def verify_lake(
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1))
     else:
-        _show_differences(found)
+        show_differences(found)
     raise typer.Exit(1 if found.differences else 0)
 
 
@@ -230,22 +230,6 @@ def _show(told: report.Status) -> None:
         latency = ["-" if one["latency_ms"][p] is None else f"{one['latency_ms'][p]:,.1f}" for p in ("p50", "p95")]
         table.add_row(name, *counts, f"{one['rows']['kept']:,}", *latency)
     Console(width=None if sys.stdout.isatty() else 120).print(table)
-
-
-def _show_differences(found: Report) -> None:
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    if found.differences:
-        table = Table("object", "line", "what", "expected", "found")
-        for one in found.differences:
-            table.add_row(*map(escape, (one.key, str(one.line or ""), one.what, one.expected, one.found)))
-        console.print(table)
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.reasons.most_common())
-    console.print(
-        f"{found.files:,} files verified, {found.rows:,} rows; "
-        f"{len(found.unverified):,} not verified{f' ({reasons})' if reasons else ''}; "
-        f"{len(found.differences):,} differences",
-        markup=False,
-    )
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from storage import InvalidKey, ObjectChanged, ObjectStore, StoreUnavailable
 from storage.console import SettingError
 from storage.layout import CLEAN, LAKE, RAW, REJECTED, clean_key, rejected_key, source, source_key
 
+NOWHERE = "gone, and not known any more"
 LOOKS = 5  # at a source that changes meanwhile
 PATIENCE = 3.0  # seconds: what is published is behind the ledger by less
 
@@ -62,7 +63,7 @@ def verify(
     """Verify a lake, or some of its sources alone; `patience` is how many seconds a running pipeline may lag behind.
 
     Raises:
-        SettingError: the ledger is of another lake.
+        SettingError: the ledger is of another lake, or a key is of no source.
         StoreUnavailable: the store does not answer.
     """
     report = Report()
@@ -72,6 +73,8 @@ def verify(
         for done, key in enumerate(keys or _sources(ledger)):
             on_progress(done, total)
             report.add(found := _look(store, ledger, datasets, key, Path(folder)))
+            if keys and found.unverified == NOWHERE:
+                raise SettingError(f"there is no source {key}: expected a key such as raw/companydata/companydata.csv")
             report.files += not found.unverified
     on_progress(total, total)
     if not keys:
@@ -133,7 +136,7 @@ def _stranger(store: ObjectStore, key: str) -> Recount:
     try:
         return unnoticed(store.stat(key), None)
     except FileNotFoundError:
-        return Recount(key, unverified="not there, and not known")
+        return Recount(key, unverified=NOWHERE)
 
 
 def _whole(store: ObjectStore, ledger: Ledger, datasets: Mapping[str, Dataset], patience: float) -> Iterator[Recount]:

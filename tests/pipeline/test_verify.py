@@ -455,8 +455,9 @@ def test_a_ledger_of_another_lake_is_refused(lake, tmp_path):
 
 
 def test_keys_that_are_nothing(lake):
-    report = lake.verify(RAW + "companydata/notes.txt", RAW + "companydata/x.csv")
-    assert list(report.unverified.values()) == ["ignored", "not there, and not known"]
+    assert list(lake.verify(RAW + "companydata/notes.txt").unverified.values()) == ["ignored"]
+    with pytest.raises(SettingError, match="there is no source companydata"):
+        lake.verify(KEY, "companydata/a.csv")
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable, PermissionError])
