@@ -131,12 +131,11 @@ def _look(store: ObjectStore, ledger: Ledger, datasets: Mapping[str, Dataset], k
 
 def _stranger(store: ObjectStore, key: str) -> Recount:
     """Say what a key is of which the ledger has no source."""
-    if source(key).ignored:
-        return Recount(key, unverified="ignored")
     try:
-        return unnoticed(store.stat(key), None)
+        info = store.stat(key)
     except FileNotFoundError:
         return Recount(key, unverified=NOWHERE)
+    return Recount(key, unverified="ignored") if source(key).ignored else unnoticed(info, None)
 
 
 def _whole(store: ObjectStore, ledger: Ledger, datasets: Mapping[str, Dataset], patience: float) -> Iterator[Recount]:
