@@ -14,7 +14,8 @@ from pipeline.stage import Record, read_record
 
 Row = dict[str, Any]
 
-UNREADABLE = (OSError, ValueError, OverflowError, pa.ArrowException)  # what Arrow says of a damaged file
+# What is said of a damaged Parquet file, and of JSON that has another shape.
+UNREADABLE = (OSError, ValueError, OverflowError, pa.ArrowException, KeyError, TypeError, AttributeError)
 SHOWN = 200  # characters of a value
 
 _ROWS = 10_000  # rows that are looked at one by one at a time

@@ -42,7 +42,7 @@ def recount(store: ObjectStore, source: Source, dataset: Dataset | None, folder:
         StoreUnavailable: the store does not answer.
     """
     key, status = source["source_key"], source["status"]
-    if status in ("pending", "failed") or source["loaded_etag"] is None:
+    if status in ("pending", "failed") or (status == "missing" and source["loaded_etag"] is None):
         return Recount(key, unverified=status)
     recipe = dataset.recipe if dataset else NO_RECIPE
     try:
@@ -52,9 +52,8 @@ def recount(store: ObjectStore, source: Source, dataset: Dataset | None, folder:
             if info.etag != source["loaded_etag"]:
                 return unnoticed(info, source["loaded_etag"])
             if recipe != source["recipe"]:
-                return Recount(
-                    key, tuple(_against_footers(store, source, folder)), "stale: loaded under another recipe"
-                )
+                differences = tuple(_against_footers(store, source, folder))
+                return Recount(key, differences, "stale: loaded under another recipe")
             record = Record(key, source["dataset"], info.etag, info.size, recipe)
             staged = stage(stream, record, dataset, folder / "expected", read_csv_plainly)
     except FileNotFoundError:
@@ -109,14 +108,14 @@ def _against_footers(store: ObjectStore, source: Source, folder: Path) -> Iterat
     for name, key in (("clean", clean_key(source["source_key"])), ("rejected", rejected_key(source["source_key"]))):
         path, known = folder / f"found.{name}", source[f"{name}_etag"]
         etag = _fetch(store, key, path)
-        if etag and etag == known:
+        if etag != known:
+            yield Difference(key, None, "object", f"version {known}", f"version {etag}")
+        elif etag:
             try:
                 records.append(record := read_record(path))
                 yield from _own_footer(key, record, path)
             except UNREADABLE as error:
                 yield unreadable(key, error)
-        elif etag != known:
-            yield Difference(key, None, "object", f"version {known}", f"version {etag}")
     if records:
         yield from compare_records(rejected_key(source["source_key"]), records[0], records[-1])
         yield from _against_ledger(source, records[0])

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline import report
 from pipeline.verify import Report
@@ -40,14 +40,12 @@ def show_differences(found: Report) -> None:
     """Print what `verify` found, and what it did not look at."""
     console = Console(width=None if sys.stdout.isatty() else 160)
     if found.differences:
-        table = Table("object", "line", "what", "expected", "found")
+        names = ("object", "line", "what", "expected", "found")
+        table = Table(*(Column(name, overflow="fold") for name in names))  # a key that is cut names nothing
         for one in found.differences:
             table.add_row(*map(escape, (one.key, str(one.line or ""), one.what, one.expected, one.found)))
         console.print(table)
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.reasons.most_common())
-    console.print(
-        f"{found.files:,} files verified, {found.rows:,} rows; "
-        f"{len(found.unverified):,} not verified{f' ({reasons})' if reasons else ''}; "
-        f"{len(found.differences):,} differences",
-        markup=False,
-    )
+    told = f"{found.files:,} files verified, {found.rows:,} rows; {len(found.unverified):,} not verified"
+    told += f" ({reasons})" if reasons else ""
+    console.print(f"{told}; {len(found.differences):,} differences", markup=False, highlight=False)

@@ -22,6 +22,7 @@ from storage import InvalidKey, ObjectChanged, ObjectStore, StoreUnavailable
 from storage.console import SettingError
 from storage.layout import CLEAN, LAKE, RAW, REJECTED, clean_key, rejected_key, source, source_key
 
+NOWHERE = "gone, and not known any more"
 LOOKS = 5  # at a source that changes meanwhile
 PATIENCE = 3.0  # seconds: what is published is behind the ledger by less
 
@@ -61,7 +62,7 @@ def verify(
     """Verify a lake, or some of its sources alone; `patience` is how many seconds a running pipeline may lag behind.
 
     Raises:
-        SettingError: the ledger is of another lake.
+        SettingError: the ledger is of another lake, or a key is of no source.
         StoreUnavailable: the store does not answer.
     """
     report = Report()
@@ -71,6 +72,8 @@ def verify(
         for done, key in enumerate(keys or _sources(ledger)):
             on_progress(done, total)
             report.add(found := _look(store, ledger, datasets, key, Path(folder)))
+            if keys and found.unverified == NOWHERE:
+                raise SettingError(f"there is no source {key}: expected a key such as raw/companydata/companydata.csv")
             report.files += not found.unverified
     on_progress(total, total)
     if not keys:
@@ -86,7 +89,7 @@ def _check_lake(store: ObjectStore, ledger: Ledger) -> Recount:
             found = json.loads(stream.read())["id"]
     except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
         return Recount(LAKE, (Difference(LAKE, None, "object", f"lake {known}", str(error)),))
-    if found != known:
+    if known not in (None, found):
         raise SettingError(
             f"PIPELINE_STATE: the ledger {ledger.path} belongs to lake {known}, and LAKE_URL ({store.url}) is {found}"
         )
@@ -137,12 +140,11 @@ def _is_away(store: ObjectStore) -> bool:
 
 def _stranger(store: ObjectStore, key: str) -> Recount:
     """Say what a key is of which the ledger has no source."""
-    if source(key).ignored:
-        return Recount(key, unverified="ignored")
     try:
-        return unnoticed(store.stat(key), None)
+        info = store.stat(key)
     except FileNotFoundError:
-        return Recount(key, unverified="not there, and not known")
+        return Recount(key, unverified=NOWHERE)
+    return Recount(key, unverified="ignored") if source(key).ignored else unnoticed(info, None)
 
 
 def _whole(store: ObjectStore, ledger: Ledger, datasets: Mapping[str, Dataset], patience: float) -> Iterator[Recount]:

@@ -15,7 +15,7 @@ import pytest
 from simulator.exam import KINDS
 from simulator.grade import grade, read_key
 from storage.access import User, prepare
-from storage.layout import CLEAN, REJECTED, clean_key, rejected_key
+from storage.layout import CLEAN, REJECTED, clean_key, rejected_key, source_key
 from storage.s3 import S3Store
 from tests.end_to_end.conftest import Lake
 
@@ -48,6 +48,7 @@ def test_every_answer_is_right_and_damage_is_named(lake, tmp_path):
     assert lake.command("once").returncode == 0
     for key in (first, second):  # from now on, each exam's files are not alone in the lake
         assert_right(simulator(reader, "grade", "--key", str(key), "--json"), notes=2)
+    assert_verified(lake)
 
     damage(lake, second)
     done = simulator(reader, "grade", "--key", str(second))
@@ -56,6 +57,11 @@ def test_every_answer_is_right_and_damage_is_named(lake, tmp_path):
         assert mistake.key in done.stdout
         assert mistake.message in done.stdout
     assert "score: 100" not in done.stdout
+    mistaken = {one.key for one in grade(lake.store, read_key(second)).mistakes if one.key.endswith(".parquet")}
+    verified = lake.command("verify", "--json", *(source_key(key) for key in mistaken))
+    assert verified.returncode == 1, verified.stderr
+    found = {one["key"] for one in json.loads(verified.stdout)["differences"]}
+    assert (len(mistaken - found), len(mistaken)) == (1, 7)  # what stands where nothing may is no source's
 
 
 def exam(environ: dict[str, str], seed: int, key: Path) -> None:
@@ -68,6 +74,15 @@ def assert_right(done: subprocess.CompletedProcess[str], notes: int) -> None:
     said = json.loads(done.stdout)
     assert (said["mistakes"], said["score"]) == ([], 100)
     assert len(said["notes"]) == notes
+    assert done.returncode == 0, done.stderr
+
+
+def assert_verified(lake: Lake) -> None:
+    """Let the pipeline itself recount the lake, in the plain way."""
+    done = lake.command("verify", "--json")
+    said = json.loads(done.stdout)
+    assert (said["differences"], said["unverified"]) == ([], {})
+    assert said["files"] > 100
     assert done.returncode == 0, done.stderr
 
 

@@ -75,14 +75,14 @@ def test_every_block_border_of_a_quoted_line_end():
 
 def test_a_line_without_end_costs_no_memory():
     """A gigabyte on one line is passed over chunk by chunk, and what follows is read."""
-    chunks = [b"x" * 1000] * 5000 + [b"\nfine,1\n"]
-    cutter = blocks._Cutter(ord(","), ord('"'), 10_000)
-    largest = 0
-    records, faults = [], []
-    for chunk in chunks:
-        block = cutter.feed(chunk, last=False)
-        largest = max(largest, len(cutter.rest))
+    fast, plain = blocks._Cutter(ord(","), ord('"'), 10_000), plainly._Cutter(b",", b'"', 10_000)
+    largest, records, faults, pieces = 0, [], [], []
+    for chunk in [b"x" * 1000] * 5000 + [b"\nfine,1\n"]:
+        block = fast.feed(chunk, last=False)
+        pieces += plain.feed(chunk, last=False)
+        largest = max(largest, len(fast.rest), len(plain.text))
         records += list(block.lines)
         faults += block.faults
     assert (records, [(fault.line, fault.rule) for fault in faults]) == ([2], [(1, "size")])
+    assert [(piece.line, piece.fault) for piece in pieces] == [(1, "size"), (2, None)]
     assert largest < 20_000
