@@ -48,7 +48,7 @@ def fast(text: bytes, limit: int, size: int) -> Found:
     return joined(fast_by_chunk(text, limit, size))
 
 
-@settings(max_examples=1500)
+@settings(max_examples=1500, deadline=None)
 @given(st.text('a",\n\r" é', max_size=60).map(str.encode), st.integers(1, 70), st.integers(1, 70))
 def test_the_fast_way_is_the_plain_way(text, limit, size):
     """With every chunk the same, and the whole as from one chunk: so a load and its `verify` have the same batches."""

@@ -124,7 +124,7 @@ CONTRACT_FIELDS = st.tuples(
 MISSING = st.sampled_from([[""], ["", "a"], []])
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(HEADER, BODY, RECORD, st.integers(1, 90), st.integers(30, 60), CONTRACT_FIELDS, MISSING)
 def test_the_fast_way_is_the_plain_way(tmp_path_factory, header, body, rest, block_size, limit, fields, missing):
     schema = {"fieldsMatch": "subset", "fields": fields, "missingValues": missing}
