@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pipeline import draft, report
+from pipeline.database import ledger_errors
 from pipeline.follow import drain, follow
 from pipeline.health import problem
-from pipeline.ledger import Ledger, ledger_errors
+from pipeline.ledger import Ledger
 from pipeline.outage import when_there
 from pipeline.ownership import claim_lake, state_folder
 from pipeline.parts import Pipeline

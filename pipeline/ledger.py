@@ -1,27 +1,21 @@
-"""The queue and the memory of the pipeline: SQLite, one row per source key (see `schema.sql`)."""
+"""The queue and the memory of the pipeline: one row per source key (see `schema.sql`)."""
 
 import json
 import sqlite3
 import time
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
-from pathlib import Path
-from threading import RLock
 from typing import Any, Literal
 
+from pipeline.database import Database
 from pipeline.load import NO_RECIPE, Result, Task
+from pipeline.shares import replace_share
 from pipeline.stage import Record
-from pipeline.summary import Totals, merge
 from storage import ObjectInfo
-from storage.console import SettingError
 from storage.layout import source
 
 FoundBy = Literal["event", "sweep"]
 
-VERSION = 1  # of the schema: a ledger of another one is not opened
 MAX_ATTEMPTS = 5
 MAX_DEATHS = 3
 LONGEST_PAUSE = 60.0  # seconds until a failed file is tried again; more is left of it only after a jump of the clock
@@ -42,86 +36,13 @@ def microseconds(moment: datetime) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
-_FORGET = "remove its folder, for what it knows is told by the lake, or loaded again"
-
-
-@contextmanager
-def ledger_errors(path: Path) -> Iterator[None]:
-    """Say in one line what is wrong with the ledger at `path`, and the way out, where SQLite cannot work with it."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise SettingError(
-            f"PIPELINE_STATE: the ledger {path} cannot be used now: {error}: is the disk full, read-only, or does "
-            "another program hold it? Nothing is lost: the next start goes on"
-        ) from error
-    except sqlite3.DatabaseError as error:
-        if type(error) is not sqlite3.DatabaseError:  # the others are faults of ours
-            raise
-        raise SettingError(f"PIPELINE_STATE: the ledger {path} is damaged ({error}): {_FORGET}") from error
-
-
 def key_text(key: str) -> str:
     """Give a key as text that a database can hold: what is no text is escaped, and such a key is ignored anyway."""
     return key.encode("utf-8", "backslashreplace").decode()
 
 
-class Ledger:
-    """One connection to the ledger; threads may share it, each call is one transaction."""
-
-    def __init__(self, path: Path) -> None:
-        """Open the ledger at `path`, making it with a new id where it is missing; `SettingError` if it is of no use."""
-        self.path = path
-        self._lock = RLock()
-        self.db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        self.db.row_factory = sqlite3.Row
-        with ledger_errors(path):
-            self._make_ready()
-        self.id = str(self.get("id"))
-
-    def _make_ready(self) -> None:
-        self.db.execute("PRAGMA journal_mode = WAL")
-        self.db.execute("PRAGMA synchronous = NORMAL")
-        found, tables = (
-            self.rows(query)[0][0] for query in ("PRAGMA user_version", "SELECT count(*) FROM sqlite_schema")
-        )
-        if tables and found != VERSION:
-            reason = f"is of version {found}, and this pipeline takes {VERSION}"
-            raise SettingError(f"PIPELINE_STATE: the ledger {self.path} {reason}: {_FORGET}")
-        self.db.executescript(Path(__file__).with_name("schema.sql").read_text())
-        self.db.execute(f"PRAGMA user_version = {VERSION}")
-        self.db.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?)", (uuid.uuid4().hex,))
-
-    def close(self) -> None:
-        """Close the connection."""
-        self.db.close()
-
-    @contextmanager
-    def transaction(self, mode: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
-        """Hold the connection for one transaction; a deferred one that writes temporary tables holds up nobody."""
-        with self._lock:
-            self.db.execute(f"BEGIN {mode}")
-            try:
-                yield self.db
-            except BaseException:
-                self.db.execute("ROLLBACK")
-                raise
-            self.db.execute("COMMIT")
-
-    def rows(self, query: str, *values: object, **named: object) -> list[sqlite3.Row]:
-        """Run one query, with values for its marks or its names, and give all its rows."""
-        with self._lock:
-            return self.db.execute(query, named or values).fetchall()
-
-    def get(self, name: str) -> str | None:
-        """Give a fact about the ledger itself."""
-        found = self.rows("SELECT value FROM meta WHERE name = ?", name)
-        return str(found[0]["value"]) if found else None
-
-    def set(self, name: str, value: str) -> None:
-        """Keep a fact about the ledger itself."""
-        with self.transaction() as db:
-            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+class Ledger(Database):
+    """What is known of every source: the queue of those that wait, and the memory of what was made of the others."""
 
     def begin(self, recipes: Mapping[str, str]) -> None:
         """Make ready for a run: what a crash left in flight waits again, to run alone, and the recipes are these.
@@ -218,7 +139,7 @@ class Ledger:
         """Commit a load: its record, its history and its share of the summary, in one transaction."""
         record, moment = result.record, now()
         with self.transaction() as db:
-            _replace_share(db, record)
+            replace_share(db, record)
             etags = {"clean_etag": result.clean_etag, "rejected_etag": result.rejected_etag}
             _update(db, record.source_key, **_result(record), **etags, loaded_at=moment)
             _remember(db, task, record, moment)
@@ -287,7 +208,7 @@ class Ledger:
             )
             [row] = db.execute("SELECT status FROM source WHERE source_key = ?", (record.source_key,))
             if row["status"] == "missing":  # it may have come back meanwhile
-                _replace_share(db, record)
+                replace_share(db, record)
                 etags = {"clean_etag": clean_etag, "rejected_etag": rejected_etag}
                 _update(db, record.source_key, **_result(record), **etags, loaded_at=landed_at, changed_at=now())
 
@@ -305,34 +226,13 @@ def _result(record: Record) -> dict[str, object]:
 
 def _forget_result(db: sqlite3.Connection, key: str, dataset: str) -> None:
     nothing = Record(key, dataset, etag="", size=0, recipe="")
-    _replace_share(db, nothing)
+    replace_share(db, nothing)
     _update(db, key, **{**_result(nothing), **_UNKNOWN, "clean_etag": None, "rejected_etag": None})
 
 
 def _update(db: sqlite3.Connection, key: str, **values: Any) -> None:
     columns = ", ".join(f"{name} = ?" for name in values)
     db.execute(f"UPDATE source SET {columns}, touched = {_SWEEP} WHERE source_key = ?", (*values.values(), key))
-
-
-def _replace_share(db: sqlite3.Connection, record: Record) -> None:
-    """Take the share of the result before out of the merged summary, and put the new one in."""
-    [row] = db.execute("SELECT share FROM source WHERE source_key = ?", (record.source_key,))
-    signed = [(-1, one) for one in json.loads(row["share"])] + [(1, one) for one in record.share or []]
-    for sign, one in signed:
-        key = (record.dataset, json.dumps(one["group"], ensure_ascii=False))
-        found = db.execute('SELECT rows, sums FROM summary WHERE dataset = ? AND "group" = ?', key).fetchone()
-        totals: Totals = {key[1]: (found["rows"], exact_sums(found["sums"]))} if found else {}
-        added = {name: sign * Fraction(value) for name, value in one["sums"].items()}
-        merge(totals, one["group"], sign * one["rows"], added)
-        db.execute('DELETE FROM summary WHERE dataset = ? AND "group" = ?', key)
-        for rows, sums in totals.values():
-            text = json.dumps({name: str(total) for name, total in sums.items()})
-            db.execute("INSERT INTO summary VALUES (?, ?, ?, ?)", (*key, rows, text))
-
-
-def exact_sums(text: str) -> dict[str, Fraction]:
-    """Read the sums of a merged group."""
-    return {name: Fraction(total) for name, total in json.loads(text).items()}
 
 
 def _remember(db: sqlite3.Connection, task: Task, record: Record, moment: int) -> None:

@@ -9,8 +9,9 @@ from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
-from pipeline.ledger import Ledger, exact_sums
+from pipeline.ledger import Ledger
 from pipeline.recipe import Dataset
+from pipeline.shares import exact_sums
 from pipeline.stage import FOOTER
 from pipeline.summary import Totals, merge, rounded
 from storage.console import fields

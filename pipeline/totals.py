@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.compare import UNREADABLE, Difference, Row, shown
-from pipeline.ledger import Ledger, exact_sums
+from pipeline.ledger import Ledger
 from pipeline.publish import contents
 from pipeline.recipe import Dataset
 from pipeline.recount import Recount
+from pipeline.shares import exact_sums
 from pipeline.summary import Totals, merge
 from storage import ObjectStore
 from storage.layout import PUBLISHED, STATUS, summary_key

@@ -19,9 +19,11 @@ ONLY = {
     "watchdog": {"storage/folder.py"},
     "streamlit": {"simulator/app.py", "simulator/page.py", "dashboard/app.py"},
     "sqlite3": {
-        "pipeline/ledger.py",
+        "pipeline/database.py",
         "pipeline/health.py",
+        "pipeline/ledger.py",
         "pipeline/report.py",
+        "pipeline/shares.py",
         "pipeline/sweep.py",
         "pipeline/worker.py",
     },

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pipeline import report
-from pipeline.ledger import MAX_ATTEMPTS, Ledger, exact_sums
+from pipeline.ledger import MAX_ATTEMPTS, Ledger
 from pipeline.load import Result
+from pipeline.shares import exact_sums
 from pipeline.stage import Record
 from storage import ObjectInfo
 from storage.console import SettingError
