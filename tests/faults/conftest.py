@@ -2,14 +2,7 @@
 
 import pytest
 
-from storage import open_store
-from tests.end_to_end.conftest import Lake, lake, new_lake  # noqa: F401
-
-
-@pytest.fixture
-def folder_lake(tmp_path) -> Lake:
-    url = str(tmp_path / "lake")
-    return new_lake(open_store(url), {"LAKE_URL": url}, tmp_path / "state")
+from tests.end_to_end.conftest import Lake, lake, local_lake, new_lake  # noqa: F401
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from pipeline.follow import watch
 from pipeline.ledger import Ledger
+from pipeline.ownership import claim_lake
 from pipeline.parts import Pipeline
 from pipeline.publish import Publisher
 from pipeline.recipe import read_datasets
@@ -58,6 +59,7 @@ class Scripted:
             self.store, Ledger(lake.state / "ledger.sqlite"), datasets, lake.state / "staging", workers=0
         )
         self.ledger = self.pipeline.ledger
+        claim_lake(self.store, self.ledger, self.pipeline.stop)
         self.ledger.begin({name: dataset.recipe for name, dataset in datasets.items()})
 
     def put(self, content: bytes, name: str = "companydata/a.csv") -> ObjectInfo:
