@@ -224,12 +224,14 @@ class Ledger:
             _remember(db, task, record, moment)
             self._settle(db, task, record.etag, record.status, size=record.size, attempts=task.attempts + 1)
 
-    def keep(self, task: Task) -> None:
-        """End a task whose file already has its result."""
+    def keep(self, task: Task, found: ObjectInfo) -> None:
+        """End a task whose file is still the version that has its result, whatever was told of it."""
         with self.transaction() as db:
             [row] = db.execute("SELECT clean_etag FROM source WHERE source_key = ?", (task.source_key,))
+            status = "loaded" if row["clean_etag"] else "refused"
+            facts = {"size": found.size, "landed_at": microseconds(found.modified)}
             _update(db, task.source_key, stale=0)
-            self._settle(db, task, str(task.loaded_etag), "loaded" if row["clean_etag"] else "refused")
+            self._settle(db, task, found.etag, status, **facts)
 
     def lose(self, task: Task) -> None:
         """End a task whose file is gone; the rows of the version before it stay."""

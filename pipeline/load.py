@@ -8,7 +8,7 @@ from uuid import uuid4
 from pipeline.reader.problem import Problem
 from pipeline.recipe import Dataset
 from pipeline.stage import Record, Staged, stage, stage_refusal
-from storage import InvalidKey, ObjectStore
+from storage import InvalidKey, ObjectInfo, ObjectStore
 from storage.layout import clean_key, rejected_key
 
 NO_RECIPE = "none"  # of a dataset without a contract
@@ -42,8 +42,8 @@ class Result:
     rejected_etag: str | None
 
 
-def load(store: ObjectStore, dataset: Dataset | None, task: Task, staging: Path) -> Result | None:
-    """Load the version of a file that is there now, and return what came of it; None if that is its result already.
+def load(store: ObjectStore, dataset: Dataset | None, task: Task, staging: Path) -> Result | ObjectInfo:
+    """Load the version of a file that is there now, and return what came of it, or the version if it has its result.
 
     Raises:
         SourceGone: the file is not there.
@@ -63,7 +63,7 @@ def load(store: ObjectStore, dataset: Dataset | None, task: Task, staging: Path)
                 record = Record(task.source_key, task.dataset, task.etag, 0, recipe)
                 return _put(store, stage_refusal(Problem("key", str(error)), record, place))
             if (info.etag, recipe) == (task.loaded_etag, task.recipe):
-                return None
+                return info
             record = Record(info.key, task.dataset, info.etag, info.size, recipe)
             staged = stage(stream, record, dataset, place)
         return _put(store, staged)

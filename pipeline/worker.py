@@ -13,7 +13,7 @@ from pipeline.ledger import Ledger, now
 from pipeline.load import Result, SourceGone, Task, load, take_back
 from pipeline.outage import obstacle, wait_until_clear
 from pipeline.parts import Pipeline
-from storage import ObjectChanged
+from storage import ObjectChanged, ObjectInfo
 from storage.console import fields
 
 STOP_SECONDS = 20.0  # what is in flight has this long to end
@@ -102,8 +102,8 @@ def _load(pipeline: Pipeline, task: Task) -> None:
         else:
             ledger.lose(task)
     else:
-        if result is None:
-            ledger.keep(task)
+        if isinstance(result, ObjectInfo):
+            ledger.keep(task, result)
         else:
             ledger.finish(task, result)
             _log_result(task, result)

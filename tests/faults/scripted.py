@@ -59,7 +59,7 @@ class Scripted:
             self.store, Ledger(lake.state / "ledger.sqlite"), datasets, lake.state / "staging", workers=0
         )
         self.ledger = self.pipeline.ledger
-        claim_lake(self.store, self.ledger, self.pipeline.stop)
+        claim_lake(lake.store, self.ledger, self.pipeline.stop)
         self.ledger.begin({name: dataset.recipe for name, dataset in datasets.items()})
 
     def put(self, content: bytes, name: str = "companydata/a.csv") -> ObjectInfo:

@@ -73,7 +73,7 @@ def test_a_newer_version_than_the_event_told_of(ledger):
     assert ledger.notice(version("1"), "event"), "a late event has to be looked into"
     task = ledger.take()
     assert task.loaded_etag == "2"
-    ledger.keep(task)
+    ledger.keep(task, version("2"))
     assert state(ledger) == "loaded"
 
 
@@ -232,7 +232,7 @@ def test_a_missing_file_keeps_its_rows_and_comes_back(ledger):
     ledger.lose(ledger.take())
     assert (state(ledger), report.status(ledger)["rows"]["kept"]) == ("missing", 3)
     assert ledger.notice(version("1"), "event")
-    ledger.keep(ledger.take())
+    ledger.keep(ledger.take(), version("1"))
     assert state(ledger) == "loaded"
 
 
@@ -263,7 +263,7 @@ def test_a_version_that_is_kept_is_as_good_as_new(ledger):
     task = ledger.take()
     ledger.finish(task, result(task, "1"))
     ledger.notice(version("2"), "event")
-    ledger.keep(ledger.take())
+    ledger.keep(ledger.take(), version("1"))
     [row] = ledger.rows("SELECT status, stale, attempts, error, etag FROM source")
     assert tuple(row) == ("loaded", 0, 0, None, "1")
 
