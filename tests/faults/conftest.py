@@ -6,11 +6,6 @@ from tests.end_to_end.conftest import Lake, lake, local_lake, new_lake  # noqa: 
 
 
 @pytest.fixture
-def folder_lake(local_lake) -> Lake:  # noqa: F811
-    return local_lake
-
-
-@pytest.fixture
 def bucket_lake(minio, tmp_path) -> Lake:
     store = minio.new_store()
     return new_lake(store, minio.environ(store.bucket), tmp_path / "state")

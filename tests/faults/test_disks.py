@@ -41,115 +41,115 @@ def attempts(lake: Lake) -> set[int]:
 
 
 @pytest.mark.needs_mount
-def test_a_full_lake(lake_disk, folder_lake):
+def test_a_full_lake(lake_disk, local_lake):
     """While there is no room nothing is attempted, and no attempt is counted; with room, all goes on."""
-    put_all(folder_lake)
+    put_all(local_lake)
     filler = lake_disk.fill()
-    with running(folder_lake, SWEEP_SECONDS="1") as program:
+    with running(local_lake, SWEEP_SECONDS="1") as program:
         until(lambda: "space" in program.log, what="a word about the space that is missing")
         time.sleep(3)  # long enough for five attempts, if they were counted
         assert program.alive
         filler.unlink()
-        folder_lake.wait_loaded(*FILES)
-        assert attempts(folder_lake) == {1}
-    assert_true(folder_lake)
+        local_lake.wait_loaded(*FILES)
+        assert attempts(local_lake) == {1}
+    assert_true(local_lake)
 
 
 @pytest.mark.needs_mount
-def test_a_lake_with_room_for_what_is_small_alone(lake_disk, folder_lake):
+def test_a_lake_with_room_for_what_is_small_alone(lake_disk, local_lake):
     """The store answers and takes the status, but no clean object: each load waits for room."""
     names = [f"companydata/large {number}.csv" for number in range(3)]
     for number, name in enumerate(names):
-        folder_lake.put(name, company_csv(number, rows=20_000))
+        local_lake.put(name, company_csv(number, rows=20_000))
     filler = lake_disk.fill()
     os.truncate(filler, filler.stat().st_size - (96 << 10))
-    with running(folder_lake, SWEEP_SECONDS="1") as program:
+    with running(local_lake, SWEEP_SECONDS="1") as program:
         until(lambda: "space" in program.log, what="a word about the space that is missing")
         filler.unlink()
-        folder_lake.wait_loaded(*names)
-    assert_true(folder_lake)
+        local_lake.wait_loaded(*names)
+    assert_true(local_lake)
 
 
 @pytest.mark.needs_mount
-def test_a_full_state_folder(state_disk, folder_lake):
-    """The ledger cannot be written either: the program ends with one line, and the next start goes on."""
-    program = start(folder_lake, "run", SWEEP_SECONDS="1")
-    until(lambda: list(folder_lake.store.list("published/status")))
+def test_a_full_state_folder(state_disk, local_lake):
+    """Without room the ledger can remember nothing: it ends with the way out, and the next start goes on."""
+    program = start(local_lake, "run", SWEEP_SECONDS="1")
+    until(lambda: list(local_lake.store.list("published/status")))
     filler = state_disk.fill()
-    put_all(folder_lake)
+    put_all(local_lake)
     assert program.wait() == 2
     [line] = [line for line in program.log.splitlines() if line.startswith("error:")]
     assert "PIPELINE_STATE" in line
-    assert "full" in line
+    assert "is full" in line
     assert "Traceback" not in program.log
     filler.unlink()
-    assert finish(folder_lake, "once") == 0
-    assert attempts(folder_lake) == {1}
-    assert_true(folder_lake)
+    assert finish(local_lake, "once") == 0
+    assert attempts(local_lake) == {1}
+    assert_true(local_lake)
 
 
 @pytest.mark.needs_mount
-def test_a_lake_that_becomes_read_only(lake_disk, folder_lake):
-    put_all(folder_lake)
-    assert finish(folder_lake, "once") == 0
+def test_a_lake_that_becomes_read_only(lake_disk, local_lake):
+    put_all(local_lake)
+    assert finish(local_lake, "once") == 0
     changed = dict.fromkeys(FILES, company_csv(77))
     for name, content in changed.items():
-        folder_lake.put(name, content)
+        local_lake.put(name, content)
     lake_disk.read_only(True)
-    with running(folder_lake, SWEEP_SECONDS="1") as program:
+    with running(local_lake, SWEEP_SECONDS="1") as program:
         until(lambda: "ead-only" in program.log, what="a word about the lake that cannot be written")
         time.sleep(1)
         lake_disk.read_only(False)
-        folder_lake.wait_loaded(*changed)
-        assert attempts(folder_lake) == {1}
-    assert_true(folder_lake)
+        local_lake.wait_loaded(*changed)
+        assert attempts(local_lake) == {1}
+    assert_true(local_lake)
 
 
-def test_a_ledger_that_another_process_locks_for_a_while(folder_lake):
-    with running(folder_lake, SWEEP_SECONDS="1"):
-        until(lambda: list(folder_lake.store.list("published/status")))
-        with closing(sqlite3.connect(folder_lake.state / "ledger.sqlite", isolation_level=None)) as db:
+def test_a_ledger_that_another_process_locks_for_a_while(local_lake):
+    with running(local_lake, SWEEP_SECONDS="1"):
+        until(lambda: list(local_lake.store.list("published/status")))
+        with closing(sqlite3.connect(local_lake.state / "ledger.sqlite", isolation_level=None)) as db:
             db.execute("BEGIN EXCLUSIVE")
-            put_all(folder_lake)
+            put_all(local_lake)
             time.sleep(3)
             db.execute("ROLLBACK")
-        folder_lake.wait_loaded(*FILES)
-    assert_true(folder_lake)
+        local_lake.wait_loaded(*FILES)
+    assert_true(local_lake)
 
 
 @pytest.mark.parametrize("place", ["head", "pages"])
-def test_a_damaged_ledger_is_named_with_the_way_out(folder_lake, place):
-    put_all(folder_lake)
-    assert finish(folder_lake, "once") == 0
-    path = folder_lake.state / "ledger.sqlite"
+def test_a_damaged_ledger_is_named_with_the_way_out(local_lake, place):
+    put_all(local_lake)
+    assert finish(local_lake, "once") == 0
+    path = local_lake.state / "ledger.sqlite"
     content = bytearray(path.read_bytes())
     first, last = (0, 100) if place == "head" else (4096, len(content))
     content[first:last] = b"\xa5" * (last - first)
     path.write_bytes(content)
-    log = folder_lake.state.parent / "pipeline.log"
+    log = local_lake.state.parent / "pipeline.log"
     log.write_text("")
 
-    assert finish(folder_lake, "once") == 2
+    assert finish(local_lake, "once") == 2
 
     said = log.read_text()
     [line] = [line for line in said.splitlines() if line.startswith("error:")]
     assert "PIPELINE_STATE" in line
     assert "remove" in line
     assert "Traceback" not in said
-    for file in folder_lake.state.glob("ledger.sqlite*"):
+    for file in local_lake.state.glob("ledger.sqlite*"):
         file.unlink()
-    assert finish(folder_lake, "once") == 0
-    assert_true(folder_lake)
+    assert finish(local_lake, "once") == 0
+    assert_true(local_lake)
 
 
-def test_a_ledger_that_is_lost_while_a_load_was_in_flight(folder_lake):
-    put_all(folder_lake)
-    assert finish(folder_lake, "once", prepare=Death("put clean/", "after", nth=3)) == -9
-    for file in folder_lake.state.glob("ledger.sqlite*"):
+def test_a_ledger_that_is_lost_while_a_load_was_in_flight(local_lake):
+    put_all(local_lake)
+    assert finish(local_lake, "once", prepare=Death("put clean/", "after", nth=3)) == -9
+    for file in local_lake.state.glob("ledger.sqlite*"):
         file.unlink()
-    folder_lake.store.delete("published/status.json")  # else the new ledger waits for the heartbeat of the old
-    assert finish(folder_lake, "once") == 0
-    assert_true(folder_lake)
+    local_lake.store.delete("published/status.json")  # else the new ledger waits for the heartbeat of the old
+    assert finish(local_lake, "once") == 0
+    assert_true(local_lake)
 
 
 def wipe(lake: Lake) -> None:
@@ -158,40 +158,40 @@ def wipe(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("command", ["once", "run"])
-def test_a_lake_wiped_under_a_kept_state(folder_lake, command):
-    put_all(folder_lake)
-    assert finish(folder_lake, "once") == 0
-    wipe(folder_lake)
-    program = start(folder_lake, command)
+def test_a_lake_wiped_under_a_kept_state(local_lake, command):
+    put_all(local_lake)
+    assert finish(local_lake, "once") == 0
+    wipe(local_lake)
+    program = start(local_lake, command)
     assert program.wait() == 2
     assert "PIPELINE_STATE: the ledger" in program.log
     assert "Traceback" not in program.log
-    assert folder_lake.sums() == {}
+    assert local_lake.sums() == {}
 
 
-def test_a_lake_wiped_while_it_runs(folder_lake):
+def test_a_lake_wiped_while_it_runs(local_lake):
     """The ledger tells of another lake then: nothing of it may be published again."""
-    with running(folder_lake, SWEEP_SECONDS="1") as program:
-        put_all(folder_lake)
-        folder_lake.wait_loaded(*FILES)
-        wipe(folder_lake)
+    with running(local_lake, SWEEP_SECONDS="1") as program:
+        put_all(local_lake)
+        local_lake.wait_loaded(*FILES)
+        wipe(local_lake)
         assert program.wait(15) == 2
         errors = [line for line in program.log.splitlines() if line.startswith("error:")]
         assert len(errors) == 1
         assert "Traceback" not in program.log
-    folder_lake.put("companydata/new.csv", company_csv(9))
-    for file in folder_lake.state.glob("ledger.sqlite*"):
+    local_lake.put("companydata/new.csv", company_csv(9))
+    for file in local_lake.state.glob("ledger.sqlite*"):
         file.unlink()
-    for item in list(folder_lake.store.list("published/")):
-        folder_lake.store.delete(item.key)
-    assert finish(folder_lake, "once") == 0
-    assert_true(folder_lake)
+    for item in list(local_lake.store.list("published/")):
+        local_lake.store.delete(item.key)
+    assert finish(local_lake, "once") == 0
+    assert_true(local_lake)
 
 
-def test_a_ledger_of_another_lake(folder_lake, tmp_path):
-    assert finish(folder_lake, "once") == 0
+def test_a_ledger_of_another_lake(local_lake, tmp_path):
+    assert finish(local_lake, "once") == 0
     url = str(tmp_path / "other")
-    other = new_lake(open_store(url), {"LAKE_URL": url}, folder_lake.state)
+    other = new_lake(open_store(url), {"LAKE_URL": url}, local_lake.state)
     other.put("companydata/a.csv", company_csv(1))
     assert finish(other, "once") == 2
     assert {item.key for item in other.store.list()} == {"raw/companydata/a.csv"}

@@ -69,42 +69,42 @@ LOAD_STEPS = [
 
 
 @pytest.mark.parametrize(("at", "when", "deaths"), LOAD_STEPS)
-def test_killed_at_a_step_of_a_load(folder_lake, at, when, deaths):
-    prepare(folder_lake)
-    assert die_at_each(folder_lake, at.replace("rename ", f"rename {folder_lake.environ['LAKE_URL']}/"), when) == deaths
-    assert_true(folder_lake)
+def test_killed_at_a_step_of_a_load(local_lake, at, when, deaths):
+    prepare(local_lake)
+    assert die_at_each(local_lake, at.replace("rename ", f"rename {local_lake.environ['LAKE_URL']}/"), when) == deaths
+    assert_true(local_lake)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("name", ["companydata/summary.parquet", "loads.parquet", "status.json"])
-def test_killed_while_it_publishes(folder_lake, name, when):
-    prepare(folder_lake)
+def test_killed_while_it_publishes(local_lake, name, when):
+    prepare(local_lake)
     for nth in (1, 2):  # its first is of what was there, or its signing in; its second of what is new
-        assert die(folder_lake, Death(f"put published/{name}", when, nth=nth))
-    assert finish(folder_lake, "once") == 0
-    assert_true(folder_lake)
+        assert die(local_lake, Death(f"put published/{name}", when, nth=nth))
+    assert finish(local_lake, "once") == 0
+    assert_true(local_lake)
 
 
 @pytest.mark.parametrize(("at", "when"), [("list raw/", "after"), ("reconcile", "before"), ("reconcile", "after")])
-def test_killed_while_it_sweeps(folder_lake, at, when):
-    prepare(folder_lake)
+def test_killed_while_it_sweeps(local_lake, at, when):
+    prepare(local_lake)
     for _ in range(2):
-        assert die(folder_lake, Death(at, when))
-    assert finish(folder_lake, "once") == 0
-    assert_true(folder_lake)
+        assert die(local_lake, Death(at, when))
+    assert finish(local_lake, "once") == 0
+    assert_true(local_lake)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_while_it_takes_over_what_a_lost_ledger_knew(folder_lake, when):
-    prepare(folder_lake)
-    assert finish(folder_lake, "once") == 0
-    folder_lake.store.delete("raw/companydata/new.csv")
-    for file in folder_lake.state.glob("ledger.*"):
+def test_killed_while_it_takes_over_what_a_lost_ledger_knew(local_lake, when):
+    prepare(local_lake)
+    assert finish(local_lake, "once") == 0
+    local_lake.store.delete("raw/companydata/new.csv")
+    for file in local_lake.state.glob("ledger.*"):
         file.unlink()
-    folder_lake.store.delete("published/status.json")  # its writer is dead, and a new ledger would wait for it
-    assert die(folder_lake, Death("adopt", when))
-    assert finish(folder_lake, "once") == 0
-    assert_true(folder_lake, {"companydata/new.csv": FILES["new.csv"][1]})
+    local_lake.store.delete("published/status.json")  # its writer is dead, and a new ledger would wait for it
+    assert die(local_lake, Death("adopt", when))
+    assert finish(local_lake, "once") == 0
+    assert_true(local_lake, {"companydata/new.csv": FILES["new.csv"][1]})
 
 
 @pytest.mark.needs_engine
@@ -137,10 +137,10 @@ def test_killed_and_then_the_version_before_comes_back(bucket_lake, at):
     assert_true(bucket_lake)
 
 
-def test_the_switch_as_a_program(folder_lake):
-    folder_lake.put("companydata/a.csv", company_csv(1))
+def test_the_switch_as_a_program(local_lake):
+    local_lake.put("companydata/a.csv", company_csv(1))
     switch = [sys.executable, "-m", "tests.faults.dying", "--at", "put clean/", "--after", "--", "once"]
-    assert subprocess.run(switch, env=folder_lake.environ, capture_output=True).returncode == -signal.SIGKILL
-    assert folder_lake.published("published/loads.parquet") in (None, [])
-    assert folder_lake.command("once").returncode == 0
-    assert_true(folder_lake)
+    assert subprocess.run(switch, env=local_lake.environ, capture_output=True).returncode == -signal.SIGKILL
+    assert local_lake.published("published/loads.parquet") in (None, [])
+    assert local_lake.command("once").returncode == 0
+    assert_true(local_lake)

@@ -46,16 +46,16 @@ def peak_mib(lake: Lake, **variables: str) -> float:
 @pytest.mark.parametrize(
     ("name", "pieces", "status"), [("line.csv", one_line, "loaded"), ("bomb.csv.gz", bomb, "refused")]
 )
-def test_memory_stays_bounded(folder_lake, name, pieces: Callable[[], Iterator[bytes]], status):
-    path = Path(folder_lake.environ["LAKE_URL"], "raw/companydata", name)
+def test_memory_stays_bounded(local_lake, name, pieces: Callable[[], Iterator[bytes]], status):
+    path = Path(local_lake.environ["LAKE_URL"], "raw/companydata", name)
     path.parent.mkdir(parents=True)
     with path.open("wb") as file:
         file.writelines(pieces())
-    folder_lake.put("companydata/good.csv", company_csv(1))
+    local_lake.put("companydata/good.csv", company_csv(1))
 
-    assert peak_mib(folder_lake, PIPELINE_GROWN_MIB="64") < LIMIT
+    assert peak_mib(local_lake, PIPELINE_GROWN_MIB="64") < LIMIT
 
-    loads = folder_lake.loads()
+    loads = local_lake.loads()
     assert loads["companydata/good.csv"]["rows_kept"] == 24
     row = loads[f"companydata/{name}"]
     assert (row["status"], row["rows_kept"]) == (status, 0)

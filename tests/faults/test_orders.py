@@ -181,19 +181,19 @@ def test_a_sweep_races_a_delete_and_a_put_back(told):
     assert told.status() == "loaded"
 
 
-def test_written_in_place_while_it_is_read(folder_lake):
+def test_written_in_place_while_it_is_read(local_lake):
     """Who writes over a file without a rename changes the bytes under the reader: it is read again."""
-    told = Scripted(folder_lake)
+    told = Scripted(local_lake)
     event = told.put(A)
-    path = Path(folder_lake.environ["LAKE_URL"]) / KEY
+    path = Path(local_lake.environ["LAKE_URL"]) / KEY
 
     def overwrite() -> None:
         path.write_bytes(B)
-        told.hear(folder_lake.store.stat(KEY))
+        told.hear(local_lake.store.stat(KEY))
 
     told.store.when_opened[KEY] = overwrite
     told.hear(event)
     told.work()
     assert told.loads() == 1
     told.publish()
-    assert_true(folder_lake)
+    assert_true(local_lake)

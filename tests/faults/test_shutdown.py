@@ -31,17 +31,17 @@ def test_sigterm_under_load_finishes_what_is_in_flight(lake):
     assert_true(lake)
 
 
-def test_a_second_signal_stops_at_once(folder_lake):
-    folder_lake.put("companydata/large.csv", company_csv(1, rows=1_500_000))
-    program = start(folder_lake, "run")
-    until(lambda: list(folder_lake.state.glob("staging/*")), what="a load in flight")
+def test_a_second_signal_stops_at_once(local_lake):
+    local_lake.put("companydata/large.csv", company_csv(1, rows=1_500_000))
+    program = start(local_lake, "run")
+    until(lambda: list(local_lake.state.glob("staging/*")), what="a load in flight")
     program.signal(signal.SIGTERM)
     time.sleep(0.1)  # two signals at one moment are one
     assert program.alive, "the load was over too soon"
     program.signal(signal.SIGTERM)
     assert program.wait(3) == 128 + signal.SIGTERM
-    assert folder_lake.loads() == {}
-    folder_lake.put("companydata/large.csv", company_csv(1))
-    assert finish(folder_lake, "once") == 0
-    assert list((folder_lake.state / "staging").iterdir()) == []
-    assert_true(folder_lake)
+    assert local_lake.loads() == {}
+    local_lake.put("companydata/large.csv", company_csv(1))
+    assert finish(local_lake, "once") == 0
+    assert list((local_lake.state / "staging").iterdir()) == []
+    assert_true(local_lake)

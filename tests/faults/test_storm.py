@@ -20,10 +20,10 @@ def assert_told_by_the_objects(lake: Lake) -> None:
 
 
 @pytest.mark.timeout(150)
-def test_thirty_kills_at_random_moments(folder_lake):
-    assert storm(folder_lake, [overwrites(0, 60), overwrites(1, 40)], seed=1, kills=30, pause=0.005) == 30
-    assert_true(folder_lake)
-    assert_told_by_the_objects(folder_lake)
+def test_thirty_kills_at_random_moments(local_lake):
+    assert storm(local_lake, [overwrites(0, 60), overwrites(1, 40)], seed=1, kills=30, pause=0.005) == 30
+    assert_true(local_lake)
+    assert_told_by_the_objects(local_lake)
 
 
 @pytest.mark.needs_engine
