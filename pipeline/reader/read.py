@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.contract import Contract
 from pipeline.reader.blocks import Block, Fault, cut
 from pipeline.reader.explain import explain_record, shown_text, split_record
-from pipeline.reader.masks import check_column
+from pipeline.reader.masks import bare, check_cells
 from pipeline.reader.problem import Problem, Refused
 from pipeline.reader.source import Limits, text_chunks
 
@@ -114,7 +114,7 @@ def _batch(block: Block, header: Header, contract: Contract) -> Batch:
         raw, line = block.data[block.starts[record] : block.stops[record]], int(block.lines[record])
         problems += _explained(raw, line, header, contract)
     problems.sort(key=lambda problem: problem.line or 0)
-    return Batch(typed.filter(pa.array(~wrong)), problems, int(bad.sum()) + len(block.faults))
+    return Batch(typed.filter(pa.array(~wrong)) if wrong.any() else typed, problems, int(bad.sum()) + len(block.faults))
 
 
 def _not_text(block: Block) -> NDArray[np.bool_]:
@@ -164,7 +164,8 @@ def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Ar
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(wanted, pa.string()),
             include_columns=wanted,
-            strings_can_be_null=False,
+            null_values=sorted(bare(contract.missing)),
+            strings_can_be_null=True,
             check_utf8=False,
         ),
     )
@@ -177,7 +178,7 @@ def _check(columns: list[pa.Array], contract: Contract, lines: NDArray[np.int64]
     """Cast and check all columns; mark the rows that break a rule."""
     typed, wrong = [], np.zeros(len(lines), bool)
     for field, text in zip(contract.fields, columns, strict=True):
-        values, bad = check_column(text, field, contract.missing)
+        values, bad = check_cells(text, field, contract.missing)
         typed.append(values)
         wrong |= bad.to_numpy(zero_copy_only=False)
     schema = contract.schema.append(pa.field("_line", pa.int64()))
