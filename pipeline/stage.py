@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.clean import CleanWriter
 from pipeline.reader.problem import Problem, Refused
 from pipeline.reader.read import Batch, read_csv
 from pipeline.recipe import Dataset, to_frame
@@ -82,17 +83,17 @@ def _stage_rows(stream: BinaryIO, record: Record, dataset: Dataset, place: Path)
     groups, rejects = Groups(dataset.contract.summary), _Rejects(place, record.source_key)
     schema = pa.schema([*dataset.schema, *LINEAGE])
     clean = place.with_suffix(".clean")
-    with rejects, pq.ParquetWriter(clean, schema, compression="zstd") as writer:
+    with rejects, CleanWriter(clean, schema) as writer:
         for batch in read_csv(stream, record.source_key, dataset.contract, limits=dataset.limits):
             rows = _transformed(batch.rows, dataset)
             rejects.write(batch.problems)
             with _summary_refused():
                 groups.add(rows)
-            writer.write_table(_with_lineage(rows, record.source_key, schema))
+            writer.write(_with_lineage(rows, record.source_key, schema))
             record = _counted(record, batch, rows.num_rows)
         with _summary_refused():
             record = replace(record, share=groups.share(dataset.schema))
-        writer.add_key_value_metadata(record.footer)
+        writer.finish(record.footer)
         rejects.finish(record)
     return Staged(record, clean, rejects.path)
 

@@ -6,7 +6,13 @@ import shutil
 import subprocess
 from collections.abc import Callable
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile(
+    "lakelet", deadline=None
+)  # a loaded machine is slow, not wrong: tests have a limit
+hypothesis.settings.load_profile("lakelet")
 
 pytest_plugins = ["tests.minio_server", "tests.browser"]
 

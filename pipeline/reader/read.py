@@ -10,6 +10,7 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from pipeline.contract import Contract
+from pipeline.reader.ahead import in_order
 from pipeline.reader.blocks import Block, Fault, cut
 from pipeline.reader.explain import explain_record, shown_text, split_record
 from pipeline.reader.masks import bare, check_cells
@@ -44,14 +45,19 @@ def read_csv(
     limits: Limits = Limits(),  # noqa: B008 (it never changes)
 ) -> Iterator[Batch]:
     """Yield a file's records block by block; `Refused` says why the file as a whole cannot be loaded."""
+    blocks = _blocks(text_chunks(stream, key, contract.encoding, block_size, limits), contract, limits)
+    yield from in_order(lambda block: _batch(*block, contract), blocks)
+
+
+def _blocks(chunks: Iterator[bytes], contract: Contract, limits: Limits) -> Iterator[tuple[Block, Header]]:
+    """Yield what follows the header, and the header with it."""
     header = None
-    chunks = text_chunks(stream, key, contract.encoding, block_size, limits)
     for block in cut(chunks, contract.delimiter, contract.quote, limits.record):
         if header is None and (len(block.starts) or block.faults):
             header = _read_header(block, contract)
-            block = _without_first(block)
+            block = _without(block, np.arange(len(block.starts)) == 0)
         if header is not None and (len(block.starts) or block.faults):
-            yield _batch(block, header, contract)
+            yield block, header
     if header is None:
         map_header([], contract)
 
@@ -88,21 +94,19 @@ def _read_header(block: Block, contract: Contract) -> Header:
         raise Refused(Problem("encoding", message, raw=shown_text(raw))) from error
 
 
-def _without_first(block: Block) -> Block:
-    return _kept(block, np.arange(len(block.starts)) > 0)
-
-
-def _kept(block: Block, keep: NDArray[np.bool_]) -> Block:
-    """Give a block of some of its records alone, as a text of their own."""
-    records = [block.data[start:stop] for start, stop in zip(block.starts[keep], block.stops[keep], strict=True)]
-    stops = np.cumsum([len(record) + 1 for record in records], dtype=np.int64) - 1
-    starts = stops - [len(record) for record in records]
-    return Block(b"\n".join(records), starts.astype(np.int64), stops, block.lines[keep], block.faults)
+def _without(block: Block, unwanted: NDArray[np.bool_]) -> Block:
+    """Give a block without some of its records, as a text of its own."""
+    nexts = np.append(block.starts[1:], len(block.data))
+    gone = np.cumsum(np.where(unwanted, nexts - block.starts, 0))
+    edges = [0, *np.column_stack([block.starts[unwanted], nexts[unwanted]]).ravel().tolist(), len(block.data)]
+    data = b"".join(block.data[start:stop] for start, stop in zip(edges[::2], edges[1::2], strict=True))
+    starts, stops = (block.starts - gone)[~unwanted], (block.stops - gone)[~unwanted]
+    return Block(data, starts, stops, block.lines[~unwanted], block.faults)
 
 
 def _batch(block: Block, header: Header, contract: Contract) -> Batch:
     bad = _not_text(block)
-    sound = _kept(block, ~bad) if bad.any() else block
+    sound = _without(block, bad) if bad.any() else block
     columns, misfits = _parse(sound, header, contract)
     kept = np.ones(len(sound.starts), bool)
     kept[misfits] = False

@@ -55,7 +55,20 @@ def test_taken(type_, text, value):
     ("type_", "text"),
     [
         ("integer", text)
-        for text in ["0x1F", "0x15", "1_000", "1.0", "1e3", "abc", "١٢", "9223372036854775808", "--1", "+", "1 2", "12\xa0"]
+        for text in [
+            "0x1F",
+            "0x15",
+            "1_000",
+            "1.0",
+            "1e3",
+            "abc",
+            "١٢",
+            "9223372036854775808",
+            "--1",
+            "+",
+            "1 2",
+            "12\xa0",
+        ]
     ]
     + [("number", text) for text in ["inf", "nan", "-Infinity", "1e400", "1_000", "0x1p3", ".", "e5", "1,5", "१.५"]]
     + [("boolean", text) for text in ["yes", "t", "tRuE", "2", "01"]]
@@ -144,7 +157,9 @@ PLAIN = {
     "datetime": st.tuples(DAY, CLOCK, st.sampled_from(["Z", "", ".5Z", "+01:00", "+10:99"])).map("".join),
 }
 
-ODD = st.sampled_from(["0x1F", "0x15", "inf", "1e400", "+5", "-", " 7 ", "0000-01-01", "2026-02-29", "2026-01-01T24:00:00Z"])
+ODD = st.sampled_from(
+    ["0x1F", "0x15", "inf", "1e400", "+5", "-", " 7 ", "0000-01-01", "2026-02-29", "2026-01-01T24:00:00Z"]
+)
 
 
 @settings(max_examples=200)
