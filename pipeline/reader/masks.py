@@ -1,11 +1,11 @@
 """A column of text to a typed column and a mask of the cells that break its field."""
 
 import functools
+import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,7 +23,8 @@ def check_column(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> t
     Returns:
         The values in the field's Arrow type, and a boolean array that is true where a cell breaks a rule.
     """
-    return check_cells(_nulled(text, bare(missing)), field, missing)
+    values, masks = check_cells(_nulled(text, bare(missing)), field, missing)
+    return values, functools.reduce(pc.or_, masks, pa.repeat(pa.scalar(False), len(text)))
 
 
 def bare(missing: frozenset[str]) -> frozenset[str]:
@@ -31,13 +32,18 @@ def bare(missing: frozenset[str]) -> frozenset[str]:
     return frozenset(one for one in missing if one == one.strip(" \t"))
 
 
-def check_cells(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[pa.Array, pa.Array]:
-    """Do as `check_column`, where every cell that is one of the `bare` missing values is null already."""
-    values, bad = _strings(text, missing) if field.type == "string" else _typed(text, field, missing)
-    if field.constraints.required:
-        bad = pc.is_null(values)
-    broken = [pc.fill_null(check(values), False) for check in _constraints(field)]
-    return values, functools.reduce(pc.or_, broken, bad)
+def check_cells(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[pa.Array, list[pa.Array]]:
+    """Do as `check_column`, where every cell that is one of the `bare` missing values is null already.
+
+    Returns:
+        The values, and no, one or more masks of the cells that break a rule.
+    """
+    values, masks = _strings(text, missing) if field.type == "string" else _typed(text, field, missing)
+    masks += [check(values) for check in _constraints(field)]
+    if values.null_count:
+        masks = [pc.fill_null(mask, False) for mask in masks]
+        masks += [pc.is_null(values)] if field.constraints.required else []
+    return values, masks
 
 
 def _nulled(text: pa.Array, missing: frozenset[str]) -> pa.Array:
@@ -45,25 +51,21 @@ def _nulled(text: pa.Array, missing: frozenset[str]) -> pa.Array:
     return pc.if_else(null, pa.scalar(None, pa.string()), text)
 
 
-def _marks(marks: Mask) -> pa.Array:
-    return pa.array(marks, pa.bool_())
+def _strings(text: pa.Array, missing: frozenset[str]) -> tuple[pa.Array, list[pa.Array]]:
+    return text if missing == bare(missing) else _nulled(text, missing), []
 
 
-def _strings(text: pa.Array, missing: frozenset[str]) -> tuple[pa.Array, pa.Array]:
-    return text if missing == bare(missing) else _nulled(text, missing), _marks(np.zeros(len(text), bool))
-
-
-def _typed(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[pa.Array, pa.Array]:
+def _typed(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[pa.Array, list[pa.Array]]:
     """Cast what is plain as it stands, judge the rest by patterns, and mark what is not of the type."""
     values, odd = _plain(text, field)
-    bad = _marks(np.zeros(len(text), bool))
     if not odd.any():
-        return values, bad
-    some = pc.ascii_trim(text.filter(_marks(odd)), " \t")
-    cells = _nulled(some, missing)
+        return values, []
+    mask = pa.array(odd)
+    cells = _nulled(pc.ascii_trim(text.filter(mask), " \t"), missing)
     judged = _CASTS[field.type](cells, field)
     wrong = pc.and_(pc.is_null(judged), pc.is_valid(cells))
-    return pc.replace_with_mask(values, _marks(odd), judged), pc.replace_with_mask(bad, _marks(odd), wrong)
+    nothing = pa.repeat(pa.scalar(False), len(text))
+    return pc.replace_with_mask(values, mask, judged), [pc.replace_with_mask(nothing, mask, wrong)]
 
 
 def _plain(text: pa.Array, field: FieldSpec) -> tuple[pa.Array, Mask]:
@@ -71,7 +73,7 @@ def _plain(text: pa.Array, field: FieldSpec) -> tuple[pa.Array, Mask]:
     for existing in (False, True) if has_plain_form(field) else ():
         odd = odd_cells(text, field.type, existing=existing)
         values = _exactly(
-            pc.if_else(_marks(odd), pa.scalar(None, pa.string()), text) if odd.any() else text, field.type
+            pc.if_else(pa.array(odd), pa.scalar(None, pa.string()), text) if odd.any() else text, field.type
         )
         if values is not None:
             return values, odd
@@ -85,14 +87,15 @@ def _exactly(cells: pa.Array, type_: str) -> pa.Array | None:
     if type_ == "datetime" and not pc.any(pc.ends_with(cells, "Z")).as_py():
         target = pa.timestamp("us")
     try:
-        values = pc.cast(cells, target).cast(TYPES[type_])
+        values = pc.cast(cells, target)
     except pa.ArrowInvalid:
         return None
-    if type_ == "number":
-        taken_wrongly = pc.any(pc.invert(pc.is_finite(values)))
-    else:
-        taken_wrongly = pc.less(pc.min(values), _FIRST[type_]) if type_ in _FIRST else pa.scalar(False)
-    return None if taken_wrongly.as_py() else values
+    values = values if target == TYPES[type_] else values.cast(TYPES[type_])
+    if type_ in _BOUNDS:
+        (low, high), ends = _BOUNDS[type_], pc.min_max(values)
+        if pc.or_(pc.less(ends["min"], low), pc.greater(ends["max"], high)).as_py():
+            return None
+    return values
 
 
 @functools.lru_cache(4096)
@@ -174,12 +177,17 @@ def _datetimes(cells: pa.Array, field: FieldSpec) -> pa.Array:
     cells = _only(_iso(cells, field), f"{TIME}{ZONE}?")
     has_zone = pc.match_substring_regex(cells, pattern=rf"{ZONE}\z")
     values = _cast(pc.if_else(has_zone, cells, pc.binary_join_element_wise(cells, "Z", "")), field)
-    exists = pc.and_(pc.greater_equal(values, _FIRST["datetime"]), pc.less_equal(values, _LAST))
-    return pc.if_else(exists, values, pa.scalar(None, TYPES["datetime"]))  # a zone may lead out of the years
+    low, high = _BOUNDS["datetime"]  # a zone may lead out of the years
+    exists = pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))
+    return pc.if_else(exists, values, pa.scalar(None, TYPES["datetime"]))
 
 
-_FIRST = {"date": pa.scalar(date.min), "datetime": pa.scalar(datetime.min.replace(tzinfo=UTC), TYPES["datetime"])}
-_LAST = pa.scalar(datetime.max.replace(tzinfo=UTC), TYPES["datetime"])
+# The least and the greatest value that there is: Arrow has years before and after, and infinity.
+_BOUNDS = {
+    "number": (pa.scalar(-sys.float_info.max), pa.scalar(sys.float_info.max)),
+    "date": (pa.scalar(date.min), pa.scalar(date.max)),
+    "datetime": tuple(pa.scalar(one.replace(tzinfo=UTC), TYPES["datetime"]) for one in (datetime.min, datetime.max)),
+}
 
 _CASTS: dict[str, Callable[[pa.Array, FieldSpec], pa.Array]] = {
     "integer": _integers,

@@ -1,11 +1,13 @@
 """One CSV stream to batches: typed good rows with their lines, and a problem for everything that is wrong."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
@@ -180,13 +182,15 @@ def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Ar
 
 def _check(columns: list[pa.Array], contract: Contract, lines: NDArray[np.int64]) -> tuple[pa.Table, NDArray[np.bool_]]:
     """Cast and check all columns; mark the rows that break a rule."""
-    typed, wrong = [], np.zeros(len(lines), bool)
+    typed, masks = [], list[pa.Array]()
     for field, text in zip(contract.fields, columns, strict=True):
-        values, bad = check_cells(text, field, contract.missing)
+        values, broken = check_cells(text, field, contract.missing)
         typed.append(values)
-        wrong |= bad.to_numpy(zero_copy_only=False)
+        masks += broken
+    wrong = functools.reduce(pc.or_, masks, pa.repeat(pa.scalar(False), len(lines)))
     schema = contract.schema.append(pa.field("_line", pa.int64()))
-    return pa.table([*typed, pa.array(lines)], schema=schema), wrong
+    rows = pa.table([*typed, pa.array(lines)], schema=schema)
+    return rows, wrong.to_numpy(zero_copy_only=False)
 
 
 def _explained(raw: bytes, line: int, header: Header, contract: Contract) -> list[Problem]:
