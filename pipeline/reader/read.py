@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from pipeline.contract import Contract
+from pipeline.contract import Contract, FieldSpec
 from pipeline.reader.ahead import in_order
-from pipeline.reader.blocks import Block, Fault, cut
-from pipeline.reader.explain import explain_record, shown_text, split_record
+from pipeline.reader.blocks import Block, Fault, Offsets, cut
+from pipeline.reader.explain import explain_cell, explain_record, shown_text, split_record
 from pipeline.reader.masks import bare, check_cells
 from pipeline.reader.problem import Problem, Refused
 from pipeline.reader.source import Limits, text_chunks
@@ -107,20 +107,41 @@ def _without(block: Block, unwanted: NDArray[np.bool_]) -> Block:
 
 
 def _batch(block: Block, header: Header, contract: Contract) -> Batch:
-    bad = _not_text(block)
-    sound = _without(block, bad) if bad.any() else block
+    odd = _not_text(block)
+    sound = _without(block, odd) if odd.any() else block
     columns, misfits = _parse(sound, header, contract)
-    kept = np.ones(len(sound.starts), bool)
-    kept[misfits] = False
-    typed, wrong = _check(columns, contract, sound.lines[kept])
-    kept[np.flatnonzero(kept)[wrong]] = False
-    bad[np.flatnonzero(~bad)[~kept]] = True
+    odd[np.flatnonzero(~odd)[misfits]] = True
+    records = np.flatnonzero(~odd)
+    rows, broken = _check(columns, contract, block.lines[records])
     problems = [_fault_problem(fault) for fault in block.faults]
-    for record in np.flatnonzero(bad):
+    for record in np.flatnonzero(odd):
         raw, line = block.data[block.starts[record] : block.stops[record]], int(block.lines[record])
-        problems += _explained(raw, line, header, contract)
+        problems += _told(explain_record(raw, line, header.names, contract), raw, line)
+    wrong = np.zeros(len(records), bool)
+    for number in sorted(broken, key=header.places.__getitem__):
+        wrong |= broken[number]
+        at = np.flatnonzero(broken[number])
+        cells = columns[number].take(pa.array(at)).to_pylist()
+        problems += _cell_problems(block, records[at], cells, header.places[number], contract.fields[number], contract)
     problems.sort(key=lambda problem: problem.line or 0)
-    return Batch(typed.filter(pa.array(~wrong)) if wrong.any() else typed, problems, int(bad.sum()) + len(block.faults))
+    rows = rows.filter(pa.array(~wrong)) if broken else rows
+    return Batch(rows, problems, int(odd.sum() + wrong.sum()) + len(block.faults))
+
+
+def _cell_problems(
+    block: Block, records: Offsets, cells: list[str | None], place: int, field: FieldSpec, contract: Contract
+) -> Iterator[Problem]:
+    """Say of one column's cells, each of another record, what is wrong with it; a null is one of the missing values."""
+    for record, text in zip(records.tolist(), cells, strict=True):
+        raw, line = block.data[block.starts[record] : block.stops[record]], int(block.lines[record])
+        cell = split_record(raw, contract.delimiter, contract.quote)[place] if text is None else text.encode()
+        yield from _told(explain_cell(cell, raw, line, field, contract), raw, line)
+
+
+def _told(problems: list[Problem], raw: bytes, line: int) -> list[Problem]:
+    if not problems:
+        raise AssertionError(f"line {line} was marked as bad, and no rule says why: {shown_text(raw)!r}")
+    return problems
 
 
 def _not_text(block: Block) -> NDArray[np.bool_]:
@@ -180,24 +201,18 @@ def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Ar
     return [table[name].combine_chunks() for name in wanted], misfits
 
 
-def _check(columns: list[pa.Array], contract: Contract, lines: NDArray[np.int64]) -> tuple[pa.Table, NDArray[np.bool_]]:
-    """Cast and check all columns; mark the rows that break a rule."""
-    typed, masks = [], list[pa.Array]()
-    for field, text in zip(contract.fields, columns, strict=True):
-        values, broken = check_cells(text, field, contract.missing)
+def _check(
+    columns: list[pa.Array], contract: Contract, lines: Offsets
+) -> tuple[pa.Table, dict[int, NDArray[np.bool_]]]:
+    """Cast and check all columns; mark, by the field's number, the rows in which it breaks a rule."""
+    typed, broken = [], {}
+    for number, (field, text) in enumerate(zip(contract.fields, columns, strict=True)):
+        values, masks = check_cells(text, field, contract.missing)
         typed.append(values)
-        masks += broken
-    wrong = functools.reduce(pc.or_, masks, pa.repeat(pa.scalar(False), len(lines)))
+        if masks and (wrong := functools.reduce(pc.or_, masks).to_numpy(zero_copy_only=False)).any():
+            broken[number] = wrong
     schema = contract.schema.append(pa.field("_line", pa.int64()))
-    rows = pa.table([*typed, pa.array(lines)], schema=schema)
-    return rows, wrong.to_numpy(zero_copy_only=False)
-
-
-def _explained(raw: bytes, line: int, header: Header, contract: Contract) -> list[Problem]:
-    problems = explain_record(raw, line, header.names, contract)
-    if not problems:
-        raise AssertionError(f"line {line} was marked as bad, and no rule says why: {shown_text(raw)!r}")
-    return problems
+    return pa.table([*typed, pa.array(lines)], schema=schema), broken
 
 
 _FAULTS = {
