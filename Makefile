@@ -9,7 +9,7 @@ RUNTIME := .venv/runtime.stamp
 DEV := .venv/dev.stamp
 endif
 
-.PHONY: help run up down put reset test lint lock
+.PHONY: help run up down put reset test lint bench lock
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,15 @@ lint: $(DEV)  ## check style and types
 	$(BIN)python -m ruff format --check
 	$(BIN)python -m mypy
 
+# The peers live in an environment of their own, so that Lakelet never comes to need one of them.
+bench: $(DEV) .venv/peers.stamp  ## measure Lakelet beside its peers, about 3 minutes; FULL=1 for everything, far longer
+	$(BIN)python -m benchmarks.bulk $(if $(FULL),--rows 5000000 --rounds 5 --memory-rows 50000000)
+
+.venv/peers.stamp: benchmarks/peers.txt | .venv/bin/python
+	$(PYTHON) -m venv --clear .venv/peers
+	.venv/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/peers.txt
+	@touch $@
+
 UV := .venv/lock/bin/uv
 COMPILE = $(UV) pip compile pyproject.toml --group build --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --quiet $(ARGS)
@@ -80,6 +89,7 @@ lock: | .venv/bin/python  ## pin what pyproject.toml asks for; ARGS=--upgrade ta
 	.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(COMPILE) -o requirements/runtime.txt
 	$(COMPILE) --group dev -o requirements/dev.txt
+	$(subst pyproject.toml --group build,benchmarks/peers.in,$(COMPILE)) -o benchmarks/peers.txt
 	rm -rf .venv/lock
 
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.clean import CleanWriter
 from pipeline.reader.batch import Batch
 from pipeline.reader.problem import Problem, Refused
 from pipeline.reader.read import read_csv
@@ -87,17 +88,17 @@ def _stage_rows(batches: Iterator[Batch], record: Record, dataset: Dataset, plac
     groups, rejects = Groups(dataset.contract.summary), _Rejects(place, record.source_key)
     schema = pa.schema([*dataset.schema, *LINEAGE])
     clean = place.with_suffix(".clean")
-    with rejects, pq.ParquetWriter(clean, schema, compression="zstd") as writer:
+    with rejects, CleanWriter(clean, schema) as writer:
         for batch in batches:
             rows = _transformed(batch.rows, dataset)
             rejects.write(batch.problems)
             with _summary_refused():
                 groups.add(rows)
-            writer.write_table(_with_lineage(rows, record.source_key, schema))
+            writer.write(_with_lineage(rows, record.source_key, schema))
             record = _counted(record, batch, rows.num_rows)
         with _summary_refused():
             record = replace(record, share=groups.share(dataset.schema))
-        writer.add_key_value_metadata(record.footer)
+        writer.finish(record.footer)
         rejects.finish(record)
     return Staged(record, clean, rejects.path)
 

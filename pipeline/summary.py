@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.contract import Summary
 
@@ -73,8 +74,12 @@ def rounded(total: Fraction, type_: pa.DataType, name: str) -> int | float:
 
 
 def _exact(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Give integers room, for Arrow's sum of int64 wraps around in silence."""
-    return column.cast(pa.decimal128(38, 0)) if pa.types.is_integer(column.type) else column
+    """Give integers room where their sum may need it, for Arrow's sum of int64 wraps around in silence."""
+    if not pa.types.is_integer(column.type) or not len(column):
+        return column
+    ends = pc.min_max(column)
+    largest = max(abs(ends[one].as_py() or 0) for one in ("min", "max"))
+    return column if largest * len(column) in INT64 else column.cast(pa.decimal128(38, 0))
 
 
 def _plain(value: object) -> object:

@@ -6,11 +6,17 @@ import shutil
 import subprocess
 from collections.abc import Callable
 
+import hypothesis
 import pytest
 from hypothesis import settings
 
 settings.register_profile("no deadline", deadline=None)  # how long an example takes is the machine's, not the test's
 settings.load_profile("no deadline")
+
+hypothesis.settings.register_profile(
+    "lakelet", deadline=None
+)  # a loaded machine is slow, not wrong: tests have a limit
+hypothesis.settings.load_profile("lakelet")
 
 pytest_plugins = ["tests.minio_server", "tests.browser"]
 

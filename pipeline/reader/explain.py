@@ -120,6 +120,12 @@ def explain_record(raw: bytes, line: int, header: list[str], contract: Contract)
     ]
 
 
+def explain_cell(cell: bytes, raw: bytes, line: int, field: FieldSpec, contract: Contract) -> list[Problem]:
+    """Give every problem of one cell of a record that has as many fields as its header."""
+    found = _cell_problems(cell, field, contract, checked=True)
+    return [Problem(rule, message, line, field.name, shown_text(cell), shown_text(raw)) for rule, message in found]
+
+
 FAULTS = {
     "quote": "a quote stands where none may, or is never closed: write a quote inside a quoted value twice",
     "size": "it does not end within the size limit: is a quote not closed? Else raise PIPELINE_RECORD_MIB",

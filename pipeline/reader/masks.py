@@ -1,8 +1,9 @@
 """A column of text to a typed column and a mask of the cells that break its field."""
 
 import functools
+import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,10 @@ import pyarrow.compute as pc
 
 from pipeline.contract import TYPES, FieldSpec
 from pipeline.reader.explain import PARSERS, literal
+from pipeline.reader.forms import Mask, has_plain_form, odd_cells
 from pipeline.reader.values import DATE, FALSE, INTEGER, TIME, TRUE, ZONE, format_pattern, full_match, grouped_number
+
+Check = Callable[[pa.Array], pa.Array]
 
 
 def check_column(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[pa.Array, pa.Array]:
@@ -19,25 +23,91 @@ def check_column(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> t
     Returns:
         The values in the field's Arrow type, and a boolean array that is true where a cell breaks a rule.
     """
-    cells = text if field.type == "string" else pc.ascii_trim(text, " \t")
-    null = pc.is_in(cells, value_set=pa.array(sorted(missing), pa.string()))
-    cells = pc.if_else(null, pa.scalar(None, pa.string()), cells)
-    values = _CASTS[field.type](cells, field)
-    bad = pc.and_(pc.is_null(values), pc.invert(null))
-    if field.constraints.required:
-        bad = pc.or_(bad, null)
-    broken = [check(values) for check in _constraints(field)]
-    return values, functools.reduce(pc.or_, [pc.fill_null(one, False) for one in broken], bad)
+    values, masks = check_cells(_nulled(text, bare(missing)), field, missing)
+    return values, functools.reduce(pc.or_, masks, pa.repeat(pa.scalar(False), len(text)))
 
 
-def _constraints(field: FieldSpec) -> list[Callable[[pa.Array], pa.Array]]:
+def bare(missing: frozenset[str]) -> frozenset[str]:
+    """Give the missing values that count in every type: a typed cell loses the blanks around it, so it is no other."""
+    return frozenset(one for one in missing if one == one.strip(" \t"))
+
+
+def check_cells(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[pa.Array, list[pa.Array]]:
+    """Do as `check_column`, where every cell that is one of the `bare` missing values is null already.
+
+    Returns:
+        The values, and no, one or more masks of the cells that break a rule.
+    """
+    values, masks = _strings(text, missing) if field.type == "string" else _typed(text, field, missing)
+    masks += [check(values) for check in _constraints(field)]
+    if values.null_count:
+        masks = [pc.fill_null(mask, False) for mask in masks]
+        masks += [pc.is_null(values)] if field.constraints.required else []
+    return values, masks
+
+
+def _nulled(text: pa.Array, missing: frozenset[str]) -> pa.Array:
+    null = pc.is_in(text, value_set=pa.array(sorted(missing), pa.string()))
+    return pc.if_else(null, pa.scalar(None, pa.string()), text)
+
+
+def _strings(text: pa.Array, missing: frozenset[str]) -> tuple[pa.Array, list[pa.Array]]:
+    return text if missing == bare(missing) else _nulled(text, missing), []
+
+
+def _typed(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[pa.Array, list[pa.Array]]:
+    """Cast what is plain as it stands, judge the rest by patterns, and mark what is not of the type."""
+    values, odd = _plain(text, field)
+    if not odd.any():
+        return values, []
+    mask = pa.array(odd)
+    cells = _nulled(pc.ascii_trim(text.filter(mask), " \t"), missing)
+    judged = _CASTS[field.type](cells, field)
+    wrong = pc.and_(pc.is_null(judged), pc.is_valid(cells))
+    nothing = pa.repeat(pa.scalar(False), len(text))
+    return pc.replace_with_mask(values, mask, judged), [pc.replace_with_mask(nothing, mask, wrong)]
+
+
+def _plain(text: pa.Array, field: FieldSpec) -> tuple[pa.Array, Mask]:
+    """Cast the cells that are plain, and mark the odd ones: all, where Arrow refuses one that looks plain."""
+    for existing in (False, True) if has_plain_form(field) else ():
+        odd = odd_cells(text, field.type, existing=existing)
+        values = _exactly(
+            pc.if_else(pa.array(odd), pa.scalar(None, pa.string()), text) if odd.any() else text, field.type
+        )
+        if values is not None:
+            return values, odd
+    values = _booleans(text, field) if field.type == "boolean" else pa.nulls(len(text), TYPES[field.type])
+    return values, pc.and_(pc.is_null(values), pc.is_valid(text)).to_numpy(zero_copy_only=False)
+
+
+def _exactly(cells: pa.Array, type_: str) -> pa.Array | None:
+    """Cast plain cells; None if Arrow refuses one, or takes one that the contract does not."""
+    target = TYPES[type_]
+    if type_ == "datetime" and not pc.any(pc.ends_with(cells, "Z")).as_py():
+        target = pa.timestamp("us")
+    try:
+        values = pc.cast(cells, target)
+    except pa.ArrowInvalid:
+        return None
+    values = values if target == TYPES[type_] else values.cast(TYPES[type_])
+    if type_ in _BOUNDS:
+        (low, high), ends = _BOUNDS[type_], pc.min_max(values)
+        if pc.or_(pc.less(ends["min"], low), pc.greater(ends["max"], high)).as_py():
+            return None
+    return values
+
+
+@functools.lru_cache(4096)
+def _constraints(field: FieldSpec) -> list[Check]:
     """Give a function for each constraint, which marks the values that break it."""
-    checks, type_ = field.constraints, TYPES[field.type]
-    found: list[Callable[[pa.Array], pa.Array]] = []
+    checks, found = field.constraints, list[Check]()
     if checks.minimum is not None:
-        found.append(lambda values: pc.less(values, _scalar(checks.minimum, field)))
+        low = _scalar(checks.minimum, field)
+        found.append(lambda values: pc.less(values, low))
     if checks.maximum is not None:
-        found.append(lambda values: pc.greater(values, _scalar(checks.maximum, field)))
+        high = _scalar(checks.maximum, field)
+        found.append(lambda values: pc.greater(values, high))
     if checks.minLength is not None:
         found.append(lambda values: pc.less(pc.utf8_length(values), checks.minLength))
     if checks.maxLength is not None:
@@ -45,7 +115,7 @@ def _constraints(field: FieldSpec) -> list[Callable[[pa.Array], pa.Array]]:
     if (pattern := checks.pattern) is not None:
         found.append(lambda values: pc.invert(pc.match_substring_regex(values, pattern=full_match(pattern))))
     if (enum := checks.enum) is not None:
-        options = pa.array([literal(one, field) for one in enum], type_)
+        options = pa.array([literal(one, field) for one in enum], TYPES[field.type])
         found.append(lambda values: pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, value_set=options))))
     return found
 
@@ -74,10 +144,6 @@ def _without_plus(cells: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(cells, pattern=r"\A\+", replacement="")
 
 
-def _strings(cells: pa.Array, _: FieldSpec) -> pa.Array:
-    return cells
-
-
 def _integers(cells: pa.Array, field: FieldSpec) -> pa.Array:
     return _cast(_without_plus(_only(cells, INTEGER)), field)
 
@@ -93,9 +159,7 @@ def _numbers(cells: pa.Array, field: FieldSpec) -> pa.Array:
 
 
 def _booleans(cells: pa.Array, _: FieldSpec) -> pa.Array:
-    is_true = pc.is_in(cells, value_set=pa.array(TRUE))
-    known = pc.or_(is_true, pc.is_in(cells, value_set=pa.array(FALSE)))
-    return pc.if_else(known, is_true, pa.scalar(None, pa.bool_()))
+    return pc.less(pc.index_in(cells, value_set=pa.array(TRUE + FALSE)), len(TRUE))
 
 
 def _iso(cells: pa.Array, field: FieldSpec) -> pa.Array:
@@ -113,15 +177,19 @@ def _datetimes(cells: pa.Array, field: FieldSpec) -> pa.Array:
     cells = _only(_iso(cells, field), f"{TIME}{ZONE}?")
     has_zone = pc.match_substring_regex(cells, pattern=rf"{ZONE}\z")
     values = _cast(pc.if_else(has_zone, cells, pc.binary_join_element_wise(cells, "Z", "")), field)
-    exists = pc.and_(pc.greater_equal(values, _FIRST), pc.less_equal(values, _LAST))  # a zone may lead out of the years
+    low, high = _BOUNDS["datetime"]  # a zone may lead out of the years
+    exists = pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))
     return pc.if_else(exists, values, pa.scalar(None, TYPES["datetime"]))
 
 
-_FIRST = pa.scalar(datetime.min.replace(tzinfo=UTC), TYPES["datetime"])
-_LAST = pa.scalar(datetime.max.replace(tzinfo=UTC), TYPES["datetime"])
+# The least and the greatest value that there is: Arrow has years before and after, and infinity.
+_BOUNDS = {
+    "number": (pa.scalar(-sys.float_info.max), pa.scalar(sys.float_info.max)),
+    "date": (pa.scalar(date.min), pa.scalar(date.max)),
+    "datetime": tuple(pa.scalar(one.replace(tzinfo=UTC), TYPES["datetime"]) for one in (datetime.min, datetime.max)),
+}
 
 _CASTS: dict[str, Callable[[pa.Array, FieldSpec], pa.Array]] = {
-    "string": _strings,
     "integer": _integers,
     "number": _numbers,
     "boolean": _booleans,

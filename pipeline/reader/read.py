@@ -1,19 +1,22 @@
 """One CSV stream to batches: typed good rows with their lines, and a problem for everything that is wrong."""
 
+import functools
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from pipeline.contract import Contract
+from pipeline.contract import Contract, FieldSpec
+from pipeline.reader.ahead import in_order
 from pipeline.reader.batch import Batch, batch_schema
-from pipeline.reader.blocks import Block, cut
-from pipeline.reader.explain import explain_fault, explain_record, shown_text
+from pipeline.reader.blocks import Block, Offsets, cut
+from pipeline.reader.explain import explain_cell, explain_fault, explain_record, shown_text, split_record
 from pipeline.reader.header import Header, map_header, read_header
-from pipeline.reader.masks import check_column
+from pipeline.reader.masks import bare, check_cells
 from pipeline.reader.problem import Problem
 from pipeline.reader.source import BLOCK_SIZE, Limits, text_chunks
 
@@ -26,14 +29,19 @@ def read_csv(
     limits: Limits = Limits(),  # noqa: B008 (it never changes)
 ) -> Iterator[Batch]:
     """Yield a file's records block by block; `Refused` says why the file as a whole cannot be loaded."""
+    blocks = _blocks(text_chunks(stream, key, contract.encoding, block_size, limits), contract, limits)
+    yield from in_order(lambda block: _batch(*block, contract), blocks)
+
+
+def _blocks(chunks: Iterator[bytes], contract: Contract, limits: Limits) -> Iterator[tuple[Block, Header]]:
+    """Yield what follows the header, and the header with it."""
     header = None
-    chunks = text_chunks(stream, key, contract.encoding, block_size, limits)
     for block in cut(chunks, contract.delimiter, contract.quote, limits.record):
         if header is None and (len(block.starts) or block.faults):
             header = _read_header(block, contract)
-            block = _without_first(block)
+            block = _without(block, np.arange(len(block.starts)) == 0)
         if header is not None and (len(block.starts) or block.faults):
-            yield _batch(block, header, contract)
+            yield block, header
     if header is None:
         map_header([], contract)
 
@@ -44,33 +52,52 @@ def _read_header(block: Block, contract: Contract) -> Header:
     return read_header(block.data[block.starts[0] : block.stops[0]], None, contract)
 
 
-def _without_first(block: Block) -> Block:
-    return _kept(block, np.arange(len(block.starts)) > 0)
-
-
-def _kept(block: Block, keep: NDArray[np.bool_]) -> Block:
-    """Give a block of some of its records alone, as a text of their own."""
-    records = [block.data[start:stop] for start, stop in zip(block.starts[keep], block.stops[keep], strict=True)]
-    stops = np.cumsum([len(record) + 1 for record in records], dtype=np.int64) - 1
-    starts = stops - [len(record) for record in records]
-    return Block(b"\n".join(records), starts.astype(np.int64), stops, block.lines[keep], block.faults)
+def _without(block: Block, unwanted: NDArray[np.bool_]) -> Block:
+    """Give a block without some of its records, as a text of its own."""
+    nexts = np.append(block.starts[1:], len(block.data))
+    gone = np.cumsum(np.where(unwanted, nexts - block.starts, 0))
+    edges = [0, *np.column_stack([block.starts[unwanted], nexts[unwanted]]).ravel().tolist(), len(block.data)]
+    data = b"".join(block.data[start:stop] for start, stop in zip(edges[::2], edges[1::2], strict=True))
+    starts, stops = (block.starts - gone)[~unwanted], (block.stops - gone)[~unwanted]
+    return Block(data, starts, stops, block.lines[~unwanted], block.faults)
 
 
 def _batch(block: Block, header: Header, contract: Contract) -> Batch:
-    bad = _not_text(block)
-    sound = _kept(block, ~bad) if bad.any() else block
+    odd = _not_text(block)
+    sound = _without(block, odd) if odd.any() else block
     columns, misfits = _parse(sound, header, contract)
-    kept = np.ones(len(sound.starts), bool)
-    kept[misfits] = False
-    typed, wrong = _check(columns, contract, sound.lines[kept])
-    kept[np.flatnonzero(kept)[wrong]] = False
-    bad[np.flatnonzero(~bad)[~kept]] = True
+    odd[np.flatnonzero(~odd)[misfits]] = True
+    records = np.flatnonzero(~odd)
+    rows, broken = _check(columns, contract, block.lines[records])
     problems = [explain_fault(fault.rule, fault.line, fault.raw) for fault in block.faults]
-    for record in np.flatnonzero(bad):
+    for record in np.flatnonzero(odd):
         raw, line = block.data[block.starts[record] : block.stops[record]], int(block.lines[record])
-        problems += _explained(raw, line, header, contract)
+        problems += _told(explain_record(raw, line, header.names, contract), raw, line)
+    wrong = np.zeros(len(records), bool)
+    for number in sorted(broken, key=header.places.__getitem__):
+        wrong |= broken[number]
+        at = np.flatnonzero(broken[number])
+        cells = columns[number].take(pa.array(at)).to_pylist()
+        problems += _cell_problems(block, records[at], cells, header.places[number], contract.fields[number], contract)
     problems.sort(key=lambda problem: problem.line or 0)
-    return Batch(typed.filter(pa.array(~wrong)), problems, int(bad.sum()) + len(block.faults))
+    rows = rows.filter(pa.array(~wrong)) if broken else rows
+    return Batch(rows, problems, int(odd.sum() + wrong.sum()) + len(block.faults))
+
+
+def _cell_problems(
+    block: Block, records: Offsets, cells: list[str | None], place: int, field: FieldSpec, contract: Contract
+) -> Iterator[Problem]:
+    """Say of one column's cells, each of another record, what is wrong with it; a null is one of the missing values."""
+    for record, text in zip(records.tolist(), cells, strict=True):
+        raw, line = block.data[block.starts[record] : block.stops[record]], int(block.lines[record])
+        cell = split_record(raw, contract.delimiter, contract.quote)[place] if text is None else text.encode()
+        yield from _told(explain_cell(cell, raw, line, field, contract), raw, line)
+
+
+def _told(problems: list[Problem], raw: bytes, line: int) -> list[Problem]:
+    if not problems:
+        raise AssertionError(f"line {line} was marked as bad, and no rule says why: {shown_text(raw)!r}")
+    return problems
 
 
 def _not_text(block: Block) -> NDArray[np.bool_]:
@@ -120,7 +147,8 @@ def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Ar
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(wanted, pa.string()),
             include_columns=wanted,
-            strings_can_be_null=False,
+            null_values=sorted(bare(contract.missing)),
+            strings_can_be_null=True,
             check_utf8=False,
         ),
     )
@@ -129,18 +157,14 @@ def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Ar
     return [table[name].combine_chunks() for name in wanted], misfits
 
 
-def _check(columns: list[pa.Array], contract: Contract, lines: NDArray[np.int64]) -> tuple[pa.Table, NDArray[np.bool_]]:
-    """Cast and check all columns; mark the rows that break a rule."""
-    typed, wrong = [], np.zeros(len(lines), bool)
-    for field, text in zip(contract.fields, columns, strict=True):
-        values, bad = check_column(text, field, contract.missing)
+def _check(
+    columns: list[pa.Array], contract: Contract, lines: Offsets
+) -> tuple[pa.Table, dict[int, NDArray[np.bool_]]]:
+    """Cast and check all columns; mark, by the field's number, the rows in which it breaks a rule."""
+    typed, broken = [], {}
+    for number, (field, text) in enumerate(zip(contract.fields, columns, strict=True)):
+        values, masks = check_cells(text, field, contract.missing)
         typed.append(values)
-        wrong |= bad.to_numpy(zero_copy_only=False)
-    return pa.table([*typed, pa.array(lines)], schema=batch_schema(contract)), wrong
-
-
-def _explained(raw: bytes, line: int, header: Header, contract: Contract) -> list[Problem]:
-    problems = explain_record(raw, line, header.names, contract)
-    if not problems:
-        raise AssertionError(f"line {line} was marked as bad, and no rule says why: {shown_text(raw)!r}")
-    return problems
+        if masks and (wrong := functools.reduce(pc.or_, masks).to_numpy(zero_copy_only=False)).any():
+            broken[number] = wrong
+    return pa.table([*typed, pa.array(lines)], schema=batch_schema(contract)), broken

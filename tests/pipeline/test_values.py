@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.contract import Constraints, FieldSpec
@@ -55,7 +55,20 @@ def test_taken(type_, text, value):
     ("type_", "text"),
     [
         ("integer", text)
-        for text in ["0x1F", "1_000", "1.0", "1e3", "abc", "١٢", "9223372036854775808", "--1", "+", "1 2", "12\xa0"]
+        for text in [
+            "0x1F",
+            "0x15",
+            "1_000",
+            "1.0",
+            "1e3",
+            "abc",
+            "١٢",
+            "9223372036854775808",
+            "--1",
+            "+",
+            "1 2",
+            "12\xa0",
+        ]
     ]
     + [("number", text) for text in ["inf", "nan", "-Infinity", "1e400", "1_000", "0x1p3", ".", "e5", "1,5", "१.५"]]
     + [("boolean", text) for text in ["yes", "t", "tRuE", "2", "01"]]
@@ -132,3 +145,33 @@ def test_the_fast_way_is_the_plain_way(cells, spec, missing):
     assert bad == [bool(explain(cell, spec, missing)) for cell in cells]
     for cell, value, wrong in zip(cells, values, bad, strict=True):
         assert wrong or value == parse(cell, spec, missing)
+
+
+DAY = st.builds("{:04}-{:02}-{:02}".format, st.integers(0, 2200), st.integers(0, 13), st.integers(0, 32))
+CLOCK = st.builds("T{:02}:{:02}:{:02}".format, st.integers(0, 24), st.integers(0, 60), st.integers(0, 60))
+PLAIN = {
+    "integer": st.integers(-(2**65), 2**65).map(str),
+    "number": st.one_of(st.floats().map(str), st.text("0123456789-.eE+", min_size=1, max_size=8)),
+    "boolean": st.sampled_from(["true", "false"]),
+    "date": DAY,
+    "datetime": st.tuples(DAY, CLOCK, st.sampled_from(["Z", "", ".5Z", "+01:00", "+10:99"])).map("".join),
+}
+
+ODD = st.sampled_from(
+    ["0x1F", "0x15", "inf", "1e400", "+5", "-", " 7 ", "0000-01-01", "2026-02-29", "2026-01-01T24:00:00Z"]
+)
+
+
+@settings(max_examples=200)
+@given(st.data(), st.sampled_from(sorted(PLAIN)))
+def test_one_odd_cell_among_plain_ones(data, type_):
+    """The cells of a column mostly look alike, and are then cast at once: what is different is judged by itself."""
+    plain = data.draw(st.lists(PLAIN[type_], min_size=1, max_size=3)) * 20
+    at = data.draw(st.integers(0, len(plain)))
+    odd = data.draw(st.lists(st.one_of(CELLS, PLAIN[type_], ODD), max_size=2))
+    cells = [*plain[:at], *odd, *plain[at:]]
+    missing = data.draw(st.sampled_from([MISSING, frozenset(), frozenset({plain[0], " x"})]))
+    values, bad = judge(cells, field(type_), missing)
+    assert bad == [bool(explain(cell, field(type_), missing)) for cell in cells]
+    for cell, value, wrong in zip(cells, values, bad, strict=True):
+        assert wrong or value == parse(cell, field(type_), missing)

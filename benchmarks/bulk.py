@@ -1,0 +1,163 @@
+"""One large CSV to zstd Parquet: Lakelet beside what people would use instead, on the same file, in turns.
+
+    python benchmarks/bulk.py [--rows 500000] [--rounds 3] [--memory-rows 0]
+
+The file is made by seed: 10 columns, quoted commas, doubled quotes; once all sound, once with 1 % bad records. Before
+anything is shown, the rows kept and their sums are compared. `--memory-rows` loads one more file for its memory alone.
+"""
+
+import argparse
+import json
+import math
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measure import HERE, PEERS, Bar, Command, Run, in_turns, median, plot, ratios, run, save, show_bars
+from benchmarks.sales import write
+from pipeline.load import Task, load
+from pipeline.recipe import read_datasets
+from storage.layout import clean_key
+from storage.local import LocalStore
+
+LAKELET, BASE, SPLIT = "Lakelet", "DuckDB COPY", "Polars split"
+PEER_NAMES = {
+    BASE: "duckdb_copy",
+    "DuckDB store_rejects": "duckdb_store_rejects",
+    "DuckDB TRY_CAST split": "duckdb_try_cast",
+    "Polars sink": "polars_sink",
+    SPLIT: "polars_split",
+    "pandas": "pandas",
+    "dlt": "dlt",
+}
+WHAT = {
+    LAKELET: "types, checks, lineage, summary; rejects with line and every reason",
+    BASE: "types; no rejects",
+    "DuckDB store_rejects": "types; rejects with line, no checks",
+    "DuckDB TRY_CAST split": "types, checks; rejects without line or reason",
+    "Polars sink": "types; no rejects",
+    SPLIT: "types, checks; rejects with the first reason, no line",
+    "pandas": "types, whole file in memory; no rejects",
+    "dlt": "types as inferred; no rejects",
+}
+
+
+def lakelet(source: Path, target: Path) -> dict[str, Any]:
+    """Load one file as the pipeline does, from a folder to a folder."""
+    lake = target.parent / "lake"
+    key = "raw/sales/sales.csv"
+    place = lake / key
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)
+    place.hardlink_to(source)
+    staging = target.parent / "staging"
+    staging.mkdir(exist_ok=True)
+    dataset = read_datasets(HERE / "datasets")["sales"]
+    started = time.perf_counter()
+    result = load(LocalStore(lake), dataset, Task(key, "sales", "", "event", 0, 0), staging)
+    seconds = time.perf_counter() - started
+    assert result is not None
+    (lake / clean_key(key)).replace(target)
+    record = result.record
+    return {"seconds": seconds, "kept": record.rows_kept, "rejected": record.rows_rejected, "status": record.status}
+
+
+def sums(path: Path) -> tuple[int, int, int]:
+    """Give the rows of a Parquet file, the sum of its quantities, and that of its prices in hundredths."""
+    table = pq.read_table(path, columns=["quantity", "price"])
+    cents = pc.sum(pc.round(pc.multiply(table["price"], 100)).cast("int64"))
+    return table.num_rows, pc.sum(table["quantity"]).as_py(), cents.as_py()
+
+
+def compare(folder: Path, rows: int, bad: float, rounds: int) -> dict[str, list[Run]]:
+    """Run everybody on one file; `ValueError` where the rows that they kept are not the same."""
+    source = folder / f"sales-{bad}.csv"
+    write(source, rows, bad)
+    targets = {name: folder / PEER_NAMES.get(name, "lakelet") / "out.parquet" for name in WHAT}
+    for target in targets.values():
+        target.parent.mkdir(exist_ok=True)
+    commands: dict[str, Command] = {LAKELET: [sys.executable, __file__, "--load", source, targets[LAKELET]]}
+    for name, peer in PEER_NAMES.items():
+        commands[name] = [PEERS, HERE / "peers.py", peer, source, targets[name]]
+    runs = in_turns(commands, rounds)
+    expected = sums(targets[LAKELET])
+    for name, done in runs.items():
+        whole = done and done[0].said["kept"] == runs[LAKELET][0].said["kept"]
+        if whole and targets[name].exists() and sums(targets[name]) != expected:
+            raise ValueError(f"{name} gives {sums(targets[name])} for {source.name}, Lakelet {expected}")
+    return runs
+
+
+def show(title: str, runs: dict[str, list[Run]]) -> Table:
+    """Give a table of everybody's medians."""
+    table = Table("program", "seconds", "/ COPY", "CPU s", "peak MiB", "kept", "bad found", "what it does", title=title)
+    multiples = ratios(runs, BASE) if runs[BASE] else {}
+    for name, done in runs.items():
+        if not done:
+            table.add_row(name, "fails", "", "", "", "", "", WHAT[name])
+            continue
+        figures = [f"{median(done, 'seconds'):.2f}", f"{multiples[name]:.2f}" if multiples else ""]
+        figures += [f"{median(done, 'cpu'):.1f}", f"{max(one.peak for one in done):,.0f}"]
+        table.add_row(name, *figures, f"{done[0].said['kept']:,}", f"{done[0].said['rejected']:,}", WHAT[name])
+    return table
+
+
+def bars(clean: dict[str, list[Run]], dirty: dict[str, list[Run]], large: Run | None) -> list[Bar]:
+    """Hold the figures to what issue and documentation promise."""
+    to_copy, to_split = ratios(clean, BASE)[LAKELET], ratios(clean, SPLIT)[LAKELET]
+    dirty_split = ratios(dirty, SPLIT)[LAKELET]
+    peaks = [one.peak for one in (*clean[LAKELET], *dirty[LAKELET], *filter(None, [large]))]
+    return [
+        Bar("bulk, clean: time", "≤ 0.85 of DuckDB COPY", f"{to_copy:.2f}", to_copy <= 0.85),
+        Bar("bulk, clean: time", "≤ 1.00 of Polars split", f"{to_split:.2f}", to_split <= 1),
+        Bar("bulk, 1 % bad: time", "< 1.00 of Polars split", f"{dirty_split:.2f}", dirty_split < 1),
+        Bar("bulk: peak memory", "≤ 400 MiB", f"{max(peaks):,.0f} MiB", max(peaks) <= 400),
+    ]
+
+
+def rows_of(runs: dict[str, list[Run]]) -> list[dict[str, Any]]:
+    """Give the medians as plain data; a program that failed has none."""
+    found = []
+    for name, done in runs.items():
+        figures = {what: median(done, what) for what in ("seconds", "cpu", "peak")}
+        shown = {what: None if math.isnan(figure) else round(figure, 3) for what, figure in figures.items()}
+        found.append({"name": name, **shown, **(done[0].said if done else {}), "all": [one.seconds for one in done]})
+    return found
+
+
+def main() -> None:
+    """Compare, or load one file and print what it took."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=500_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory-rows", type=int, default=0)
+    parser.add_argument("--load", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.load:
+        print(json.dumps(lakelet(*map(Path, arguments.load))))
+        return
+    console, large = Console(width=max(150, Console().width)), None
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        clean = compare(folder, arguments.rows, 0.0, arguments.rounds)
+        dirty = compare(folder, arguments.rows, 0.01, arguments.rounds)
+        if arguments.memory_rows:
+            write(folder / "large.csv", arguments.memory_rows, 0.0)
+            large = run([sys.executable, __file__, "--load", folder / "large.csv", folder / "large.parquet"])
+    for title, runs in (("clean", clean), ("1 % bad", dirty)):
+        console.print(show(f"{arguments.rows:,} rows, {title}", runs))
+    held = bars(clean, dirty, large)
+    show_bars(console, held)
+    results = {f"{arguments.rows:,} rows, clean": rows_of(clean), f"{arguments.rows:,} rows, 1 % bad": rows_of(dirty)}
+    plot(save("bulk", results, held))
+
+
+if __name__ == "__main__":
+    main()

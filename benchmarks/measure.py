@@ -1,0 +1,117 @@
+"""Programs side by side: each run in a process of its own, in turns; medians, processor time, peak memory, a plot."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Timer
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+PEERS = HERE.parent / ".venv" / "peers" / "bin" / "python"  # `make bench` puts it there
+LONGEST = 900.0  # seconds that one run may take
+
+Command = Sequence[str | Path]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: the seconds that the program timed itself, CPU seconds and peak MiB of its process, and what it said."""
+
+    seconds: float
+    cpu: float
+    peak: float
+    said: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A promise, what it comes to here, and whether it holds."""
+
+    what: str
+    promised: str
+    measured: str
+    holds: bool
+
+
+def run(command: Command) -> Run | None:
+    """Run a program whose last line is JSON with `seconds` in it; None if it fails."""
+    with tempfile.TemporaryFile() as out:
+        environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
+        process = subprocess.Popen(
+            [str(one) for one in command], stdout=out, stderr=subprocess.DEVNULL, env=environment
+        )
+        timer = Timer(LONGEST, process.kill)
+        timer.start()
+        _, status, used = os.wait4(process.pid, 0)
+        timer.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            return None
+        out.seek(0)
+        said = json.loads(out.read().splitlines()[-1])
+    scale = 1 << (20 if sys.platform == "darwin" else 10)
+    return Run(said.pop("seconds"), used.ru_utime + used.ru_stime, used.ru_maxrss / scale, said)
+
+
+def in_turns(commands: Mapping[str, Command], rounds: int) -> dict[str, list[Run]]:
+    """Run all of them `rounds` times, one after the other in each round; who fails is not asked again."""
+    runs: dict[str, list[Run]] = {name: [] for name in commands}
+    failed = set()
+    for number in range(rounds):
+        for name, command in commands.items():
+            if name in failed:
+                continue
+            print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
+            if done := run(command):
+                runs[name].append(done)
+            else:
+                failed.add(name)
+    return runs
+
+
+def median(runs: Sequence[Run], what: str) -> float:
+    """Give the median of `seconds`, `cpu` or `peak`; not-a-number if there was no run."""
+    return statistics.median(getattr(one, what) for one in runs) if runs else float("nan")
+
+
+def ratios(runs: Mapping[str, Sequence[Run]], base: str) -> dict[str, float]:
+    """Give each one's median of its time as a multiple of the base's in the same round: rounds share their weather."""
+    return {
+        name: statistics.median(one.seconds / other.seconds for one, other in zip(done, runs[base], strict=True))
+        for name, done in runs.items()
+        if done
+    }
+
+
+def show_bars(console: Console, bars: Sequence[Bar]) -> None:
+    """Print each bar in a line."""
+    table = Table("bar", "promised", "measured", "holds", title="bars")
+    for bar in bars:
+        table.add_row(bar.what, bar.promised, bar.measured, "yes" if bar.holds else "[bold]NO[/bold]")
+    console.print(table)
+
+
+def save(name: str, results: Mapping[str, Any], bars: Sequence[Bar]) -> Path:
+    """Write results as JSON, with the machine that they are of."""
+    RESULTS.mkdir(exist_ok=True)
+    machine = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
+    path = RESULTS / f"{name}.json"
+    content = {"machine": machine, "results": results, "bars": [asdict(bar) for bar in bars]}
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    return path
+
+
+def plot(path: Path) -> None:
+    """Draw saved results beside them, by the Python that can."""
+    subprocess.run([PEERS, HERE / "plot.py", path], check=True, timeout=120)

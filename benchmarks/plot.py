@@ -1,0 +1,36 @@
+"""Results to a picture: a bar for each program, by file. Run by the peers' Python, which has Matplotlib.
+
+python benchmarks/plot.py RESULTS.json
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+from matplotlib import pyplot
+
+
+def main() -> None:
+    """Draw the results of one benchmark into a PNG beside them."""
+    path = Path(sys.argv[1])
+    results = json.loads(path.read_text())["results"]
+    figure, axes = pyplot.subplots(1, len(results), figsize=(5.2 * len(results), 3.4), layout="constrained")
+    for axis, (title, rows) in zip(axes if len(results) > 1 else [axes], results.items(), strict=True):
+        done = [row for row in rows if row["seconds"] is not None][::-1]
+        colours = ["#d9480f" if row["name"].startswith("Lakelet") else "#868e96" for row in done]
+        drawn = axis.barh([row["name"] for row in done], [row["seconds"] for row in done], color=colours)
+        axis.bar_label(
+            drawn, [f"{row['seconds']:.2f} s, {row['peak']:,.0f} MiB" for row in done], padding=3, fontsize=8
+        )
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("seconds (median)")
+        axis.margins(x=0.35)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path.with_suffix(".png"), dpi=110)
+
+
+if __name__ == "__main__":
+    main()

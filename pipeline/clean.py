@@ -1,0 +1,86 @@
+"""The file of good rows: row groups of some size, encoded as their values ask for, written while others are read."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+GROUP_SIZE = 32 << 20  # bytes of rows in memory that make a row group
+SAMPLE = 10_000  # rows that tell how a column is best encoded; a file of fewer is small whatever its encoding
+FEW = 0.2  # of a sample's values are different: a dictionary pays
+
+
+class CleanWriter:
+    """Writes rows of one schema to a Parquet file, a row group at a time, in a thread if there is more than one."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path, self._schema = path, schema
+        self._tables: list[pa.Table] = []
+        self._size = 0
+        self._writer: pq.ParquetWriter | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._written: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        """Begin with nothing written."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file, whatever is in it."""
+        if self._pool:
+            self._pool.shutdown()
+        if self._writer:
+            self._writer.close()
+
+    def write(self, rows: pa.Table) -> None:
+        """Take rows."""
+        self._tables.append(rows)
+        self._size += rows.nbytes
+        if self._size >= GROUP_SIZE:
+            self._pool = self._pool or ThreadPoolExecutor(1, "write")
+            self._settle()
+            self._written = self._pool.submit(self._write_group, self._take())
+
+    def finish(self, footer: dict[bytes, bytes]) -> None:
+        """Write what is left, and the footer."""
+        self._settle()
+        self._write_group(self._take())
+        assert self._writer
+        self._writer.add_key_value_metadata(footer)
+
+    def _settle(self) -> None:
+        if self._written:
+            self._written.result()
+
+    def _take(self) -> pa.Table:
+        rows = pa.concat_tables([self._schema.empty_table(), *self._tables])
+        self._tables, self._size = [], 0
+        return rows
+
+    def _write_group(self, rows: pa.Table) -> None:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, self._schema, compression="zstd", **encodings(rows))
+        if rows.num_rows:
+            self._writer.write_table(rows, row_group_size=rows.num_rows)
+
+
+def encodings(rows: pa.Table) -> dict[str, Any]:
+    """Choose by a sample: a dictionary for few different values, for many numbers and times their differences."""
+    sample, columns = rows.slice(0, SAMPLE), rows.schema.names
+    few = [name for name in columns if len(sample) < SAMPLE or _few(sample[name])]
+    many = [name for name in columns if name not in few and _differ(rows.schema.field(name).type)]
+    return {"use_dictionary": few, "column_encoding": dict.fromkeys(many, "DELTA_BINARY_PACKED")}
+
+
+def _few(column: pa.ChunkedArray) -> bool:
+    try:
+        return bool(pc.count_distinct(column).as_py() <= FEW * len(column))
+    except pa.ArrowNotImplementedError:  # nested
+        return True
+
+
+def _differ(type_: pa.DataType) -> bool:
+    return any(one(type_) for one in (pa.types.is_integer, pa.types.is_date, pa.types.is_timestamp))
