@@ -88,8 +88,9 @@ class Ledger:
         if tables and found != VERSION:
             reason = f"is of version {found}, and this pipeline takes {VERSION}"
             raise SettingError(f"PIPELINE_STATE: the ledger {self.path} {reason}: {_FORGET}")
-        self.db.executescript(Path(__file__).with_name("schema.sql").read_text())
-        self.db.execute(f"PRAGMA user_version = {VERSION}")
+        schema = Path(__file__).with_name("schema.sql").read_text()
+        # In one transaction: a ledger without its version would be refused for ever.
+        self.db.executescript(f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {VERSION}; COMMIT")
         self.db.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?)", (uuid.uuid4().hex,))
 
     def close(self) -> None:
