@@ -75,7 +75,7 @@ class _Watch:
 
     def tracing(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         """Look before each statement of a connection."""
-        connection.set_trace_callback(lambda statement: self._look("before", f"sql {statement}"))
+        connection.set_trace_callback(lambda statement: self._look("before", f"sql {statement.strip()}"))
         return connection
 
     def _look(self, when: str, step: str) -> None:
