@@ -3,14 +3,15 @@
     python -m tests.faults.dying --at 'put clean/' --before --nth 3 -- once
 
 A step is a verb and what it is done to: `put`, `delete`, `open` and `list` of a key or prefix in the store, `stage` of
-a file, the ledger's `take`, `finish`, `keep`, `lose`, `notice` and `adopt` of a source, `reconcile` of the sweep, and
-`rename` of a finished object into its place in a folder.
+a file, the ledger's `take`, `finish`, `keep`, `lose`, `notice` and `adopt` of a source, `reconcile` of the sweep,
+`rename` of a finished object into its place in a folder, and `sql` (before only) of a statement of the ledger's.
 """
 
 import argparse
 import os
 import runpy
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ class Death:
             setattr(Ledger, name, watch.over(getattr(Ledger, name), name, lambda given: given[1].source_key))
         Ledger.notice = watch.over(Ledger.notice, "notice", lambda given: given[1].key)
         Ledger.take = watch.over(Ledger.take, "take", lambda _: "", lambda task: task.source_key if task else "")
+        connect = sqlite3.connect
+        sqlite3.connect = lambda *given, **named: watch.tracing(connect(*given, **named))
         Path.replace = watch.over(Path.replace, "rename", lambda given: str(given[1]))
 
 
@@ -69,6 +72,11 @@ class _Watch:
             return result
 
         return watched
+
+    def tracing(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Look before each statement of a connection."""
+        connection.set_trace_callback(lambda statement: self._look("before", f"sql {statement.strip()}"))
+        return connection
 
     def _look(self, when: str, step: str) -> None:
         death = self.death

@@ -124,6 +124,13 @@ def test_killed_around_the_puts_in_a_bucket(bucket_lake, at, when, deaths):
     assert_true(bucket_lake)
 
 
+def test_killed_while_it_makes_its_ledger(local_lake):
+    local_lake.put("companydata/new.csv", FILES["new.csv"][1])
+    assert finish(local_lake, "once", prepare=Death("sql CREATE TABLE IF NOT EXISTS history")) == -signal.SIGKILL
+    assert finish(local_lake, "once") == 0
+    assert_true(local_lake)
+
+
 @pytest.mark.needs_engine
 @pytest.mark.parametrize("at", ["put rejected/", "put clean/"])
 def test_killed_and_then_the_version_before_comes_back(bucket_lake, at):
