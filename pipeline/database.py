@@ -1,7 +1,6 @@
 """The ledger's file: a connection to SQLite, its transactions, and what is said where it cannot be used."""
 
 import sqlite3
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,15 +46,14 @@ class Database:
     def _make_ready(self) -> None:
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = NORMAL")
-        found, tables = (
-            self.rows(query)[0][0] for query in ("PRAGMA user_version", "SELECT count(*) FROM sqlite_schema")
-        )
-        if tables and found != VERSION:
+        [[found]], [[tables]] = self.rows("PRAGMA user_version"), self.rows("SELECT count(*) FROM sqlite_schema")
+        if not tables:
+            schema = Path(__file__).with_name("schema.sql").read_text()
+            # In one transaction: a ledger without its version would be refused for ever.
+            self.db.executescript(f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {VERSION}; COMMIT")
+        elif found != VERSION:
             reason = f"is of version {found}, and this pipeline takes {VERSION}"
             raise SettingError(f"PIPELINE_STATE: the ledger {self.path} {reason}: {_FORGET}")
-        self.db.executescript(Path(__file__).with_name("schema.sql").read_text())
-        self.db.execute(f"PRAGMA user_version = {VERSION}")
-        self.db.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?)", (uuid.uuid4().hex,))
 
     def close(self) -> None:
         """Close the connection."""

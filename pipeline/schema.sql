@@ -1,5 +1,6 @@
 -- The ledger: one row per source key. Times are UTC microseconds, counts are rows, sizes are bytes.
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+INSERT OR IGNORE INTO meta VALUES ('id', lower(hex(randomblob(16))));
 
 CREATE TABLE IF NOT EXISTS sweep (number INTEGER NOT NULL);
 INSERT INTO sweep SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM sweep);
