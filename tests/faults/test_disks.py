@@ -1,6 +1,7 @@
 """Full, read-only and damaged disks, a locked ledger, a wiped lake: nothing is lost, and it is said what to do."""
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -184,6 +185,20 @@ def test_a_lake_wiped_while_it_runs(local_lake):
         file.unlink()
     for item in list(local_lake.store.list("published/")):
         local_lake.store.delete(item.key)
+    assert finish(local_lake, "once") == 0
+    assert_true(local_lake)
+
+
+def test_a_state_folder_that_is_removed_while_it_runs(local_lake):
+    program = start(local_lake, "run", SWEEP_SECONDS="1")
+    put_all(local_lake)
+    local_lake.wait_loaded(*FILES)
+    shutil.rmtree(local_lake.state)
+    assert program.wait() == 2
+    [line] = [line for line in program.log.splitlines() if line.startswith("error:")]
+    assert "PIPELINE_STATE" in line
+    local_lake.put("companydata/new.csv", company_csv(9))
+    local_lake.store.delete("published/status.json")  # else the new ledger waits for the heartbeat of the old
     assert finish(local_lake, "once") == 0
     assert_true(local_lake)
 

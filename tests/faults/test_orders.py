@@ -1,5 +1,6 @@
 """Events in every order, twice, late, or never: in the end the lake holds what `raw/` says, and nothing twice."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,18 @@ def test_overwritten_while_it_is_read_and_no_event_tells_of_it(told):
     told.store.when_opened[KEY] = lambda: told.put(B)
     told.hear(event)
     told.work()
+    assert told.sweep() == 1
+    told.work()
+    assert told.loads() == 2
+
+
+def test_a_clock_that_jumps_back_hides_no_version_from_a_sweep(told, monkeypatch):
+    told.hear(told.put(A))
+    told.work()
+    yesterday = time.time_ns() // 1000 - 86_400_000_000
+    for module in ("ledger", "sweep"):
+        monkeypatch.setattr(f"pipeline.{module}.now", lambda: yesterday)
+    told.put(B)
     assert told.sweep() == 1
     told.work()
     assert told.loads() == 2

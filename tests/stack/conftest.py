@@ -7,7 +7,7 @@ import pytest
 from tests.stack.compose import Stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Iterator[Stack]:
     """The whole stack, up and healthy; a test that breaks it makes one of its own with `Stack.new`."""
     made = Stack.new()
