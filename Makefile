@@ -64,7 +64,7 @@ reset:  ## forget all data: ./lake, ./state and the volumes of the stack; says w
 	[ -z "$$volumes" ] || { docker compose down --remove-orphans && docker volume rm $$volumes; } >/dev/null
 
 test: $(DEV)  ## run the tests, all that this machine can; ARGS="-k name" narrows them
-	$(BIN)python -m pytest --numprocesses 3 --dist loadgroup $(ARGS)
+	$(BIN)python -m pytest --numprocesses 3 --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV)  ## check style and types
 	$(BIN)python -m ruff check

@@ -5,10 +5,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from typing import Any
 
 import hypothesis
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 settings.register_profile("no deadline", deadline=None)  # how long an example takes is the machine's, not the test's
 settings.load_profile("no deadline")
@@ -65,12 +67,22 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"needs_{need}: the test needs {what}")
 
 
+SHARE_A_STACK = ("tests/stack/", "tests/dev_container/")
+
+
+class _ByFile(LoadScopeScheduling):
+    """Where tests run on several processes: those that share a stack go to one, and the others file by file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "stack" if nodeid.startswith(SHARE_A_STACK) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run on several processes, those that share a stack go to one, and the others file by file."""
-    for item in items:
-        shared = item.path.parent.name in ("stack", "dev_container")
-        item.add_marker(pytest.mark.xdist_group("containers" if shared else item.nodeid.partition("::")[0]))
-    items.sort(key=lambda item: item.path.parent.name not in ("stack", "dev_container"))  # the longest first
+    items.sort(key=lambda item: not item.nodeid.startswith(SHARE_A_STACK))  # they take longest
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
