@@ -24,14 +24,27 @@ class Chart:
 
 def summary_chart(summary: Summary) -> Chart:
     """Draw a summary's measures as bars by group, in one panel per scale."""
-    measures = summary.measures or ["rows"]
-    frame = _largest(summary.frame, measures[0])
+    return frame_chart(summary.frame, summary.groups, summary.measures or ["rows"])
+
+
+def frame_chart(whole: pd.DataFrame, groups: list[str], measures: list[str]) -> Chart:
+    """Draw the `measures` of a frame as bars, one for each of its rows, named by its `groups`."""
+    frame = _largest(whole, measures[0])
     panels = _panels(frame, measures)
-    labels = _labels(frame, summary.groups)
     note = ""
-    if len(frame) < len(summary.frame):
-        note = f"The {MAX_BARS} largest of {text.number(len(summary.frame))} groups by {measures[0]}."
-    return Chart(_options(frame, labels, panels), LEGEND + PANEL * len(panels), note)
+    if len(frame) < len(whole):
+        note = f"The {MAX_BARS} largest of {text.number(len(whole))} groups by {measures[0]}."
+    return Chart(_options(frame, _labels(frame, groups), panels), LEGEND + PANEL * len(panels), note)
+
+
+def roles(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Give the columns that name the rows of any frame, and those that are numbers."""
+    numbers = [
+        name
+        for name, column in frame.items()
+        if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    ]
+    return [str(name) for name in frame if name not in numbers], [str(name) for name in numbers]
 
 
 def _largest(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
