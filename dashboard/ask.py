@@ -69,8 +69,10 @@ class Asker:
                 self._lock.release()
 
     def _ready(self) -> subprocess.Popen[bytes]:
-        if self._next and self._next.poll() is None:
-            return self._next
+        if self._next:
+            if self._next.poll() is None:
+                return self._next
+            self._next.communicate()  # it was ended from outside
         pipe = subprocess.PIPE
         return subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=pipe)
 
@@ -82,11 +84,12 @@ def _answer(out: bytes, seconds: float) -> Answer:
 
 def views(datasets: Iterable[str]) -> dict[str, str]:
     """Give each view's name and the prefix of its objects; of two names that differ in case alone, the first."""
-    found = {"published_loads": LOADS}
+    found = {}
     for dataset in sorted(datasets):
         found[f"clean_{dataset}"] = f"{CLEAN}{dataset}/"
         found[f"rejected_{dataset}"] = f"{REJECTED}{dataset}/"
         found[f"published_summary_{dataset}"] = summary_key(dataset)
+    found["published_loads"] = LOADS
     first = {name.lower(): name for name in reversed(found)}
     return {name: prefix for name, prefix in found.items() if first[name.lower()] == name}
 

@@ -16,8 +16,9 @@ from dashboard.status import Status
 from dashboard.views import notices
 from dashboard.views.tables import table
 
-HEIGHT = 250  # pixels of the text and of the list of columns beside it
+HEIGHT = 200  # pixels of the text and of the list of columns beside it
 FRESH = 10  # seconds that the list of columns is kept
+MONOSPACE = "<style>.st-key-query-sql textarea { font-family: monospace }</style>"
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,12 @@ def read(published: Published) -> View:
 def show(published: Published) -> None:
     """Draw the page."""
     st.title("Query")
+    st.html(MONOSPACE)
     view = notices.latest(lambda: read(published), "query", published.store.url)
     if view is None or view.status is None:
+        return
+    if not view.schemas:
+        notices.no_files()
         return
     asker = _asker(published.store.url)
     asker.warm()
@@ -71,7 +76,7 @@ def _editor(queries: dict[str, str]) -> bool:
 
     st.session_state.setdefault("query-sql", next(iter(queries.values()), "SELECT 1"))
     st.selectbox("Start from", queries, key="query-example", on_change=start, index=None, placeholder="an example")
-    with st.form("query", border=False):
+    with st.form("query-form", border=False):
         st.text_area("SQL", key="query-sql", height=HEIGHT, help="One query, in the SQL of DuckDB.")
         return st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", shortcut="Mod+Enter")
 

@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard
 from dashboard.queries import Published
-from dashboard.views import overview, pipeline, rejects
+from dashboard.views import overview, pipeline, query, rejects
 from storage import ObjectStore, StoreUnavailable
 from storage.layout import STATUS, rejected_key
 from tests.dashboard.publish import (
@@ -26,7 +26,9 @@ from tests.dashboard.stores import FaultyStore
 APP = Path(dashboard.__file__).with_name("app.py")
 Show = Callable[[Published], None]
 every = pytest.mark.parametrize(
-    "show", [overview.show, pipeline.show, rejects.show], ids=["overview", "pipeline", "rejects"]
+    "show",
+    [overview.show, pipeline.show, rejects.show, query.show],
+    ids=["overview", "pipeline", "rejects", "query"],
 )
 
 
@@ -259,6 +261,35 @@ def test_a_rejected_object_that_is_not_ours_is_named(store: ObjectStore) -> None
     test = page(rejects.show, store)
     assert r"rejected\/orders\/b\.csv\.parquet is not shown" in test.warning[0].value
     assert len(test.dataframe[1].value) == 2
+
+
+def run_query(test: AppTest, sql: str) -> AppTest:
+    test.text_area("query-sql").set_value(sql)
+    return healthy(test.button[0].click().run())
+
+
+def test_a_query_shows_its_rows_or_what_is_wrong(store: ObjectStore) -> None:
+    fill(store)
+    test = page(query.show, store)
+    columns = test.dataframe[0].value
+    assert {"rejected_companydata", "published_loads"} <= set(columns["view"])
+    test = run_query(test, "SELECT status, count(*) AS files FROM published_loads GROUP BY ALL ORDER BY ALL")
+    assert test.dataframe[1].value.to_dict("list") == {"status": ["loaded", "refused"], "files": [1, 1]}
+    assert len(test.get("echarts_chart")) == 1
+    assert test.caption[-1].value.startswith("2 rows, in ")
+    test = run_query(test, "SELECT nothing FROM published_loads")
+    assert "LINE 1: SELECT nothing" in test.code[0].value
+    assert len(test.dataframe) == 1
+    assert "found no rows" in run_query(test, "FROM published_loads WHERE false").info[0].value
+    assert "needs a column of numbers" in run_query(test, "SELECT 'x' AS x").info[0].value
+
+
+def test_an_example_is_put_into_the_editor(store: ObjectStore) -> None:
+    fill(store)
+    test = page(query.show, store)
+    test = healthy(test.selectbox("query-example").select("The slowest loads").run())
+    assert "published_loads" in test.text_area("query-sql").value
+    assert "companydata/a.csv" in healthy(test.button[0].click().run()).dataframe[1].value["source_key"][0]
 
 
 def app(monkeypatch: pytest.MonkeyPatch, url: str) -> AppTest:
