@@ -18,8 +18,9 @@ from storage import ObjectInfo, ObjectStore
 from storage.layout import LOADS, STATUS, summary_key
 
 LOAD_COLUMNS = [
-    "source_key", "dataset", "status", "rows_kept", "rows_rejected", "milliseconds", "loaded_at",
-    "found_by", "first_problem", "landed_at", "attempts", "stale", "etag", "latest",
+    "source_key", "dataset", "status", "rows_read", "rows_kept", "rows_dropped", "rows_rejected", "milliseconds",
+    "found_by", "first_problem", "landed_at", "noticed_at", "started_at", "loaded_at", "attempts", "stale", "etag",
+    "latest",
 ]  # fmt: skip
 
 T = TypeVar("T")

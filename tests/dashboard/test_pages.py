@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard
 from dashboard.queries import Published
-from dashboard.views import overview, pipeline, query, rejects
+from dashboard.views import loads, overview, pipeline, query, rejects
 from storage import ObjectStore, StoreUnavailable
 from storage.layout import STATUS, rejected_key
 from tests.dashboard.publish import (
@@ -125,12 +125,66 @@ def test_loads_are_filtered_by_status(store: ObjectStore) -> None:
     assert healthy(test.run()).dataframe[1].value["source_key"].tolist() == ["raw/companydata/b.csv"]
 
 
+def test_loads_are_filtered_by_dataset(store: ObjectStore) -> None:
+    publish_status(store)
+    publish_loads(store, [load("raw/orders/a.csv"), load("raw/companydata/b.csv"), load("raw/x.txt", dataset="")])
+    test = page(pipeline.show, store)
+    assert test.multiselect("load-datasets").options == ["companydata", "orders"]
+    test = healthy(test.multiselect("load-datasets").select("orders").run())
+    assert test.dataframe[1].value["source_key"].tolist() == ["raw/orders/a.csv"]
+
+
+def codes(test: AppTest) -> list[str]:
+    return [code.value for code in test.code]
+
+
+def test_what_failed_or_is_stale_comes_with_its_command(store: ObjectStore) -> None:
+    publish_status(store, **counts(files={"failed": 2, "stale": 1}))
+    test = page(pipeline.show, store)
+    assert [warning.value.partition("**")[2].partition("**")[0] for warning in test.warning] == [
+        "2 files failed",
+        "1 file stale:",
+    ]
+    assert codes(test) == [
+        ".venv/bin/python -m pipeline replay --status failed",
+        ".venv/bin/python -m pipeline replay --stale",
+    ]
+
+
+def test_a_load_opens_to_what_is_known_of_it(store: ObjectStore) -> None:
+    key = "raw/orders/it's.csv"
+    bad = load(key, rows_read=24, rows_kept=20, rows_dropped=1, rows_rejected=3, first_problem="line 3: no number")
+    publish_status(store)
+    publish_loads(store, [bad, load("raw/orders/b.csv", status="pending", loaded_at=None, rows_kept=None)])
+    test = page(pipeline.show, store)
+    test.session_state["load-open"] = key  # as a click does, which AppTest cannot do on a table
+    test = healthy(test.run())
+    shown = metrics(test)
+    assert [shown[f"Rows {name}"] for name in ("read", "kept", "dropped", "rejected")] == ["24", "20", "1", "3"]
+    assert (shown["Noticed after"], shown["Waited"], shown["Loaded in"]) == ("0 ms", "0 ms", "11 ms")
+    problem, objects, again, debug, condition = codes(test)
+    assert problem == "line 3: no number"
+    assert objects.split("\n") == [key, "clean/orders/it's.csv.parquet", "rejected/orders/it's.csv.parquet"]
+    assert again == """.venv/bin/python -m pipeline replay 'raw/orders/it'"'"'s.csv'"""
+    assert "debugpy" in debug
+    assert condition == f'task.source_key == "{key}"'
+    publish_loads(store, [load("raw/orders/new.csv"), load(key, rows_read=25)])
+    test = healthy(test.run())
+    assert metrics(test)["Rows read"] == "25"  # it is live, while the table stands still
+    assert len(test.dataframe[1].value) == 2
+    test.session_state["load-open"] = "raw/orders/b.csv"
+    assert metrics(healthy(test.run()))["Loaded in"] == "–"  # noqa: RUF001
+    test = healthy(test.button("load-close").click().run())
+    assert test.dataframe[1].value["source_key"].tolist()[0] == "raw/orders/new.csv"
+    assert not test.code
+
+
 def test_only_the_first_loads_are_sent_and_it_is_said(store: ObjectStore) -> None:
     publish_status(store)
-    publish_loads(store, [load(f"raw/orders/{number}.csv") for number in range(pipeline.MAX_LOADS + 1)])
+    publish_loads(store, [load(f"raw/orders/{number}.csv") for number in range(loads.MAX_LOADS + 1)])
     test = page(pipeline.show, store)
-    assert len(test.dataframe[1].value) == pipeline.MAX_LOADS
-    assert test.caption[0].value == "501 files, the latest first. The table has the first 500."
+    assert len(test.dataframe[1].value) == loads.MAX_LOADS
+    assert test.caption[0].value == "501 files, the latest first. Select one to open it. The table has the first 500."
 
 
 @every
