@@ -1,6 +1,5 @@
 """The loads on the Pipeline page: what became of each file, and all that is known of the one that is opened."""
 
-from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
@@ -10,12 +9,12 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from dashboard import commands, text
 from dashboard.status import Files
 from dashboard.views import notices
-from dashboard.views.tables import TIME, metrics, table
+from dashboard.views.opened import Row, as_row, close, close_button, open_table
+from dashboard.views.tables import STILL, TIME, metrics
 from storage.layout import clean_key, rejected_key
 
 MAX_LOADS = 500  # of the loads table, after its filter: sent again whenever one changes
 STATUSES = [name for name in Files.model_fields if name != "stale"]
-Load = dict[str, Any]  # a row of the loads; None for what is not known
 COLUMNS = ["source_key", "dataset", "status", "rows_kept", "rows_rejected", "milliseconds", "loaded_at"]
 COLUMNS += ["found_by", "first_problem", "landed_at", "attempts", "stale"]
 
@@ -27,61 +26,45 @@ def show(loads: pd.DataFrame | None, url: str) -> None:
     if loads is None or found is None or loads.empty:
         notices.no_files()
         return
-    state = st.session_state
-    # A selection is a row's number: the table stands still while a load is open, or others would move under it.
-    frame = state["loads-shown"] = found.head(MAX_LOADS) if state.get("load-open") is None else state["loads-shown"]
-    table(
-        frame[COLUMNS],
-        f"loads-{state.get('loads-drawn', 0)}",
-        _columns(),
-        on_select=_open,
-    )
-    _note(found, frame)
-    if (key := state.get("load-open")) is not None:
-        newest = pd.concat([loads[loads["source_key"] == key], frame[frame["source_key"] == key]])
-        with st.container(border=True, key="load"):
-            _load({name: None if pd.isna(value) else value for name, value in newest.iloc[0].items()}, url)
+    shown = found.head(MAX_LOADS)
+    row = open_table(shown, "load", COLUMNS, _columns())
+    st.caption(_note(len(found), len(shown)) if row is None else STILL)
+    if row:
+        newest = loads[loads["source_key"] == row["source_key"]]
+        with st.container(border=True, key="load-opened"):
+            _load(row if newest.empty else as_row(newest.iloc[0]), url)
 
 
 def _filtered(loads: pd.DataFrame | None) -> pd.DataFrame | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        statuses = st.pills("Status", STATUSES, selection_mode="multi", key="statuses", on_change=_close)
+        statuses = st.pills("Status", STATUSES, selection_mode="multi", key="statuses", on_change=close, args=("load",))
         known = set() if loads is None else {*loads["dataset"].unique()} - {""}
         options = sorted({*known, *st.session_state.get("load-datasets", [])})
         datasets = st.multiselect(
-            "Dataset", options, key="load-datasets", placeholder="all", width=260, select_all=False, on_change=_close
+            "Dataset",
+            options,
+            key="load-datasets",
+            placeholder="all",
+            width=260,
+            select_all=False,
+            on_change=close,
+            args=("load",),
         )
     if loads is not None and statuses:
         loads = loads[loads["status"].isin(statuses)]
     return loads[loads["dataset"].isin(datasets)] if loads is not None and datasets else loads
 
 
-def _open() -> None:
-    state = st.session_state
-    rows = state[f"loads-{state.get('loads-drawn', 0)}"].selection.rows
-    shown = state["loads-shown"]
-    state["load-open"] = str(shown["source_key"].iloc[rows[0]]) if rows and rows[0] < len(shown) else None
+def _note(found: int, shown: int) -> str:
+    note = f"{text.count(found, 'file')}, the latest first. Select one to open it."
+    return note if shown == found else f"{note} The table has the first {text.number(MAX_LOADS)}."
 
 
-def _close() -> None:
-    state = st.session_state
-    if state.get("load-open") is not None:
-        state["load-open"], state["loads-drawn"] = None, state.get("loads-drawn", 0) + 1  # a table without a selection
-
-
-def _note(found: pd.DataFrame, frame: pd.DataFrame) -> None:
-    if st.session_state.get("load-open") is not None:
-        st.caption("The table stands still while a file is open.")
-        return
-    note = f"{text.count(len(found), 'file')}, the latest first. Select one to open it."
-    st.caption(note if len(frame) == len(found) else f"{note} The table has the first {text.number(MAX_LOADS)}.")
-
-
-def _load(load: Load, url: str) -> None:
+def _load(load: Row, url: str) -> None:
     key = load["source_key"]
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"**{text.plain(key)}** :gray-badge[{load['status']}]")
-        st.button("Close", key="load-close", icon=":material/close:", on_click=_close)
+        close_button("load")
     metrics(_timings(load) | _rows(load), width=120)
     if load["first_problem"]:
         st.markdown("First problem")
@@ -98,19 +81,19 @@ def _load(load: Load, url: str) -> None:
         _debugging(key)
 
 
-def _timings(load: Load) -> dict[str, str]:
+def _timings(load: Row) -> dict[str, str]:
     times = [load[name] for name in ("landed_at", "noticed_at", "started_at", "loaded_at")]
     steps = zip(("Noticed after", "Waited", "Loaded in"), times, times[1:], strict=False)
     return {name: text.between(before, after) for name, before, after in steps}
 
 
-def _rows(load: Load) -> dict[str, str]:
+def _rows(load: Row) -> dict[str, str]:
     names = ("read", "kept", "dropped", "rejected")
     counts = {name: load[f"rows_{name}"] for name in names}
     return {f"Rows {name}": text.NONE if value is None else text.number(value) for name, value in counts.items()}
 
 
-def _objects(load: Load) -> list[str]:
+def _objects(load: Row) -> list[str]:
     key, status = load["source_key"], load["status"]
     objects = [key] if status != "missing" else []
     if load["rows_kept"] is not None and status != "refused":

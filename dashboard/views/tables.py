@@ -11,6 +11,7 @@ from dashboard import text
 
 Height = int | Literal["auto"]
 TIME = "YYYY-MM-DD HH:mm:ss"
+STILL = "The table stands still while a row of it is open."
 
 
 def metrics(numbers: dict[str, str], width: int) -> None:

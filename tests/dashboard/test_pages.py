@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 import dashboard
 from dashboard.queries import Published
 from dashboard.views import loads, overview, pipeline, query, rejects
+from dashboard.views.opened import as_row
 from storage import ObjectStore, StoreUnavailable
 from storage.layout import STATUS, rejected_key
 from tests.dashboard.publish import (
@@ -157,7 +159,7 @@ def test_a_load_opens_to_what_is_known_of_it(store: ObjectStore) -> None:
     publish_status(store)
     publish_loads(store, [bad, load("raw/orders/b.csv", status="pending", loaded_at=None, rows_kept=None)])
     test = page(pipeline.show, store)
-    test.session_state["load-open"] = key  # as a click does, which AppTest cannot do on a table
+    test.session_state["load-open"] = {"source_key": key}  # as a click does, which AppTest cannot do on a table
     test = healthy(test.run())
     shown = metrics(test)
     assert [shown[f"Rows {name}"] for name in ("read", "kept", "dropped", "rejected")] == ["24", "20", "1", "3"]
@@ -168,11 +170,12 @@ def test_a_load_opens_to_what_is_known_of_it(store: ObjectStore) -> None:
     assert again == """.venv/bin/python -m pipeline replay 'raw/orders/it'"'"'s.csv'"""
     assert "debugpy" in debug
     assert condition == f'task.source_key == "{key}"'
-    publish_loads(store, [load("raw/orders/new.csv"), load(key, rows_read=25)])
+    waiting = load("raw/orders/b.csv", status="pending", loaded_at=None, rows_kept=None)
+    publish_loads(store, [load("raw/orders/new.csv"), load(key, rows_read=25), waiting])
     test = healthy(test.run())
     assert metrics(test)["Rows read"] == "25"  # it is live, while the table stands still
     assert len(test.dataframe[1].value) == 2
-    test.session_state["load-open"] = "raw/orders/b.csv"
+    test.session_state["load-open"] = {"source_key": "raw/orders/b.csv"}
     assert metrics(healthy(test.run()))["Loaded in"] == "–"  # noqa: RUF001
     test = healthy(test.button("load-close").click().run())
     assert test.dataframe[1].value["source_key"].tolist()[0] == "raw/orders/new.csv"
@@ -258,7 +261,7 @@ def test_the_rejects_page_lists_problems_and_counts_them(store: ObjectStore) -> 
     assert problems.columns.tolist() == columns
     assert problems["line"].fillna(0).tolist() == [3, 1234, 0]
     assert [caption.value for caption in test.caption] == [
-        "3 problems, the newest files first.",
+        "3 problems, the newest files first. Select one to see its place.",
         "Read: 2 of 2 files with problems, and 3 of their 3 problems. All are under `rejected/`, as Parquet.",
     ]
 
@@ -297,8 +300,7 @@ def test_a_long_table_of_rejects_is_cut_and_that_is_said(store: ObjectStore, mon
     reject(store)
     test = page(rejects.show, store)
     assert len(test.dataframe[1].value) == 2
-    note = "3 problems, the newest files first. The table and the download have the first 2: choose to see others."
-    assert test.caption[0].value == note
+    assert test.caption[0].value.endswith("The table and the download have the first 2: choose to see others.")
 
 
 def test_a_lake_without_rejects_says_so(store: ObjectStore) -> None:
@@ -315,6 +317,39 @@ def test_a_rejected_object_that_is_not_ours_is_named(store: ObjectStore) -> None
     test = page(rejects.show, store)
     assert r"rejected\/orders\/b\.csv\.parquet is not shown" in test.warning[0].value
     assert len(test.dataframe[1].value) == 2
+
+
+def opened(test: AppTest, row: int) -> AppTest:
+    test.session_state["reject-open"] = as_row(test.dataframe[1].value.iloc[row])  # as a click does
+    return healthy(test.run())
+
+
+def test_a_reject_opens_to_its_place_and_what_to_do(store: ObjectStore) -> None:
+    reject(store)
+    etag = store.put("raw/companydata/a.csv", b"Dept,Sold\nBooks,1\nToys & <b>x</b>,x\nGarden,3\n")
+    publish_loads(store, [load("raw/companydata/a.csv", rows_rejected=2, etag=etag)])
+    test = opened(page(rejects.show, store), 0)
+    place = test.get("html")[0].proto.body
+    assert re.findall("<mark[^>]*>(.*?)</mark>", place) == ["x"]
+    assert "Toys &amp; &lt;b&gt;x&lt;/b&gt;," in place
+    assert "Garden,3" in place
+    assert any("What to do" in text.value for text in test.markdown)
+    assert not any("changed since" in caption.value for caption in test.caption)
+    store.put("raw/companydata/a.csv", b"Dept,Sold\nBooks,1\nToys,2\n")
+    test = opened(page(rejects.show, store), 1)
+    assert "no line 1234" in test.info[0].value
+    test = healthy(test.button("reject-close").click().run())
+    assert not test.get("html")
+
+
+def test_a_reject_of_a_file_that_changed_or_went_says_so(store: ObjectStore) -> None:
+    reject(store)
+    test = opened(page(rejects.show, store), 2)
+    assert "no longer there" in test.info[0].value
+    store.put("raw/orders/b.csv", b"<mark>,b\n1,2\n")
+    test = healthy(test.run())
+    assert "&lt;mark&gt;,b</mark>" in test.get("html")[0].proto.body
+    assert any("changed since" in caption.value for caption in test.caption)
 
 
 def run_query(test: AppTest, sql: str) -> AppTest:
