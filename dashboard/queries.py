@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
@@ -38,6 +38,17 @@ class Summary:
     groups: list[str]
     measures: list[str]
     updated_at: datetime
+
+    def by(self, groups: list[str]) -> "Summary":
+        """Add up to fewer `groups`; the order is theirs."""
+        if groups == self.groups:
+            return self
+        numbers = [*self.measures, "rows"]
+        if not groups:
+            frame = self.frame[numbers].sum().to_frame().T
+        else:
+            frame = self.frame.groupby(groups, dropna=False)[numbers].sum().reset_index()
+        return replace(self, frame=frame, groups=groups)
 
 
 class Published:

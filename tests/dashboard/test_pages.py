@@ -83,8 +83,32 @@ def test_the_overview_shows_chart_table_and_numbers(store: ObjectStore) -> None:
     assert metrics(test)["Rows kept"] == "1,234,000"
     assert metrics(test)["Rows rejected"] == "567"
     assert test.dataframe[0].value["Sold"].tolist() == [1333, 1405, 1290]
-    assert len(test.get("echarts_chart")) == 1
+    assert len(test.get("echarts_chart")) == 2  # the summary and the throughput
     assert "Pipeline alive 0 s ago" in test.markdown[0].value
+
+
+def test_rows_add_up_or_it_is_said(store: ObjectStore) -> None:
+    fill(store)
+    assert "1,234,567 read = 1,234,000 kept + 0 dropped + 567 rejected" in page(overview.show, store).caption[0].value
+    publish_status(store, datasets={"companydata": counts(rows={"read": 9, "kept": 7, "rejected": 1})})
+    said = page(overview.show, store).caption[0].value
+    assert "1 missing" in said
+    assert "pipeline verify" in said
+
+
+def test_measures_and_groups_can_be_chosen(store: ObjectStore) -> None:
+    fill(store)
+    test = page(overview.show, store)
+    assert any("last result 0 s ago" in text.value for text in test.markdown)
+    test.button_group("measures-companydata").set_value(["Returned"])
+    test = healthy(test.run())
+    assert list(test.dataframe[0].value) == ["Dept", "Returned", "rows"]
+    test.button_group("groups-companydata").set_value([])
+    assert healthy(test.run()).dataframe[0].value.to_dict("list") == {"Returned": [277], "rows": [24]}
+    publish_summary(
+        store, "companydata", {"Shop": ["x"], "rows": [1], "Kept": [2]}, {"groupBy": ["Shop"], "sum": ["Kept"]}
+    )
+    assert "Kept" in healthy(test.run()).dataframe[0].value  # another contract: what was chosen is not there now
 
 
 def test_a_new_result_is_shown_at_the_next_run(store: ObjectStore) -> None:
