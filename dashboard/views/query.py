@@ -44,7 +44,10 @@ def read(published: Published) -> View:
     """Read all that the page shows before a query is run."""
     status = published.status()
     names = views(status.datasets if status else ())
-    return View(status, names, _schemas(published, published.store.url, names) if status else {})
+    known = _schemas(published, published.store.url, names) if status else {}
+    if not known:
+        _schemas.clear()  # the first file may come at any moment
+    return View(status, names, known)
 
 
 def show(published: Published) -> None:
