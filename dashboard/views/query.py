@@ -128,10 +128,11 @@ def _chart(frame: pd.DataFrame) -> None:
     if not measures:
         st.info("A chart needs a column of numbers: add up or count something.")
         return
-    with st.container(horizontal=True):
-        group = st.selectbox("By", groups, key="query-group", width=220) if groups else None
-        chosen = st.multiselect("Show", measures, default=measures[:3], key="query-measures", width=420)
+    with st.container(horizontal=True):  # what was chosen is kept while the columns are the same
+        by = st.multiselect("By", groups, default=groups[:2], key=f"query-by {groups}", width=320) if groups else []
+        chosen = st.multiselect("Show", measures, default=measures[:3], key=f"query-show {measures}", width=420)
     if chosen:
-        chart = frame_chart(frame, [group] if group else [], chosen)
-        st.echarts_chart(chart.options, height=chart.height, key="query-chart", alt=f"{', '.join(chosen)} by {group}")
+        chart = frame_chart(frame, by, chosen)
+        described = f"{', '.join(chosen)} by {', '.join(by) or 'nothing'}"
+        st.echarts_chart(chart.options, height=chart.height, key="query-chart", alt=described)
         st.caption(text.plain(chart.note))

@@ -390,6 +390,9 @@ def test_a_query_shows_its_rows_or_what_is_wrong(store: ObjectStore) -> None:
     assert test.dataframe[1].value.to_dict("list") == {"status": ["loaded", "refused"], "files": [1, 1]}
     assert len(test.get("echarts_chart")) == 1
     assert test.caption[-1].value.startswith("2 rows, in ")
+    test = run_query(test, "SELECT 'a' AS letter, 1 AS one")  # what was chosen for the chart is not there now
+    assert test.multiselect[0].value == ["letter"]
+    assert len(test.get("echarts_chart")) == 1
     test = run_query(test, "SELECT nothing FROM published_loads")
     assert "LINE 1: SELECT nothing" in test.code[0].value
     assert len(test.dataframe) == 1
