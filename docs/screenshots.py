@@ -65,7 +65,7 @@ PAGES: dict[str, tuple[tuple[str, str], str, str, Callable[[Page], None]]] = {
 def take(page: Page, name: str) -> None:
     """Take one picture, once the page shows the words that tell it is complete."""
     (variable, port), path, words, prepare = PAGES[name]
-    page.goto(f"http://localhost:{os.environ.get(variable, port)}{path}")
+    page.goto(f"http://127.0.0.1:{os.environ.get(variable, port)}{path}")
     page.get_by_text(words).first.wait_for()
     prepare(page)
     page.wait_for_timeout(3000)  # charts are drawn with an animation
