@@ -1,6 +1,8 @@
 """The dashboard's command line: `python -m dashboard run | health`."""
 
+import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +30,17 @@ def run(host: Host = "127.0.0.1", port: Port = 8002) -> None:
 def health(port: Port = 8002, lake: Lake = "./lake") -> None:
     """Exit with 0 if the running page says ok and the store answers, else 1."""
     console.check_page(port, lambda: list(open_store(lake, os.environ, PATIENCE).list(f"{PUBLISHED}.health")))
+
+
+@app.command(hidden=True)
+def query(lake: Lake = "./lake") -> None:
+    """Run one query that the Query page writes to stdin, in this process alone (see `dashboard.sandbox`)."""
+    from dashboard import sandbox  # Arrow and DuckDB, which the other commands need not load
+
+    sandbox.bound_process()
+    store = open_store(lake, os.environ)
+    if request := sys.stdin.buffer.read():  # empty where the page's server ended
+        raise typer.Exit(sandbox.run(store, **json.loads(request)))
 
 
 if __name__ == "__main__":

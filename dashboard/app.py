@@ -7,11 +7,11 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard.queries import Published
-from dashboard.views import overview, pipeline, rejects
+from dashboard.views import overview, pipeline, query, rejects
 from storage import open_store
 from storage.console import SettingError
 
-PAGES = {"Overview": overview.show, "Pipeline": pipeline.show, "Rejects": rejects.show}
+PAGES = {"Overview": overview.show, "Pipeline": pipeline.show, "Rejects": rejects.show, "Query": query.show}
 HERE = Path(__file__).parent
 
 

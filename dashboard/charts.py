@@ -1,6 +1,7 @@
 """Data to chart options; pure functions."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ from dashboard.queries import Summary
 MAX_BARS = 24
 COMPARABLE = 20  # measures share an axis while the largest is at most this many times the smallest
 PANEL, LEGEND, AXIS = 240, 36, 34  # pixels
+WINDOW, STEP = 300, 10  # seconds of the throughput's chart, and of each bar in it
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,40 @@ class Chart:
 
 def summary_chart(summary: Summary) -> Chart:
     """Draw a summary's measures as bars by group, in one panel per scale."""
-    measures = summary.measures or ["rows"]
-    frame = _largest(summary.frame, measures[0])
+    return frame_chart(summary.frame, summary.groups, summary.measures or ["rows"])
+
+
+def frame_chart(whole: pd.DataFrame, groups: list[str], measures: list[str]) -> Chart:
+    """Draw the `measures` of a frame as bars, one for each of its rows, named by its `groups`."""
+    frame = _largest(whole, measures[0])
     panels = _panels(frame, measures)
-    labels = _labels(frame, summary.groups)
     note = ""
-    if len(frame) < len(summary.frame):
-        note = f"The {MAX_BARS} largest of {text.number(len(summary.frame))} groups by {measures[0]}."
-    return Chart(_options(frame, labels, panels), LEGEND + PANEL * len(panels), note)
+    if len(frame) < len(whole):
+        note = f"The {MAX_BARS} largest of {text.number(len(whole))} groups by {measures[0]}."
+    return Chart(_options(frame, _labels(frame, groups), panels), LEGEND + PANEL * len(panels), note)
+
+
+def throughput_chart(loads: pd.DataFrame, now: datetime) -> Chart:
+    """Draw the rows that were loaded a second over the last minutes; the same until another `STEP` is over."""
+    end = int(now.timestamp()) // STEP * STEP
+    recent = loads[loads["loaded_at"].notna() & (loads["loaded_at"] >= datetime.fromtimestamp(end - WINDOW, UTC))]
+    times = recent["loaded_at"].map(lambda time: int(time.timestamp()) // STEP * STEP)
+    rows = recent["rows_read"].fillna(0).groupby(times).sum().to_dict()
+    starts = range(end - WINDOW, end, STEP)
+    name = "rows a second"
+    frame = pd.DataFrame({name: [int(rows.get(start, 0)) / STEP for start in starts]})
+    labels = [f"{datetime.fromtimestamp(start, UTC):%H:%M:%S}" for start in starts]
+    return Chart(_options(frame, labels, [[name]], PANEL // 2), LEGEND + PANEL // 2)
+
+
+def roles(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Give the columns that name the rows of any frame, and those that are numbers."""
+    numbers = [
+        name
+        for name, column in frame.items()
+        if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    ]
+    return [str(name) for name in frame if name not in numbers], [str(name) for name in numbers]
 
 
 def _largest(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -54,7 +82,7 @@ def _comparable(one: float, other: float) -> bool:
     return low == 0 or high <= COMPARABLE * low
 
 
-def _options(frame: pd.DataFrame, labels: list[str], panels: list[list[str]]) -> dict[str, Any]:
+def _options(frame: pd.DataFrame, labels: list[str], panels: list[list[str]], high: int = PANEL) -> dict[str, Any]:
     indexes = range(len(panels))
     return {
         "animationDuration": 250,
@@ -62,15 +90,15 @@ def _options(frame: pd.DataFrame, labels: list[str], panels: list[list[str]]) ->
         "legend": {"top": 0, "left": "center", "icon": "roundRect", "itemWidth": 12, "itemHeight": 12},
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "valueFormatter": "localized"},
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
-        "grid": [_grid(index) for index in indexes],
+        "grid": [_grid(index, high) for index in indexes],
         "xAxis": [_category_axis(labels, index, last=index == len(panels) - 1) for index in indexes],
         "yAxis": [{"type": "value", "gridIndex": index, "splitNumber": 4} for index in indexes],
         "series": [_bars(frame, name, index) for index, panel in enumerate(panels) for name in panel],
     }
 
 
-def _grid(index: int) -> dict[str, Any]:
-    return {"top": LEGEND + PANEL * index + 8, "height": PANEL - AXIS - 8, "left": 64, "right": 8}
+def _grid(index: int, high: int) -> dict[str, Any]:
+    return {"top": LEGEND + high * index + 8, "height": high - AXIS - 8, "left": 64, "right": 8}
 
 
 def _category_axis(labels: list[str], index: int, *, last: bool) -> dict[str, Any]:

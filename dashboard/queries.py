@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
@@ -18,8 +18,9 @@ from storage import ObjectInfo, ObjectStore
 from storage.layout import LOADS, STATUS, summary_key
 
 LOAD_COLUMNS = [
-    "source_key", "dataset", "status", "rows_kept", "rows_rejected", "milliseconds", "loaded_at",
-    "found_by", "first_problem", "landed_at", "attempts", "stale", "etag", "latest",
+    "source_key", "dataset", "status", "rows_read", "rows_kept", "rows_dropped", "rows_rejected", "milliseconds",
+    "found_by", "first_problem", "landed_at", "noticed_at", "started_at", "loaded_at", "attempts", "stale", "etag",
+    "latest",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -37,6 +38,17 @@ class Summary:
     groups: list[str]
     measures: list[str]
     updated_at: datetime
+
+    def by(self, groups: list[str]) -> "Summary":
+        """Add up to fewer `groups`; the order is theirs."""
+        if groups == self.groups:
+            return self
+        numbers = [*self.measures, "rows"]
+        if not groups:
+            frame = self.frame[numbers].sum().to_frame().T
+        else:
+            frame = self.frame.groupby(groups, dropna=False)[numbers].sum().reset_index()
+        return replace(self, frame=frame, groups=groups)
 
 
 class Published:

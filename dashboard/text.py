@@ -43,6 +43,13 @@ def age(then: datetime, now: datetime) -> str:
     return f"{seconds // step:,.0f} {unit}"
 
 
+def between(before: datetime | None, after: datetime | None) -> str:
+    """Write the time from one moment to another as `milliseconds` does."""
+    if before is None or after is None:
+        return NONE
+    return milliseconds(max(0.0, (after - before).total_seconds() * 1000))
+
+
 def plain(value: str) -> str:
     """Escape what Markdown would take for markup."""
     return _PUNCTUATION.sub(r"\\\1", value)

@@ -1,38 +1,89 @@
-"""Take the README's pictures of the pages of a running Lakelet: `make run` in one shell, this in another."""
+"""Take the README's pictures of the pages of a running Lakelet: `make run` in one shell, this in another.
+
+The feed gets some bad rows for the pictures, and loses them again.
+"""
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from tests.browser import ARGUMENTS, past_network_changes
 from tests.conftest import chromium
 
 HERE = Path(__file__).parent
-PAGES = {
-    "simulator": ("SIMULATOR_PORT", "8001", "/", "Feed of orders"),
-    "overview": ("DASHBOARD_PORT", "8002", "/", "companydata"),
-    "pipeline": ("DASHBOARD_PORT", "8002", "/pipeline", "Loads"),
-    "rejects": ("DASHBOARD_PORT", "8002", "/rejects", "of their"),
+QUERY = """SELECT rule, "column", count(*) AS problems
+FROM rejected_orders
+GROUP BY ALL
+ORDER BY problems DESC"""
+
+
+def bad_rows(page: Page, percent: int) -> None:
+    """Let the feed write some percent of bad rows."""
+    field = page.get_by_label("Bad rows, percent")
+    field.fill(str(percent))
+    field.press("Enter")
+    page.wait_for_timeout(8000)  # some files, and what became of them
+
+
+def open_reject(page: Page) -> None:
+    """Open the first reject."""
+    table = page.get_by_test_id("stDataFrame").last
+    box = table.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + 15, box["y"] + 52)
+    page.locator("mark").first.wait_for()
+    page.locator("mark").first.scroll_into_view_if_needed()
+
+
+def drawn(page: Page) -> None:
+    """Wait for the first chart."""
+    page.locator("[data-testid=stEChartsChart] canvas").first.wait_for()
+
+
+def run_query(page: Page) -> None:
+    """Run a query and show its chart."""
+    page.get_by_label("SQL", exact=True).fill(QUERY)
+    page.get_by_role("button", name="Run").click()
+    page.get_by_text("rows, in").wait_for()
+    page.get_by_role("tab", name="Chart").click()
+    drawn(page)
+
+
+SIMULATOR, DASHBOARD = ("SIMULATOR_PORT", "8001"), ("DASHBOARD_PORT", "8002")
+PAGES: dict[str, tuple[tuple[str, str], str, str, Callable[[Page], None]]] = {
+    "simulator": (SIMULATOR, "/", "Feed of orders", lambda page: bad_rows(page, 3)),
+    "overview": (DASHBOARD, "/", "companydata", drawn),
+    "pipeline": (DASHBOARD, "/pipeline", "Loads", lambda _: None),
+    "rejects": (DASHBOARD, "/rejects", "of their", open_reject),
+    "query": (DASHBOARD, "/query", "Views and their columns", run_query),
 }
 
 
 def take(page: Page, name: str) -> None:
     """Take one picture, once the page shows the words that tell it is complete."""
-    variable, port, path, words = PAGES[name]
-    page.goto(f"http://localhost:{os.environ.get(variable, port)}{path}")
+    (variable, port), path, words, prepare = PAGES[name]
+    page.goto(f"http://127.0.0.1:{os.environ.get(variable, port)}{path}")
     page.get_by_text(words).first.wait_for()
+    prepare(page)
     page.wait_for_timeout(3000)  # charts are drawn with an animation
     page.screenshot(path=HERE / f"{name}.png")
+    if name == "simulator":
+        bad_rows(page, 0)
 
 
 def main() -> None:
     """Take all pictures, or those that are named."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        past_network_changes(context)
+        context.set_default_timeout(60_000)
         for name in sys.argv[1:] or PAGES:
-            take(page, name)
+            take(context.new_page(), name)
+        context.unroute_all(behavior="ignoreErrors")
         browser.close()
 
 

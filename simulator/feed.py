@@ -1,19 +1,27 @@
 """The feed: puts a file of orders into the lake again and again, on a thread of its own."""
 
+import csv
+import io
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from random import Random
 
+from simulator.bad_values import VALUES
 from simulator.datasets import orders
+from simulator.faults import SPOILS, Bad, spoiled
 from simulator.outage import Outage
+from simulator.truth import Draw, Row
 from storage import ObjectStore
 from storage.console import fields
 
 NAMES = 500  # used again, so that a forgotten feed fills no disk
 NEWEST = 20
 STOP_SECONDS = 5.0  # a put that hangs longer is left to end with the process
+FAULTS = tuple(kind for kind in SPOILS if "orders" in VALUES.get(kind, ("orders",)))
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +33,7 @@ class FeedFile:
     key: str
     rows: int
     size: int
+    etag: str
     written_at: datetime
 
 
@@ -35,6 +44,8 @@ class FeedState:
     on: bool
     files_per_second: float
     rows: int
+    fault_share: float = 0.0  # of the records; from there on, each file has one at least
+    faults: tuple[str, ...] = ()  # which kinds of `FAULTS`; none means all
     files_written: int = 0
     rows_written: int = 0
     newest: tuple[FeedFile, ...] = ()
@@ -71,11 +82,14 @@ class Feed:
             self._changed.notify_all()
         self._thread.join(STOP_SECONDS)
 
-    def change(self, *, on: bool, files_per_second: float, rows: int) -> None:
-        """Switch the feed on or off and set its pace, at once."""
+    def change(
+        self, *, on: bool, files_per_second: float, rows: int, fault_share: float = 0.0, faults: Sequence[str] = ()
+    ) -> None:
+        """Switch the feed on or off and set its pace and faults, at once."""
         with self._changed:
             before = self._state
-            self._state = replace(before, on=on, files_per_second=files_per_second, rows=rows)
+            told = replace(before, on=on, files_per_second=files_per_second, rows=rows)
+            self._state = replace(told, fault_share=fault_share, faults=tuple(faults))
             now = time.monotonic()
             self._due = min(self._due, now + 1 / files_per_second) if before.on else now
             self._changed.notify_all()
@@ -100,12 +114,13 @@ class Feed:
         return False
 
     def _put_next(self) -> None:
-        number, rows = self._state.files_written, self._state.rows
+        state = self._state
+        number, rows = state.files_written, state.rows
         key = f"raw/orders/feed/orders-{number % self._names:03d}.csv"
-        data = orders(self._seed, rows, number)
-        self._store.put(key, data)
+        data = faulty_orders(self._seed, number, state) if state.fault_share else orders(self._seed, rows, number)
+        etag = self._store.put(key, data)
         self._outage.answered()
-        self._note(FeedFile(key, rows, len(data), datetime.now(UTC)))
+        self._note(FeedFile(key, rows, len(data), etag, datetime.now(UTC)))
         log.debug(fields("put", key=key, rows=rows, bytes=len(data)))
 
     def _note(self, file: FeedFile) -> None:
@@ -119,6 +134,18 @@ class Feed:
                 rows_written=state.rows_written + file.rows,
                 newest=(file, *state.newest)[:NEWEST],
             )
+
+
+def faulty_orders(seed: int, number: int, state: FeedState) -> bytes:
+    """Write file `number` of the feed with a share of its records spoiled, as `state` says."""
+    kinds = state.faults or FAULTS
+
+    def spoil(row: Row, chance: Random) -> list[Bad]:
+        return SPOILS[chance.choice(kinds)](row, chance)
+
+    rows = list(csv.DictReader(io.StringIO(orders(seed, state.rows, number).decode(), newline="")))
+    draw = Draw("orders", rows, Random(f"{seed}/{number}/faults"), state.fault_share)
+    return spoiled(spoil, draw).versions[0]
 
 
 def _log_switch(state: FeedState) -> None:

@@ -7,7 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from simulator import system
-from simulator.feed import NAMES, FeedState
+from simulator.fates import Fates
+from simulator.feed import FAULTS, NAMES, FeedState
 from simulator.settings import FILES_PER_SECOND, ROWS
 
 LIVE = 1.0  # seconds
@@ -21,7 +22,9 @@ def show_companydata(source: system.SourceSystem) -> None:
     if source.companydata is None:
         st.info("Nothing written since this program started. Press the button to write 24 rows.")
         return
-    st.caption(f"Written at {source.companydata.written_at:%H:%M:%S} UTC")
+    source.fates.refresh()
+    fate = source.fates.of(system.COMPANYDATA_KEY, source.companydata.etag)
+    st.caption(f"Written at {source.companydata.written_at:%H:%M:%S} UTC: {fate}")
     st.table(pd.read_csv(io.BytesIO(source.companydata.data)), border="horizontal", hide_index=True)
 
 
@@ -60,38 +63,72 @@ def show_feed(source: system.SourceSystem) -> None:
     files, rows = st.columns(2)
     files.metric("Files written", f"{state.files_written:,}", border=True)
     rows.metric("Rows written", f"{state.rows_written:,}", border=True)
-    _show_newest(state)
+    source.fates.refresh()
+    _show_newest(state, source.fates)
 
 
 def _show_controls(source: system.SourceSystem, state: FeedState) -> None:
+    # What a browser falls back to if it missed a message, as after a sleep: the least of each would end the feed.
+    first: FeedState = st.session_state.setdefault("feed_first", state)
     _follow(feed_on=state.on, files_per_second=state.files_per_second, rows_per_file=state.rows)
+    _follow(fault_percent=round(state.fault_share * 100), faults=list(state.faults))
     change = partial(_change, source)
-    switch, pace, size = st.columns([1, 2, 2], vertical_alignment="bottom")
-    switch.toggle("Feed", key="feed_on", on_change=change)
-    low, high = FILES_PER_SECOND
-    pace.number_input("Files per second", low, high, step=0.5, format="%g", key="files_per_second", on_change=change)
-    size.number_input("Rows per file", *ROWS, step=100, key="rows_per_file", on_change=change)
+    st.toggle("Feed", first.on, key="feed_on", on_change=change)
+    with st.container(horizontal=True):
+        pace, rows, share = first.files_per_second, first.rows, round(first.fault_share * 100)
+        number = partial(st.number_input, on_change=change, width=190)
+        number("Files per second", *FILES_PER_SECOND, pace, 0.5, "%g", key="files_per_second")
+        number("Rows per file", *ROWS, rows, 100, key="rows_per_file")
+        number("Bad rows, percent", 0, 100, share, 5, key="fault_percent")
+    st.multiselect(
+        "What is wrong with them",
+        FAULTS,
+        first.faults,
+        key="faults",
+        on_change=change,
+        placeholder="every kind" if state.fault_share else "no row is bad",
+        disabled=not state.fault_share,
+    )
 
 
 def _follow(**shared: object) -> None:
     """Take over what another visitor set. Only a difference, or an entry that is being typed would be lost."""
     for key, value in shared.items():
-        if st.session_state.get(key) != value:
+        if key in st.session_state and st.session_state[key] != value:
             st.session_state[key] = value
 
 
 def _change(source: system.SourceSystem) -> None:
     told = st.session_state
-    source.feed.change(on=told["feed_on"], files_per_second=told["files_per_second"], rows=told["rows_per_file"])
+    source.feed.change(
+        on=told["feed_on"],
+        files_per_second=told["files_per_second"],
+        rows=told["rows_per_file"],
+        fault_share=told["fault_percent"] / 100,
+        faults=told["faults"],
+    )
 
 
-def _show_newest(state: FeedState) -> None:
+def _show_newest(state: FeedState, fates: Fates) -> None:
     if not state.newest:
         st.info("No file yet." if state.on else "No file yet. Switch the feed on to write some.")
         return
-    rows = [(f"{file.written_at:%H:%M:%S}", file.key, file.rows, file.size) for file in state.newest]
-    columns = ["Written (UTC)", "Key", "Rows", "Bytes"]
+    rows = [
+        (f"{file.written_at:%H:%M:%S}", file.key, file.rows, file.size, fates.of(file.key, file.etag))
+        for file in state.newest
+    ]
+    columns = ["Written (UTC)", "Key", "Rows", "Bytes", "Fate"]
     st.dataframe(pd.DataFrame(rows, columns=columns), hide_index=True, height="content", key="newest")
+
+
+def show_exam() -> None:
+    """Show how a pipeline is examined: in the shell, for the source system's user may not read what came of it."""
+    with st.expander("Exam", icon=":material/school:"):
+        st.markdown("Put files with every kind of fault into the lake, then grade what the pipeline made of each.")
+        seed = st.number_input("Seed", 0, 2**31, 7, key="exam_seed", width=190)
+        lines = [f"exam --seed {seed}", f"grade --key exam-{seed}.json"]
+        st.code("\n".join(f".venv/bin/python -m simulator {line}" for line in lines), language="bash")
+        st.caption("The same seed makes the same exam. `docs/exam.md` has the rest, also for the stack.")
 
 
 def show() -> None:
@@ -107,6 +144,7 @@ def show() -> None:
     with left:
         show_button(source)
         show_companydata(source)
+        show_exam()
     with right:
         show_feed(source)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from simulator.datasets import companydata
+from simulator.fates import Fates
 from simulator.feed import STOP_SECONDS, Feed, FeedState
 from simulator.outage import Outage
 from simulator.settings import Settings
@@ -23,6 +24,7 @@ class CompanyData:
     """The file of company data as it was last written."""
 
     data: bytes
+    etag: str
     written_at: datetime
 
 
@@ -33,6 +35,7 @@ class SourceSystem:
         """Take the store to write to; nothing runs yet."""
         self.store, self.outage = store, Outage(store.url)
         self.companydata: CompanyData | None = None
+        self.fates = Fates(store)
         self._seed = random.SystemRandom().getrandbits(32) if settings.seed is None else settings.seed
         state = FeedState(settings.feed_on, settings.files_per_second, settings.rows)
         self.feed = Feed(store, self._seed, state, self.outage)
@@ -54,9 +57,9 @@ class SourceSystem:
         """Write new company data in place of the old."""
         with self._lock:  # what is shown is what was written last, whoever pressed
             data = companydata(self._seed + self._versions)
-            self.store.put(COMPANYDATA_KEY, data)
+            etag = self.store.put(COMPANYDATA_KEY, data)
             self._versions += 1
-            self.companydata = CompanyData(data, datetime.now(UTC))
+            self.companydata = CompanyData(data, etag, datetime.now(UTC))
         log.info(fields("put", key=COMPANYDATA_KEY, bytes=len(data)))
 
     def _put_first(self) -> None:

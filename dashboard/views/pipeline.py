@@ -1,20 +1,16 @@
-"""Pipeline: is it alive, what waits, how fast it is, and what became of each file."""
+"""Pipeline: is it alive, what waits, how fast it is, what needs a person, and what became of each file."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pandas as pd
 import streamlit as st
-from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard import text
+from dashboard import commands, text
 from dashboard.queries import Published
 from dashboard.status import Files, Progress, Status
-from dashboard.views import notices
-from dashboard.views.tables import TIME, metrics, table
-
-MAX_LOADS = 500  # of the loads table, after its filter: sent again whenever one changes
-STATUSES = [name for name in Files.model_fields if name != "stale"]
+from dashboard.views import loads, notices
+from dashboard.views.tables import metrics, table
 
 
 @dataclass(frozen=True)
@@ -38,12 +34,15 @@ def show(published: Published) -> None:
 
 @st.fragment(run_every=0.5, key="pipeline")
 def _live(published: Published) -> None:
-    view = notices.latest(lambda: read(published), "pipeline", published.store.url)
+    url = published.store.url
+    view = notices.latest(lambda: read(published), "pipeline", url)
     if view is None or view.status is None:
         return
     _numbers(view.status)
+    with st.container(key="attention"):  # always there, so that what is below keeps its place
+        _attention(view.status.files, url)
     _datasets(view.status)
-    _loads(view.loads)
+    loads.show(view.loads, url)
 
 
 def _numbers(status: Status) -> None:
@@ -60,6 +59,27 @@ def _numbers(status: Status) -> None:
             metrics(numbers, width=100)
 
 
+def _attention(files: Files, url: str) -> None:
+    """Say what waits for a person, and the command that helps."""
+    if files.failed:
+        _advice(
+            f"**{text.count(files.failed, 'file')} failed** after several tries, through no fault of their own: the "
+            "first problem of each says why. Once that is mended, load them again:",
+            commands.replay(url, "--status", "failed"),
+        )
+    if files.stale:
+        _advice(
+            f"**{text.count(files.stale, 'file')} stale:** loaded under an older contract or transform, or from "
+            "an older version. To load them again as they would be loaded now:",
+            commands.replay(url, "--stale"),
+        )
+
+
+def _advice(said: str, command: str) -> None:
+    st.warning(said, icon=":material/replay:")
+    st.code(command, language="bash")
+
+
 def _datasets(status: Status) -> None:
     st.subheader("Files and rows", anchor=False)
     table(datasets_frame(status), "datasets")
@@ -74,31 +94,3 @@ def datasets_frame(status: Status) -> pd.DataFrame:
         | {f"rows {field}": value for field, value in progress.rows}
         for name, progress in lines
     )
-
-
-def _loads(loads: pd.DataFrame | None) -> None:
-    st.subheader("Loads", anchor=False)
-    chosen = st.pills("Status", STATUSES, selection_mode="multi", key="statuses", label_visibility="collapsed")
-    if loads is None or loads.empty:
-        notices.no_files()
-        return
-    found = loads[loads["status"].isin(chosen)] if chosen else loads
-    frame = found.head(MAX_LOADS).drop(columns=["etag", "latest"])
-    table(frame, "loads", _load_columns())
-    note = f"{text.count(len(found), 'file')}, the latest first."
-    st.caption(note if len(frame) == len(found) else f"{note} The table has the first {text.number(MAX_LOADS)}.")
-
-
-def _load_columns() -> dict[str, ColumnConfig]:
-    column = st.column_config
-    return {
-        "source_key": column.TextColumn("file"),
-        "rows_kept": column.NumberColumn("rows kept", format="%,d"),
-        "rows_rejected": column.NumberColumn("rows rejected", format="%,d"),
-        "milliseconds": column.NumberColumn("ms to loaded", format="%,d", help="Milliseconds from landed to loaded."),
-        "found_by": column.TextColumn("found by"),
-        "first_problem": column.TextColumn("first problem", width="large"),
-        "landed_at": column.DatetimeColumn("landed", format=TIME),
-        "loaded_at": column.DatetimeColumn("loaded", format=TIME),
-        "stale": column.CheckboxColumn("stale", help="Loaded under an older recipe or from an older version."),
-    }

@@ -1,4 +1,4 @@
-"""Rejects: what is wrong with which line of which file, with filters, live."""
+"""Rejects: what is wrong with which line of which file, with filters, live; and one of them in its place."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,18 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard import text
+from dashboard.fixes import fix
 from dashboard.queries import Published
 from dashboard.rejects import Problems, by_rule, matching
 from dashboard.status import Status
-from dashboard.views import notices
-from dashboard.views.tables import table
+from dashboard.views import notices, problem
+from dashboard.views.opened import close, open_table
+from dashboard.views.tables import STILL, table
 
 MAX_ROWS = 1000  # of the table, after the filters: sent again whenever one changes
 COUNTED, COUNTS_HEIGHT = 5, 213  # lines, and their pixels: so that the problems are seen without scrolling
 FILTERS = ("dataset", "rule", "column")
+COLUMNS = ["dataset", "source_key", "line", "column", "rule", "value", "message", "raw"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def _live(published: Published) -> None:
     elif not view.problems.files:
         _nothing(view.status)
     else:
-        _problems(view.problems)
+        _problems(view.problems, published)
 
 
 def _nothing(status: Status) -> None:
@@ -57,12 +60,12 @@ def _nothing(status: Status) -> None:
         st.success("**Nothing was rejected.**", icon=":material/check_circle:")
 
 
-def _problems(problems: Problems) -> None:
+def _problems(problems: Problems, published: Published) -> None:
     found = _filtered(problems.frame)
     _unread(problems.unread)
     if not found.empty:
         _counts(by_rule(found))
-        _table(found)
+        _table(found, published)
     elif not problems.frame.empty:
         st.info("No problem that was read matches the filters.", icon=":material/filter_alt_off:")
     st.caption(_scope(problems))
@@ -71,7 +74,16 @@ def _problems(problems: Problems) -> None:
 def _filtered(frame: pd.DataFrame) -> pd.DataFrame:
     with st.container(horizontal=True):  # two by two on a narrow screen
         chosen = {name: _choice(name, frame[name]) for name in FILTERS}
-        typed = st.text_input("File", key="reject-file", type="search", placeholder="part of its key", live=True)
+        typed = st.text_input(
+            "File",
+            key="reject-file",
+            type="search",
+            placeholder="part of its key",
+            live=True,
+            bind="query-params",  # so that a load can link to its rejects
+            on_change=close,
+            args=("reject",),
+        )
     return matching(frame, chosen, (typed or "").strip())
 
 
@@ -79,7 +91,9 @@ def _choice(name: str, column: "pd.Series[str]") -> list[str]:
     key = f"reject-{name}"
     # What is chosen stays on offer, or the filter would be gone once its last problem is corrected.
     options = sorted({*column.dropna().unique(), *st.session_state.get(key, [])})
-    return st.multiselect(name.capitalize(), options, key=key, placeholder="all", select_all=False)
+    return st.multiselect(
+        name.capitalize(), options, key=key, placeholder="all", select_all=False, on_change=close, args=("reject",)
+    )
 
 
 def _unread(unread: dict[str, str]) -> None:
@@ -93,13 +107,18 @@ def _counts(counts: pd.DataFrame) -> None:
     settings: dict[str, ColumnConfig] = {
         "problems": column.ProgressColumn("problems", format="%,d", min_value=0, max_value=most),
         "example": column.TextColumn("for example", width="large"),
+        "fix": column.TextColumn("what to do", width="large"),
     }
+    counts = counts.assign(fix=counts["rule"].map(fix))
     table(counts, "reject-counts", settings, "auto" if len(counts) <= COUNTED else COUNTS_HEIGHT)
 
 
-def _table(found: pd.DataFrame) -> None:
+def _table(found: pd.DataFrame, published: Published) -> None:
     shown = found.head(MAX_ROWS)
-    table(shown, "rejects-table", _columns())
+    row = open_table(shown, "reject", COLUMNS, _columns())
+    if row:
+        with st.container(border=True, key="reject-opened"):
+            problem.show(row, published)
     place = st.container(horizontal=True, vertical_alignment="center")
     # Made beforehand: one that is made on the click is forgotten at the next refresh, before the browser asks for it.
     place.download_button(
@@ -111,9 +130,11 @@ def _table(found: pd.DataFrame) -> None:
         on_click="ignore",
         icon=":material/download:",
     )
-    note = f"{text.count(len(found), 'problem')}, the newest files first."
+    note = (
+        STILL if row else f"{text.count(len(found), 'problem')}, the newest files first. Select one to see its place."
+    )
     cut = f" The table and the download have the first {text.number(MAX_ROWS)}: choose to see others."
-    place.caption(note if len(shown) == len(found) else note + cut)
+    place.caption(note if row or len(shown) == len(found) else note + cut)
 
 
 def _scope(problems: Problems) -> str:

@@ -1,5 +1,6 @@
 """How every page shows numbers and tables."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import pandas as pd
@@ -10,6 +11,7 @@ from dashboard import text
 
 Height = int | Literal["auto"]
 TIME = "YYYY-MM-DD HH:mm:ss"
+STILL = "The table stands still while a row of it is open."
 
 
 def metrics(numbers: dict[str, str], width: int) -> None:
@@ -20,11 +22,32 @@ def metrics(numbers: dict[str, str], width: int) -> None:
 
 
 def table(
-    frame: pd.DataFrame, key: str, columns: dict[str, ColumnConfig] | None = None, height: Height = "auto"
+    frame: pd.DataFrame,
+    key: str,
+    columns: dict[str, ColumnConfig] | None = None,
+    height: Height = "auto",
+    on_select: Callable[[], None] | None = None,
 ) -> None:
-    """Show a frame; `columns` are settings beyond those of its numbers, `height` is in pixels."""
+    """Show a frame.
+
+    Args:
+        frame: what to show.
+        key: its name on the page; a table that keeps it keeps scroll and selection.
+        columns: settings beyond those of its numbers.
+        height: in pixels.
+        on_select: what to do when another row is selected, one at a time.
+    """
     settings = number_columns(frame) | (columns or {})
-    st.dataframe(frame, hide_index=True, height=height, column_config=settings, key=key, placeholder=text.NONE)
+    selecting: dict[str, Any] = {"on_select": on_select, "selection_mode": "single-row"} if on_select else {}
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height=height,
+        column_config=settings,
+        key=key,
+        placeholder=text.NONE,
+        **selecting,
+    )
 
 
 def number_columns(frame: pd.DataFrame) -> dict[str, ColumnConfig]:

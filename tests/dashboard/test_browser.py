@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from storage import ObjectStore
+from storage import ObjectStore, open_store
 from tests.dashboard.publish import (
     counts,
     load,
@@ -31,18 +31,33 @@ def fill(store: ObjectStore, sold: list[int]) -> None:
     publish_status(store, datasets={"companydata": parts}, **parts)
 
 
-@pytest.fixture
-def address(store: ObjectStore, tmp_path: Path) -> Iterator[str]:
-    log = tmp_path / "dashboard.log"
-    with serving(log, LAKE_URL=store.url) as url:
-        yield url
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ObjectStore, str]]:
+    """Give a lake and the address of its pages, for all tests: a server takes some seconds to start."""
+    folder = tmp_path_factory.mktemp("browser")
+    log, lake = folder / "dashboard.log", open_store(str(folder / "lake"))
+    with serving(log, LAKE_URL=lake.url) as url:
+        yield lake, url
     assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture
+def store(served: tuple[ObjectStore, str]) -> Iterator[ObjectStore]:
+    """Give the lake, which the test leaves empty."""
+    yield served[0]
+    for item in list(served[0].list()):
+        served[0].delete(item.key)
+
+
+@pytest.fixture
+def address(served: tuple[ObjectStore, str]) -> str:
+    return served[1]
 
 
 def test_a_new_result_is_seen_without_reload_or_flicker(store: ObjectStore, address: str, browser_page: Page) -> None:
     fill(store, [1405, 1333, 1290])
     browser_page.goto(address)
-    table, chart = browser_page.get_by_test_id("stDataFrame"), browser_page.get_by_test_id("stEChartsChart")
+    table, chart = browser_page.get_by_test_id("stDataFrame"), browser_page.get_by_role("img", name="Sold")
     expect(table).to_contain_text("1405", timeout=20_000)
     expect(chart).to_be_visible()
     picture = "chart => chart.querySelector('canvas').toDataURL()"
@@ -129,6 +144,72 @@ def test_the_rejects_page_is_live_and_keeps_its_filter(
     ]
 
 
+def click_row(page: Page, row: int) -> None:
+    """Select a row of the page's last table, whose cells are drawn on a canvas."""
+    table = page.get_by_test_id("stDataFrame").last
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + 15, box["y"] + 35 + 35 * row + 17)
+
+
+def test_an_open_load_stays_while_new_ones_come(store: ObjectStore, address: str, browser_page: Page) -> None:
+    fill(store, [1405, 1333, 1290])
+    browser_page.goto(f"{address}/pipeline")
+    expect(browser_page.get_by_test_id("stDataFrame").last).to_contain_text("companydata.csv", timeout=20_000)
+    click_row(browser_page, 0)
+    objects = browser_page.get_by_text("clean/companydata/companydata.csv.parquet")
+    expect(objects).to_be_visible(timeout=LIVE)
+
+    later = datetime(2026, 1, 31, 13, tzinfo=UTC)
+    first = load("raw/companydata/companydata.csv", rows_read=1234567)
+    publish_loads(store, [load("raw/orders/new.csv", loaded_at=later), first])
+
+    expect(browser_page.get_by_text("1,234,567")).to_be_visible(timeout=LIVE)  # it is live
+    expect(objects).to_be_visible()
+    table = browser_page.get_by_test_id("stDataFrame").last
+    expect(table).not_to_contain_text("new.csv")
+    browser_page.get_by_role("button", name="Close").click()
+    expect(table).to_contain_text("new.csv", timeout=LIVE)
+    expect(objects).not_to_be_visible()
+
+
+def test_a_load_leads_to_its_rejects_and_they_to_their_place(
+    store: ObjectStore, address: str, browser_page: Page
+) -> None:
+    key = "raw/orders/it's & more.csv"
+    etag = store.put(key, b"number,Sold\n1,2\n7,x\n")
+    put_rejected(store, key, [problem(3)])
+    put_rejected(store, "raw/orders/other.csv", [problem(9)])
+    publish_loads(store, [load(key, rows_rejected=1, etag=etag), load("raw/orders/other.csv", rows_rejected=1)])
+    publish_status(store, **counts(rows={"rejected": 2}))
+    browser_page.goto(f"{address}/pipeline")
+    expect(browser_page.get_by_test_id("stDataFrame").last).to_contain_text("more.csv", timeout=20_000)
+    click_row(browser_page, 0)
+    link = browser_page.get_by_role("link", name="All that is wrong with it")
+    expect(link).to_be_visible(timeout=LIVE)
+    browser_page.goto(f"{address}{link.get_attribute('href')}")
+    problems = browser_page.get_by_test_id("stDataFrame").last
+    expect(problems).to_contain_text("more.csv", timeout=20_000)
+    expect(problems).not_to_contain_text("other.csv")
+    click_row(browser_page, 0)
+    expect(browser_page.locator("mark")).to_have_text("x", timeout=LIVE)
+
+
+def test_a_query_is_run_by_keyboard(store: ObjectStore, address: str, browser_page: Page) -> None:
+    fill(store, [1405, 1333, 1290])
+    browser_page.goto(f"{address}/query")
+    editor = browser_page.get_by_label("SQL", exact=True)
+    expect(editor).to_be_visible(timeout=20_000)
+    editor.fill("SELECT status, 7 AS seven FROM published_loads")
+    editor.press("Control+Enter")
+    expect(browser_page.get_by_text("1 row, in")).to_be_visible(timeout=20_000)
+    expect(browser_page.get_by_test_id("stDataFrame").last).to_contain_text("loaded")
+    editor.fill("SELECT\n  nothing FROM published_loads")
+    editor.press("Control+Enter")
+    expect(browser_page.get_by_text("LINE 2:   nothing")).to_be_visible(timeout=20_000)
+
+
 def test_the_pages_are_one_click_apart(store: ObjectStore, address: str, browser_page: Page) -> None:
     fill(store, [1405, 1333, 1290])
     browser_page.goto(address)
@@ -144,7 +225,7 @@ def test_a_narrow_screen_loses_nothing(store: ObjectStore, address: str, browser
     publish_loads(store, [load("raw/companydata/companydata.csv", rows_rejected=1)])
     browser_page.set_viewport_size({"width": 390, "height": 800})
     name = "raw/companydata/companydata.csv"
-    for path, last in (("/", "Ordered"), ("/pipeline", name), ("/rejects", name)):
+    for path, last in (("/", "Ordered"), ("/pipeline", name), ("/rejects", name), ("/query", "view")):
         browser_page.goto(address + path)
         expect(browser_page.get_by_test_id("stDataFrame").last).to_contain_text(last, timeout=20_000)
         assert browser_page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

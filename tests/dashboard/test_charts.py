@@ -1,10 +1,10 @@
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pandas as pd
 
-from dashboard.charts import MAX_BARS, summary_chart
+from dashboard.charts import MAX_BARS, STEP, WINDOW, roles, summary_chart, throughput_chart
 from dashboard.queries import Summary
 
 
@@ -67,6 +67,24 @@ def test_without_measures_rows_are_counted() -> None:
 def test_several_groups_share_a_label() -> None:
     chart = summary_chart(summary(["kind", "year"], ["n"], kind=["a"], year=[2026], n=[1], rows=[1]))
     assert chart.options["xAxis"][0]["data"] == ["a · 2026"]
+
+
+def test_throughput_counts_rows_by_when_they_were_loaded() -> None:
+    now = datetime(2026, 1, 31, 12, 0, 7, tzinfo=UTC)
+    ages = {1: 50, 8: 100, 9: 200, 306: 400, 400: 800}  # seconds ago: the bar that is not yet full is left out
+    times = [now - timedelta(seconds=age) for age in ages]
+    loads = pd.DataFrame({"loaded_at": [*times, None], "rows_read": [*ages.values(), None]})
+    loads = loads.convert_dtypes(dtype_backend="pyarrow")
+    bars = series(throughput_chart(loads, now).options)["rows a second"]
+    assert len(bars) == WINDOW // STEP
+    assert (bars[0], bars[-1], sum(bars)) == (40, 30, 70)
+    assert throughput_chart(loads, now).options == throughput_chart(loads, now + timedelta(seconds=2)).options
+    assert sum(series(throughput_chart(loads.head(0), now).options)["rows a second"]) == 0
+
+
+def test_the_columns_of_any_frame_have_roles() -> None:
+    frame = pd.DataFrame({"a": ["x"], "b": [1], "c": [1.5], "d": [True]})
+    assert roles(frame) == (["a", "d"], ["b", "c"])
 
 
 def test_without_groups_there_is_one_bar() -> None:

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,7 +7,8 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard
 from dashboard.queries import Published
-from dashboard.views import overview, pipeline, rejects
+from dashboard.views import loads, overview, pipeline, query, rejects
+from dashboard.views.opened import as_row
 from storage import ObjectStore, StoreUnavailable
 from storage.layout import STATUS, rejected_key
 from tests.dashboard.publish import (
@@ -26,7 +28,9 @@ from tests.dashboard.stores import FaultyStore
 APP = Path(dashboard.__file__).with_name("app.py")
 Show = Callable[[Published], None]
 every = pytest.mark.parametrize(
-    "show", [overview.show, pipeline.show, rejects.show], ids=["overview", "pipeline", "rejects"]
+    "show",
+    [overview.show, pipeline.show, rejects.show, query.show],
+    ids=["overview", "pipeline", "rejects", "query"],
 )
 
 
@@ -79,8 +83,32 @@ def test_the_overview_shows_chart_table_and_numbers(store: ObjectStore) -> None:
     assert metrics(test)["Rows kept"] == "1,234,000"
     assert metrics(test)["Rows rejected"] == "567"
     assert test.dataframe[0].value["Sold"].tolist() == [1333, 1405, 1290]
-    assert len(test.get("echarts_chart")) == 1
+    assert len(test.get("echarts_chart")) == 2  # the summary and the throughput
     assert "Pipeline alive 0 s ago" in test.markdown[0].value
+
+
+def test_rows_add_up_or_it_is_said(store: ObjectStore) -> None:
+    fill(store)
+    assert "1,234,567 read = 1,234,000 kept + 0 dropped + 567 rejected" in page(overview.show, store).caption[0].value
+    publish_status(store, datasets={"companydata": counts(rows={"read": 9, "kept": 7, "rejected": 1})})
+    said = page(overview.show, store).caption[0].value
+    assert "1 missing" in said
+    assert "pipeline verify" in said
+
+
+def test_measures_and_groups_can_be_chosen(store: ObjectStore) -> None:
+    fill(store)
+    test = page(overview.show, store)
+    assert any("last result 0 s ago" in text.value for text in test.markdown)
+    test.button_group("measures-companydata").set_value(["Returned"])
+    test = healthy(test.run())
+    assert list(test.dataframe[0].value) == ["Dept", "Returned", "rows"]
+    test.button_group("groups-companydata").set_value([])
+    assert healthy(test.run()).dataframe[0].value.to_dict("list") == {"Returned": [277], "rows": [24]}
+    publish_summary(
+        store, "companydata", {"Shop": ["x"], "rows": [1], "Kept": [2]}, {"groupBy": ["Shop"], "sum": ["Kept"]}
+    )
+    assert "Kept" in healthy(test.run()).dataframe[0].value  # another contract: what was chosen is not there now
 
 
 def test_a_new_result_is_shown_at_the_next_run(store: ObjectStore) -> None:
@@ -123,12 +151,67 @@ def test_loads_are_filtered_by_status(store: ObjectStore) -> None:
     assert healthy(test.run()).dataframe[1].value["source_key"].tolist() == ["raw/companydata/b.csv"]
 
 
+def test_loads_are_filtered_by_dataset(store: ObjectStore) -> None:
+    publish_status(store)
+    publish_loads(store, [load("raw/orders/a.csv"), load("raw/companydata/b.csv"), load("raw/x.txt", dataset="")])
+    test = page(pipeline.show, store)
+    assert test.multiselect("load-datasets").options == ["companydata", "orders"]
+    test = healthy(test.multiselect("load-datasets").select("orders").run())
+    assert test.dataframe[1].value["source_key"].tolist() == ["raw/orders/a.csv"]
+
+
+def codes(test: AppTest) -> list[str]:
+    return [code.value for code in test.code]
+
+
+def test_what_failed_or_is_stale_comes_with_its_command(store: ObjectStore) -> None:
+    publish_status(store, **counts(files={"failed": 2, "stale": 1}))
+    test = page(pipeline.show, store)
+    assert [warning.value.partition("**")[2].partition("**")[0] for warning in test.warning] == [
+        "2 files failed",
+        "1 file stale:",
+    ]
+    assert codes(test) == [
+        ".venv/bin/python -m pipeline replay --status failed",
+        ".venv/bin/python -m pipeline replay --stale",
+    ]
+
+
+def test_a_load_opens_to_what_is_known_of_it(store: ObjectStore) -> None:
+    key = "raw/orders/it's.csv"
+    bad = load(key, rows_read=24, rows_kept=20, rows_dropped=1, rows_rejected=3, first_problem="line 3: no number")
+    publish_status(store)
+    publish_loads(store, [bad, load("raw/orders/b.csv", status="pending", loaded_at=None, rows_kept=None)])
+    test = page(pipeline.show, store)
+    test.session_state["load-open"] = {"source_key": key}  # as a click does, which AppTest cannot do on a table
+    test = healthy(test.run())
+    shown = metrics(test)
+    assert [shown[f"Rows {name}"] for name in ("read", "kept", "dropped", "rejected")] == ["24", "20", "1", "3"]
+    assert (shown["Noticed after"], shown["Waited"], shown["Loaded in"]) == ("0 ms", "0 ms", "11 ms")
+    problem, objects, again, debug, condition = codes(test)
+    assert problem == "line 3: no number"
+    assert objects.split("\n") == [key, "clean/orders/it's.csv.parquet", "rejected/orders/it's.csv.parquet"]
+    assert again == """.venv/bin/python -m pipeline replay 'raw/orders/it'"'"'s.csv'"""
+    assert "debugpy" in debug
+    assert condition == f'task.source_key == "{key}"'
+    waiting = load("raw/orders/b.csv", status="pending", loaded_at=None, rows_kept=None)
+    publish_loads(store, [load("raw/orders/new.csv"), load(key, rows_read=25), waiting])
+    test = healthy(test.run())
+    assert metrics(test)["Rows read"] == "25"  # it is live, while the table stands still
+    assert len(test.dataframe[1].value) == 2
+    test.session_state["load-open"] = {"source_key": "raw/orders/b.csv"}
+    assert metrics(healthy(test.run()))["Loaded in"] == "–"  # noqa: RUF001
+    test = healthy(test.button("load-close").click().run())
+    assert test.dataframe[1].value["source_key"].tolist()[0] == "raw/orders/new.csv"
+    assert not test.code
+
+
 def test_only_the_first_loads_are_sent_and_it_is_said(store: ObjectStore) -> None:
     publish_status(store)
-    publish_loads(store, [load(f"raw/orders/{number}.csv") for number in range(pipeline.MAX_LOADS + 1)])
+    publish_loads(store, [load(f"raw/orders/{number}.csv") for number in range(loads.MAX_LOADS + 1)])
     test = page(pipeline.show, store)
-    assert len(test.dataframe[1].value) == pipeline.MAX_LOADS
-    assert test.caption[0].value == "501 files, the latest first. The table has the first 500."
+    assert len(test.dataframe[1].value) == loads.MAX_LOADS
+    assert test.caption[0].value == "501 files, the latest first. Select one to open it. The table has the first 500."
 
 
 @every
@@ -202,7 +285,7 @@ def test_the_rejects_page_lists_problems_and_counts_them(store: ObjectStore) -> 
     assert problems.columns.tolist() == columns
     assert problems["line"].fillna(0).tolist() == [3, 1234, 0]
     assert [caption.value for caption in test.caption] == [
-        "3 problems, the newest files first.",
+        "3 problems, the newest files first. Select one to see its place.",
         "Read: 2 of 2 files with problems, and 3 of their 3 problems. All are under `rejected/`, as Parquet.",
     ]
 
@@ -241,8 +324,7 @@ def test_a_long_table_of_rejects_is_cut_and_that_is_said(store: ObjectStore, mon
     reject(store)
     test = page(rejects.show, store)
     assert len(test.dataframe[1].value) == 2
-    note = "3 problems, the newest files first. The table and the download have the first 2: choose to see others."
-    assert test.caption[0].value == note
+    assert test.caption[0].value.endswith("The table and the download have the first 2: choose to see others.")
 
 
 def test_a_lake_without_rejects_says_so(store: ObjectStore) -> None:
@@ -259,6 +341,71 @@ def test_a_rejected_object_that_is_not_ours_is_named(store: ObjectStore) -> None
     test = page(rejects.show, store)
     assert r"rejected\/orders\/b\.csv\.parquet is not shown" in test.warning[0].value
     assert len(test.dataframe[1].value) == 2
+
+
+def opened(test: AppTest, row: int) -> AppTest:
+    test.session_state["reject-open"] = as_row(test.dataframe[1].value.iloc[row])  # as a click does
+    return healthy(test.run())
+
+
+def test_a_reject_opens_to_its_place_and_what_to_do(store: ObjectStore) -> None:
+    reject(store)
+    etag = store.put("raw/companydata/a.csv", b"Dept,Sold\nBooks,1\nToys & <b>x</b>,x\nGarden,3\n")
+    publish_loads(store, [load("raw/companydata/a.csv", rows_rejected=2, etag=etag)])
+    test = opened(page(rejects.show, store), 0)
+    place = test.get("html")[0].proto.body
+    assert re.findall("<mark[^>]*>(.*?)</mark>", place) == ["x"]
+    assert "Toys &amp; &lt;b&gt;x&lt;/b&gt;," in place
+    assert "Garden,3" in place
+    assert any("What to do" in text.value for text in test.markdown)
+    assert not any("changed since" in caption.value for caption in test.caption)
+    store.put("raw/companydata/a.csv", b"Dept,Sold\nBooks,1\nToys,2\n")
+    test = opened(page(rejects.show, store), 1)
+    assert "no line 1234" in test.info[0].value
+    test = healthy(test.button("reject-close").click().run())
+    assert not test.get("html")
+
+
+def test_a_reject_of_a_file_that_changed_or_went_says_so(store: ObjectStore) -> None:
+    reject(store)
+    test = opened(page(rejects.show, store), 2)
+    assert "no longer there" in test.info[0].value
+    store.put("raw/orders/b.csv", b"<mark>,b\n1,2\n")
+    test = healthy(test.run())
+    assert "&lt;mark&gt;,b</mark>" in test.get("html")[0].proto.body
+    assert any("changed since" in caption.value for caption in test.caption)
+
+
+def run_query(test: AppTest, sql: str) -> AppTest:
+    test.text_area("query-sql").set_value(sql)
+    return healthy(test.button[0].click().run())
+
+
+def test_a_query_shows_its_rows_or_what_is_wrong(store: ObjectStore) -> None:
+    fill(store)
+    test = page(query.show, store)
+    columns = test.dataframe[0].value
+    assert {"rejected_companydata", "published_loads"} <= set(columns["view"])
+    test = run_query(test, "SELECT status, count(*) AS files FROM published_loads GROUP BY ALL ORDER BY ALL")
+    assert test.dataframe[1].value.to_dict("list") == {"status": ["loaded", "refused"], "files": [1, 1]}
+    assert len(test.get("echarts_chart")) == 1
+    assert test.caption[-1].value.startswith("2 rows, in ")
+    test = run_query(test, "SELECT 'a' AS letter, 1 AS one")  # what was chosen for the chart is not there now
+    assert test.multiselect[0].value == ["letter"]
+    assert len(test.get("echarts_chart")) == 1
+    test = run_query(test, "SELECT nothing FROM published_loads")
+    assert "LINE 1: SELECT nothing" in test.code[0].value
+    assert len(test.dataframe) == 1
+    assert "found no rows" in run_query(test, "FROM published_loads WHERE false").info[0].value
+    assert "needs a column of numbers" in run_query(test, "SELECT 'x' AS x").info[0].value
+
+
+def test_an_example_is_put_into_the_editor(store: ObjectStore) -> None:
+    fill(store)
+    test = page(query.show, store)
+    test = healthy(test.selectbox("query-example").select("The slowest loads").run())
+    assert "published_loads" in test.text_area("query-sql").value
+    assert "companydata/a.csv" in healthy(test.button[0].click().run()).dataframe[1].value["source_key"][0]
 
 
 def app(monkeypatch: pytest.MonkeyPatch, url: str) -> AppTest:

@@ -106,6 +106,18 @@ def test_without_roles_text_columns_are_groups(store: ObjectStore) -> None:
     assert (summary.groups, summary.measures) == (["kind", "place"], ["units"])
 
 
+def test_a_summary_adds_up_to_fewer_groups(store: ObjectStore) -> None:
+    columns = {"kind": ["x", "x", None], "place": ["p", "q", "p"], "rows": [1, 2, 3], "units": [10, 20, 30]}
+    publish_summary(store, "a", columns, {"groupBy": ["kind", "place"], "sum": ["units"]})
+    summary = Published(store).summary("a")
+    assert summary is not None
+    assert summary.by(["kind", "place"]) is summary
+    by_kind = summary.by(["kind"])
+    assert by_kind.groups == ["kind"]
+    assert by_kind.frame.fillna({"kind": ""}).to_dict("list") == {"kind": ["x", ""], "units": [30, 30], "rows": [3, 3]}
+    assert summary.by([]).frame.to_dict("list") == {"units": [60], "rows": [6]}
+
+
 def test_sums_stay_exact_to_64_bits(store: ObjectStore) -> None:
     largest = 2**63 - 1
     roles = {"groupBy": ["kind"], "sum": ["units"]}

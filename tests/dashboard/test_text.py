@@ -43,6 +43,12 @@ def test_ages(seconds: float, written: str) -> None:
     assert text.age(NOW - timedelta(seconds=seconds), NOW) == written
 
 
+def test_times_between_moments() -> None:
+    assert text.between(NOW, NOW + timedelta(milliseconds=1500)) == "1,500 ms"
+    assert text.between(NOW, NOW - timedelta(seconds=1)) == "0 ms"
+    assert (text.between(None, NOW), text.between(NOW, None)) == (text.NONE, text.NONE)
+
+
 def test_markup_is_escaped() -> None:
     assert text.plain("*a*_b [x](y)") == r"\*a\*\_b \[x\]\(y\)"
     assert text.plain("companydata é") == "companydata é"

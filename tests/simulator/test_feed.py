@@ -1,9 +1,10 @@
 import logging
+from dataclasses import replace
 
 import pytest
 
 from simulator.datasets import orders
-from simulator.feed import NEWEST, Feed, FeedState
+from simulator.feed import FAULTS, NEWEST, Feed, FeedState, faulty_orders
 from simulator.outage import Outage
 from tests.simulator.conftest import until
 from tests.simulator.stores import FaultyStore
@@ -71,6 +72,31 @@ def test_a_new_pace_and_size_hold_at_once(store, make_feed) -> None:
     until(lambda: feed.state.files_written >= 5, seconds=8)
     assert feed.state.newest[0].rows == 5
     assert read(store, feed.state.newest[0].key).count(b"\n") == 6
+
+
+def bad_lines(data: bytes, good: bytes) -> int:
+    return len(set(data.splitlines()) - set(good.splitlines()))
+
+
+def test_a_share_of_the_records_is_spoiled() -> None:
+    state = FeedState(True, FAST, rows=200, fault_share=0.2)
+    data, good = faulty_orders(7, 3, state), orders(7, 200, 3)
+    assert 20 < bad_lines(data, good) < 80
+    assert faulty_orders(7, 3, state) == data
+    assert bad_lines(faulty_orders(7, 3, replace(state, fault_share=0.0001)), good) == 1
+
+
+def test_only_the_chosen_faults_are_there() -> None:
+    state = FeedState(True, FAST, rows=50, fault_share=1.0, faults=("hexadecimal",))
+    lines = faulty_orders(7, 0, state).splitlines()[1:]
+    assert len(lines) == 50
+    assert all(b"0x1F" in line for line in lines)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_can_be_chosen(fault: str) -> None:
+    state = FeedState(True, FAST, rows=20, fault_share=0.5, faults=(fault,))
+    assert bad_lines(faulty_orders(7, 0, state), orders(7, 20, 0)) >= 1
 
 
 def test_the_pace_is_kept(make_feed) -> None:

@@ -4,6 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import simulator.system
+from tests.dashboard.publish import load, publish_loads
 from tests.simulator.conftest import until
 
 PAGE = Path(__file__).parents[2] / "simulator" / "page.py"
@@ -81,6 +82,40 @@ def test_the_feeds_switch_and_pace(system) -> None:
     newest = at.dataframe[0].value
     assert list(newest["Key"]) == [file.key for file in system.feed.state.newest]
     assert set(newest["Rows"]) == {5}
+
+
+def test_bad_rows_are_written_as_told(store, system) -> None:
+    system.start()
+    at = open_page()
+    assert at.multiselect(key="faults").disabled
+    at.number_input(key="fault_percent").set_value(100).run()
+    at.multiselect(key="faults").select("hexadecimal").run()
+    at.toggle(key="feed_on").set_value(True).run()
+    until(lambda: system.feed.state.files_written)
+    assert not at.exception
+    with store.inner.open(system.feed.state.newest[0].key) as (_, stream):
+        assert all(b"0x1F" in line for line in stream.read().splitlines()[1:])
+
+
+def test_what_became_of_each_file_is_shown(store, system) -> None:
+    at = open_page()
+    at.button(key="regenerate").click().run()
+    assert at.caption[1].value.endswith(": waiting")
+    version = {"source_key": simulator.system.COMPANYDATA_KEY, "etag": system.companydata.etag}
+    publish_loads(store.inner, [load(**version, rows_rejected=3)])
+    assert at.run().caption[1].value.endswith(": loaded in 11 ms, 3 rejected")
+    publish_loads(store.inner, [load(**version, status="refused", first_problem="no header")])
+    store.away()
+    assert at.run().caption[1].value.endswith("3 rejected")  # what was last known
+    store.back()
+    assert at.run().caption[1].value.endswith(": refused: no header")
+    at.button(key="regenerate").click().run()
+    assert at.caption[1].value.endswith(": waiting")  # that was the version before
+
+
+@pytest.mark.usefixtures("system")
+def test_an_exam_is_for_the_shell() -> None:
+    assert "simulator exam --seed 7" in open_page().code[0].value
 
 
 def test_two_visitors_share_one_feed(system) -> None:

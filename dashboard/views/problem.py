@@ -1,0 +1,72 @@
+"""One problem in its place: what to do about it, and the lines of the file around it with the value marked."""
+
+from html import escape
+
+import streamlit as st
+
+from dashboard import text
+from dashboard.excerpt import Excerpt, cell, read_excerpt
+from dashboard.fixes import fix
+from dashboard.queries import Published
+from dashboard.views.opened import Row, close_button
+
+MAX_LINES = 20  # of one record
+STYLE = "overflow-x:auto; margin:0; font-size:0.85rem; line-height:1.6"
+NUMBER = "opacity:0.5; user-select:none; display:inline-block; min-width:3.5em; text-align:right; padding-right:1em"
+MARK = "background:#f6c453; color:#1c2b33; border-radius:3px; padding:0 2px"
+
+
+@st.cache_data(ttl=30, max_entries=20, show_spinner=False)
+def _excerpt(_published: Published, url: str, key: str, line: int | None, lines: int) -> Excerpt:  # noqa: ARG001
+    return read_excerpt(_published.store, key, line, lines)
+
+
+def show(problem: Row, published: Published) -> None:
+    """Draw a problem that was opened."""
+    key, line, lines = problem["source_key"], problem["line"], _lines(problem)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.markdown(f"**{text.plain(key)}**" + (f", line {line}" if line else "") + _badges(problem))
+        close_button("reject")
+    st.markdown(f"{text.plain(problem['message'])}  \n**What to do:** {text.plain(fix(problem['rule']))}")
+    try:
+        found = _excerpt(published, published.store.url, key, line and int(line), lines)
+    except FileNotFoundError:
+        st.info("The file is no longer there.")
+    except (OSError, ValueError) as error:
+        st.info(f"The lines around it cannot be shown: {text.plain(str(error))}.")
+    else:
+        st.html(f'<pre style="{STYLE}">{_html(found, problem, lines)}</pre>')
+        if _is_newer(found, key, published):
+            st.caption("The file was changed since: these are its lines now.")
+
+
+def _badges(problem: Row) -> str:
+    told = [problem["column"], problem["rule"]]
+    return "".join(f" :gray-badge[{text.plain(word)}]" for word in told if word)
+
+
+def _lines(problem: Row) -> int:
+    return min(MAX_LINES, str(problem["raw"] or "").replace("\r\n", "\n").replace("\r", "\n").count("\n") + 1)
+
+
+def _html(found: Excerpt, problem: Row, lines: int) -> str:
+    first = int(problem["line"] or 1)
+    shown = []
+    for number, line in found.lines.items():
+        part = _marked(found, problem, line, whole=lines > 1) if first <= number < first + lines else escape(line)
+        shown.append(f'<span style="{NUMBER}">{number}</span>{part}')
+    return "\n".join(shown)
+
+
+def _marked(found: Excerpt, problem: Row, line: str, *, whole: bool) -> str:
+    """Mark a line's value, or all of the line where the problem is not that of one value in it."""
+    column = problem["column"]
+    start, end = (column and not whole and cell(line, found.header, column)) or (0, len(line))
+    value = escape(line[start:end]) or "&nbsp;"
+    return f'{escape(line[:start])}<mark style="{MARK}">{value}</mark>{escape(line[end:])}'
+
+
+def _is_newer(found: Excerpt, key: str, published: Published) -> bool:
+    loads = published.loads()
+    known = [] if loads is None else loads.loc[loads["source_key"] == key, "etag"].tolist()
+    return bool(known) and known[0] != found.etag

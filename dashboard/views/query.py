@@ -1,0 +1,138 @@
+"""Query: SQL over what was loaded, what was rejected and what was published, with nothing else in reach."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+import streamlit as st
+
+from dashboard import text
+from dashboard.ask import Answer, Asker, examples, schemas, views
+from dashboard.charts import frame_chart, roles
+from dashboard.queries import Published
+from dashboard.sandbox import QueryError
+from dashboard.status import Status
+from dashboard.views import notices
+from dashboard.views.tables import table
+
+HEIGHT = 200  # pixels of the text and of the list of columns beside it
+FRESH = 10  # seconds that the list of columns is kept
+MONOSPACE = "<style>.st-key-query-sql textarea { font-family: monospace }</style>"
+
+
+@dataclass(frozen=True)
+class View:
+    """What one run of the page draws."""
+
+    status: Status | None
+    views: dict[str, str]
+    schemas: Mapping[str, pa.Schema]
+
+
+@st.cache_resource(show_spinner=False)
+def _asker(url: str) -> Asker:
+    return Asker(url)
+
+
+@st.cache_data(ttl=FRESH, max_entries=1, show_spinner=False)
+def _schemas(_published: Published, url: str, names: dict[str, str]) -> dict[str, pa.Schema]:  # noqa: ARG001 - the key
+    return schemas(_published.store, names)
+
+
+def read(published: Published) -> View:
+    """Read all that the page shows before a query is run."""
+    status = published.status()
+    names = views(status.datasets if status else ())
+    known = _schemas(published, published.store.url, names) if status else {}
+    if not known:
+        _schemas.clear()  # the first file may come at any moment
+    return View(status, names, known)
+
+
+def show(published: Published) -> None:
+    """Draw the page."""
+    st.title("Query")
+    st.html(MONOSPACE)
+    view = notices.latest(lambda: read(published), "query", published.store.url)
+    if view is None or view.status is None:
+        return
+    if not view.schemas:
+        notices.no_files()
+        return
+    asker = _asker(published.store.url)
+    asker.warm()
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        asked = _editor(examples(view.schemas))
+    with right:
+        _columns(view.schemas)
+    if asked:
+        with st.spinner("Running", show_time=True):
+            st.session_state["query-result"] = _ask(asker, view.views)
+    _result(st.session_state.get("query-result"))
+
+
+def _editor(queries: dict[str, str]) -> bool:
+    def start() -> None:
+        st.session_state["query-sql"] = queries.get(st.session_state["query-example"], "")
+
+    st.session_state.setdefault("query-sql", next(iter(queries.values()), "SELECT 1"))
+    st.selectbox("Start from", queries, key="query-example", on_change=start, index=None, placeholder="an example")
+    with st.form("query-form", border=False):
+        st.text_area("SQL", key="query-sql", height=HEIGHT, help="One query, in the SQL of DuckDB.")
+        return st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", shortcut="Mod+Enter")
+
+
+def _columns(schemas: Mapping[str, pa.Schema]) -> None:
+    rows = [(view, field.name, str(field.type)) for view, schema in schemas.items() for field in schema]
+    st.markdown("Views and their columns")
+    table(pd.DataFrame(rows, columns=["view", "column", "type"]), "query-schema", height=HEIGHT + 80)
+    st.caption("What was loaded is in `clean_…`, what is wrong with the rest in `rejected_…`.")
+
+
+def _ask(asker: Asker, names: Mapping[str, str]) -> Answer | str:
+    try:
+        return asker.ask(names, st.session_state["query-sql"])
+    except QueryError as error:
+        return str(error)
+
+
+def _result(result: Answer | str | None) -> None:
+    if result is None:
+        st.caption("Run a query to see its rows here.")
+    elif isinstance(result, str):
+        st.error("**The query gave no result.**", icon=":material/error:")
+        st.code(result, language=None)
+    elif result.frame.empty:
+        st.info("The query ran, and found no rows.", icon=":material/search_off:")
+    else:
+        _rows(result)
+
+
+def _rows(answer: Answer) -> None:
+    shown, drawn = st.tabs(["Table", "Chart"], key="query-tabs")
+    with shown:
+        table(answer.frame, "query-table")
+    with drawn:
+        _chart(answer.frame)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        csv = answer.frame.to_csv(index=False).encode()
+        st.download_button("Download as CSV", csv, "query.csv", "text/csv", icon=":material/download:")
+        more = "The first " if answer.cut else ""
+        st.caption(f"{more}{text.count(len(answer.frame), 'row')}, in {answer.seconds:.2f} s.")
+
+
+def _chart(frame: pd.DataFrame) -> None:
+    groups, measures = roles(frame)
+    if not measures:
+        st.info("A chart needs a column of numbers: add up or count something.")
+        return
+    with st.container(horizontal=True):  # what was chosen is kept while the columns are the same
+        by = st.multiselect("By", groups, default=groups[:2], key=f"query-by {groups}", width=320) if groups else []
+        chosen = st.multiselect("Show", measures, default=measures[:3], key=f"query-show {measures}", width=420)
+    if chosen:
+        chart = frame_chart(frame, by, chosen)
+        described = f"{', '.join(chosen)} by {', '.join(by) or 'nothing'}"
+        st.echarts_chart(chart.options, height=chart.height, key="query-chart", alt=described)
+        st.caption(text.plain(chart.note))

@@ -1,0 +1,88 @@
+import signal
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pytest
+
+from dashboard import ask, sandbox
+from dashboard.ask import Asker, examples, schemas, views
+from dashboard.sandbox import QueryError, answer
+from storage import ObjectStore
+from tests.dashboard.publish import load, parquet, problem, publish_companydata, publish_loads, put_rejected
+
+
+@pytest.fixture
+def asker(store: ObjectStore) -> Iterator[Asker]:
+    made = Asker(store.url)
+    yield made
+    if made._next:
+        made._next.kill()
+        made._next.communicate()
+
+
+def test_a_query_gives_rows_and_what_it_took(asker: Asker) -> None:
+    found = asker.ask({}, "SELECT 7 AS seven, 'x' AS x FROM range(3)")
+    assert found.frame.to_dict("list") == {"seven": [7] * 3, "x": ["x"] * 3}
+    assert (found.cut, found.seconds > 0) == (False, True)
+
+
+def test_a_runaway_query_is_ended_and_the_next_one_works(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask, "SECONDS", 1.0)
+    with pytest.raises(QueryError, match="ended after 1 seconds"):
+        asker.ask({}, "SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b")
+    monkeypatch.setattr(ask, "SECONDS", 30.0)
+    with pytest.raises(QueryError, match="needs more memory"):
+        asker.ask({}, "SELECT len(range(1_000_000_000))")  # hears no interrupt, and no memory limit of DuckDB
+    with pytest.raises(QueryError, match="LINE 1"):
+        asker.ask({}, "SELECT nothing")
+    assert asker.ask({}, "SELECT 1").frame.shape == (1, 1)
+
+
+def test_a_process_that_died_while_it_waited_is_not_asked(asker: Asker) -> None:
+    asker.warm()
+    waiting = asker._next
+    assert waiting is not None
+    waiting.send_signal(signal.SIGKILL)
+    waiting.wait(10)
+    assert asker.ask({}, "SELECT 1").frame.shape == (1, 1)
+    asker.warm()
+    assert asker._next is not waiting
+
+
+def test_views_are_named_by_kind_and_dataset() -> None:
+    assert views(["web-shop", "Web-Shop"]) == {
+        "clean_Web-Shop": "clean/Web-Shop/",
+        "rejected_Web-Shop": "rejected/Web-Shop/",
+        "published_summary_Web-Shop": "published/Web-Shop/summary.parquet",
+        "published_loads": "published/loads.parquet",
+    }
+
+
+def test_every_example_runs(store: ObjectStore) -> None:
+    names = views(["companydata", "web-shop"])
+    publish_companydata(store, [1, 2, 3])
+    publish_loads(store, [load("raw/web-shop/a.csv")])
+    columns = {"the kind": ["x", "y"], "count": [1, 2], "_source_key": ["raw/web-shop/a.csv"] * 2}
+    store.put("clean/web-shop/a.csv.parquet", parquet(pa.table(columns)))
+    put_rejected(store, "raw/web-shop/a.csv", [problem(7)])
+    known = schemas(store, names)
+    assert list(known) == [
+        "published_summary_companydata",
+        "clean_web-shop",
+        "rejected_web-shop",
+        "published_loads",
+    ]
+    queries = examples(known)
+    assert len(queries) == 5
+    for title, sql in queries.items():
+        assert len(answer(store, names, sql)) > 0, title
+
+
+def test_an_empty_lake_has_no_examples(store: ObjectStore) -> None:
+    assert examples(schemas(store, views(["orders"]))) == {}
+
+
+def test_only_views_that_are_named_are_listed() -> None:
+    names = views(["orders", "companydata"])
+    assert list(sandbox.named(names, "SELECT * FROM Clean_Orders")) == ["clean_orders"]
+    assert sandbox.named(names, "SHOW TABLES") == names

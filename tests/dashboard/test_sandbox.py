@@ -1,0 +1,200 @@
+import io
+import socket
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dashboard import sandbox
+from dashboard.ask import views
+from dashboard.sandbox import CUT, QueryError, answer
+from storage import ObjectStore
+from tests.dashboard.publish import load, parquet, problem, publish_loads, put_rejected
+from tests.minio_server import MinioServer
+
+VIEWS = views(["orders"])
+CLEAN = "clean/orders/"
+
+OUTSIDE = [
+    "SELECT * FROM read_csv('/etc/passwd')",
+    "SELECT * FROM read_csv_auto('/etc/passwd')",
+    "SELECT * FROM read_text('/etc/passwd')",
+    "SELECT * FROM read_blob('/proc/self/environ')",
+    "SELECT * FROM read_json('/etc/passwd')",
+    "SELECT * FROM read_parquet('lake/clean/orders/a.csv.parquet')",
+    "SELECT * FROM parquet_metadata('lake/clean/orders/a.csv.parquet')",
+    "SELECT * FROM parquet_scan('/tmp/*.parquet')",
+    "SELECT * FROM glob('/**')",
+    "SELECT * FROM sniff_csv('/etc/passwd')",
+    "FROM '/etc/passwd'",
+    "FROM '/tmp/x.parquet'",
+    "FROM 'https://example.com/x.csv'",
+    "SELECT * FROM read_csv('http://127.0.0.1:9000/lake/raw/a.csv')",
+    "SELECT * FROM read_parquet('s3://lake/clean/a.parquet')",
+    "SELECT * FROM query('SELECT * FROM read_text(''/etc/passwd'')')",
+    "SELECT getenv('AWS_SECRET_ACCESS_KEY')",
+    "SELECT * FROM environ",
+    "SELECT * FROM store",  # a variable of this program
+    "SELECT * FROM sqlite_scan('state/ledger.db', 'source')",
+    "EXPLAIN ANALYZE COPY (SELECT 1) TO '/tmp/x.csv'",
+    "EXPLAIN ANALYZE ATTACH '/tmp/x.db'",
+]
+CHANGES = [
+    "COPY (SELECT 1) TO '/tmp/x.csv'",
+    "COPY clean_orders FROM '/etc/passwd'",
+    "EXPORT DATABASE '/tmp/x'",
+    "IMPORT DATABASE '/tmp/x'",
+    "ATTACH '/tmp/x.db' AS x",
+    "ATTACH ':memory:' AS x",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "LOAD '/tmp/x.so'",
+    "SET enable_external_access = true",
+    "SET memory_limit = '100GB'",
+    "SET lock_configuration = false",
+    "RESET threads",
+    "SET VARIABLE x = 1",
+    "SET temp_directory = '/tmp'",
+    "PRAGMA enable_profiling",
+    "PRAGMA database_list",
+    "CALL pragma_version()",
+    "CREATE TABLE x AS SELECT 1",
+    "CREATE MACRO x() AS 1",
+    "CREATE OR REPLACE TEMP VIEW clean_orders AS SELECT 1",
+    "CREATE SECRET x (TYPE s3, KEY_ID 'a', SECRET 'b')",
+    "DROP VIEW clean_orders",
+    "INSERT INTO clean_orders VALUES (1)",
+    "DELETE FROM clean_orders",
+    "UPDATE clean_orders SET number = 1",
+    "PREPARE x AS SELECT 1",
+    "BEGIN",
+    "CHECKPOINT",
+    "VACUUM",
+    "USE memory",
+]
+FORBIDDEN = [
+    sql for sql in CHANGES if sql.startswith(("COPY (", "EXPORT", "ATTACH '/", "INSTALL", "LOAD", "SET m", "SET e"))
+]
+
+
+@pytest.fixture
+def orders(store: ObjectStore) -> ObjectStore:
+    store.put(f"{CLEAN}a.csv.parquet", parquet(pa.table({"number": [1, 2, 3], "name": ["x", "y", "x"]})))
+    publish_loads(store, [load("raw/orders/a.csv")])
+    return store
+
+
+def rows(store: ObjectStore, sql: str) -> list[tuple[object, ...]]:
+    return [tuple(row.values()) for row in answer(store, VIEWS, sql).to_pylist()]
+
+
+def test_a_query_reads_what_was_loaded_rejected_and_published(orders: ObjectStore) -> None:
+    put_rejected(orders, "raw/orders/a.csv", [problem(7)])
+    assert rows(orders, "SELECT name, sum(number) FROM clean_orders GROUP BY ALL ORDER BY 1") == [("x", 4), ("y", 2)]
+    assert rows(orders, "FROM REJECTED_ORDERS SELECT line") == [(7,)]
+    assert rows(orders, "SELECT source_key FROM published_loads") == [("raw/orders/a.csv",)]
+
+
+def test_a_lake_without_rejects_has_none(orders: ObjectStore) -> None:
+    assert rows(orders, "SELECT count(*) FROM rejected_orders") == [(0,)]
+
+
+@pytest.mark.parametrize("sql", OUTSIDE)
+def test_nothing_else_can_be_read(orders: ObjectStore, sql: str) -> None:
+    assert orders.url
+    with pytest.raises(QueryError):
+        answer(orders, VIEWS, sql)
+
+
+@pytest.mark.parametrize("sql", CHANGES)
+def test_nothing_can_be_changed(orders: ObjectStore, sql: str) -> None:
+    with pytest.raises(QueryError, match=r"refused|Expected one query"):
+        answer(orders, VIEWS, sql)
+
+
+@pytest.mark.parametrize("sql", FORBIDDEN)
+def test_the_database_itself_forbids_what_the_check_refuses(orders: ObjectStore, sql: str) -> None:
+    connection = sandbox.connect({"clean_orders": orders.dataset(CLEAN)})
+    with pytest.raises(duckdb.Error, match=r"(?i)disabled|locked"):
+        connection.execute(sql)
+
+
+def test_several_statements_are_refused(orders: ObjectStore) -> None:
+    for sql in ("SELECT 1; SELECT 2", "", "-- nothing"):
+        with pytest.raises(QueryError, match="Expected one query"):
+            answer(orders, VIEWS, sql)
+
+
+def test_no_query_reaches_the_network(orders: ObjectStore) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        with pytest.raises(QueryError):
+            answer(orders, VIEWS, f"FROM read_csv('http://127.0.0.1:{server.getsockname()[1]}/x.csv')")
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+@pytest.mark.parametrize(
+    ("sql", "place"),
+    [
+        ("SELECT number,\n  nme\nFROM clean_orders", "LINE 2:   nme\n          ^^^"),
+        ("SELECT number FROM clean_orders WHER number > 1", "^^^^^^"),
+        ("SELECT name::int FROM clean_orders", "LINE 1: SELECT name::int"),
+        ("SELECT * FROM clean_order", 'Did you mean "clean_orders"'),
+    ],
+)
+def test_an_error_points_at_the_place(orders: ObjectStore, sql: str, place: str) -> None:
+    with pytest.raises(QueryError) as refused:
+        answer(orders, VIEWS, sql)
+    assert place in str(refused.value)
+
+
+def test_only_the_first_rows_are_given_and_it_is_said(orders: ObjectStore) -> None:
+    table = answer(orders, VIEWS, "FROM range(1_000_000_000_000)")  # never ends, if all of it is asked for
+    assert (len(table), table.schema.metadata) == (sandbox.MAX_ROWS, {CUT: b"1"})
+    whole = answer(orders, VIEWS, "FROM range(100)")
+    assert (len(whole), whole.schema.metadata) == (100, None)
+
+
+def test_long_values_are_kept_within_memory(orders: ObjectStore) -> None:
+    table = answer(orders, VIEWS, "SELECT repeat('x', 1_000_000) FROM range(1000)")
+    assert 1 <= len(table) <= 16
+    assert table.schema.metadata == {CUT: b"1"}
+
+
+def test_a_result_has_types_that_a_page_can_show(orders: ObjectStore) -> None:
+    table = answer(orders, VIEWS, "SELECT [1], 1.5::decimal(9, 2), sum(number), 1 AS a, 2 AS a, NULL FROM clean_orders")
+    assert list(table.to_pylist()[0].values()) == ["[1]", 1.5, 6, 1, 2, None]
+    assert len(set(table.column_names)) == 6
+
+
+def spoiled(table: pa.Table, group: int, column: int) -> bytes:
+    """Give a Parquet file in which one column of one row group cannot be read."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, row_group_size=1000, compression="none", use_dictionary=False)
+    data = bytearray(sink.getvalue())
+    chunk = pq.read_metadata(io.BytesIO(data)).row_group(group).column(column)
+    data[chunk.data_page_offset : chunk.data_page_offset + chunk.total_compressed_size] = bytes(
+        chunk.total_compressed_size
+    )
+    return bytes(data)
+
+
+def pushed_down(store: ObjectStore) -> None:
+    """Hold a query to what it needs: a page that it does not need cannot be read, and would fail it."""
+    table = pa.table({"number": list(range(3000)), "name": [f"name {number}" for number in range(3000)]})
+    store.put(f"{CLEAN}columns.csv.parquet", spoiled(table, 1, 1))
+    assert rows(store, "SELECT sum(number) FROM clean_orders") == [(sum(range(3000)),)]
+    assert rows(store, "SELECT name FROM clean_orders WHERE number = 2999") == [("name 2999",)]
+    with pytest.raises(QueryError):
+        answer(store, VIEWS, "SELECT max(name) FROM clean_orders")
+
+
+def test_columns_and_predicates_are_pushed_down(store: ObjectStore) -> None:
+    pushed_down(store)
+
+
+@pytest.mark.needs_engine
+def test_columns_and_predicates_are_pushed_down_in_a_bucket(minio: MinioServer) -> None:
+    pushed_down(minio.new_store())
