@@ -14,9 +14,9 @@ Mask = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 Offsets = NDArray[np.int32]
 
-_ZERO = ord("0")
+_ZERO = np.uint8(ord("0"))
 _LONGEST_INTEGER = 18  # digits that never leave 64 bits
-_DAYS = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])  # of each month
+_DAYS = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0], np.uint8)  # of each month
 
 # The least and the greatest byte in each place of a time, without its zone; a date is its beginning.
 _LEAST = np.frombuffer(b"0000-00-00 00:00:00.000000", np.uint8)
@@ -81,11 +81,12 @@ def _odd_times(offsets: Offsets, data: Bytes, type_: str, *, existing: bool) -> 
 
 def _exist(chars: Bytes) -> Mask:
     """Mark the times, a row of digits each, that there are."""
-    digits = chars.astype(np.int64) - _ZERO
-    year = digits[:, :4] @ [1000, 100, 10, 1]
-    month, day = digits[:, 5:7] @ [10, 1], digits[:, 8:10] @ [10, 1]
-    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    days = _DAYS[np.clip(month, 0, 12)] - ((month == 2) & ~leap)
-    there = (year > 0) & (month <= 12) & (day > 0) & (day <= days)
-    hour = digits[:, 11:13] @ [10, 1] if chars.shape[1] > 10 else np.zeros(len(chars), np.int64)
-    return np.asarray(there & (hour < 24))
+    digits = chars - _ZERO
+    month, day = digits[:, 5] * 10 + digits[:, 6], digits[:, 8] * 10 + digits[:, 9]
+    there = (day > 0) & (day <= _DAYS[np.minimum(month, 13)]) & digits[:, :4].any(axis=1)
+    if chars.shape[1] > 10:
+        there &= digits[:, 11] * 10 + digits[:, 12] < 24
+    last = np.flatnonzero((month == 2) & (day == 29))
+    year = digits[last, :4] @ np.array([1000, 100, 10, 1])
+    there[last] &= (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    return there

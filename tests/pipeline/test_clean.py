@@ -1,0 +1,65 @@
+"""Row groups and encodings of a clean file: the rows stay what they are, and so do the bytes."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import clean
+
+ROWS = pa.table(
+    {
+        "id": range(100),
+        "name": [f"name {number}" for number in range(100)],
+        "word": ["few", "many"] * 50,
+        "x": [number / 7 for number in range(100)],
+        "a.b": [None, 1] * 50,
+        "list": [[number] for number in range(100)],
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    monkeypatch.setattr(clean, "GROUP_SIZE", 1000)
+    monkeypatch.setattr(clean, "SAMPLE", 50)
+
+
+def write(path, step):
+    with clean.CleanWriter(path, ROWS.schema) as writer:
+        for start in range(0, len(ROWS), step):
+            writer.write(ROWS.slice(start, step))
+        writer.finish({b"said": b"so"})
+    return path
+
+
+def test_rows_are_written_in_groups_and_in_order(tmp_path):
+    file = pq.ParquetFile(write(tmp_path / "a", 10))
+    assert file.num_row_groups > 2
+    assert file.read().equals(ROWS)
+    assert file.metadata.metadata[b"said"] == b"so"
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path):
+    assert write(tmp_path / "a", 10).read_bytes() == write(tmp_path / "b", 10).read_bytes()
+
+
+def test_no_rows_are_a_file_too(tmp_path):
+    with clean.CleanWriter(tmp_path / "a", ROWS.schema) as writer:
+        writer.finish({})
+    assert pq.read_table(tmp_path / "a").equals(ROWS.schema.empty_table())
+
+
+def test_values_choose_their_encoding():
+    chosen = clean.encodings(ROWS)
+    assert chosen == {
+        "use_dictionary": ["word", "a.b", "list"],
+        "column_encoding": {"id": "DELTA_BINARY_PACKED"},
+    }
+    assert clean.encodings(ROWS.slice(0, 10))["use_dictionary"] == ROWS.schema.names
+
+
+def test_an_error_of_the_writing_thread_is_the_callers(tmp_path):
+    with clean.CleanWriter(tmp_path / "gone" / "a", ROWS.schema) as writer:
+        writer.write(ROWS)
+        with pytest.raises(FileNotFoundError):
+            writer.finish({})
