@@ -31,6 +31,7 @@ def test_lines_are_numbered_as_an_editor_does(store: ObjectStore) -> None:
         ("a.csv", "x\né\n".encode("utf-16")),
         ("a.csv", b"\xef\xbb\xbfx\n\xc3\xa9\n"),
     ],
+    ids=["gzip", "zstd", "UTF-16", "byte order mark"],
 )
 def test_what_is_packed_or_encoded_is_read(store: ObjectStore, name: str, data: bytes) -> None:
     store.put(f"raw/orders/{name}", data)
