@@ -16,6 +16,7 @@ FIXES = {
     "header": "The first row must have the column names, spelled exactly as the contract has them.",
     "binary": "This is no text file: export it again as CSV; a spreadsheet that was only renamed does not do.",
     "compression": "The packed file is damaged or cut short: pack it and send it again.",
+    "key": "This is only a link to a place outside the lake: put the file itself there.",
     "contract": "Nobody has described this kind of file yet: check the folder's name, or add a contract for it.",
     "transform": "The file may be fine: the dataset's own code failed on it. Tell whoever keeps the pipeline.",
     "summary": "A total of this file is too large to be counted: look for numbers with too many digits.",
