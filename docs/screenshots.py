@@ -50,6 +50,7 @@ def run_query(page: Page) -> None:
     page.get_by_text("rows, in").wait_for()
     page.get_by_role("tab", name="Chart").click()
     drawn(page)
+    page.get_by_test_id("stEChartsChart").evaluate("chart => chart.scrollIntoView({block: 'end'})")
 
 
 SIMULATOR, DASHBOARD = ("SIMULATOR_PORT", "8001"), ("DASHBOARD_PORT", "8002")
