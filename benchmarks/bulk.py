@@ -1,6 +1,6 @@
 """One large CSV to zstd Parquet: Lakelet beside what people would use instead, on the same file, in turns.
 
-    python benchmarks/bulk.py [--rows 500000] [--rounds 3] [--memory-rows 0]
+    python -m benchmarks.bulk [--rows 500000] [--rounds 3] [--memory-rows 0]
 
 The file is made by seed: 10 columns, quoted commas, doubled quotes; once all sound, once with 1 % bad records. Before
 anything is shown, the rows kept and their sums are compared. `--memory-rows` loads one more file for its memory alone.
