@@ -19,7 +19,7 @@ from tests.dashboard.publish import (
 from tests.dashboard.server import serving
 from tests.minio_server import until
 
-LIVE = 15_000  # milliseconds a new result may take to be seen: one second is the promise, the rest is for a busy machine
+LIVE = 15_000  # milliseconds a new result may take to be seen: one second is promised, the rest is for a busy machine
 
 pytestmark = pytest.mark.needs_browser
 

@@ -1,15 +1,20 @@
 """The launch configuration that a reader starts first stops at the breakpoints that the reader sets first."""
 
 import os
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path, PurePosixPath
 
 import pytest
 
+from pipeline.health import problem
 from storage import open_store
 from tests.debugger.configuration import ROOT, configuration, first_line
 from tests.debugger.dap import Command, DebugSession, Stop, TerminalRequest
+from tests.minio_server import until
 from tests.stack.compose import DEV_CONTAINER, Stack
 
 KEY = "raw/companydata/workshop.csv"
@@ -69,6 +74,43 @@ def test_embedded(tmp_path: Path) -> None:
     with DebugSession(adapter, terminal, tmp_path / "terminal.log", folder=ROOT) as session:
         check_both_stops(session, str(ROOT))
     assert store.stat("clean/companydata/workshop.csv.parquet").size > 0
+
+
+def test_nothing_is_lost_of_what_lands_while_it_stands_still(tmp_path: Path) -> None:
+    """So long that the pipeline counts as dead to others; then the breakpoint goes, and all is loaded."""
+    lake, state = tmp_path / "lake", tmp_path / "state"
+    store = open_store(str(lake))
+    environ = {**os.environ, "LAKE_URL": str(lake), "PIPELINE_STATE": str(state)}
+    path = str(ROOT / TRANSFORM)
+
+    def terminal(request: TerminalRequest) -> Command:
+        return Command(request.arguments, {**environ, **request.environ})
+
+    adapter = Command([sys.executable, "-m", "debugpy.adapter"])
+    with DebugSession(adapter, terminal, tmp_path / "terminal.log", folder=ROOT) as session:
+        session.launch(configuration("Pipeline (live)", str(ROOT)), {path: [first_line(TRANSFORM, "transform")]})
+        assert session.evaluate(session.stopped(), "len(frame)") == "0"
+        session.resume()
+        store.put(KEY, workshop_file())
+        next_stop(session)
+        landed = count()
+
+        def stands_still() -> bool:
+            store.put(f"raw/companydata/{next(landed)}.csv", workshop_file())
+            time.sleep(0.2)
+            return "no heartbeat" in problem(state)
+
+        until(stands_still, 60, "a heartbeat that stands still")
+        files = next(landed)
+        session.request("setBreakpoints", source={"path": path}, breakpoints=[])
+        session.resume()
+        until(lambda: len(list(store.list("clean/"))) == files + 1, 60, "a clean object for each file")
+        until(lambda: not problem(state), what="a heartbeat that moves")
+    ended = [sys.executable, "-m", "pipeline"]
+    assert subprocess.run([*ended, "once"], env=environ, capture_output=True).returncode == 0
+    verified = subprocess.run([*ended, "verify"], env=environ, capture_output=True, text=True)
+    assert verified.returncode == 0, verified.stdout
+    assert "0 not verified" in verified.stdout
 
 
 @pytest.fixture
