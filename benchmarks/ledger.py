@@ -45,10 +45,10 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)"
 SOURCES = f"""
 INSERT INTO source (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at, started_at, changed_at,
-    loaded_etag, loaded_at, recipe, rows_read, rows_kept, clean_etag, share)
+    loaded_etag, loaded_at, recipe, rows_read, rows_kept, clean_etag, share, touched)
 {NUMBERS} SELECT printf('raw/companydata/%07d.csv', i), 'companydata', 'loaded', printf('etag-%d', i), 700, 'event',
     1000000 * i, 1000000 * i, 1000000 * i, 1000000 * i, printf('etag-%d', i), 1000000 * i, ?, 24, 24,
-    printf('clean-%d', i), ? FROM n
+    printf('clean-%d', i), ?, 0 FROM n
 """
 HISTORY = f"""
 INSERT INTO history (source_key, dataset, status, etag, found_by, rows_read, rows_kept, rows_dropped, rows_rejected,
