@@ -6,11 +6,12 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from random import Random
 
 import pytest
 
 from storage import open_store
-from tests.end_to_end.conftest import Lake, company_csv, new_lake
+from tests.end_to_end.conftest import HEADER, Lake, company_csv, new_lake
 from tests.faults.disks import Disk, disk
 from tests.faults.dying import Death
 from tests.faults.program import finish, running, start
@@ -59,9 +60,10 @@ def test_a_full_lake(lake_disk, local_lake):
 @pytest.mark.needs_mount
 def test_a_lake_with_room_for_what_is_small_alone(lake_disk, local_lake):
     """The store answers and takes the status, but no clean object: each load waits for room."""
-    names = [f"companydata/large {number}.csv" for number in range(3)]
-    for number, name in enumerate(names):
-        local_lake.put(name, company_csv(number, rows=20_000))
+    names, chance = [f"companydata/large {number}.csv" for number in range(3)], Random(1)
+    for name in names:
+        rows = (f"1-Jan,Dept 1,{chance.randbytes(20).hex()},1,1,1" for _ in range(8_000))  # no two stores are the same
+        local_lake.put(name, "\n".join([HEADER, *rows]).encode())
     filler = lake_disk.fill()
     os.truncate(filler, filler.stat().st_size - (96 << 10))
     with running(local_lake, SWEEP_SECONDS="1") as program:
