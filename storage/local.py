@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STAGING = ".staging"  # under the root, so that a rename is atomic, and outside every prefix that is watched
 FINAL_AFTER = 0.02  # seconds: two writes within one tick of the file system's clock would share an etag
+LEFT_AFTER = 3600.0  # seconds: no put takes so long
 RETRY = 1.0  # seconds before a watch that ended is begun again
 
 _AWAY = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
@@ -40,6 +41,7 @@ class LocalStore:
         except OSError as error:
             raise SettingError(f"LAKE_URL: the folder {root} cannot be made: {error.strerror}") from error
         self._real_root = self.root.resolve()
+        _clear(self.root / STAGING)
 
     def put(self, key: str, source: bytes | Path) -> str:
         """Write an object and return its etag (see `ObjectStore.put`)."""
@@ -144,6 +146,14 @@ class LocalStore:
 
     def _key(self, path: str) -> str:
         return os.path.relpath(path, self.root).replace(os.sep, "/")
+
+
+def _clear(staging: Path) -> None:
+    """Remove what puts that were killed have left; others may be putting just now, so what is young stays."""
+    with suppress(OSError):  # a lake that may only be read, or somebody else clears it too
+        for leftover in staging.iterdir():
+            if time.time() - leftover.stat().st_mtime > LEFT_AFTER:
+                leftover.unlink()
 
 
 def _info(key: str, facts: os.stat_result) -> ObjectInfo:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -17,6 +18,15 @@ from tests.storage.conftest import watching
 @pytest.fixture
 def store(tmp_path) -> LocalStore:
     return LocalStore(tmp_path / "lake")
+
+
+def test_what_a_killed_put_has_left_is_cleared_once_it_is_old(store):
+    staging = store.root / ".staging"
+    for name, age in (("old", 7200), ("young", 60)):
+        (staging / name).write_bytes(b"half")
+        os.utime(staging / name, (time.time() - age,) * 2)
+    LocalStore(store.root)
+    assert [one.name for one in staging.iterdir()] == ["young"]
 
 
 def test_a_slow_writer_is_told_of_when_it_closes(store):
