@@ -57,10 +57,12 @@ class Ledger(Database):
                 " WHERE in_flight = 1"
             )
             db.execute(
-                "UPDATE source SET status = 'failed', alone = 0, changed_at = ?, error = ?"
+                "UPDATE source SET status = 'failed', alone = 0, retry_at = NULL, changed_at = ?, error = ?"
                 " WHERE status = 'pending' AND deaths >= ?",
                 (now(), f"the pipeline died {MAX_DEATHS} times while it loaded this file and no other", MAX_DEATHS),
             )
+            # The next sweep says again what is to be taken back, if that is still asked for.
+            db.execute("UPDATE source SET status = 'missing', retract = 0 WHERE status = 'pending' AND retract = 1")
             db.execute("DELETE FROM recipe")
             db.executemany("INSERT INTO recipe VALUES (?, ?)", recipes.items())
             db.execute(
@@ -86,7 +88,7 @@ class Ledger(Database):
                 " noticed_at = excluded.noticed_at, error = excluded.error, touched = excluded.touched,"
                 " attempts = 0, deaths = 0, retry_at = NULL, retract = 0,"
                 " changed_at = coalesce(excluded.changed_at, changed_at)"
-                " WHERE CASE WHEN status IN ('loaded', 'refused') THEN loaded_etag ELSE etag END <> excluded.etag"
+                " WHERE CASE WHEN status IN ('loaded', 'refused') THEN loaded_etag ELSE etag END IS NOT excluded.etag"
                 " OR status = 'missing'",
                 (*values, found.ignored or None, values[-1] if found.ignored else None),
             )
@@ -113,7 +115,7 @@ class Ledger(Database):
         moment = now()
         with self.transaction() as db:
             db.execute(
-                "UPDATE source SET status = 'pending' WHERE status = 'failed' AND retry_at IS NOT NULL"
+                "UPDATE source SET status = 'pending', retry_at = NULL WHERE status = 'failed' AND retry_at IS NOT NULL"
                 " AND retry_at NOT BETWEEN ? AND ?",
                 (moment + 1, moment + round(LONGEST_PAUSE * 1e6)),
             )
@@ -148,7 +150,10 @@ class Ledger(Database):
     def keep(self, task: Task, found: ObjectInfo) -> None:
         """End a task whose file is still the version that has its result, whatever was told of it."""
         with self.transaction() as db:
-            [row] = db.execute("SELECT clean_etag FROM source WHERE source_key = ?", (task.source_key,))
+            [row] = db.execute("SELECT clean_etag, loaded_etag FROM source WHERE source_key = ?", (task.source_key,))
+            if row["loaded_etag"] is None:  # meanwhile it was asked for again
+                _update(db, task.source_key, in_flight=0)
+                return
             status = "loaded" if row["clean_etag"] else "refused"
             facts = {"size": found.size, "landed_at": microseconds(found.modified)}
             _update(db, task.source_key, stale=0)
@@ -173,10 +178,20 @@ class Ledger(Database):
             ).fetchone():  # it may have come back meanwhile
                 _forget_result(db, source_key, dataset)
 
-    def release(self, task: Task) -> None:
-        """Give a task back behind the others, as if it had not been taken: nothing is counted against the file."""
+    def release(self, task: Task, *, harmless: bool = False) -> None:
+        """Give a task back behind the others, as if it had not been taken: nothing is counted against the file.
+
+        One that an unclean end left in flight goes on to run alone, unless it was seen to be `harmless`.
+        """
         with self.transaction() as db:
             _update(db, task.source_key, in_flight=0, noticed_at=now(), **_UNKNOWN)
+            if harmless:
+                _update(db, task.source_key, alone=0)
+
+    def drop(self) -> None:
+        """Let what is still in flight at an orderly end wait again: that is no death."""
+        with self.transaction() as db:
+            db.execute("UPDATE source SET in_flight = 0, loaded_etag = NULL WHERE in_flight = 1")
 
     def fail(self, task: Task, error: str, retry_after: float) -> None:
         """Count a failed attempt; the file is tried again after some seconds, and after five only by hand."""

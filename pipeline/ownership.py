@@ -109,6 +109,10 @@ def _lake_id(store: ObjectStore) -> str | None:
         return str(_read_json(store, LAKE)["id"])
     except FileNotFoundError:
         return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingError(
+            f"LAKE_URL: {LAKE} of {store.url} does not say which lake it is ({error!r}): remove it"
+        ) from error
 
 
 def _new_lake(store: ObjectStore) -> str:
@@ -136,8 +140,9 @@ def _refuse_second(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
 
 def _writer(store: ObjectStore) -> dict[str, Any] | None:
     try:
-        return _read_json(store, STATUS).get("writer")
-    except FileNotFoundError:
+        writer = _read_json(store, STATUS).get("writer")
+        return writer if {"id", "host", "pid", "started_at", "heartbeat_at"} <= set(writer or ()) else None
+    except (FileNotFoundError, ValueError, AttributeError):  # none yet, or one that is damaged: we write a new one
         return None
 
 

@@ -37,7 +37,7 @@ UPDATE source SET status = iif(raw.ignored = '', 'pending', 'ignored'), etag = r
     found_by = 'sweep', landed_at = raw.landed_at, noticed_at = :now, attempts = 0, deaths = 0, retry_at = NULL,
     retract = 0
 FROM raw_listing AS raw WHERE raw.source_key = source.source_key AND {_OLDER}
-    AND (raw.etag <> iif(status IN ('loaded', 'refused'), loaded_etag, source.etag) OR status = 'missing')
+    AND (raw.etag IS NOT iif(status IN ('loaded', 'refused'), loaded_etag, source.etag) OR status = 'missing')
 """
 _FORGOTTEN = f"DELETE FROM source WHERE status = 'ignored' AND {_OLDER} AND {_NOT_LISTED}"
 _GONE = f"""
@@ -45,7 +45,8 @@ UPDATE source SET status = 'missing', changed_at = :now
 WHERE status <> 'missing' AND retract = 0 AND {_OLDER} AND {_NOT_LISTED}
 """
 _SPOILED = f"""
-UPDATE source SET status = 'pending', loaded_etag = NULL, found_by = 'sweep', noticed_at = :now
+UPDATE source SET status = 'pending', loaded_etag = NULL, found_by = 'sweep', noticed_at = :now, attempts = 0,
+    deaths = 0
 WHERE status IN ('loaded', 'refused') AND {_OLDER}
     AND (clean_etag IS NOT {_output("clean_etag")} OR rejected_etag IS NOT {_output("rejected_etag")})
 """
@@ -116,9 +117,13 @@ def _listings(ledger: Ledger, store: ObjectStore) -> Iterator[None]:
         _write(ledger, f"CREATE TABLE listing.output_listing (source_key TEXT PRIMARY KEY, {columns}) WITHOUT ROWID")
         for raw in _batches(store.list(RAW)):
             _write(ledger, "INSERT OR REPLACE INTO raw_listing VALUES (?, ?, ?, ?, ?, ?)", map(_raw_row, raw))
-        for prefix, name in ((CLEAN, "clean_etag"), (REJECTED, "rejected_etag")):
-            for outputs in _batches(store.list(prefix)):
-                rows = ((source_key(key_text(item.key)), item.etag) for item in outputs)
+        for prefix, name, output in ((CLEAN, "clean_etag", clean_key), (REJECTED, "rejected_etag", rejected_key)):
+            for items in _batches(store.list(prefix)):
+                rows = (
+                    (source_key(key), item.etag)
+                    for item in items
+                    if output(source_key(key := key_text(item.key))) == key  # else it is no output of ours
+                )
                 _write(
                     ledger,
                     f"INSERT INTO output_listing (source_key, {name}) VALUES (?, ?)"

@@ -17,6 +17,7 @@ from storage import ObjectChanged, ObjectInfo
 from storage.console import fields
 
 STOP_SECONDS = 20.0  # what is in flight has this long to end
+CHANGING_SECONDS = 0.5  # until a file that was written to while it was read is read again
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ class Workers:
         while self.running and time.monotonic() < deadline:
             time.sleep(0.02)
         self.pool.shutdown(wait=False, cancel_futures=True)
+        if self.running:
+            self.pipeline.ledger.drop()
 
     @property
     def idle(self) -> bool:
@@ -51,7 +54,8 @@ class Workers:
         """Start the load that has waited longest; where that cannot be, wait a little and say why not."""
         if self.pipeline.away.is_set():
             wait_until_clear(self.pipeline)
-            self.pipeline.away.clear()
+            if not self.pipeline.stop.is_set():
+                self.pipeline.away.clear()
         if not self.room.acquire(timeout=wait):
             return "full"
         self.pipeline.wake.clear()
@@ -79,7 +83,8 @@ def process(pipeline: Pipeline, task: Task) -> None:
     try:
         _load(pipeline, task)
     except ObjectChanged:
-        pipeline.ledger.release(task)
+        pipeline.stop.wait(CHANGING_SECONDS)
+        pipeline.ledger.release(task, harmless=True)
     except sqlite3.Error:
         raise
     except Exception as error:

@@ -40,6 +40,7 @@ def finished_writes(folder: Path, stop: Event) -> Iterator[str | Gap]:
 
     A file is finished when it is closed or renamed into place (Linux), elsewhere when two looks a second apart agree.
     """
+    watched = _look(str(folder))  # before the watch begins: a folder that is replaced meanwhile ends it
     seen: _Seen = queue.SimpleQueue()
     overflow = _Overflow(seen)
     observer = Observer(generate_full_events=True) if _LINUX else Observer()  # type: ignore[call-arg]
@@ -49,16 +50,15 @@ def finished_writes(folder: Path, stop: Event) -> Iterator[str | Gap]:
     logging.getLogger("watchdog").addHandler(overflow)
     try:
         yield Gap("listening")
-        yield from _finished(seen, folder, stop)
+        yield from _finished(seen, folder, watched, stop)
     finally:
         logging.getLogger("watchdog").removeHandler(overflow)
         observer.stop()
         observer.join()
 
 
-def _finished(seen: _Seen, folder: Path, stop: Event) -> Iterator[str | Gap]:
+def _finished(seen: _Seen, folder: Path, watched: os.stat_result | None, stop: Event) -> Iterator[str | Gap]:
     unsure: dict[str, tuple[float, os.stat_result | None]] = {}  # path: when to look again, what the last look saw
-    watched = _look(str(folder))
     while not stop.is_set() and _same_place(watched, _look(str(folder))):
         try:
             event = seen.get(timeout=TICK)

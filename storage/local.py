@@ -91,7 +91,7 @@ class LocalStore:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         folders += [Path(entry.path)] if entry.name != STAGING else []
-                    elif entry.is_file() and (key := self._key(entry.path)).startswith(prefix):
+                    elif (key := self._key(entry.path)).startswith(prefix) and _is_file(entry):
                         with _errors(key, missing_ok=True):
                             yield _info(key, entry.stat())
         self._check_present()  # a folder that went away meanwhile looks empty
@@ -154,6 +154,13 @@ def _clear(staging: Path) -> None:
         for leftover in staging.iterdir():
             if time.time() - leftover.stat().st_mtime > LEFT_AFTER:
                 leftover.unlink()
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads to itself, or through a file
+        return False
 
 
 def _info(key: str, facts: os.stat_result) -> ObjectInfo:

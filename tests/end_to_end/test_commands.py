@@ -149,6 +149,27 @@ def test_a_refused_file_that_is_gone_is_known_again_without_its_ledger(lake):
     assert (row["status"], row["first_problem"][:10]) == ("missing", "the header")
 
 
+def test_what_is_no_output_of_ours_makes_nothing_load_again(local_lake):
+    local_lake.put("companydata/a.csv", company_csv(1))
+    assert local_lake.command("once").returncode == 0
+    for key in ("clean/companydata/a.csv", "rejected/companydata/a.csv", "rejected/companydata/a.csv.parquet.txt"):
+        local_lake.store.put(key, b"x")
+    assert local_lake.command("once").returncode == 0
+    assert history(local_lake) == 1
+
+
+def test_a_damaged_status_is_written_anew_and_a_damaged_name_of_the_lake_is_told(local_lake):
+    local_lake.put("companydata/a.csv", company_csv(1))
+    local_lake.store.put("published/status.json", b"")
+    assert local_lake.command("once").returncode == 0
+    assert local_lake.status()["files"]["loaded"] == 1
+    local_lake.store.put("published/lake.json", b"{")
+    ended = local_lake.command("once")
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "published/lake.json" in ended.stderr
+
+
 def test_a_link_that_leads_out_of_the_lake_is_refused_and_not_followed(local_lake, tmp_path):
     outside = tmp_path / "elsewhere"
     outside.mkdir()

@@ -162,6 +162,59 @@ def test_only_deaths_alone_are_counted_and_three_are_too_many(ledger):
     assert ledger.take().etag == "2"
 
 
+def test_a_file_that_had_failed_before_is_given_up_after_its_deaths_too(ledger):
+    ledger.notice(version("1"), "event")
+    ledger.fail(ledger.take(), "it broke", 0)
+    for _ in range(4):
+        assert ledger.take()
+        ledger.begin({"numbers": "recipe"})
+    assert state(ledger) == "failed"
+    assert ledger.take() is None
+
+
+def test_what_an_orderly_end_drops_is_no_death(ledger):
+    for _ in range(5):
+        ledger.notice(version("1"), "event")
+        assert ledger.take()
+        ledger.drop()
+        ledger.begin({"numbers": "recipe"})
+    [row] = ledger.rows("SELECT status, alone, deaths FROM source")
+    assert tuple(row) == ("pending", 0, 0)
+
+
+def test_one_that_changes_all_the_time_holds_up_nobody_after_a_crash(ledger):
+    for name in "ab":
+        ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
+    ledger.take()
+    ledger.begin({"numbers": "recipe"})
+    ledger.release(ledger.take(), harmless=True)
+    assert ledger.take().source_key[-5] == "b"
+
+
+def test_a_replay_while_an_unchanged_file_is_looked_at_is_not_lost(ledger):
+    ledger.notice(version("1"), "event")
+    task = ledger.take()
+    ledger.finish(task, result(task, "1"))
+    ledger.notice(version("0"), "event")  # a late one
+    task = ledger.take()
+    ledger.replay("TRUE")
+    ledger.keep(task, version("1"))
+    task = ledger.take()
+    assert task.loaded_etag is None
+    ledger.finish(task, result(task, "1"))
+    assert ledger.notice(version("2"), "event")
+
+
+def test_nothing_is_taken_back_after_a_restart_unless_it_is_asked_for_again(ledger):
+    ledger.notice(version("1"), "event")
+    task = ledger.take()
+    ledger.finish(task, result(task, "1"))
+    ledger.db.execute("UPDATE source SET status = 'pending', retract = 1")
+    ledger.begin({"numbers": "recipe"})
+    assert ledger.take() is None
+    assert (state(ledger), report.status(ledger)["rows"]["kept"]) == ("missing", 3)
+
+
 def test_a_clock_that_jumps_back_delays_no_retry(ledger, monkeypatch):
     ledger.notice(version("1"), "event")
     ledger.fail(ledger.take(), "it broke", 10)

@@ -29,6 +29,15 @@ def test_what_a_killed_put_has_left_is_cleared_once_it_is_old(store):
     assert [one.name for one in staging.iterdir()] == ["young"]
 
 
+def test_a_link_that_leads_nowhere_hides_no_other_file(store):
+    for number in range(40):
+        store.put(f"raw/d/{number}.csv", b"x")
+    (store.root / "raw/d/itself.csv").symlink_to("itself.csv")
+    (store.root / "raw/d/through.csv").symlink_to("0.csv/x")
+    (store.root / "raw/d/gone.csv").symlink_to("nothing")
+    assert len(list(store.list("raw/"))) == 40
+
+
 def test_a_slow_writer_is_told_of_when_it_closes(store):
     (store.root / "raw/d").mkdir(parents=True)
     with watching(store) as seen:
