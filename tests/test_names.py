@@ -12,6 +12,7 @@ DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").gl
 TEXT = "\n".join(path.read_text() for path in DOCS)
 CODE = "\n".join(re.findall(r"`([^`\n]+)`", TEXT) + re.findall(r"```\n(.*?)```", TEXT, re.DOTALL))
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+LINK = r"\]\((?!http)([^)#]+)\)"
 SOURCES = "\n".join((ROOT / name).read_text() for name in TRACKED if name.endswith((".py", ".yaml")) or name == ".env")
 
 
@@ -33,7 +34,8 @@ def test_variables():
 def test_paths():
     known = set(TRACKED) | {"/".join(name.split("/")[:depth]) + "/" for name in TRACKED for depth in range(1, 9)}
     named = set(re.findall(r"\b(?:storage|simulator|pipeline|dashboard|tests|docs)/[\w./-]*", CODE))
-    named |= set(re.findall(r"\]\((?!http)([^)#]+)\)", TEXT))
+    links = [(path.parent / link).resolve() for path in DOCS for link in re.findall(LINK, path.read_text())]
+    named |= {link.relative_to(ROOT).as_posix() for link in links}
     assert len(named) > 8
     assert sorted(named - known) == []
 
