@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+from itertools import count
 
 import pytest
 
@@ -22,6 +23,27 @@ def test_exact_sums_and_an_overwrite_replaces_them(lake):
     clean = lake.published("clean/companydata/companydata.csv.parquet")
     assert [row["_line"] for row in clean] == list(range(2, 26))
     assert all(row["Net"] == row["Sold"] - row["Returned"] for row in clean)
+
+
+def test_no_sum_is_shown_that_was_never_true(lake):
+    """Two files, each of two versions: whatever is published while they change is the sum of one version of each."""
+    versions = {name: [company_csv(seed), company_csv(seed + 1)] for name, seed in (("a", 1), ("b", 5))}
+    true = [company_sums([one, other]) for one in versions["a"] for other in versions["b"]]
+    for name, (first, _) in versions.items():
+        lake.put(f"companydata/{name}.csv", first)
+    shown, turns = [], count(1)
+
+    def several_were_seen() -> bool:
+        turn = next(turns)
+        for number, (name, contents) in enumerate(versions.items()):
+            lake.put(f"companydata/{name}.csv", contents[(turn >> number) % 2])
+            shown.append(lake.sums())
+        return len([sums for sums in true if sums in shown]) >= 3
+
+    with lake.pipeline():
+        lake.wait_loaded("companydata/a.csv", "companydata/b.csv")
+        until(several_were_seen, 40, "sums of different versions")
+    assert [sums for sums in shown if sums not in true] == []
 
 
 def test_a_put_is_loaded_by_its_event(lake):
