@@ -84,7 +84,7 @@ def test_the_overview_shows_chart_table_and_numbers(store: ObjectStore) -> None:
     assert metrics(test)["Rows rejected"] == "567"
     assert test.dataframe[0].value["Sold"].tolist() == [1333, 1405, 1290]
     assert len(test.get("echarts_chart")) == 2  # the summary and the throughput
-    assert "Pipeline alive 0 s ago" in test.markdown[0].value
+    assert re.search(r"Pipeline alive \d s ago", test.markdown[0].value)
 
 
 def test_rows_add_up_or_it_is_said(store: ObjectStore) -> None:
@@ -99,7 +99,7 @@ def test_rows_add_up_or_it_is_said(store: ObjectStore) -> None:
 def test_measures_and_groups_can_be_chosen(store: ObjectStore) -> None:
     fill(store)
     test = page(overview.show, store)
-    assert any("last result 0 s ago" in text.value for text in test.markdown)
+    assert any(re.search(r"last result \d s ago", text.value) for text in test.markdown)
     test.button_group("measures-companydata").set_value(["Returned"])
     test = healthy(test.run())
     assert list(test.dataframe[0].value) == ["Dept", "Returned", "rows"]
@@ -216,9 +216,9 @@ def test_only_the_first_loads_are_sent_and_it_is_said(store: ObjectStore) -> Non
 
 @every
 def test_a_silent_pipeline_is_missed(store: ObjectStore, show: Show) -> None:
-    publish_status(store, writer=writer(seconds_ago=40))
+    publish_status(store, writer=writer(seconds_ago=40 * 60))
     test = page(show, store)
-    assert "No heartbeat for 40 s" in test.warning[0].value
+    assert "No heartbeat for 40 min" in test.warning[0].value
     assert "make run" in test.warning[0].value
 
 
