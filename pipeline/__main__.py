@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -29,6 +30,7 @@ from pipeline.recipe import FOLDER, read_dataset, read_datasets
 from pipeline.selection import Selection
 from pipeline.tables import show_differences, show_sources, show_status
 from pipeline.verify import verify
+from pipeline.worker import STOP_SECONDS
 from storage import open_store
 from storage.console import SettingError, configure_logging
 from storage.console import run as run_program
@@ -254,10 +256,19 @@ def _stop_on_signals(pipeline: Pipeline) -> None:
         if asked:
             os._exit(128 + number)  # asked twice: everything is safe to drop
         asked.append(number)
-        Thread(target=pipeline.stop.set).start()  # not here: this thread may hold that event's lock just now
+        # Not here: this thread may hold that event's lock just now.
+        Thread(target=_stop_in_time, args=(pipeline,), daemon=True).start()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
+
+
+def _stop_in_time(pipeline: Pipeline) -> None:
+    """Ask for the end, and end by force where a silent store still holds somebody up after the time for it."""
+    pipeline.stop.set()
+    time.sleep(STOP_SECONDS + 2)  # the ordinary end drops what is in flight a little before
+    pipeline.ledger.drop()
+    os._exit(0)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """SIGTERM under load: nothing is left half done; and who asks twice is not kept waiting."""
 
 import signal
+import socket
 import sqlite3
 import time
 from contextlib import closing
@@ -29,6 +30,18 @@ def test_sigterm_under_load_finishes_what_is_in_flight(lake):
     assert {key.removeprefix("clean/").removesuffix(".parquet") for key in lake.outputs()} == loaded
     assert finish(lake, "once") == 0
     assert_true(lake)
+
+
+def test_a_store_that_falls_silent_holds_up_no_end(local_lake):
+    """It takes the connection and says nothing, which a client bears for longer than an end may take."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        place = {"LAKE_URL": "s3://lake", "AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        program = start(local_lake, "run", **place, AWS_ACCESS_KEY_ID="user", AWS_SECRET_ACCESS_KEY="password")
+        with silent.accept()[0]:
+            program.signal(signal.SIGTERM)
+            assert program.wait(25) == 0, program.log
 
 
 def test_a_second_signal_stops_at_once(local_lake):
