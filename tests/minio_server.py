@@ -35,12 +35,17 @@ def minio_image() -> str:
     return os.environ.get("MINIO_IMAGE") or default_image()
 
 
-def until(condition: Callable[[], T], seconds: float = 20, what: str = "the condition") -> T:
-    """Poll until `condition` gives something true and return it; fail after `seconds`."""
+def until(
+    condition: Callable[[], T],
+    seconds: float = 20,
+    what: str = "the condition",
+    pause: Callable[[float], None] = time.sleep,
+) -> T:
+    """Poll until `condition` gives something true and return it; fail after `seconds`. `pause` takes seconds."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, f"{what} did not hold within {seconds} s"
-        time.sleep(0.02)
+        pause(0.02)
     return result
 
 

@@ -70,7 +70,8 @@ def test_a_press_on_one_page_is_seen_on_the_other(quiet, browser_page):
     simulator = browser_page.context.new_page()
     simulator.goto(quiet.urls.simulator)
     simulator.get_by_role("button", name="Regenerate data").click()
-    until(lambda: raw(quiet) != before, what="the new file")
+    # What a page sends goes through the driver, which only moves while it is waited for: a plain sleep holds the press.
+    until(lambda: raw(quiet) != before, what="the new file", pause=lambda it: simulator.wait_for_timeout(1000 * it))
 
     cells = browser_page.locator("[data-testid=stDataFrame]").first.locator("tbody [role=gridcell]")
     true = company_sums([raw(quiet)])
