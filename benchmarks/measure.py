@@ -45,7 +45,7 @@ class Bar:
 
 
 def run(command: Command) -> Run | None:
-    """Run a program whose last line is JSON with `seconds` in it; None if it fails."""
+    """Run a program whose last line is JSON with `seconds` in it, and maybe `peak`; None if it fails."""
     with tempfile.TemporaryFile() as out:
         environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
         process = subprocess.Popen(
@@ -61,7 +61,8 @@ def run(command: Command) -> Run | None:
         out.seek(0)
         said = json.loads(out.read().splitlines()[-1])
     scale = 1 << (20 if sys.platform == "darwin" else 10)
-    return Run(said.pop("seconds"), used.ru_utime + used.ru_stime, used.ru_maxrss / scale, said)
+    peak = said.pop("peak", used.ru_maxrss / scale)
+    return Run(said.pop("seconds"), used.ru_utime + used.ru_stime, peak, said)
 
 
 def in_turns(commands: Mapping[str, Command], rounds: int) -> dict[str, list[Run]]:

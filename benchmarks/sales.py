@@ -13,7 +13,7 @@ CITIES = ("Springfield", "Riverton", '"Lakeside, North"', '"Lakeside, South"', "
 PRODUCTS = ('"Monitor 27"" curved"', "Cable HDMI 2m", "Keyboard without numbers", '"Shelf, 80 cm"', "Lamp")
 
 # Each breaks one rule that a reader could find, and leaves the records around it alone: peers end at a stray quote,
-# which is measured in rejects.py. `{id}` is filled in.
+# which is measured in growth.py. `{id}` is filled in.
 BAD = (
     "{id}x,2026-01-31T12:00:00Z,2026-02-28,Ann Other 1,Riverton,Lamp,AT,1,1.50,true",
     "{id},2026-02-30T12:00:00Z,2026-02-28,Ann Other 2,Riverton,Lamp,AT,1,1.50,true",

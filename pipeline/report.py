@@ -97,19 +97,18 @@ def loads(ledger: Ledger) -> pa.Table:
 
 def sources(ledger: Ledger, condition: str, *values: object) -> pa.Table:
     """Give the sources that meet a condition, as `LOADS_SCHEMA` has them; those that changed last, the newest first."""
-    names = ", ".join(name for name in LOADS_SCHEMA.names if name != "first_problem")
+    problem = "iif(status IN ('failed', 'ignored'), error, first_problem)"
+    names = ", ".join(problem if name == "first_problem" else name for name in LOADS_SCHEMA.names)
     rows = ledger.rows(
-        f"SELECT {names}, iif(status IN ('failed', 'ignored'), error, first_problem) AS first_problem FROM source"
-        f" WHERE {condition} ORDER BY changed_at DESC LIMIT {NEWEST_LOADS}",
+        f"SELECT {names} FROM source WHERE {condition} ORDER BY changed_at DESC LIMIT {NEWEST_LOADS}",
         *values,
     )
-    columns = {
-        field.name: pa.array(
-            [row[field.name] for row in rows], pa.int64() if field.type in (_TIME, pa.bool_()) else None
-        )
-        for field in LOADS_SCHEMA
-    }
-    return pa.table({name: column.cast(LOADS_SCHEMA.field(name).type) for name, column in columns.items()})
+    columns = zip(*rows, strict=True) if rows else [()] * len(LOADS_SCHEMA)
+    arrays = [
+        pa.array(cells, pa.int64() if field.type in (_TIME, pa.bool_()) else field.type).cast(field.type)
+        for cells, field in zip(columns, LOADS_SCHEMA, strict=True)
+    ]
+    return pa.table(arrays, LOADS_SCHEMA)
 
 
 def summary(ledger: Ledger, dataset: Dataset) -> pa.Table:

@@ -15,8 +15,21 @@ from storage.layout import CLEAN, RAW, REJECTED, clean_key, rejected_key, source
 
 log = logging.getLogger(__name__)
 
+# Where ledger and listing differ, found in one pass that only reads the ledger: a million files that are as they were
+# hold up nobody who writes to it. What is `missing` is always looked at. (SQLite keeps the order of a cross join.)
+_DIFFERING = """
+INSERT INTO differing
+SELECT source_key FROM source
+    LEFT JOIN raw_listing AS raw USING (source_key) LEFT JOIN output_listing AS output USING (source_key)
+WHERE raw.etag IS NOT iif(status IN ('loaded', 'refused'), loaded_etag, source.etag) OR status = 'missing'
+    OR output.clean_etag IS NOT source.clean_etag OR output.rejected_etag IS NOT source.rejected_etag
+UNION SELECT source_key FROM raw_listing WHERE source_key NOT IN (SELECT source_key FROM source)
+UNION SELECT source_key FROM output_listing WHERE source_key NOT IN (SELECT source_key FROM source)
+"""
+_DIFFERS = "source.source_key IN (SELECT source_key FROM differing)"
+
 # A row that changed after the listing began is left alone: the listing is older than what the ledger knows.
-_OLDER = "in_flight = 0 AND touched < :sweep"
+_OLDER = f"{_DIFFERS} AND in_flight = 0 AND touched < :sweep"
 _NOT_LISTED = "source_key NOT IN (SELECT source_key FROM raw_listing)"
 _HAS_RESULT = "coalesce(clean_etag, rejected_etag) IS NOT NULL"
 
@@ -30,7 +43,7 @@ INSERT INTO source
     (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at, error, changed_at, touched)
 SELECT source_key, dataset, iif(ignored = '', 'pending', 'ignored'), etag, size, 'sweep', landed_at, :now,
        nullif(ignored, ''), iif(ignored = '', NULL, :now), :sweep
-FROM raw_listing WHERE source_key NOT IN (SELECT source_key FROM source)
+FROM differing CROSS JOIN raw_listing USING (source_key) WHERE source_key NOT IN (SELECT source_key FROM source)
 """
 _CHANGED = f"""
 UPDATE source SET status = iif(raw.ignored = '', 'pending', 'ignored'), etag = raw.etag, size = raw.size,
@@ -60,7 +73,8 @@ WHERE status = 'missing' AND {_HAS_RESULT} AND {_OLDER}
     AND iif(clean_etag IS NULL, {_output("rejected_etag")}, {_output("clean_etag")}) IS NULL
 """
 _ORPHANS = """
-SELECT output.* FROM output_listing AS output LEFT JOIN source USING (source_key)
+SELECT output.* FROM differing CROSS JOIN output_listing AS output USING (source_key)
+    LEFT JOIN source USING (source_key)
 WHERE source.source_key IS NULL OR status = 'missing'
     AND (output.clean_etag IS NOT source.clean_etag OR output.rejected_etag IS NOT source.rejected_etag)
 """
@@ -130,6 +144,8 @@ def _listings(ledger: Ledger, store: ObjectStore) -> Iterator[None]:
                     f" ON CONFLICT DO UPDATE SET {name} = excluded.{name}",
                     rows,
                 )
+        _write(ledger, "CREATE TABLE listing.differing (source_key TEXT PRIMARY KEY) WITHOUT ROWID")
+        _write(ledger, _DIFFERING)
         yield
     finally:
         ledger.db.execute("DETACH listing")

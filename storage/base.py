@@ -1,5 +1,6 @@
 """What a store of objects is: the protocol, the facts it gives, its errors and the rules for keys."""
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ if TYPE_CHECKING:  # Arrow is loaded where it is used: a command that only asks 
     import pyarrow.fs
 
 MAX_KEY_BYTES = 1024  # S3's own limit
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class StoreUnavailable(ConnectionError):
@@ -86,7 +88,7 @@ def check_key(key: str) -> str:
         raise InvalidKey(f"key {key!r:.80}: expected 1 to {MAX_KEY_BYTES} bytes")
     if any(part in ("", ".", "..") for part in key.split("/")):
         raise InvalidKey(f"key {key!r:.80}: it is absolute, or a part of it is empty, '.' or '..'")
-    if any(character < " " or "\x7f" <= character <= "\x9f" or "\ud800" <= character <= "\udfff" for character in key):
+    if _NO_TEXT.search(key):
         raise InvalidKey(f"key {key!r:.80}: it has a control character or is not valid text")
     return key
 

@@ -145,7 +145,7 @@ class LocalStore:
         return path
 
     def _key(self, path: str) -> str:
-        return os.path.relpath(path, self.root).replace(os.sep, "/")
+        return path.removeprefix(str(self.root)).replace(os.sep, "/").lstrip("/")
 
 
 def _clear(staging: Path) -> None:

@@ -1,0 +1,199 @@
+"""One step of the pipeline with a ledger that knows so many objects: `growth.py` runs each in a process of its own.
+
+    python -m benchmarks.known STEP FOLDER LAKE
+
+FOLDER has the ledger. LAKE is the address of a store; or a number, and then the lake is a folder that lists so many
+objects which are not there, as the ledger knows them: so the seconds are the pipeline's own.
+"""
+
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event, Thread
+
+from pipeline.ledger import HISTORY_ROWS, Ledger
+from pipeline.ownership import claim_lake
+from pipeline.parts import Pipeline
+from pipeline.publish import Publisher
+from pipeline.recipe import read_datasets
+from pipeline.report import status
+from pipeline.sweep import sweep
+from pipeline.worker import process
+from storage import ObjectInfo, ObjectStore, open_store
+from storage.layout import CLEAN, RAW, clean_key, source_key
+from storage.local import LocalStore
+
+LOADS = 60  # of which the median is taken
+PUTS = 16  # at a time
+FILE = b"Month,Dept,Store,Sold,Returned,Ordered\n" + b"1-Jan,Dept 1,Store 1,3,2,1\n" * 24
+SHARE = json.dumps(
+    [{"group": {"Dept": f"Dept {n}"}, "rows": 8, "sums": {"Sold": 1, "Returned": 1, "Ordered": 1}} for n in range(3)]
+)
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)"
+SOURCES = f"""
+INSERT INTO source (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at, started_at, changed_at,
+    loaded_etag, loaded_at, recipe, rows_read, rows_kept, clean_etag, share, touched)
+{NUMBERS} SELECT printf('raw/companydata/%07d.csv', i), 'companydata', 'loaded', printf('etag-%d', i), 700, 'event',
+    1000000 * i, 1000000 * i, 1000000 * i, 1000000 * i, printf('etag-%d', i), 1000000 * i, ?, 24, 24,
+    printf('clean-%d', i), ?, 0 FROM n
+"""
+HISTORY = f"""
+INSERT INTO history (source_key, dataset, status, etag, found_by, rows_read, rows_kept, rows_dropped, rows_rejected,
+    landed_at, loaded_at)
+{NUMBERS} SELECT printf('raw/companydata/%07d.csv', i), 'companydata', 'loaded', printf('etag-%d', i), 'event', 24, 24,
+    0, 0, 1000000 * i, 1000000 * i + 12000 FROM n
+"""
+SUMMARY = "INSERT INTO summary VALUES ('companydata', ?, ?, ?)"
+
+
+class ManyObjects(LocalStore):
+    """A folder that lists many objects which are not there, as the ledger knows them, and those that are."""
+
+    def __init__(self, root: Path, objects: int) -> None:
+        super().__init__(root)
+        self.objects = objects
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield the made-up objects, then the real ones."""
+        for number in range(self.objects):
+            if prefix == RAW:
+                yield ObjectInfo(_key(number), f"etag-{number}", 700, LONG_AGO)
+            elif prefix == CLEAN:
+                yield ObjectInfo(clean_key(_key(number)), f"clean-{number}", 900, LONG_AGO)
+        yield from super().list(prefix)
+
+
+def _key(number: int) -> str:
+    return f"raw/companydata/{number:07d}.csv"
+
+
+def fill(path: Path, objects: int) -> None:
+    """Write a ledger that knows so many loaded objects."""
+    ledger, recipe = Ledger(path), read_datasets()["companydata"].recipe
+    with ledger.transaction() as db:
+        db.execute(SOURCES, (objects, recipe, SHARE))
+        db.execute(HISTORY, (min(objects, HISTORY_ROWS),))
+        for n in range(3):
+            sums = json.dumps(dict.fromkeys(("Sold", "Returned", "Ordered"), str(objects)))
+            db.execute(SUMMARY, (json.dumps({"Dept": f"Dept {n}"}), 8 * objects, sums))
+    ledger.close()
+
+
+def populate(store: ObjectStore, objects: int, path: Path) -> None:
+    """Put so many tiny objects below `raw/` and `clean/`, and write a ledger that knows them as they are listed."""
+    with ThreadPoolExecutor(PUTS) as pool:
+        keys = [name(_key(number)) for name in (str, clean_key) for number in range(objects)]
+        for _ in pool.map(lambda key: store.put(key, b"x"), keys):
+            pass
+    fill(path, objects)
+    ledger = Ledger(path)
+    with ledger.transaction() as db:
+        db.executemany(
+            "UPDATE source SET etag = ?, loaded_etag = ? WHERE source_key = ?",
+            ((item.etag, item.etag, item.key) for item in store.list(RAW)),
+        )
+        db.executemany(
+            "UPDATE source SET clean_etag = ? WHERE source_key = ?",
+            ((item.etag, source_key(item.key)) for item in store.list(CLEAN)),
+        )
+    ledger.close()
+
+
+def clocked(act: Callable[[], object]) -> dict[str, float]:
+    """Do it; give its seconds, and the processor seconds of all threads meanwhile."""
+    began, used = time.perf_counter(), time.process_time()
+    act()
+    return {"seconds": time.perf_counter() - began, "own": time.process_time() - used}
+
+
+def tell(told: Mapping[str, object]) -> None:
+    """Print what was done as the last line, with the peak of this process's memory, MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)  # bytes, on macOS
+    if sys.platform == "linux":  # where a child begins with its parent's peak
+        peak = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / (1 << 10)
+    print(json.dumps({**told, "peak": peak}))
+
+
+def start(pipeline: Pipeline) -> dict[str, float]:
+    """Do with the ledger what a start does."""
+    return clocked(lambda: _begin(pipeline))
+
+
+def _begin(pipeline: Pipeline) -> None:
+    claim_lake(pipeline.store, pipeline.ledger, Event())
+    pipeline.ledger.begin({name: dataset.recipe for name, dataset in pipeline.datasets.items()})
+
+
+def sweep_unchanged(pipeline: Pipeline) -> dict[str, float]:
+    """Sweep, when nothing has changed; tell too how long a write to the ledger had to wait meanwhile."""
+    done, waits, found = Event(), [0.0], []
+
+    def write() -> None:
+        beside = Ledger(pipeline.ledger.path)
+        while not done.wait(0.005):
+            waits.append(clocked(lambda: beside.set("beside", ""))["seconds"])
+        beside.close()
+
+    writer = Thread(target=write)
+    writer.start()
+    try:
+        told = clocked(lambda: found.append(sweep(pipeline.store, pipeline.ledger)))
+    finally:
+        done.set()
+        writer.join()
+    if found != [0]:
+        raise ValueError(f"the sweep found {found}: nothing had changed")
+    return told | {"waited": max(waits)}
+
+
+def load(pipeline: Pipeline) -> dict[str, float]:
+    """Load small files one by one, and publish after each; give the medians of one, apart."""
+    keys = [f"raw/companydata/one-{number}.csv" for number in range(LOADS)]
+    for key in keys:
+        pipeline.store.put(key, FILE)
+    time.sleep(0.05)  # until the last of them is final
+    publisher, loaded, published = Publisher(pipeline.store, pipeline.ledger, pipeline.datasets), [], []
+    publisher.publish()
+    for key in keys:
+        loaded.append(clocked(lambda key=key: _load(pipeline, key)))  # type: ignore[misc]
+        published.append(clocked(publisher.publish))
+    told = {name: statistics.median(one[name] for one in loaded) for name in loaded[0]}
+    return told | {f"publish_{name}": statistics.median(one[name] for one in published) for name in published[0]}
+
+
+def _load(pipeline: Pipeline, key: str) -> None:
+    pipeline.ledger.notice(pipeline.store.stat(key), "event")
+    task = pipeline.ledger.take()
+    if task is None or task.source_key != key:
+        raise ValueError(f"{key} was to be loaded next, not {task}")
+    process(pipeline, task)
+
+
+STEPS: dict[str, Callable[[Pipeline], dict[str, float]]] = {
+    "start": start,
+    "sweep": sweep_unchanged,
+    "status": lambda pipeline: clocked(lambda: status(pipeline.ledger)),
+    "publish": lambda pipeline: clocked(Publisher(pipeline.store, pipeline.ledger, pipeline.datasets).publish),
+    "load": load,
+}
+
+
+def main() -> None:
+    """Do one step, and print what it took as the last line."""
+    step, folder, lake = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+    store = ManyObjects(folder / "lake", int(lake)) if lake.isdigit() else open_store(lake, os.environ)
+    pipeline = Pipeline(store, Ledger(folder / "ledger.sqlite"), read_datasets(), folder / "staging", workers=0)
+    tell(STEPS[step](pipeline))
+
+
+if __name__ == "__main__":
+    main()
