@@ -1,6 +1,6 @@
 """Many small CSVs to Parquet, in a bucket and in a folder: Lakelet beside the loops that people write instead.
 
-    python -m benchmarks.small_files [--files 400] [--rounds 2]
+    python -m benchmarks.small_files [--files 200] [--rounds 1]
 
 Each file has 1,000 rows of the shipped dataset `orders` (120 KB). A backlog is drained by `once`, by `run`, and by the
 others, in turns, each in a new bucket or folder; then `run` follows a producer that puts as fast as it can, on the same
@@ -204,8 +204,8 @@ def compare(server: MinioServer, files: int, rounds: int) -> None:
 def main() -> None:
     """Compare; or do one part of it, as a program of its own."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--files", type=int, default=400)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--files", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--put", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--command", nargs=4, help=argparse.SUPPRESS)
     told = parser.parse_args()
