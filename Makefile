@@ -75,6 +75,8 @@ lint: $(DEV)  ## check style and types
 bench: $(DEV) .venv/peers.stamp  ## measure Lakelet beside its peers, about 3 minutes; FULL=1 for everything, far longer
 	$(BIN)python -m benchmarks.bulk $(if $(FULL),--rows 5000000 --rounds 5 --memory-rows 50000000)
 	$(BIN)python -m benchmarks.growth $(if $(FULL),--full)
+	$(BIN)python -m benchmarks.small_files $(if $(FULL),--files 2000 --rounds 5)
+	$(BIN)python -m benchmarks.latency $(if $(FULL),--files 300 --rounds 3 --silence 60)
 
 .venv/peers.stamp: benchmarks/peers.txt | .venv/bin/python
 	$(PYTHON) -m venv --clear .venv/peers

@@ -8,7 +8,6 @@ anything is shown, the rows kept and their sums are compared. `--memory-rows` lo
 
 import argparse
 import json
-import math
 import sys
 import tempfile
 import time
@@ -20,7 +19,21 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import HERE, PEERS, Bar, Command, Run, in_turns, median, plot, ratios, run, save, show_bars
+from benchmarks.measure import (
+    HERE,
+    PEERS,
+    Bar,
+    Command,
+    Run,
+    in_turns,
+    median,
+    plot,
+    ratios,
+    rows_of,
+    run,
+    save,
+    show_bars,
+)
 from benchmarks.sales import write
 from pipeline.load import Task, load
 from pipeline.recipe import read_datasets
@@ -120,16 +133,6 @@ def bars(clean: dict[str, list[Run]], dirty: dict[str, list[Run]], large: Run | 
         Bar("bulk, 1 % bad: time", "< 1.00 of Polars split", f"{dirty_split:.2f}", dirty_split < 1),
         Bar("bulk: peak memory", "≤ 400 MiB", f"{max(peaks):,.0f} MiB", max(peaks) <= 400),
     ]
-
-
-def rows_of(runs: dict[str, list[Run]]) -> list[dict[str, Any]]:
-    """Give the medians as plain data; a program that failed has none."""
-    found = []
-    for name, done in runs.items():
-        figures = {what: median(done, what) for what in ("seconds", "cpu", "peak")}
-        shown = {what: None if math.isnan(figure) else round(figure, 3) for what, figure in figures.items()}
-        found.append({"name": name, **shown, **(done[0].said if done else {}), "all": [one.seconds for one in done]})
-    return found
 
 
 def main() -> None:

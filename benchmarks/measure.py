@@ -1,6 +1,7 @@
 """Programs side by side: each run in a process of its own, in turns; medians, processor time, peak memory, a plot."""
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -93,6 +94,16 @@ def ratios(runs: Mapping[str, Sequence[Run]], base: str) -> dict[str, float]:
         for name, done in runs.items()
         if done
     }
+
+
+def rows_of(runs: dict[str, list[Run]]) -> list[dict[str, Any]]:
+    """Give the medians as plain data; a program that failed has none."""
+    found = []
+    for name, done in runs.items():
+        figures = {what: median(done, what) for what in ("seconds", "cpu", "peak")}
+        shown = {what: None if math.isnan(figure) else round(figure, 3) for what, figure in figures.items()}
+        found.append({"name": name, **shown, **(done[0].said if done else {}), "all": [one.seconds for one in done]})
+    return found
 
 
 def show_bars(console: Console, bars: Sequence[Bar]) -> None:

@@ -22,9 +22,8 @@ def main() -> None:
         done = [row for row in rows if row["seconds"] is not None][::-1]
         colours = ["#d9480f" if row["name"].startswith("Lakelet") else "#868e96" for row in done]
         drawn = axis.barh([row["name"] for row in done], [row["seconds"] for row in done], color=colours)
-        axis.bar_label(
-            drawn, [f"{row['seconds']:.2f} s, {row['peak']:,.0f} MiB" for row in done], padding=3, fontsize=8
-        )
+        labels = [row.get("label") or f"{row['seconds']:.2f} s, {row['peak']:,.0f} MiB" for row in done]
+        axis.bar_label(drawn, labels, padding=3, fontsize=8)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("seconds (median)")
         axis.margins(x=0.35)

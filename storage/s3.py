@@ -1,17 +1,14 @@
 """A bucket as an object store: MinIO, and for all but `watch` any S3 service."""
 
-import errno
-import io
 import logging
 import random
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, BinaryIO, Self
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import ParseError
 
@@ -20,15 +17,14 @@ import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 
-from storage.base import Gap, InvalidKey, ObjectInfo, StoreUnavailable, check_key, parquet_dataset
+from storage.base import Gap, ObjectInfo, StoreUnavailable, check_key, parquet_dataset
 from storage.console import SettingError, fields
 from storage.events import S3_EVENTS, event_lines, objects_written
+from storage.transfer import CONNECT_SECONDS, Transfer, refusal
 
 if TYPE_CHECKING:
     import pyarrow.dataset
 
-PART_SIZE = 16 << 20  # bytes: an upload above it goes in parts
-CONNECT_SECONDS = 5.0
 SILENT_SECONDS = 10.0  # the server sends a space every half second to a listener, so a longer silence is a dead peer
 RETRY_SECONDS = (0.2, 5.0)  # first and longest pause of a listener before it connects again
 
@@ -60,6 +56,7 @@ class S3Store:
         self.access_key, self.secret_key = access_key, secret_key
         try:
             self.client = self._connect(self.http(retries=1))
+            self._transfer = Transfer(bucket, endpoint, access_key, secret_key, region, patience)
         except ValueError as error:
             raise SettingError(f"AWS_ENDPOINT_URL is {endpoint!r}, AWS_REGION is {region!r}: {error}") from error
 
@@ -80,29 +77,15 @@ class S3Store:
     def put(self, key: str, source: bytes | Path) -> str:
         """Write an object and return its etag (see `ObjectStore.put`)."""
         check_key(key)
-        with client_errors(key, self.bucket):
-            if isinstance(source, Path):
-                written = self.client.fput_object(self.bucket, key, str(source), part_size=PART_SIZE)
-            else:
-                stream = io.BytesIO(source)
-                written = self.client.put_object(self.bucket, key, stream, len(source), part_size=PART_SIZE)
-        if not written.etag:
-            raise StoreUnavailable(f"bucket {self.bucket}: the answer to a put had no etag: is this an S3 server?")
-        return str(written.etag)
+        return self._transfer.put(key, source)
 
     @contextmanager
     def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
         """Give an object's stream and facts (see `ObjectStore.open`)."""
         check_key(key)
-        with client_errors(key, self.bucket):
-            response: Any = self.client.get_object(self.bucket, key)
-            response.auto_close = False  # else a reader that asks once more at the end is told that it is closed
-            response.decode_content = False  # the object's bytes, whatever Content-Encoding an uploader gave them
-            try:
-                yield _info(key, response.headers), cast(BinaryIO, response)
-            finally:
-                response.close()
-                response.release_conn()
+        info, stream = self._transfer.get(key)
+        with stream:
+            yield info, stream
 
     def stat(self, key: str) -> ObjectInfo:
         """Give an object's facts (see `ObjectStore.stat`)."""
@@ -208,39 +191,12 @@ def _told(line: bytes, bucket: str) -> list[ObjectInfo]:
         ) from error
 
 
-def _info(key: str, headers: Mapping[str, str]) -> ObjectInfo:
-    try:
-        modified = parsedate_to_datetime(headers["last-modified"])
-        return ObjectInfo(key, headers["etag"].strip('"'), int(headers["content-length"]), modified)
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreUnavailable(f"the answer for {key!r} lacks what S3 promises: {error!r}") from error
-
-
-_REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
-_BAD_KEY = {"XMinioInvalidObjectName", "KeyTooLongError", "XMinioInvalidResourceName", "InvalidArgument"}
-
-
 @contextmanager
 def client_errors(key: str, bucket: str) -> Iterator[None]:
     """Turn the client's errors into the store's."""
     try:
         yield
     except S3Error as error:
-        raise _translated(error, key, bucket) from error
+        raise refusal(error.code or "", error.message or "", key, bucket) from error
     except (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError, ParseError) as error:
         raise StoreUnavailable(f"bucket {bucket}: {error}") from error
-
-
-def _translated(error: S3Error, key: str, bucket: str) -> Exception:
-    if error.code in ("NoSuchKey", "NoSuchVersion"):
-        return FileNotFoundError(errno.ENOENT, "there is no such object", key)
-    if error.code in _REFUSED:
-        return PermissionError(
-            f"bucket {bucket!r} refuses {key!r} ({error.code}): check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "
-            f"and what that user may do"
-        )
-    if error.code in _BAD_KEY:
-        return InvalidKey(f"key {key!r:.80}: {error.message}")
-    if error.code == "NoSuchBucket":
-        return StoreUnavailable(f"there is no bucket {bucket!r}: make it with `python -m storage init`")
-    return StoreUnavailable(f"bucket {bucket}: {error.code}: {error.message}")

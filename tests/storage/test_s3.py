@@ -7,6 +7,7 @@ from storage.access import prepare
 from storage.console import SettingError
 from storage.events import event_lines, objects_written
 from storage.s3 import S3Store
+from storage.transfer import PART_SIZE
 from tests.minio_server import until
 from tests.storage.conftest import watching
 
@@ -113,3 +114,25 @@ def test_keys_of_events_are_taken_as_they_are():
     assert (told.key, told.etag, told.size) == ("raw/a b+c%20d/é.csv", "e", 7)
     assert told.modified.isoformat() == "2026-11-23T01:03:37.801404+00:00"
     assert list(objects_written(b"  ")) == list(objects_written(b'{"Records":null}')) == []
+
+
+@pytest.mark.needs_engine
+def test_no_other_variable_of_a_shell_gets_between(minio, monkeypatch):
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of somebody else's keys")
+    monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
+    store = minio.new_store()
+    etag = store.put("raw/d/a.csv", b"x")
+    with store.open("raw/d/a.csv") as (info, stream):
+        assert (info.etag, stream.read()) == (etag, b"x")
+
+
+@pytest.mark.needs_engine
+def test_an_upload_in_parts_comes_back_whole(minio, tmp_path):
+    store, path = minio.new_store(), tmp_path / "large"
+    path.write_bytes(bytes(range(256)) * (PART_SIZE // 128) + b"the end")
+    etag = store.put("raw/d/a.csv", path)
+    with store.open("raw/d/a.csv") as (info, stream):
+        assert (info.etag, info.size) == (etag, path.stat().st_size)
+        assert stream.read() == path.read_bytes()
+        assert stream.read() == b""

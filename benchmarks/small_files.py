@@ -1,0 +1,226 @@
+"""Many small CSVs to Parquet, in a bucket and in a folder: Lakelet beside the loops that people write instead.
+
+    python -m benchmarks.small_files [--files 200] [--rounds 1]
+
+Each file has 1,000 rows of the shipped dataset `orders` (120 KB). A backlog is drained by `once`, by `run`, and by the
+others, in turns, each in a new bucket or folder; then `run` follows a producer that puts as fast as it can, on the same
+cores. Before anything is shown, the rows that each made and their sums are compared. Needs a Docker engine.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pyarrow.compute as pc
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.measure import HERE, PEERS, Bar, Command, Run, median, plot, ratios, rows_of, run, save, show_bars
+from pipeline.__main__ import app
+from simulator.datasets import orders
+from storage import ObjectStore, open_store
+from storage.console import configure_logging
+from storage.layout import STATUS
+from tests.minio_server import MinioServer, remove_minio, start_minio, until
+
+ROWS = 1_000  # of each file
+DIFFERENT = 40  # files; the others are copies of them under other names
+PUTTERS = 4  # threads of the producer
+
+BARE, ONCE, FOLLOW = "bare pyarrow loop", "Lakelet once", "Lakelet run"
+WHAT = {
+    ONCE: "types, checks, lineage, rejects, summary; exactly once",
+    FOLLOW: "the same, and listens",
+    BARE: "types as inferred, four threads; no checks, no memory",
+    "pandas loop": "types as inferred; no checks, no memory",
+    "dlt": "types as inferred, merged into few files; knows what it has done",
+}
+
+
+def put_files(url: str, files: int) -> None:
+    """Put so many files as fast as it goes, and print when the first began."""
+    store = open_store(url, os.environ)
+    bodies = [orders(1, ROWS, number) for number in range(min(DIFFERENT, files))]
+    began = time.time()
+    with ThreadPoolExecutor(PUTTERS) as pool:
+        list(pool.map(lambda n: store.put(f"raw/orders/{n:06d}.csv", bodies[n % DIFFERENT]), range(files)))
+    print(json.dumps({"began": began, "ended": time.time(), "seconds": time.time() - began}))
+
+
+def loaded(state: Path) -> tuple[int, float]:
+    """Ask a ledger how many files are loaded, and when the last one was (seconds since 1970)."""
+    with sqlite3.connect(f"file:{state / 'ledger.sqlite'}?mode=ro", uri=True, timeout=30) as db:
+        [count] = db.execute("SELECT coalesce(sum(files), 0) FROM tally WHERE status = 'loaded'").fetchone()
+        [last] = db.execute("SELECT coalesce(max(loaded_at), 0) / 1e6 FROM history").fetchone()
+    return count, last
+
+
+def command(name: str, url: str, state: str, files: int) -> None:
+    """Run the program's own command, imports left out, until the backlog is done; print its seconds."""
+    configure_logging()
+    began = time.time()
+    if name == "run":
+        Thread(target=_stop_when_done, args=(Path(state), files), daemon=True).start()
+    app([name, "--lake", url, "--state", state], standalone_mode=False)
+    seconds = (loaded(Path(state))[1] if name == "run" else time.time()) - began
+    print(json.dumps({"seconds": seconds}))
+
+
+def _stop_when_done(state: Path, files: int) -> None:
+    until(lambda: (state / "ledger.sqlite").exists(), 60)
+    until(lambda: _count(state) >= files, 900)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _count(state: Path) -> int:
+    time.sleep(0.1)
+    try:
+        return loaded(state)[0]
+    except sqlite3.OperationalError:  # it is being made
+        return 0
+
+
+def commands(url: str, folder: Path, files: int) -> dict[str, Command]:
+    """Give everybody's command for a lake."""
+    me, loops = [sys.executable, "-m", "benchmarks.small_files"], HERE / "loops.py"
+    return {
+        ONCE: [*me, "--command", "once", url, folder / "state", str(files)],
+        FOLLOW: [*me, "--command", "run", url, folder / "state", str(files)],
+        BARE: [sys.executable, loops, "bare", url],
+        "pandas loop": [sys.executable, loops, "pandas", url],
+        "dlt": [PEERS, loops, "dlt", url, folder / "dlt"],
+    }
+
+
+def sums(store: ObjectStore) -> tuple[int, int, int]:
+    """Give the clean rows of a lake, and the sums of two columns."""
+    found = [item for item in store.list("clean/") if item.key.endswith(".parquet") and "/_dlt_" not in item.key]
+    prefix = "clean/dlt/orders/orders/" if "dlt" in found[0].key else "clean/orders/"
+    table = store.dataset(prefix).to_table(columns=["quantity", "total"])
+    cents = pc.sum(pc.round(pc.multiply(table["total"], 100)).cast("int64"))
+    return table.num_rows, pc.sum(table["quantity"]).as_py(), cents.as_py()
+
+
+def drained(new_lake: Callable[[Path], str], files: int, rounds: int) -> dict[str, list[Run]]:
+    """Let everybody drain a lake of its own, in turns; `ValueError` where somebody's rows are not the same."""
+    runs: dict[str, list[Run]] = {name: [] for name in WHAT}
+    expected = None
+    for number in range(rounds):
+        for name in WHAT:
+            print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
+            with tempfile.TemporaryDirectory() as place:
+                url = new_lake(Path(place))
+                put = run([sys.executable, "-m", "benchmarks.small_files", "--put", url, str(files)])
+                done = run(commands(url, Path(place), files)[name])
+                if not (put and done):
+                    raise ValueError(f"{name} failed")
+                found = sums(open_store(url, os.environ))
+            expected = expected or found
+            if found != expected or found[0] != files * ROWS:
+                raise ValueError(f"{name} gives {found} for {files:,} files, {ONCE} {expected}")
+            runs[name].append(done)
+    return runs
+
+
+def followed(url: str, folder: Path, files: int) -> Run:
+    """Let `run` follow a producer on the same cores: seconds from the first put to the last file that is loaded."""
+    state, store = folder / "state", open_store(url, os.environ)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "run", "--lake", url, "--state", state], stderr=subprocess.DEVNULL
+    )
+    try:
+        until(lambda: list(store.list(STATUS)), 60)
+        store.put("raw/orders/first.csv", orders(2, ROWS))
+        until(lambda: _count(state) == 1, 60)
+        put = run([sys.executable, "-m", "benchmarks.small_files", "--put", url, str(files)])
+        assert put
+        until(lambda: _count(state) == files + 1, 900)
+        seconds = loaded(state)[1] - put.said["began"]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, _, used = os.wait4(process.pid, 0)
+    if (rows := sums(store)[0]) != (files + 1) * ROWS:
+        raise ValueError(f"{rows:,} rows for {files + 1:,} files")
+    return Run(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, {"put": put.seconds})
+
+
+def show(title: str, runs: dict[str, list[Run]], files: int) -> Table:
+    """Give a table of everybody's medians."""
+    table = Table("program", "files/s", "/ bare", "CPU ms a file", "peak MiB", "what it does", title=title)
+    multiples = ratios(runs, BARE)
+    for name, done in runs.items():
+        figures = [f"{files / median(done, 'seconds'):.0f}", f"{1 / multiples[name]:.2f}"]
+        figures += [f"{1000 * median(done, 'cpu') / files:.1f}", f"{median(done, 'peak'):,.0f}"]
+        table.add_row(name, *figures, WHAT[name])
+    return table
+
+
+def bars(bucket: dict[str, list[Run]], folder: dict[str, list[Run]], busy: list[Run], files: int) -> list[Bar]:
+    """Hold the figures to what is promised."""
+    found = []
+    for name in (ONCE, FOLLOW):
+        rate, ratio = files / median(bucket[name], "seconds"), 1 / ratios(bucket, BARE)[name]
+        found.append(Bar(f"bucket drained, {name}", "≥ 300 files/s", f"{rate:.0f}", rate >= 300))
+        found.append(Bar(f"bucket drained, {name}", "≥ 1.00 of the bare loop's rate", f"{ratio:.2f}", ratio >= 1))
+    rate = files / median(busy, "seconds")
+    found.append(Bar("bucket, with the producer", "≥ 200 files/s", f"{rate:.0f}", rate >= 200))
+    rate = files / median(folder[ONCE], "seconds")
+    return [*found, Bar("folder drained, Lakelet once", "≥ 600 files/s", f"{rate:.0f}", rate >= 600)]
+
+
+def compare(server: MinioServer, files: int, rounds: int) -> None:
+    """Measure everything, and show, save and draw it."""
+    os.environ.update(server.environ(""))
+
+    def new_bucket(_: Path) -> str:
+        return server.new_store().url
+
+    console = Console(width=max(130, Console().width))
+    in_bucket = drained(new_bucket, files, rounds)
+    in_folder = drained(lambda place: str(place / "lake"), files, rounds)
+    busy = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as place:
+            busy.append(followed(new_bucket(Path(place)), Path(place), files))
+    for title, runs in (("bucket", in_bucket), ("folder", in_folder)):
+        console.print(show(f"{files:,} files of 1,000 rows in a {title}", runs, files))
+    held = bars(in_bucket, in_folder, busy, files)
+    show_bars(console, held)
+    results: dict[str, Any] = {f"{files:,} files, bucket": rows_of(in_bucket), "folder": rows_of(in_folder)}
+    plot(save("small_files", results | {"with the producer": rows_of({FOLLOW: busy})}, held))
+
+
+def main() -> None:
+    """Compare; or do one part of it, as a program of its own."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--files", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--put", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--command", nargs=4, help=argparse.SUPPRESS)
+    told = parser.parse_args()
+    if told.put:
+        put_files(told.put[0], int(told.put[1]))
+    elif told.command:
+        name, url, state, files = told.command
+        command(name, url, state, int(files))
+    else:
+        server = start_minio()
+        try:
+            compare(server, told.files, told.rounds)
+        finally:
+            remove_minio(server)
+
+
+if __name__ == "__main__":
+    main()
