@@ -36,7 +36,7 @@ def frame_chart(whole: pd.DataFrame, groups: list[str], measures: list[str]) -> 
     note = ""
     if len(frame) < len(whole):
         note = f"The {MAX_BARS} largest of {text.number(len(whole))} groups by {measures[0]}."
-    return Chart(_options(frame, _labels(frame, groups), panels), LEGEND + PANEL * len(panels), note)
+    return Chart(options(frame, _labels(frame, groups), panels), LEGEND + PANEL * len(panels), note)
 
 
 def throughput_chart(loads: pd.DataFrame, now: datetime) -> Chart:
@@ -49,7 +49,7 @@ def throughput_chart(loads: pd.DataFrame, now: datetime) -> Chart:
     name = "rows a second"
     frame = pd.DataFrame({name: [int(rows.get(start, 0)) / STEP for start in starts]})
     labels = [f"{datetime.fromtimestamp(start, UTC):%H:%M:%S}" for start in starts]
-    return Chart(_options(frame, labels, [[name]], PANEL // 2), LEGEND + PANEL // 2)
+    return Chart(options(frame, labels, [[name]], PANEL // 2), LEGEND + PANEL // 2)
 
 
 def roles(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
@@ -82,12 +82,20 @@ def _comparable(one: float, other: float) -> bool:
     return low == 0 or high <= COMPARABLE * low
 
 
-def _options(frame: pd.DataFrame, labels: list[str], panels: list[list[str]], high: int = PANEL) -> dict[str, Any]:
+def options(frame: pd.DataFrame, labels: list[str], panels: list[list[str]], high: int = PANEL) -> dict[str, Any]:
+    """Give the options of bars: one series per column of `frame`, in `panels` that are `high` pixels each."""
     indexes = range(len(panels))
     return {
         "animationDuration": 250,
         "animationDurationUpdate": 250,
-        "legend": {"top": 0, "left": "center", "icon": "roundRect", "itemWidth": 12, "itemHeight": 12},
+        "legend": {
+            "type": "scroll",
+            "top": 0,
+            "left": "center",
+            "icon": "roundRect",
+            "itemWidth": 12,
+            "itemHeight": 12,
+        },
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "valueFormatter": "localized"},
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "grid": [_grid(index, high) for index in indexes],

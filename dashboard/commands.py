@@ -2,7 +2,7 @@
 
 import shlex
 
-DEBUG = "PIPELINE_WORKERS=0 .venv/bin/python -m debugpy --listen 5678 --wait-for-client -m pipeline run"
+LAUNCH_ONE_FILE = "Pipeline (one file)"  # the launch entry that asks for a key
 
 
 def replay(url: str, *what: str) -> str:
@@ -11,6 +11,8 @@ def replay(url: str, *what: str) -> str:
     return f"{stack} -m pipeline replay {shlex.join(what)}"
 
 
-def breakpoint_condition(source_key: str) -> str:
-    """Give the condition with which a breakpoint in `pipeline/load.py` stops for one file alone."""
-    return f"task.source_key == {source_key!r}"
+def debug(url: str, source_key: str) -> str:
+    """Give the command that reads one file under any debugger, where the lake at `url` is at hand."""
+    python = "python" if "://" in url else ".venv/bin/python"
+    wait = "-m debugpy --listen 5678 --wait-for-client"
+    return f"{python} {wait} -m pipeline dry-run {shlex.quote(source_key)}"

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from dashboard.counts import Counts, count_problems
 from dashboard.rejects import Problems, Rejected
 from dashboard.status import Status
 from storage import ObjectInfo, ObjectStore
@@ -66,6 +67,15 @@ class Published:
 
     def loads(self) -> pd.DataFrame | None:
         """Give the newest loads, the latest first, `None` where none are published yet."""
+        found = self._loads()
+        return found and found[0]
+
+    def counts(self) -> Counts | None:
+        """Give how many problems the newest loads have, `None` where no load is published yet."""
+        found = self._loads()
+        return found and found[1]
+
+    def _loads(self) -> tuple[pd.DataFrame, Counts] | None:
         return self._latest(LOADS, lambda data, _: parse_loads(data))
 
     def problems(self) -> Problems | None:
@@ -105,9 +115,14 @@ def parse_status(data: bytes) -> Status:
     return Status.model_validate_json(data)
 
 
-def parse_loads(data: bytes) -> pd.DataFrame:
-    """Read `loads.parquet`, with the milliseconds from landed to loaded, the latest first."""
-    frame = _frame(pq.read_table(io.BytesIO(data)))
+def parse_loads(data: bytes) -> tuple[pd.DataFrame, Counts]:
+    """Read `loads.parquet`: the loads, the latest first, with the milliseconds from landed to loaded; the problems."""
+    table = pq.read_table(io.BytesIO(data))
+    return _loads_frame(table), count_problems(table)
+
+
+def _loads_frame(table: pa.Table) -> pd.DataFrame:
+    frame = _frame(table)
     latest = frame["loaded_at"].fillna(frame["started_at"]).fillna(frame["noticed_at"])
     waited = (frame["loaded_at"] - frame["landed_at"]).astype("duration[us][pyarrow]").astype("int64[pyarrow]")
     frame = frame.assign(latest=latest, milliseconds=(waited / 1000).clip(lower=0).round())

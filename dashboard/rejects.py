@@ -142,10 +142,3 @@ def matching(frame: pd.DataFrame, chosen: dict[str, list[str]], file: str = "") 
     for column, values in chosen.items():
         frame = frame[frame[column].isin(values)] if values else frame
     return frame[frame["source_key"].str.contains(file, case=False, regex=False)] if file else frame
-
-
-def by_rule(frame: pd.DataFrame) -> pd.DataFrame:
-    """Count problems and files by rule and column, the most first, each with the first message as an example."""
-    groups = frame.groupby(["rule", "column"], dropna=False, sort=False)
-    counts = groups.agg(problems=("rule", "size"), files=("source_key", "nunique"), example=("message", "first"))
-    return counts.reset_index().sort_values("problems", ascending=False, kind="stable", ignore_index=True)

@@ -1,4 +1,4 @@
-"""Command line of the pipeline: `python -m pipeline run | once | status | replay | verify | health | contract`."""
+"""Command line of the pipeline: `run`, `once`, `status`, `replay`, `dry-run`, `verify`, `health`, `contract`."""
 
 import json
 import os
@@ -19,6 +19,7 @@ from rich.progress import Progress
 
 from pipeline import draft, report
 from pipeline.database import ledger_errors
+from pipeline.dry_run import dry_run
 from pipeline.follow import drain, follow
 from pipeline.health import problem
 from pipeline.ledger import Ledger
@@ -28,7 +29,7 @@ from pipeline.parts import Pipeline
 from pipeline.reader.source import Limits
 from pipeline.recipe import FOLDER, read_dataset, read_datasets
 from pipeline.selection import Selection
-from pipeline.tables import show_differences, show_sources, show_status
+from pipeline.tables import show_differences, show_outcome, show_sources, show_status
 from pipeline.verify import verify
 from pipeline.worker import STOP_SECONDS
 from storage import open_store
@@ -155,6 +156,23 @@ def replay(
         condition, values = selection.where()
         count = ledger.replay(condition, *values)
     typer.echo(f"{count:,} files wait to be loaded again" if count else "no such file has anything to load again")
+
+
+@app.command("dry-run")
+def run_dry(
+    key: Annotated[str, typer.Argument(help="A file, like raw/companydata/a.csv.")],
+    lake: Lake = "./lake",
+    record_mib: RecordMib = 1,
+    grown_mib: GrownMib = 1024,
+) -> None:
+    """Read one file as a load would, and say what would come of it; exit with 1 if any of it would be rejected.
+
+    Nothing is written, so it may run beside a pipeline: under a debugger, or before a contract is put to use.
+    """
+    datasets = read_datasets(limits=Limits(record_mib << 20, grown_mib << 20))
+    outcome = dry_run(open_store(lake, os.environ), datasets, key)
+    show_outcome(outcome)
+    raise typer.Exit(1 if outcome.problems else 0)
 
 
 @app.command("verify")

@@ -235,8 +235,8 @@ _UNKNOWN = {"loaded_etag": None}
 def _result(record: Record) -> dict[str, object]:
     """Give the columns of a result that its record tells."""
     kept = {name: getattr(record, name) for name in (*_COUNTS, "recipe", "first_problem")}
-    share = json.dumps(record.share or [], ensure_ascii=False)
-    return {**kept, "share": share, "loaded_etag": record.etag, "stale": 0}
+    texts = {name: json.dumps(getattr(record, name) or [], ensure_ascii=False) for name in ("problems", "share")}
+    return {**kept, **texts, "loaded_etag": record.etag, "stale": 0}
 
 
 def _forget_result(db: sqlite3.Connection, key: str, dataset: str) -> None:

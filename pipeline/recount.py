@@ -96,8 +96,8 @@ def _against_ledger(source: Source, record: Record, **more: object) -> Iterator[
     """Yield each value that the ledger's row of a source has otherwise than the objects."""
     counts = {name: getattr(record, name) for name in ("rows_read", "rows_kept", "rows_dropped", "rows_rejected")}
     told = {"loaded_etag": record.etag, "recipe": record.recipe, **counts, "first_problem": record.first_problem}
-    share = json.dumps(record.share or [], ensure_ascii=False)
-    for name, value in {**told, "share": share, **more}.items():
+    texts = {name: json.dumps(getattr(record, name) or [], ensure_ascii=False) for name in ("problems", "share")}
+    for name, value in {**told, **texts, **more}.items():
         if source[name] != value:
             yield Difference(record.source_key, None, f"ledger, {name}", shown(value), shown(source[name]))
 

@@ -2,8 +2,10 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from itertools import accumulate
 from sqlite3 import Row
 from typing import Any, Literal, get_args
 
@@ -12,7 +14,7 @@ import pyarrow as pa
 from pipeline.ledger import Ledger
 from pipeline.recipe import Dataset
 from pipeline.shares import exact_sums
-from pipeline.stage import FOOTER
+from pipeline.stage import FOOTER, Counts
 from pipeline.summary import Totals, merge, rounded
 from storage.console import fields
 
@@ -22,11 +24,13 @@ FileStatus = Literal["pending", "loaded", "refused", "failed", "missing", "ignor
 STATUSES: tuple[FileStatus, ...] = get_args(FileStatus)
 
 _TIME = pa.timestamp("us", "UTC")
+_COUNT = pa.struct([("rule", pa.string()), ("column", pa.string()), ("count", pa.int64())])
 LOADS_SCHEMA = pa.schema(
     [("source_key", pa.string()), ("dataset", pa.string()), ("status", pa.string()), ("etag", pa.string())]
     + [(name, pa.int64()) for name in ("size", "rows_read", "rows_kept", "rows_dropped", "rows_rejected")]
     + [("first_problem", pa.string()), ("found_by", pa.string()), ("attempts", pa.int64()), ("stale", pa.bool_())]
     + [(name, _TIME) for name in ("landed_at", "noticed_at", "started_at", "loaded_at")]
+    + [("problems", pa.list_(_COUNT))]
 )
 
 Status = dict[str, Any]
@@ -104,11 +108,25 @@ def sources(ledger: Ledger, condition: str, *values: object) -> pa.Table:
         *values,
     )
     columns = zip(*rows, strict=True) if rows else [()] * len(LOADS_SCHEMA)
-    arrays = [
-        pa.array(cells, pa.int64() if field.type in (_TIME, pa.bool_()) else field.type).cast(field.type)
-        for cells, field in zip(columns, LOADS_SCHEMA, strict=True)
-    ]
-    return pa.table(arrays, LOADS_SCHEMA)
+    return pa.table(
+        [_cells(cells, field.type) for cells, field in zip(columns, LOADS_SCHEMA, strict=True)], LOADS_SCHEMA
+    )
+
+
+def _cells(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
+    if type_ == LOADS_SCHEMA.field("problems").type:
+        return _counts([json.loads(text) for text in values])
+    return pa.array(values, pa.int64() if type_ in (_TIME, pa.bool_()) else type_).cast(type_)
+
+
+def _counts(files: list[Counts]) -> pa.ListArray:
+    """Give how many problems each file has, by rule and column; column by column, for it is made with every change."""
+    flat = list(zip(*(one for counts in files for one in counts), strict=True)) or [(), (), ()]
+    columns = [pa.array(values, field.type) for values, field in zip(flat, _COUNT, strict=True)]
+    offsets = accumulate((len(counts) for counts in files), initial=0)
+    return pa.ListArray.from_arrays(
+        pa.array(offsets, pa.int32()), pa.StructArray.from_arrays(columns, fields=list(_COUNT))
+    )
 
 
 def summary(ledger: Ledger, dataset: Dataset) -> pa.Table:

@@ -1,6 +1,7 @@
 """One CSV stream to two staged Parquet files, good rows and problems, and the record of the load in their footers."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +21,8 @@ from pipeline.recipe import Dataset, to_frame
 from pipeline.summary import Groups, Share
 
 FOOTER = b"lakelet"
+MAX_COUNTS = 100  # rules and columns that a record counts one by one; what is beyond is counted together
+OTHERS = "others"
 LINEAGE = [pa.field("_source_key", pa.string()), pa.field("_line", pa.int64())]
 REJECTED_SCHEMA = pa.schema(
     [("source_key", pa.string()), ("line", pa.int64())]
@@ -27,6 +30,7 @@ REJECTED_SCHEMA = pa.schema(
 )
 
 Reader = Callable[..., Iterator[Batch]]  # `read_csv`, or the plain one
+Counts = list[list[str | int | None]]  # of problems: [[rule, column, count], …], the most first
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Record:
     rows_dropped: int = 0
     rows_rejected: int = 0
     first_problem: str | None = None
+    problems: Counts | None = None
     share: Share | None = None
 
     @property
@@ -97,7 +102,7 @@ def _stage_rows(batches: Iterator[Batch], record: Record, dataset: Dataset, plac
             writer.write(_with_lineage(rows, record.source_key, schema))
             record = _counted(record, batch, rows.num_rows)
         with _summary_refused():
-            record = replace(record, share=groups.share(dataset.schema))
+            record = replace(record, share=groups.share(dataset.schema), problems=rejects.counts)
         writer.finish(record.footer)
         rejects.finish(record)
     return Staged(record, clean, rejects.path)
@@ -125,6 +130,14 @@ class _Rejects:
     def __init__(self, place: Path, source_key: str) -> None:
         self._file, self._source_key = place.with_suffix(".rejected"), source_key
         self._writer: pq.ParquetWriter | None = None
+        self._counter: Counter[tuple[str, str | None]] = Counter()
+
+    @property
+    def counts(self) -> Counts:
+        ordered = self._counter.most_common()
+        counts: Counts = [[rule, column, count] for (rule, column), count in ordered[:MAX_COUNTS]]
+        beyond = sum(count for _, count in ordered[MAX_COUNTS:])
+        return [*counts, [OTHERS, None, beyond]] if beyond else counts
 
     @property
     def path(self) -> Path | None:
@@ -144,6 +157,7 @@ class _Rejects:
         columns = {name: [getattr(one, name) for one in problems] for name in REJECTED_SCHEMA.names[1:]}
         table = pa.table({"source_key": [self._source_key] * len(problems), **columns}, schema=REJECTED_SCHEMA)
         self._writer.write_table(table)
+        self._counter.update((one.rule, one.column) for one in problems)
 
     def finish(self, record: Record) -> None:
         if self._writer:
@@ -152,9 +166,9 @@ class _Rejects:
 
 def stage_refusal(problem: Problem, record: Record, place: Path) -> Staged:
     """Write the one reject of a file that cannot be loaded as a whole."""
-    record = replace(record, status="refused", first_problem=str(problem))
     with _Rejects(place, record.source_key) as rejects:
         rejects.write([problem])
+        record = replace(record, status="refused", first_problem=str(problem), problems=rejects.counts)
         rejects.finish(record)
     return Staged(record, None, rejects.path)
 

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from pipeline import report
+from pipeline.dry_run import Outcome
 from pipeline.verify import Report
 
 
@@ -34,6 +35,20 @@ def show_sources(rows: list[dict[str, Any]]) -> None:
     Console(width=None if sys.stdout.isatty() else 200).print(table)
     if len(rows) == report.NEWEST_LOADS:
         typer.echo(f"the newest {report.NEWEST_LOADS:,}; there may be more")
+
+
+def show_outcome(outcome: Outcome) -> None:
+    """Print what a load of one file would come to."""
+    record = outcome.record
+    for one in outcome.problems:
+        place = f"line {one['line']}" if one["line"] else "the file"
+        typer.echo(f"{place}{', column ' + one['column'] if one['column'] else ''}: {one['rule']}: {one['message']}")
+    if (more := sum(int(count or 0) for *_, count in record.problems or []) - len(outcome.problems)) > 0:
+        typer.echo(f"and {more:,} problems more")
+    counts = ", ".join(
+        f"{getattr(record, f'rows_{name}'):,} {name}" for name in ("read", "kept", "dropped", "rejected")
+    )
+    typer.echo(f"{record.source_key} would be {record.status}: {counts}; nothing was written")
 
 
 def show_differences(found: Report) -> None:

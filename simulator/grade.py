@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,28 +64,39 @@ def read_key(path: Path) -> dict[str, Any]:
     return answers
 
 
-def grade(store: ObjectStore, answers: dict[str, Any]) -> Report:
-    """Compare what is in the lake with an answer key."""
+def grade(store: ObjectStore, answers: dict[str, Any], *, alone: bool = True) -> Report:
+    """Compare what is in the lake with an answer key.
+
+    Where the exam may not be `alone` in the lake, nothing is listed: its own objects are read, and no others.
+    """
     report = Report()
     for answer in answers["files"]:
         report.note(answer["fault"], *judged(store, answer))
     for dataset in answers["summary"]:
-        _grade_summary(store, dataset, answers, report)
+        own = {clean_key(one["key"]) for one in answers["files"] if one["dataset"] == dataset}
+        others = _others(store, dataset, own) if alone else "may hold"
+        _grade_summary(store, dataset, answers, report, own, others)
     return report
 
 
-def _grade_summary(store: ObjectStore, dataset: str, answers: dict[str, Any], report: Report) -> None:
-    """Compare the published summary, or where other files are in it too, one of the exam's own clean objects."""
-    own = {clean_key(one["key"]) for one in answers["files"] if one["dataset"] == dataset}
-    found = {item.key for item in store.list(f"{CLEAN}{dataset}/")}
-    if others := len(found - own):
+def _others(store: ObjectStore, dataset: str, own: Set[str]) -> str:
+    """Say how many clean objects there are beside an exam's own; empty if there are none."""
+    count = sum(item.key not in own for item in store.list(f"{CLEAN}{dataset}/"))
+    return f"holds {count}" if count else ""
+
+
+def _grade_summary(
+    store: ObjectStore, dataset: str, answers: dict[str, Any], report: Report, own: Set[str], others: str
+) -> None:
+    """Compare the published summary, or where there are `others` in it too, one of the exam's own clean objects."""
+    if others:
         report.notes.append(
-            f"{dataset}: the lake holds {others} files that are not of this exam, so not its published summary was"
+            f"{dataset}: the lake {others} files that are not of this exam, so not its published summary was"
             " compared, but one computed from the clean objects of the exam's files"
         )
     key = f"{CLEAN}{dataset}/" if others else summary_key(dataset)
     try:
-        rows = _sums(store, dataset, own & found) if others else _published(store, dataset)
+        rows = _sums(store, dataset, own) if others else _published(store, dataset)
         message = _summary_mistake(SHAPES[dataset], rows, answers["summary"][dataset])
     except Unreadable as error:
         message = str(error)

@@ -6,7 +6,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from simulator import system
+from simulator import exam_view, system
 from simulator.fates import Fates
 from simulator.feed import FAULTS, NAMES, FeedState
 from simulator.settings import FILES_PER_SECOND, ROWS
@@ -121,16 +121,6 @@ def _show_newest(state: FeedState, fates: Fates) -> None:
     st.dataframe(pd.DataFrame(rows, columns=columns), hide_index=True, height="content", key="newest")
 
 
-def show_exam() -> None:
-    """Show how a pipeline is examined: in the shell, for the source system's user may not read what came of it."""
-    with st.expander("Exam", icon=":material/school:"):
-        st.markdown("Put files with every kind of fault into the lake, then grade what the pipeline made of each.")
-        seed = st.number_input("Seed", 0, 2**31, 7, key="exam_seed", width=190)
-        lines = [f"exam --seed {seed}", f"grade --key exam-{seed}.json"]
-        st.code("\n".join(f".venv/bin/python -m simulator {line}" for line in lines), language="bash")
-        st.caption("The same seed makes the same exam. `docs/exam.md` has the rest, also for the stack.")
-
-
 def show() -> None:
     """Show the page from top to bottom."""
     st.set_page_config(page_title="Simulator · Lakelet", page_icon="🛒", layout="wide")
@@ -144,7 +134,7 @@ def show() -> None:
     with left:
         show_button(source)
         show_companydata(source)
-        show_exam()
+        exam_view.show(source.examination)
     with right:
         show_feed(source)
 

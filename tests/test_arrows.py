@@ -17,7 +17,7 @@ ONLY = {
     "minio": {"storage/s3.py", "storage/access.py"},
     "pyarrow.fs": {"storage/s3.py", "storage/local.py", "storage/base.py"},
     "watchdog": {"storage/folder.py"},
-    "streamlit": {"simulator/app.py", "simulator/page.py", "dashboard/app.py"},
+    "streamlit": {"simulator/app.py", "simulator/page.py", "simulator/exam_view.py", "dashboard/app.py"},
     "sqlite3": {
         "pipeline/database.py",
         "pipeline/health.py",

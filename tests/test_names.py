@@ -46,7 +46,7 @@ def test_ports(port):
 
 
 def test_commands():
-    named = set(re.findall(r"python -m (pipeline|storage|simulator|dashboard) (\w+)", CODE))
+    named = set(re.findall(r"python -m (pipeline|storage|simulator|dashboard) ([\w-]+)", CODE))
     assert named
     for package, command in named:
         main = (ROOT / package / "__main__.py").read_text()

@@ -78,7 +78,7 @@ def _load(load: Row, url: str) -> None:
         st.markdown("Load it again")
         st.code(commands.replay(url, key), language="bash", wrap_lines=True)
     with right:
-        _debugging(key)
+        _debugging(url, key)
 
 
 def _timings(load: Row) -> dict[str, str]:
@@ -103,11 +103,12 @@ def _objects(load: Row) -> list[str]:
     return objects
 
 
-def _debugging(key: str) -> None:
-    st.markdown("Watch it in the debugger: press F5 (**Pipeline (live)**) or start it for any debugger,")
-    st.code(commands.DEBUG, language="bash", wrap_lines=True)
-    st.markdown("set a breakpoint in `load` of `pipeline/load.py` with this condition, then load it again:")
-    st.code(commands.breakpoint_condition(key), language="python", wrap_lines=True)
+def _debugging(url: str, key: str) -> None:
+    st.markdown(f"See it in the debugger: set a breakpoint, and F5 with **{commands.LAUNCH_ONE_FILE}**. It asks for")
+    st.code(key, language=None, wrap_lines=True)
+    inside = ", in the dev container" if "://" in url else ""
+    st.markdown(f"and reads this file alone; nothing is written. For any other debugger{inside}:")
+    st.code(commands.debug(url, key), language="bash", wrap_lines=True)
 
 
 def _columns() -> dict[str, ColumnConfig]:

@@ -1,4 +1,4 @@
-"""Rejects: what is wrong with which line of which file, with filters, live; and one of them in its place."""
+"""Rejects: how many problems there are over time, and in which line of which file; and one of them in its place."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,12 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard import text
+from dashboard.counts import Counts, by_rule
 from dashboard.fixes import fix
 from dashboard.queries import Published
-from dashboard.rejects import Problems, by_rule, matching
+from dashboard.rejects import Problems, matching
 from dashboard.status import Status
-from dashboard.views import notices, problem
+from dashboard.views import notices, over_time, problem
 from dashboard.views.opened import close, open_table
 from dashboard.views.tables import STILL, table
 
@@ -27,11 +28,12 @@ class View:
 
     status: Status | None
     problems: Problems | None
+    counts: Counts | None
 
 
 def read(published: Published) -> View:
     """Read all that the page shows."""
-    return View(published.status(), published.problems())
+    return View(published.status(), published.problems(), published.counts())
 
 
 def show(published: Published) -> None:
@@ -45,12 +47,12 @@ def _live(published: Published) -> None:
     view = notices.latest(lambda: read(published), "rejects", published.store.url)
     if view is None or view.status is None:
         return
-    if view.problems is None:
+    if view.problems is None or view.counts is None:
         notices.no_files()
     elif not view.problems.files:
         _nothing(view.status)
     else:
-        _problems(view.problems, published)
+        _problems(view.problems, view.counts, published)
 
 
 def _nothing(status: Status) -> None:
@@ -60,20 +62,24 @@ def _nothing(status: Status) -> None:
         st.success("**Nothing was rejected.**", icon=":material/check_circle:")
 
 
-def _problems(problems: Problems, published: Published) -> None:
-    found = _filtered(problems.frame)
+def _problems(problems: Problems, counts: Counts, published: Published) -> None:
+    counted, found = _filtered(counts.frame, problems.frame)
     _unread(problems.unread)
+    if not counted.empty:
+        over_time.show(counted)
+        _counts(by_rule(counted, found))
+    st.caption(over_time.covered(counted, counts))
     if not found.empty:
-        _counts(by_rule(found))
         _table(found, published)
     elif not problems.frame.empty:
         st.info("No problem that was read matches the filters.", icon=":material/filter_alt_off:")
     st.caption(_scope(problems))
 
 
-def _filtered(frame: pd.DataFrame) -> pd.DataFrame:
+def _filtered(*frames: pd.DataFrame) -> list[pd.DataFrame]:
+    """Keep the rows of each frame that have what the reader chooses."""
     with st.container(horizontal=True):  # two by two on a narrow screen
-        chosen = {name: _choice(name, frame[name]) for name in FILTERS}
+        chosen = {name: _choice(name, pd.concat([frame[name] for frame in frames])) for name in FILTERS}
         typed = st.text_input(
             "File",
             key="reject-file",
@@ -84,7 +90,7 @@ def _filtered(frame: pd.DataFrame) -> pd.DataFrame:
             on_change=close,
             args=("reject",),
         )
-    return matching(frame, chosen, (typed or "").strip())
+    return [matching(frame, chosen, (typed or "").strip()) for frame in frames]
 
 
 def _choice(name: str, column: "pd.Series[str]") -> list[str]:

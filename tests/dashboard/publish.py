@@ -17,6 +17,7 @@ LOADS_SCHEMA = pa.schema(
     + [(name, pa.int64()) for name in ("size", "rows_read", "rows_kept", "rows_dropped", "rows_rejected")]
     + [("first_problem", pa.string()), ("found_by", pa.string()), ("attempts", pa.int64()), ("stale", pa.bool_())]
     + [(name, TIME) for name in ("landed_at", "noticed_at", "started_at", "loaded_at")]
+    + [("problems", pa.list_(pa.struct([("rule", pa.string()), ("column", pa.string()), ("count", pa.int64())])))]
 )
 REJECTED_SCHEMA = pa.schema(
     [("source_key", pa.string()), ("line", pa.int64())]
@@ -83,9 +84,14 @@ def load(source_key: str, **changes: Any) -> dict[str, Any]:
         "source_key": source_key, "dataset": source_key.split("/")[1], "status": "loaded", "etag": "e", "size": 600,
         "rows_read": 24, "rows_kept": 24, "rows_dropped": 0, "rows_rejected": 0, "first_problem": None,
         "found_by": "event", "attempts": 1, "stale": False,
-        "landed_at": landed, "noticed_at": landed, "started_at": landed, "loaded_at": loaded,
+        "landed_at": landed, "noticed_at": landed, "started_at": landed, "loaded_at": loaded, "problems": [],
     }  # fmt: skip
     return values | changes
+
+
+def counted(*counts: tuple[str, str | None, int]) -> list[dict[str, Any]]:
+    """Give the `problems` of a load."""
+    return [dict(zip(("rule", "column", "count"), one, strict=True)) for one in counts]
 
 
 def publish_loads(store: ObjectStore, loads: list[dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from storage import ObjectStore, open_store
 from tests.dashboard.publish import (
+    counted,
     counts,
     load,
     problem,
@@ -111,7 +112,10 @@ def reject(store: ObjectStore, *names: str) -> None:
     newest = enumerate(names)
     first = datetime(2026, 1, 31, 12, tzinfo=UTC)
     loads = [(f"raw/orders/{name}", first + timedelta(seconds=number)) for number, name in newest]
-    publish_loads(store, [load(key, rows_rejected=1, loaded_at=loaded) for key, loaded in loads])
+    one = counted(("type", "Sold", 1))
+    publish_loads(
+        store, [load(key, rows_rejected=1, landed_at=loaded, loaded_at=loaded, problems=one) for key, loaded in loads]
+    )
     publish_status(store, **counts(rows={"rejected": len(names)}))
 
 
@@ -122,6 +126,9 @@ def test_the_rejects_page_is_live_and_keeps_its_filter(
     browser_page.goto(f"{address}/rejects")
     problems = browser_page.get_by_test_id("stDataFrame").last
     expect(problems).to_contain_text("bad in other.csv", timeout=20_000)
+    expect(browser_page.get_by_text("all 2 problems of 2 files")).to_be_visible()
+    chart = browser_page.get_by_role("img", name="problems over time by rule")
+    chart.evaluate("element => { element.neverRebuilt = true }")
     browser_page.get_by_label("File").fill("/A")
     expect(problems).not_to_contain_text("bad in other.csv", timeout=LIVE)
     problems.evaluate("element => { element.neverRebuilt = true }")
@@ -131,7 +138,8 @@ def test_the_rejects_page_is_live_and_keeps_its_filter(
     expect(problems).to_contain_text("bad in a-new.csv", timeout=LIVE)
     expect(problems).to_contain_text("bad in another.csv")
     expect(problems).not_to_contain_text("bad in other.csv")
-    assert problems.evaluate("element => element.neverRebuilt")
+    expect(browser_page.get_by_text("all 3 problems of 3 files")).to_be_visible()
+    assert all(part.evaluate("element => element.neverRebuilt") for part in (problems, chart))
     with browser_page.expect_download() as download:
         browser_page.get_by_role("button", name="Download these problems").click()
     download.value.save_as(tmp_path / "rejects.csv")

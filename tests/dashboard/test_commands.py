@@ -1,8 +1,5 @@
-import ast
-from pathlib import Path
-
 from dashboard import commands
-from tests.minio_server import ROOT
+from tests.debugger.configuration import configurations
 
 
 def test_a_command_is_for_where_the_pipeline_runs() -> None:
@@ -11,11 +8,10 @@ def test_a_command_is_for_where_the_pipeline_runs() -> None:
     assert commands.replay("s3://lake", "raw/a b.csv") == in_stack
 
 
-def test_the_condition_names_what_is_there() -> None:
-    """A breakpoint in `load` sees `task`, which has a `source_key`."""
-    tree = ast.parse(Path(ROOT, "pipeline/load.py").read_text())
-    load = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "load")
-    assert "task" in [argument.arg for argument in load.args.args]
-    task = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Task")
-    assert "source_key" in [node.target.id for node in ast.walk(task) if isinstance(node, ast.AnnAssign)]
-    assert commands.breakpoint_condition("raw/a.csv") == "task.source_key == 'raw/a.csv'"
+def test_a_file_is_read_under_the_debugger_by_a_launch_entry_or_by_hand() -> None:
+    entry = configurations()[commands.LAUNCH_ONE_FILE]
+    assert (entry["module"], entry["args"]) == ("pipeline", ["dry-run", "${input:key}"])
+    by_hand = commands.debug("./lake", "raw/a b.csv")
+    assert by_hand.startswith(".venv/bin/python -m debugpy ")
+    assert by_hand.endswith(" -m pipeline dry-run 'raw/a b.csv'")
+    assert commands.debug("s3://lake", "raw/a.csv").startswith("python -m debugpy ")

@@ -1,7 +1,10 @@
+import io
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -10,10 +13,12 @@ from dashboard.queries import Published
 from dashboard.views import loads, overview, pipeline, query, rejects
 from dashboard.views.opened import as_row
 from storage import ObjectStore, StoreUnavailable
-from storage.layout import STATUS, rejected_key
+from storage.layout import LOADS, STATUS, rejected_key
 from tests.dashboard.publish import (
+    counted,
     counts,
     load,
+    parquet,
     problem,
     publish_companydata,
     publish_loads,
@@ -188,12 +193,13 @@ def test_a_load_opens_to_what_is_known_of_it(store: ObjectStore) -> None:
     shown = metrics(test)
     assert [shown[f"Rows {name}"] for name in ("read", "kept", "dropped", "rejected")] == ["24", "20", "1", "3"]
     assert (shown["Noticed after"], shown["Waited"], shown["Loaded in"]) == ("0 ms", "0 ms", "11 ms")
-    problem, objects, again, debug, condition = codes(test)
+    problem, objects, again, asked, debug = codes(test)
     assert problem == "line 3: no number"
     assert objects.split("\n") == [key, "clean/orders/it's.csv.parquet", "rejected/orders/it's.csv.parquet"]
     assert again == """.venv/bin/python -m pipeline replay 'raw/orders/it'"'"'s.csv'"""
-    assert "debugpy" in debug
-    assert condition == f'task.source_key == "{key}"'
+    assert asked == key
+    assert debug.endswith("""-m pipeline dry-run 'raw/orders/it'"'"'s.csv'""")
+    assert any("**Pipeline (one file)**" in text.value for text in test.markdown)
     waiting = load("raw/orders/b.csv", status="pending", loaded_at=None, rows_kept=None)
     publish_loads(store, [load("raw/orders/new.csv"), load(key, rows_read=25), waiting])
     test = healthy(test.run())
@@ -270,8 +276,9 @@ def test_a_broken_object_is_named(store: ObjectStore, show: Show) -> None:
 
 def reject(store: ObjectStore) -> None:
     publish_status(store, **counts(rows={"rejected": 2}, files={"loaded": 1, "refused": 1}))
-    first = load("raw/companydata/a.csv", rows_rejected=2)
-    publish_loads(store, [first, load("raw/orders/b.csv", status="refused")])
+    counts_of_first = counted(("type", "Sold", 1), ("required", "Dept", 1))
+    first = load("raw/companydata/a.csv", rows_rejected=2, problems=counts_of_first)
+    publish_loads(store, [first, load("raw/orders/b.csv", status="refused", problems=counted(("header", None, 1)))])
     put_rejected(store, "raw/companydata/a.csv", [problem(3), problem(1234, "required", "Dept", "")])
     put_rejected(store, "raw/orders/b.csv", [refusal()])
 
@@ -285,6 +292,8 @@ def test_the_rejects_page_lists_problems_and_counts_them(store: ObjectStore) -> 
     assert problems.columns.tolist() == columns
     assert problems["line"].fillna(0).tolist() == [3, 1234, 0]
     assert [caption.value for caption in test.caption] == [
+        "Each bar is 1 second, UTC.",
+        "Counted: all 3 problems of 2 files, among the newest 2 loads. A file that is corrected counts no more.",
         "3 problems, the newest files first. Select one to see its place.",
         "Read: 2 of 2 files with problems, and 3 of their 3 problems. All are under `rejected/`, as Parquet.",
     ]
@@ -308,12 +317,47 @@ def test_rejects_are_filtered(store: ObjectStore) -> None:
     assert not test.dataframe
 
 
+def bars(test: AppTest) -> dict[str, list[int]]:
+    chart = json.loads(test.get("echarts_chart")[0].proto.spec)
+    return {one["name"]: one["data"] for one in chart["series"]}
+
+
+def test_problems_over_time_follow_the_filters_and_the_choice(store: ObjectStore) -> None:
+    reject(store)
+    test = page(rejects.show, store)
+    assert bars(test) == {"header": [1], "required": [1], "type": [1]}
+    test = healthy(test.button_group("reject-by").set_value("dataset").run())
+    assert bars(test) == {"companydata": [2], "orders": [1]}
+    test = healthy(test.multiselect("reject-rule").select("type").run())
+    assert bars(test) == {"companydata": [1]}
+    test = healthy(test.button_group("reject-span").set_value("15 min").run())
+    assert not test.get("echarts_chart")
+    assert "No file with such a problem landed in the last 15 min" in test.info[0].value
+    assert test.dataframe[0].value["problems"].tolist() == [1]
+
+
+def test_loads_of_an_older_pipeline_are_shown_and_not_counted(store: ObjectStore) -> None:
+    reject(store)
+    whole = pq.read_table(io.BytesIO(read_bytes(store, LOADS)))
+    store.put(LOADS, parquet(whole.drop_columns(["problems"])))
+    test = page(rejects.show, store)
+    assert not test.get("echarts_chart")
+    assert "Not counted: 2 files with problems, from an older version" in test.caption[0].value
+    assert len(test.dataframe[0].value) == 3
+
+
+def read_bytes(store: ObjectStore, key: str) -> bytes:
+    with store.open(key) as (_, stream):
+        return stream.read()
+
+
 def test_a_filter_stays_when_its_last_problem_is_corrected(store: ObjectStore) -> None:
     reject(store)
     test = page(rejects.show, store)
     healthy(test.multiselect("reject-rule").select("required").run())
     put_rejected(store, "raw/companydata/a.csv", [problem(3)])
-    publish_loads(store, [load("raw/companydata/a.csv", rows_rejected=1, etag="f")])
+    problems = counted(("type", "Sold", 1))
+    publish_loads(store, [load("raw/companydata/a.csv", rows_rejected=1, etag="f", problems=problems)])
     test = healthy(test.run())
     assert test.multiselect("reject-rule").value == ["required"]
     assert "matches the filters" in test.info[0].value
@@ -324,7 +368,7 @@ def test_a_long_table_of_rejects_is_cut_and_that_is_said(store: ObjectStore, mon
     reject(store)
     test = page(rejects.show, store)
     assert len(test.dataframe[1].value) == 2
-    assert test.caption[0].value.endswith("The table and the download have the first 2: choose to see others.")
+    assert test.caption[2].value.endswith("The table and the download have the first 2: choose to see others.")
 
 
 def test_a_lake_without_rejects_says_so(store: ObjectStore) -> None:
@@ -344,7 +388,7 @@ def test_a_rejected_object_that_is_not_ours_is_named(store: ObjectStore) -> None
 
 
 def opened(test: AppTest, row: int) -> AppTest:
-    test.session_state["reject-open"] = as_row(test.dataframe[1].value.iloc[row])  # as a click does
+    test.session_state["reject-open"] = as_row(test.dataframe[-1].value.iloc[row])  # as a click does
     return healthy(test.run())
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from dashboard import rejects
 from dashboard.queries import Published
-from dashboard.rejects import Problems, by_rule, matching
+from dashboard.rejects import Problems, matching
 from storage import ObjectStore, StoreUnavailable
 from storage.layout import LOADS, rejected_key
 from tests.dashboard.publish import load, problem, publish_loads, put_rejected, refusal
@@ -151,7 +151,7 @@ def test_a_store_that_is_away_is_asked_again(tmp_path: Path) -> None:
     assert len(read(published).frame) == 1
 
 
-def test_problems_are_filtered_and_counted(store: ObjectStore) -> None:
+def test_problems_are_filtered(store: ObjectStore) -> None:
     put_rejected(store, A, [problem(3), problem(4), problem(4, "required", "Dept")])
     put_rejected(store, B, [problem(3), refusal()])
     publish_loads(store, [bad(A, 1), bad(B)])
@@ -160,13 +160,6 @@ def test_problems_are_filtered_and_counted(store: ObjectStore) -> None:
     assert matching(frame, {"rule": ["type"], "dataset": ["companydata"]})["line"].tolist() == [3, 4]
     assert matching(frame, {}, "DEEP/")["source_key"].tolist() == [B, B]
     assert matching(frame, {}, ".*").empty  # it is text, not a pattern
-    counts = by_rule(frame).fillna("").values.tolist()
-    assert [row[:4] for row in counts] == [
-        ["type", "Sold", 3, 2],
-        ["required", "Dept", 1, 1],
-        ["header", "", 1, 1],
-    ]
-    assert by_rule(frame)["example"][0] == "'x' breaks type"
 
 
 def test_the_times_that_order_files_need_no_load(store: ObjectStore) -> None:

@@ -20,9 +20,17 @@ def configurations() -> dict[str, dict[str, Any]]:
     return {configuration["name"]: configuration for configuration in found}
 
 
-def configuration(name: str, workspace: str) -> dict[str, Any]:
-    """Give a launch configuration with what an editor fills in, for a workspace that is opened at a path."""
+def configuration(name: str, workspace: str, **inputs: str) -> dict[str, Any]:
+    """Give a launch configuration with what an editor fills in, for a workspace that is opened at a path.
+
+    `inputs` are what a person answers to what it asks; each must be one that it does ask.
+    """
     text = json.dumps(configurations()[name]).replace("${workspaceFolder}", workspace)
+    asked = {one["id"] for one in json.loads((ROOT / ".vscode/launch.json").read_text())["inputs"]}
+    for each, answer in inputs.items():
+        assert each in asked
+        text = text.replace(f"${{input:{each}}}", answer)
+    assert "${input:" not in text
     filled: dict[str, Any] = json.loads(text)
     filled["env"] = {**env_file(), **filled.get("env", {})}
     return filled

@@ -14,6 +14,7 @@ from pipeline.health import problem
 from storage import open_store
 from tests.debugger.configuration import ROOT, configuration, first_line
 from tests.debugger.dap import Command, DebugSession, Stop, TerminalRequest
+from tests.end_to_end.conftest import new_lake
 from tests.minio_server import until
 from tests.stack.compose import DEV_CONTAINER, Stack
 
@@ -21,6 +22,7 @@ KEY = "raw/companydata/workshop.csv"
 LAUNCH = "Pipeline (backlog once)"
 TRANSFORM = "pipeline/datasets/companydata.py"
 LOAD = "pipeline/load.py"
+ONE_FILE = {TRANSFORM: "transform", "pipeline/reader/explain.py": "explain_cell"}
 
 
 def workshop_file() -> bytes:
@@ -74,6 +76,39 @@ def test_embedded(tmp_path: Path) -> None:
     with DebugSession(adapter, terminal, tmp_path / "terminal.log", folder=ROOT) as session:
         check_both_stops(session, str(ROOT))
     assert store.stat("clean/companydata/workshop.csv.parquet").size > 0
+
+
+def test_one_file_is_seen_beside_a_pipeline_that_runs(tmp_path: Path) -> None:
+    """Its transform and its one bad record stop; the pipeline has the lock, loads on, and nothing of its is touched."""
+    url = str(tmp_path / "lake")
+    lake = new_lake(open_store(url), {"LAKE_URL": url}, tmp_path / "state")
+    lake.put("companydata/workshop.csv", workshop_file() + b"5-Jan,Dept A,Store 1,many,0,0\n")
+    paths = {str(ROOT / file): first_line(file, function) for file, function in ONE_FILE.items()}
+
+    def terminal(request: TerminalRequest) -> Command:
+        return Command(request.arguments, {**lake.environ, **request.environ})
+
+    adapter = Command([sys.executable, "-m", "debugpy.adapter"])
+    with lake.pipeline():
+        lake.wait_loaded("companydata/workshop.csv")
+        before = lake.outputs(), lake.loads()
+        with DebugSession(adapter, terminal, tmp_path / "terminal.log", folder=ROOT) as session:
+            asked = configuration("Pipeline (one file)", str(ROOT), key=KEY)
+            session.launch(asked, {path: [line] for path, line in paths.items()})
+            for function, expression, value in (
+                ("explain_cell", "cell", "b'many'"),
+                ("transform", "frame.shape", "(24, 7)"),
+            ):
+                stop = next_stop(session)
+                assert stop[:4] == ("breakpoint", "MainThread", function, stop.path)
+                assert session.evaluate(stop, expression) == value
+                lake.put(f"companydata/{function}.csv", workshop_file())
+                lake.wait_loaded(f"companydata/{function}.csv")
+                session.resume()
+            assert session.exit_code() == 1
+        assert "would be loaded: 25 read, 24 kept" in (tmp_path / "terminal.log").read_text()
+        after = lake.outputs(), lake.loads()
+    assert all({key: now[key] for key in then} == then for then, now in zip(before, after, strict=True))
 
 
 def test_nothing_is_lost_of_what_lands_while_it_stands_still(tmp_path: Path) -> None:

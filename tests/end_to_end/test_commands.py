@@ -45,6 +45,26 @@ def test_a_wrong_question_is_answered_in_one_line(local_lake):
         assert ended.stderr.count("\n") == 1
 
 
+def test_a_dry_run_says_what_would_come_and_writes_nothing(lake):
+    lake.put("companydata/a.csv", company_csv(1))
+    lake.put("companydata/b.csv", company_csv(2) + b"1-Jan,A,B,many,1,\n")
+    lake.put("companydata/c.csv", BAD)
+    before = [(item.key, item.etag) for item in lake.store.list()]
+    good, bad, refused = (lake.command("dry-run", f"raw/companydata/{name}.csv") for name in "abc")
+    assert (good.returncode, bad.returncode, refused.returncode) == (0, 1, 1)
+    assert good.stdout.endswith("would be loaded: 24 read, 24 kept, 0 dropped, 0 rejected; nothing was written\n")
+    assert "line 26, column Sold: type: expected an integer" in bad.stdout
+    assert "would be loaded: 25 read, 24 kept, 0 dropped, 1 rejected" in bad.stdout
+    assert "the file: header: " in refused.stdout
+    assert "would be refused" in refused.stdout
+    assert [(item.key, item.etag) for item in lake.store.list()] == before
+    assert not lake.state.exists()
+    for key, said in (("raw/companydata/x.csv", "no such file"), ("a.csv", "raw/"), ("raw/a.csv", "raw/<dataset>/")):
+        ended = lake.command("dry-run", key)
+        assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+        assert said in ended.stderr
+
+
 def test_replay_loads_again_to_the_same_bytes(lake):
     files = {name: company_csv(number) for number, name in enumerate("abc")}
     for name, content in files.items():

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 
@@ -53,6 +54,20 @@ def test_the_same_version_twice_is_no_news(ledger):
     ledger.finish(task, result(task, "1"))
     assert not ledger.notice(version("1"), "event")
     assert ledger.take() is None
+
+
+def test_problems_are_told_with_the_newest_loads(ledger):
+    counts = {"a": [["type", "n", 2], ["fields", None, 1]], "b": [], "c": [["type", "x", 4]]}
+    for name, problems in counts.items():
+        ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
+        task = ledger.take()
+        made = result(task, "1")
+        ledger.finish(task, replace(made, record=replace(made.record, problems=problems)))
+    found = {row["source_key"][-5]: row["problems"] for row in report.loads(ledger).to_pylist()}
+    assert found == {
+        name: [{"rule": rule, "column": column, "count": count} for rule, column, count in problems]
+        for name, problems in counts.items()
+    }
 
 
 def test_one_task_per_key_at_a_time(ledger):

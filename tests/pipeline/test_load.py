@@ -4,6 +4,7 @@ import gzip
 
 import pytest
 
+from pipeline import stage
 from pipeline.load import Task, load
 from pipeline.stage import read_record
 
@@ -69,6 +70,21 @@ def test_a_bad_record_is_rejected_and_the_others_are_kept(loads, write_dataset, 
     assert words in problem["message"]
     assert result.record.first_problem.startswith(f"line {line}")
     assert loads.clean()["_line"].to_pylist() == [5 - line]
+
+
+def test_problems_are_counted_by_rule_and_column(loads, write_dataset):
+    content = b"a,many,1\n,-1,1\nb,few,1\nc,1\nd,1,1\n"
+    counts = loads(write_dataset(), HEADER + content).record.problems
+    assert counts == [["type", "n", 2], ["required", "name", 1], ["minimum", "n", 1], ["fields", None, 1]]
+    assert sum(count for _, _, count in counts) == len(loads.rejected())
+    assert loads(write_dataset(), HEADER).record.problems == []
+    assert loads(write_dataset(), b"").record.problems == [["header", None, 1]]
+
+
+def test_what_has_too_many_rules_and_columns_is_counted_together(loads, write_dataset, monkeypatch):
+    monkeypatch.setattr(stage, "MAX_COUNTS", 1)
+    counts = loads(write_dataset(), HEADER + b",many,1\n,-1,1\n").record.problems
+    assert counts == [["required", "name", 2], ["others", None, 2]]
 
 
 def test_rejects_go_when_the_file_is_corrected(loads, write_dataset):

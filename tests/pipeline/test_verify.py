@@ -186,7 +186,15 @@ def test_what_was_expected_and_found_is_said(lake):
 
 @pytest.mark.parametrize("key", [CLEAN, REJECTED])
 @pytest.mark.parametrize(
-    "footer", [{"rows_kept": 5}, {"rows_rejected": 0}, {"etag": "other"}, {"share": []}, {"first_problem": None}]
+    "footer",
+    [
+        {"rows_kept": 5},
+        {"rows_rejected": 0},
+        {"etag": "other"},
+        {"share": []},
+        {"first_problem": None},
+        {"problems": []},
+    ],
 )
 def test_a_footer_that_is_wrong(lake, key, footer):
     lake.rewrite(key, lambda table: table, **footer)
@@ -264,6 +272,7 @@ def test_an_object_without_a_record_of_ours(lake):
         ("size", 1),
         ("first_problem", "none"),
         ("share", "[]"),
+        ("problems", "[]"),
         ("clean_etag", "other"),
         ("rejected_etag", None),
         ("status", "refused"),

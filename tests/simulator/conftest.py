@@ -36,5 +36,6 @@ def make_system(store: FaultyStore) -> Iterator[Callable[..., SourceSystem]]:
 
     yield make
     for system in made:
+        system.examination.stop(10)
         if system.feed.running:
             system.stop()

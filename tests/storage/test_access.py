@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from simulator.exam import make_exam
 from storage import StoreUnavailable, open_store
 from storage.access import PROBE, ROLES, User, policy, prepare
 from storage.console import SettingError
+from storage.layout import clean_key, rejected_key
 from storage.s3 import S3Store
 from tests.storage.conftest import watching
 
@@ -78,6 +80,41 @@ def test_each_cell(lake, role, action, prefix):
     if action == "delete":
         kept = "there.csv" in [item.key.removeprefix(prefix) for item in lake["root"].list(prefix)]
         assert kept == (prefix not in MAY[role].get(action, set()))
+
+
+EXAM = ["clean/companydata/exam/7/a.csv.parquet", "rejected/orders-of-nobody/exam/7/a.csv.parquet"]
+NO_EXAM = [
+    "clean/companydata/exam.csv.parquet",
+    "clean/companydata/examination/a.csv.parquet",
+    "clean/companydata/feed/a.csv.parquet",
+    "clean/companydata/2026/exam/a.csv.parquet",
+    "clean/sales/exam/a.csv.parquet",
+    "clean/exam/7/a.csv.parquet",
+    "raw/companydata/exam/7/a.csv",
+]
+
+
+@pytest.mark.needs_engine
+def test_the_simulator_reads_what_came_of_its_exams_and_nothing_beside_it(lake):
+    simulator = lake["simulator"]
+    for key in (*EXAM, *NO_EXAM):
+        lake["root"].put(key, b"some bytes")
+        assert denied(lambda: read(simulator, key)) == (key in NO_EXAM), key  # noqa: B023
+    for key in EXAM:
+        folder = key.rpartition("/")[0] + "/"
+        assert denied(lambda: simulator.put(key, b"x"))  # noqa: B023
+        assert denied(lambda: simulator.delete(key))  # noqa: B023
+        assert denied(lambda: list(simulator.list(folder)))  # noqa: B023
+        with pytest.raises(FileNotFoundError):
+            read(simulator, f"{folder}missing.csv.parquet")
+
+
+def test_every_file_of_an_exam_may_be_graded():
+    allowed = [one for rule in policy("simulator", "lake")["Statement"] for one in rule["Resource"]]
+    prefixes = tuple(one.removeprefix("arn:aws:s3:::lake/").removesuffix("*") for one in allowed if "/exam/" in one)
+    for question in make_exam(7, 200, 0.2).questions:
+        assert clean_key(question.key).startswith(prefixes)
+        assert rejected_key(question.key).startswith(prefixes)
 
 
 @pytest.mark.needs_engine

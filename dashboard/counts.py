@@ -1,0 +1,54 @@
+"""How many problems the newest files have, by rule and column, as they were published with their loads."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+PROBLEMS = "problems"
+COLUMNS = {"rule": pa.string(), "column": pa.string(), "count": pa.int64()}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """`frame` has a row per file, rule and column: dataset, source_key, landed, rule, column, problems.
+
+    `landed` is in UTC seconds.
+    """
+
+    frame: pd.DataFrame
+    loads: int  # that were published: the newest
+    uncounted: int  # of them, that have problems and were loaded by a version that did not count them
+
+
+def count_problems(loads: pa.Table) -> Counts:
+    """Take the counts out of `loads.parquet`."""
+    bad = loads.filter((pc.field("rows_rejected") > 0) | (pc.field("status") == "refused"))
+    if PROBLEMS not in bad.column_names:
+        bad = bad.append_column(PROBLEMS, pa.nulls(len(bad), pa.list_(pa.struct(COLUMNS))))
+    lists = bad[PROBLEMS].combine_chunks()
+    seconds = pc.divide(bad["landed_at"].cast(pa.int64()), 1_000_000)
+    files = bad.select(["dataset", "source_key"]).append_column("landed", seconds)
+    table = files.take(pc.list_parent_indices(lists))
+    counts = pc.list_flatten(lists)
+    for name, shown in zip(COLUMNS, ("rule", "column", PROBLEMS), strict=True):
+        table = table.append_column(shown, counts.field(name).cast(COLUMNS[name]))
+    uncounted = pc.sum(pc.equal(pc.fill_null(pc.list_value_length(lists), 0), 0)).as_py() or 0
+    # Categories: a page adds them up twice a second.
+    frame = table.to_pandas(categories=["dataset", "source_key", "rule", "column"])
+    return Counts(frame, len(loads), uncounted)
+
+
+def by_rule(counts: pd.DataFrame, problems: pd.DataFrame) -> pd.DataFrame:
+    """Add up problems and files by rule and column, the most first, each with a message of `problems` as an example."""
+    by = ["rule", "column"]
+    groups = counts.groupby(by, dropna=False, sort=False, observed=True)
+    found = (
+        groups.agg(problems=("problems", "sum"), files=("source_key", "nunique"))
+        .reset_index()
+        .astype(dict.fromkeys(by, "string[pyarrow]"))
+    )
+    examples = problems.drop_duplicates(by)[[*by, "message"]].rename(columns={"message": "example"})
+    found = found.merge(examples, how="left", on=by)  # where there is no column, that is a value like any other
+    return found.sort_values("problems", ascending=False, kind="stable", ignore_index=True)

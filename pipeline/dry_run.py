@@ -1,0 +1,52 @@
+"""One file, read as a load reads it, with nothing written: so it disturbs no pipeline that runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipeline.load import NO_RECIPE
+from pipeline.recipe import Dataset
+from pipeline.stage import Record, stage
+from storage import ObjectStore
+from storage.console import SettingError
+from storage.layout import RAW, source
+
+SHOWN = 20  # problems
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a load would come to: its record, and the first of its problems."""
+
+    record: Record
+    problems: list[dict[str, Any]]
+
+
+def dry_run(store: ObjectStore, datasets: Mapping[str, Dataset], key: str) -> Outcome:
+    """Read, check and transform one file; `SettingError` if there is no such file, or none of ours."""
+    found = source(key)
+    if not key.startswith(RAW) or found.ignored:
+        raise SettingError(f"KEY is {key!r}: {found.ignored or 'expected one that begins with raw/'}")
+    dataset = datasets.get(found.dataset)
+    with TemporaryDirectory(prefix="dry-run-") as folder:
+        try:
+            with store.open(key) as (info, stream):
+                recipe = dataset.recipe if dataset else NO_RECIPE
+                record = Record(key, found.dataset, info.etag, info.size, recipe)
+                staged = stage(stream, record, dataset, Path(folder, "file"))
+        except FileNotFoundError:
+            raise SettingError(f"KEY is {key!r}: there is no such file in {store.url}") from None
+        return Outcome(staged.record, _first(staged.rejected))
+
+
+def _first(rejected: Path | None) -> list[dict[str, Any]]:
+    if rejected is None:
+        return []
+    with pq.ParquetFile(rejected) as file:
+        batch = next(file.iter_batches(SHOWN, columns=["line", "column", "rule", "message"]))
+    rows: list[dict[str, Any]] = batch.to_pylist()
+    return rows
