@@ -1,4 +1,4 @@
-"""Which cells of a column have the plain form of their type: what Arrow's cast takes of it, the contract takes too.
+"""Which cells of a column have the plain form of their type, and what the times among them are.
 
 `12`, `-3.5e7`, `2026-01-31`, `2026-01-31T12:00:00Z`: nearly every cell looks so, and a few passes over a column's bytes
 find those that do not. They alone are judged by patterns (`0x1F`, `+5`, `inf`, blanks around a value).
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.contract import FieldSpec
+from pipeline.contract import TYPES, FieldSpec
 
 Mask = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
@@ -16,77 +16,108 @@ Offsets = NDArray[np.int32]
 
 _ZERO = np.uint8(ord("0"))
 _LONGEST_INTEGER = 18  # digits that never leave 64 bits
-_DAYS = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0], np.uint8)  # of each month
+_SIZES = {"date": (10,), "datetime": (16, 19, *range(21, 27))}  # of a time without its zone
+_SEPARATORS = (
+    (4, b"-"),
+    (7, b"-"),
+    (10, b"T "),
+    (13, b":"),
+    (16, b":"),
+    (19, b"."),
+)  # places, and what may stand there
 
-# The least and the greatest byte in each place of a time, without its zone; a date is its beginning.
-_LEAST = np.frombuffer(b"0000-00-00 00:00:00.000000", np.uint8)
-_MOST = np.frombuffer(b"9999-19-39T29:59:59.999999", np.uint8)
-_UTC = np.frombuffer(b"Z", np.uint8)
-_SIZES = {"date": (10,), "datetime": (16, 19, *range(21, 27))}
 
-
-def _all_but(letters: bytes) -> Mask:
-    """Give a table by byte, which is false for these."""
-    table = np.ones(256, bool)
-    table[list(letters)] = False
+def _table(letters: bytes) -> Mask:
+    """Give a table by byte, which is true for these."""
+    table = np.zeros(256, bool)
+    table[list(letters)] = True
     return table
 
 
-_STRANGE = {"integer": _all_but(b"0123456789-"), "number": _all_but(b"0123456789-.eE+")}
+_LETTERS = {"integer": _table(b"-"), "number": _table(b"-.eE+")}  # beside digits
+
+# What two digits stand for, by their bytes as one number; other bytes give what no part of a time is.
+_PAIRS = np.full(1 << 16, -(1 << 20), np.int32)
+_PAIRS[np.frombuffer(b"".join(b"%02d" % number for number in range(100)), np.uint16)] = np.arange(100)
+
+# By year * 12 + month - 1: the number of a month's first day, and of its days; the year 0 has none.
+_FIRST = np.arange("0000-01", "10000-02", dtype="M8[M]").astype("M8[D]").astype(np.int32)
+_DAYS = np.diff(_FIRST)
+_DAYS[:12] = 0
 
 
 def has_plain_form(field: FieldSpec) -> bool:
-    """Say whether there is a form in which cells of such a field can be cast as they are."""
+    """Say whether there is a form in which cells of such a field can be read as they are."""
     usual = field.format == "default" and field.decimalChar == "." and field.groupChar is None
     return usual and field.type in ("integer", "number", "date", "datetime")
 
 
-def odd_cells(text: pa.Array, type_: str, *, existing: bool = False) -> Mask:
-    """Mark the cells that are not plain, and with `existing` the times that there are not. A null is never odd."""
+def odd_numbers(text: pa.Array, type_: str) -> Mask:
+    """Mark the cells with other letters than a plain number has, or too many digits. A null is never odd."""
     if not len(text):
         return np.zeros(0, bool)
-    offsets = np.frombuffer(text.buffers()[1], np.int32, len(text) + 1, text.offset * 4)
-    data = np.frombuffer(text.buffers()[2] or b"", np.uint8)[: offsets[-1]]
-    if type_ in _STRANGE:
-        odd = _odd_numbers(offsets, data, type_)
-    else:
-        odd = _odd_times(offsets, data, type_, existing=existing)
-    return odd & text.is_valid().to_numpy(zero_copy_only=False) if text.null_count else odd
-
-
-def _odd_numbers(offsets: Offsets, data: Bytes, type_: str) -> Mask:
+    offsets, data = _bytes(text)
     lengths = np.diff(offsets)
     odd = lengths > _LONGEST_INTEGER if type_ == "integer" else np.zeros(len(lengths), bool)
-    strange = offsets[0] + np.flatnonzero(_STRANGE[type_][data[offsets[0] :]])
+    others = np.flatnonzero(data - _ZERO > 9)
+    strange = others[~_LETTERS[type_][data[others]]]
     odd[np.searchsorted(offsets, strange, "right") - 1] = True
-    return odd
+    return _valid(odd, text)
 
 
-def _odd_times(offsets: Offsets, data: Bytes, type_: str, *, existing: bool) -> Mask:
-    """Take the size and zone of the first value for those of all."""
-    lengths = np.diff(offsets)
-    odd, first = np.ones(len(lengths), bool), int(np.argmax(lengths > 0))
-    size, zone = int(lengths[first]), int(data[offsets[first] : offsets[first + 1]].tobytes().endswith(b"Z"))
-    if size - zone not in _SIZES[type_] or (zone and type_ == "date"):
-        return odd
-    rows = np.flatnonzero(lengths == size)
-    chars = data[offsets[rows, None] + np.arange(size)] if len(rows) * size < len(data) else data.reshape(-1, size)
-    least, most = (np.append(places[: size - zone], _UTC[:zone]) for places in (_LEAST, _MOST))
-    odd[rows] = False
-    odd[rows[np.flatnonzero(chars - least > most - least) // size]] = True
-    if existing:
-        odd[rows] |= ~_exist(chars)
-    return odd
+def plain_times(text: pa.Array, type_: str) -> tuple[pa.Array, Mask]:
+    """Read the dates or times that have the size and zone of the first, and mark all others, which are odd.
+
+    Returns:
+        The values, of which those at odd cells mean nothing, and the mask. A null is never odd.
+    """
+    values, odd = np.zeros(len(text), np.int32 if type_ == "date" else np.int64), np.ones(len(text), bool)
+    if len(text):
+        offsets, data = _bytes(text)
+        lengths = np.diff(offsets)
+        first = int(np.argmax(lengths > 0))
+        size, zone = int(lengths[first]), int(data[offsets[first] : offsets[first + 1]].tobytes().endswith(b"Z"))
+        if size - zone in _SIZES[type_] and not (zone and type_ == "date"):
+            rows = np.flatnonzero(lengths == size)
+            whole = len(rows) * size == len(data)
+            chars = data.reshape(-1, size) if whole else data[offsets[rows, None] + np.arange(size)]
+            values[rows], there = _times(chars[:, : size - zone])
+            odd[rows] = ~there | (chars[:, -1] != ord("Z")) if zone else ~there
+    null = text.is_null().to_numpy(zero_copy_only=False) if text.null_count else None
+    return pa.array(values, mask=null).view(TYPES[type_]), _valid(odd, text)
 
 
-def _exist(chars: Bytes) -> Mask:
-    """Mark the times, a row of digits each, that there are."""
-    digits = chars - _ZERO
-    month, day = digits[:, 5] * 10 + digits[:, 6], digits[:, 8] * 10 + digits[:, 9]
-    there = (day > 0) & (day <= _DAYS[np.minimum(month, 13)]) & digits[:, :4].any(axis=1)
-    if chars.shape[1] > 10:
-        there &= digits[:, 11] * 10 + digits[:, 12] < 24
-    last = np.flatnonzero((month == 2) & (day == 29))
-    year = digits[last, :4] @ np.array([1000, 100, 10, 1])
-    there[last] &= (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    return there
+def _times(chars: Bytes) -> tuple[NDArray[np.int32] | NDArray[np.int64], Mask]:
+    """Read times without zone, a row of bytes each: days or microseconds since 1970, and which of them there are."""
+    size = chars.shape[1]
+    month, day = _pair(chars, 5), _pair(chars, 8)
+    number = _pair(chars, 0) * 1200 + _pair(chars, 2) * 12 + month - 1
+    days = _FIRST.take(number, mode="clip") + day - 1
+    there = (month > 0) & (month < 13) & (number >= 0) & (day > 0) & (day <= _DAYS.take(number, mode="clip"))
+    for place, letters in _SEPARATORS:
+        if place < size:
+            there &= (chars[:, place] == letters[0]) | (chars[:, place] == letters[-1])
+    if size == 10:
+        return days, there
+    hour, minute, second = _pair(chars, 11), _pair(chars, 14), _pair(chars, 17) if size > 16 else np.int32(0)
+    there &= (hour >= 0) & (hour < 24) & (minute >= 0) & (minute < 60) & (second >= 0) & (second < 60)
+    micros = (days.astype(np.int64) * 86_400 + (hour * 3600 + minute * 60 + second)) * 1_000_000
+    for place in range(20, size):
+        digit = chars[:, place] - _ZERO
+        there &= digit < 10
+        micros += digit * np.int64(10 ** (25 - place))
+    return micros, there
+
+
+def _pair(chars: Bytes, place: int) -> NDArray[np.int32]:
+    return _PAIRS.take(chars[:, place : place + 2].view(np.uint16)[:, 0])
+
+
+def _bytes(text: pa.Array) -> tuple[Offsets, Bytes]:
+    """Give where each cell starts and stops in the bytes of all of them."""
+    offsets = np.frombuffer(text.buffers()[1], np.int32, len(text) + 1, text.offset * 4)
+    return offsets - offsets[0], np.frombuffer(text.buffers()[2] or b"", np.uint8)[offsets[0] : offsets[-1]]
+
+
+def _valid(odd: Mask, text: pa.Array) -> Mask:
+    return odd & text.is_valid().to_numpy(zero_copy_only=False) if text.null_count else odd

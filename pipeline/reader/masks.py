@@ -1,9 +1,8 @@
 """A column of text to a typed column and a mask of the cells that break its field."""
 
 import functools
-import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +10,7 @@ import pyarrow.compute as pc
 
 from pipeline.contract import TYPES, FieldSpec
 from pipeline.reader.explain import PARSERS, literal
-from pipeline.reader.forms import Mask, has_plain_form, odd_cells
+from pipeline.reader.forms import Mask, has_plain_form, odd_numbers, plain_times
 from pipeline.reader.values import DATE, FALSE, INTEGER, TIME, TRUE, ZONE, format_pattern, full_match, grouped_number
 
 Check = Callable[[pa.Array], pa.Array]
@@ -69,33 +68,25 @@ def _typed(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[p
 
 
 def _plain(text: pa.Array, field: FieldSpec) -> tuple[pa.Array, Mask]:
-    """Cast the cells that are plain, and mark the odd ones: all, where Arrow refuses one that looks plain."""
-    for existing in (False, True) if has_plain_form(field) else ():
-        odd = odd_cells(text, field.type, existing=existing)
-        values = _exactly(
-            pc.if_else(pa.array(odd), pa.scalar(None, pa.string()), text) if odd.any() else text, field.type
-        )
-        if values is not None:
+    """Read the cells that are plain, and mark the odd ones: all, where Arrow refuses one that looks plain."""
+    if has_plain_form(field):
+        if field.type in ("date", "datetime"):
+            return plain_times(text, field.type)
+        odd = odd_numbers(text, field.type)
+        plain = pc.if_else(pa.array(odd), pa.scalar(None, pa.string()), text) if odd.any() else text
+        if (values := _exactly(plain, field)) is not None:
             return values, odd
     values = _booleans(text, field) if field.type == "boolean" else pa.nulls(len(text), TYPES[field.type])
     return values, pc.and_(pc.is_null(values), pc.is_valid(text)).to_numpy(zero_copy_only=False)
 
 
-def _exactly(cells: pa.Array, type_: str) -> pa.Array | None:
-    """Cast plain cells; None if Arrow refuses one, or takes one that the contract does not."""
-    target = TYPES[type_]
-    if type_ == "datetime" and not pc.any(pc.ends_with(cells, "Z")).as_py():
-        target = pa.timestamp("us")
+def _exactly(cells: pa.Array, field: FieldSpec) -> pa.Array | None:
+    """Cast plain numbers; None if Arrow refuses one, or takes one that is not finite."""
     try:
-        values = pc.cast(cells, target)
+        values = pc.cast(cells, TYPES[field.type])
     except pa.ArrowInvalid:
         return None
-    values = values if target == TYPES[type_] else values.cast(TYPES[type_])
-    if type_ in _BOUNDS:
-        (low, high), ends = _BOUNDS[type_], pc.min_max(values)
-        if pc.or_(pc.less(ends["min"], low), pc.greater(ends["max"], high)).as_py():
-            return None
-    return values
+    return values if pc.all(pc.is_finite(values)).as_py() is not False else None
 
 
 @functools.lru_cache(4096)
@@ -177,17 +168,11 @@ def _datetimes(cells: pa.Array, field: FieldSpec) -> pa.Array:
     cells = _only(_iso(cells, field), f"{TIME}{ZONE}?")
     has_zone = pc.match_substring_regex(cells, pattern=rf"{ZONE}\z")
     values = _cast(pc.if_else(has_zone, cells, pc.binary_join_element_wise(cells, "Z", "")), field)
-    low, high = _BOUNDS["datetime"]  # a zone may lead out of the years
+    low, high = (pa.scalar(one.replace(tzinfo=UTC), TYPES["datetime"]) for one in (datetime.min, datetime.max))
+    # A zone may lead out of the years.
     exists = pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))
     return pc.if_else(exists, values, pa.scalar(None, TYPES["datetime"]))
 
-
-# The least and the greatest value that there is: Arrow has years before and after, and infinity.
-_BOUNDS = {
-    "number": (pa.scalar(-sys.float_info.max), pa.scalar(sys.float_info.max)),
-    "date": (pa.scalar(date.min), pa.scalar(date.max)),
-    "datetime": tuple(pa.scalar(one.replace(tzinfo=UTC), TYPES["datetime"]) for one in (datetime.min, datetime.max)),
-}
 
 _CASTS: dict[str, Callable[[pa.Array, FieldSpec], pa.Array]] = {
     "integer": _integers,
