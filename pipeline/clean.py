@@ -16,8 +16,8 @@ FEW = 0.2  # of a sample's values are different: a dictionary pays
 class CleanWriter:
     """Writes rows of one schema to a Parquet file, a row group at a time, in a thread if there is more than one."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._path, self._schema = path, schema
+    def __init__(self, sink: Path | pa.NativeFile, schema: pa.Schema) -> None:
+        self._sink, self._schema = sink, schema
         self._tables: list[pa.Table] = []
         self._size = 0
         self._writer: pq.ParquetWriter | None = None
@@ -62,7 +62,7 @@ class CleanWriter:
 
     def _write_group(self, rows: pa.Table) -> None:
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, self._schema, compression="zstd", **encodings(rows))
+            self._writer = pq.ParquetWriter(self._sink, self._schema, compression="zstd", **encodings(rows))
         if rows.num_rows:
             self._writer.write_table(rows, row_group_size=rows.num_rows)
 

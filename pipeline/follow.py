@@ -18,6 +18,7 @@ from storage.console import fields
 from storage.layout import RAW
 
 PUBLISH_PAUSE = 0.25  # seconds: `published/` changes at most four times a second
+PROGRESS_PAUSE = 0.1  # seconds between two looks at how far it is
 FIRST_GAP_SECONDS = 2.0  # a watch that does not listen by then is not waited for
 
 log = logging.getLogger(__name__)
@@ -35,13 +36,15 @@ def follow(pipeline: Pipeline) -> None:
 def drain(pipeline: Pipeline, progress: Callable[[], None]) -> None:
     """List once, load until nothing waits or is to be tried again, and publish; `progress` is called meanwhile."""
     when_there(pipeline, lambda: _sweep(pipeline, pipeline.ledger))
-    threads = _start(pipeline, publish_changes)
+    threads, told = _start(pipeline, publish_changes), 0.0
     with Workers(pipeline) as workers:
         while not pipeline.stop.is_set():
             idle = workers.idle  # before the look: what ends during it may leave more to do
             if workers.start_next(wait=0.05) == "nothing" and idle and not pipeline.ledger.retries():
                 break
-            progress()
+            if time.monotonic() - told > PROGRESS_PAUSE:
+                progress()
+                told = time.monotonic()
     pipeline.stop.set()
     _end(pipeline, threads)
 
@@ -98,16 +101,17 @@ def _sweep(pipeline: Pipeline, ledger: Ledger) -> None:
 
 
 def publish_changes(pipeline: Pipeline) -> None:
-    """Publish soon after a change, and move the heartbeat."""
+    """Publish soon after a change, in a fifth of the time at most, and move the heartbeat."""
     complaint = Complaint("not published")
     with _own_ledger(pipeline) as ledger:
         publisher = Publisher(pipeline.store, ledger, pipeline.datasets)
         while not pipeline.stop.is_set():
             pipeline.changed.clear()
+            began = time.monotonic()
             with complaint.about(pipeline):
                 keep_lake(pipeline.store, ledger)
                 publisher.publish()
-            pipeline.stop.wait(PUBLISH_PAUSE)
+            pipeline.stop.wait(max(PUBLISH_PAUSE, 4 * (time.monotonic() - began)))
             _wait_any(pipeline.changed, pipeline.stop, HEARTBEAT)
 
 

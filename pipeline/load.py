@@ -1,6 +1,7 @@
 """One version of one file, from `raw/` to `clean/` and `rejected/`, in the order that a crash cannot spoil."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -11,6 +12,7 @@ from pipeline.stage import Record, Staged, stage, stage_refusal
 from storage import InvalidKey, ObjectInfo, ObjectStore
 from storage.layout import clean_key, rejected_key
 
+SMALL = 1 << 20  # bytes of a plain file whose results need none: they stay in memory until they are put
 NO_RECIPE = "none"  # of a dataset without a contract
 
 
@@ -52,21 +54,32 @@ def load(store: ObjectStore, dataset: Dataset | None, task: Task, staging: Path)
     """
     recipe = dataset.recipe if dataset else NO_RECIPE
     staging.mkdir(exist_ok=True)
-    place = staging / uuid4().hex
-    try:
-        with ExitStack() as stack:
+    with ExitStack() as staging_ends:
+        with ExitStack() as reading_ends:
             try:
-                info, stream = stack.enter_context(store.open(task.source_key))
+                info, stream = reading_ends.enter_context(store.open(task.source_key))
             except FileNotFoundError as error:
                 raise SourceGone(task.source_key) from error
             except InvalidKey as error:  # a link that leads out of the lake: it is listed, and must not be followed
                 record = Record(task.source_key, task.dataset, task.etag, 0, recipe)
-                return _put(store, stage_refusal(Problem("key", str(error)), record, place))
+                return _put(store, stage_refusal(Problem("key", str(error)), record, None))
             if (info.etag, recipe) == (task.loaded_etag, task.recipe):
                 return info
             record = Record(info.key, task.dataset, info.etag, info.size, recipe)
+            place = staging_ends.enter_context(_place(staging, info))
             staged = stage(stream, record, dataset, place)
         return _put(store, staged)
+
+
+@contextmanager
+def _place(staging: Path, info: ObjectInfo) -> Iterator[Path | None]:
+    """Give a place for a file's results, which is empty again at the end; none where memory does."""
+    if info.size <= SMALL and info.key.lower().endswith(".csv"):  # a compressed file may grow
+        yield None
+        return
+    place = staging / uuid4().hex
+    try:
+        yield place
     finally:
         for leftover in staging.glob(f"{place.name}.*"):
             leftover.unlink()

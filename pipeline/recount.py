@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow.parquet as pq
 
@@ -75,8 +75,9 @@ def _against(store: ObjectStore, source: Source, staged: Staged, folder: Path) -
     clean, rejected = clean_key(record.source_key), rejected_key(record.source_key)
     clean_etag = _fetch(store, clean, folder / "found.clean")
     rejected_etag = _fetch(store, rejected, folder / "found.rejected")
-    yield from compare_objects(clean, staged.clean, folder / "found.clean" if clean_etag else None)
-    yield from compare_objects(rejected, staged.rejected, folder / "found.rejected" if rejected_etag else None)
+    made_clean, made_rejected = (cast(Path | None, made) for made in (staged.clean, staged.rejected))  # in the folder
+    yield from compare_objects(clean, made_clean, folder / "found.clean" if clean_etag else None)
+    yield from compare_objects(rejected, made_rejected, folder / "found.rejected" if rejected_etag else None)
     etags = {"clean_etag": clean_etag, "rejected_etag": rejected_etag}
     yield from _against_ledger(source, record, status=record.status, size=record.size, **etags)
 

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -54,16 +54,16 @@ class Record:
     @property
     def footer(self) -> dict[bytes, bytes]:
         """The record as Parquet's key and value."""
-        return {FOOTER: json.dumps(asdict(self), ensure_ascii=False).encode()}
+        return {FOOTER: json.dumps(vars(self), ensure_ascii=False).encode()}
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A load that is ready to be put: the record, and the files that it has."""
+    """A load that is ready to be put: the record, and the objects that it has, in files or in memory."""
 
     record: Record
-    clean: Path | None
-    rejected: Path | None
+    clean: Path | bytes | None
+    rejected: Path | bytes | None
 
 
 def read_record(content: BinaryIO | Path) -> Record:
@@ -75,8 +75,10 @@ def read_record(content: BinaryIO | Path) -> Record:
         raise ValueError(f"it has no record of a load in its footer ({error})") from error
 
 
-def stage(stream: BinaryIO, record: Record, dataset: Dataset | None, place: Path, read: Reader = read_csv) -> Staged:
-    """Read, check and convert one version of a file into `place`; a file that cannot be loaded has a problem alone."""
+def stage(
+    stream: BinaryIO, record: Record, dataset: Dataset | None, place: Path | None, read: Reader = read_csv
+) -> Staged:
+    """Read, check and convert one version of a file into `place`, or in memory; what cannot be loaded has a problem."""
     try:
         if dataset is None:
             name = record.dataset
@@ -88,11 +90,11 @@ def stage(stream: BinaryIO, record: Record, dataset: Dataset | None, place: Path
         return stage_refusal(refusal.problem, record, place)
 
 
-def _stage_rows(batches: Iterator[Batch], record: Record, dataset: Dataset, place: Path) -> Staged:
+def _stage_rows(batches: Iterator[Batch], record: Record, dataset: Dataset, place: Path | None) -> Staged:
     """Write the good rows and the problems block by block, so that memory is bounded whatever the file's size."""
     groups, rejects = Groups(dataset.contract.summary), _Rejects(place, record.source_key)
     schema = pa.schema([*dataset.schema, *LINEAGE])
-    clean = place.with_suffix(".clean")
+    clean = _sink(place, ".clean")
     with rejects, CleanWriter(clean, schema) as writer:
         for batch in batches:
             rows = _transformed(batch.rows, dataset)
@@ -105,7 +107,15 @@ def _stage_rows(batches: Iterator[Batch], record: Record, dataset: Dataset, plac
             record = replace(record, share=groups.share(dataset.schema), problems=rejects.counts)
         writer.finish(record.footer)
         rejects.finish(record)
-    return Staged(record, clean, rejects.path)
+    return Staged(record, _content(clean), rejects.content)
+
+
+def _sink(place: Path | None, suffix: str) -> Path | pa.BufferOutputStream:
+    return place.with_suffix(suffix) if place else pa.BufferOutputStream()
+
+
+def _content(sink: Path | pa.BufferOutputStream) -> Path | bytes:
+    return sink if isinstance(sink, Path) else bytes(sink.getvalue())
 
 
 def _counted(record: Record, batch: Batch, kept: int) -> Record:
@@ -127,8 +137,8 @@ def _with_lineage(rows: pa.Table, source_key: str, schema: pa.Schema) -> pa.Tabl
 class _Rejects:
     """The table of problems, which there is only if there is a problem."""
 
-    def __init__(self, place: Path, source_key: str) -> None:
-        self._file, self._source_key = place.with_suffix(".rejected"), source_key
+    def __init__(self, place: Path | None, source_key: str) -> None:
+        self._sink, self._source_key = _sink(place, ".rejected"), source_key
         self._writer: pq.ParquetWriter | None = None
         self._counter: Counter[tuple[str, str | None]] = Counter()
 
@@ -140,8 +150,8 @@ class _Rejects:
         return [*counts, [OTHERS, None, beyond]] if beyond else counts
 
     @property
-    def path(self) -> Path | None:
-        return self._file if self._writer else None
+    def content(self) -> Path | bytes | None:
+        return _content(self._sink) if self._writer else None
 
     def __enter__(self) -> Self:
         return self
@@ -153,7 +163,7 @@ class _Rejects:
     def write(self, problems: list[Problem]) -> None:
         if not problems:
             return
-        self._writer = self._writer or pq.ParquetWriter(self._file, REJECTED_SCHEMA, compression="zstd")
+        self._writer = self._writer or pq.ParquetWriter(self._sink, REJECTED_SCHEMA, compression="zstd")
         columns = {name: [getattr(one, name) for one in problems] for name in REJECTED_SCHEMA.names[1:]}
         table = pa.table({"source_key": [self._source_key] * len(problems), **columns}, schema=REJECTED_SCHEMA)
         self._writer.write_table(table)
@@ -164,13 +174,13 @@ class _Rejects:
             self._writer.add_key_value_metadata(record.footer)
 
 
-def stage_refusal(problem: Problem, record: Record, place: Path) -> Staged:
+def stage_refusal(problem: Problem, record: Record, place: Path | None) -> Staged:
     """Write the one reject of a file that cannot be loaded as a whole."""
     with _Rejects(place, record.source_key) as rejects:
         rejects.write([problem])
         record = replace(record, status="refused", first_problem=str(problem), problems=rejects.counts)
         rejects.finish(record)
-    return Staged(record, None, rejects.path)
+    return Staged(record, None, rejects.content)
 
 
 def _transformed(typed: pa.Table, dataset: Dataset) -> pa.Table:

@@ -43,6 +43,7 @@ class Transfer:
             endpoint=endpoint,
             region=region,
             virtual_hosted_style_request=False,
+            skip_signature=False,
             # A provider, so that no other of the shell's AWS_* variables adds to the keys.
             credential_provider=lambda: keys,
             client_options={
