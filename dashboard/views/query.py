@@ -10,13 +10,14 @@ import streamlit as st
 from dashboard import text
 from dashboard.ask import Answer, Asker, examples, schemas, views
 from dashboard.charts import frame_chart, roles
-from dashboard.queries import Published
+from dashboard.queries import Published, UnreadableError
 from dashboard.sandbox import QueryError
 from dashboard.status import Status
 from dashboard.views import notices
 from dashboard.views.tables import table
 
 HEIGHT = 200  # pixels of the text and of the list of columns beside it
+READY = "ready"
 FRESH = 10  # seconds that the list of columns is kept
 MONOSPACE = "<style>.st-key-query-sql textarea { font-family: monospace }</style>"
 
@@ -54,7 +55,10 @@ def show(published: Published) -> None:
     """Draw the page."""
     st.title("Query")
     st.html(MONOSPACE)
+    state = _state(published)
     view = notices.latest(lambda: read(published), "query", published.store.url)
+    if state != READY:
+        _wait(published, state)
     if view is None or view.status is None:
         return
     if not view.schemas:
@@ -71,6 +75,22 @@ def show(published: Published) -> None:
         with st.spinner("Running", show_time=True):
             st.session_state["query-result"] = _ask(asker, view.views)
     _result(st.session_state.get("query-result"))
+
+
+def _state(published: Published) -> str:
+    """Say in a word whether a query can be run, or why not."""
+    try:
+        view = read(published)
+    except (OSError, UnreadableError) as error:
+        return type(error).__name__
+    return READY if view.schemas else "no files" if view.status else "nothing published"
+
+
+@st.fragment(run_every=0.5, key="query-wait")
+def _wait(published: Published, state: str) -> None:
+    """Draw the page again as soon as it is no more in this state; one that is ready stands still."""
+    if _state(published) != state:
+        st.rerun()
 
 
 def _editor(queries: dict[str, str]) -> bool:
