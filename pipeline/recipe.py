@@ -14,7 +14,7 @@ from pipeline.reader import masks
 from pipeline.reader.source import Limits
 from storage.console import SettingError
 
-FORMAT_VERSION = "2"  # of what we write: a new one makes every load stale
+FORMAT_VERSION = "3"  # of what we write: a new one makes every load stale
 FOLDER = Path(__file__).parent / "datasets"
 
 Transform = Callable[[pd.DataFrame], pd.DataFrame]
