@@ -4,8 +4,9 @@ import codecs
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -41,6 +42,12 @@ class Constraints(_Part):
     maxLength: int | None = None  # noqa: N815
     pattern: str | None = None
     enum: tuple[str | int | float | bool, ...] | None = Field(default=None, strict=False)
+
+    @cached_property
+    def rules(self) -> list[tuple[str, Any]]:
+        """The checks that there are of a value, by name, in the order in which a reject tells them."""
+        checks = {rule: getattr(self, rule) for rule in Constraints.model_fields if rule != "required"}
+        return [(rule, bound) for rule, bound in checks.items() if bound is not None]
 
 
 class FieldSpec(_Part):

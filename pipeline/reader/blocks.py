@@ -88,14 +88,20 @@ class _Marks:
         if last and self.size and not (len(self.nexts) and self.nexts[-1] == self.size):
             self.ends, self.nexts = np.append(self.ends, self.size), np.append(self.nexts, self.size)
         self.quotes = np.flatnonzero(data == quote) if bytes([quote]) in text else np.empty(0, np.int64)
-        before = around[data[self.quotes - 1]] | (self.quotes == 0)
-        after = np.ones(len(self.quotes), bool)
-        inside = self.quotes + 1 < self.size
-        after[inside] = around[data[self.quotes[inside] + 1]]
-        even = np.arange(len(self.quotes)) % 2 == 0
-        # wrong[p]: the quotes that are wrong if those with an even number (p = 0) or an odd one (p = 1) open.
-        self.wrong = [np.flatnonzero(~np.where(even == (parity == 0), before, after)) for parity in (0, 1)]
         self.quotes_before = np.searchsorted(self.quotes, self.ends)
+        self._data, self._around = data, around
+        self._wrong: dict[int, Offsets] = {}
+
+    def wrong(self, parity: int) -> Offsets:
+        """Give the numbers of the quotes that are wrong if those with an even number (0) or an odd one (1) open."""
+        if parity not in self._wrong:
+            opening, closing = self.quotes[parity::2], self.quotes[1 - parity :: 2]
+            wrong = np.empty(len(self.quotes), bool)
+            # Where the text begins or ends with a quote, clipping takes that itself for its neighbour, which may be.
+            wrong[parity::2] = ~self._around[self._data.take(opening - 1, mode="clip")]
+            wrong[1 - parity :: 2] = ~self._around[self._data.take(closing + 1, mode="clip")]
+            self._wrong[parity] = np.flatnonzero(wrong)
+        return self._wrong[parity]
 
 
 def _line_ends(text: bytes, data: NDArray[np.uint8]) -> tuple[Offsets, Offsets]:
@@ -143,7 +149,7 @@ class _Records:
         """Take the sound records up to the next fault, and give where that starts and why it is one."""
         marks, line = self.marks, int(np.searchsorted(self.marks.nexts, position, "right"))
         first_quote = int(np.searchsorted(marks.quotes, position))
-        wrong = marks.wrong[first_quote % 2]
+        wrong = marks.wrong(first_quote % 2)
         at = int(np.searchsorted(wrong, first_quote))
         bad = int(marks.quotes[wrong[at]]) if at < len(wrong) else None
         line_stop = len(marks.ends) if bad is None else int(np.searchsorted(marks.ends, bad))

@@ -184,22 +184,12 @@ def explain(text: str, field: FieldSpec, missing: frozenset[str]) -> list[tuple[
         value = parse(text, field, missing)
     except ValueError as error:
         return [("type", str(error))]
-    checks = field.constraints
     if value is None:
-        return [("required", "a value is required, found none")] if checks.required else []
-    found = f"found {text[:VALUE_LIMIT]!r}"
-    faults = {
-        "minimum": (checks.minimum is not None and value < literal(checks.minimum, field), "at least"),
-        "maximum": (checks.maximum is not None and value > literal(checks.maximum, field), "at most"),
-        "minLength": (checks.minLength is not None and len(text) < checks.minLength, "a length of at least"),
-        "maxLength": (checks.maxLength is not None and len(text) > checks.maxLength, "a length of at most"),
-        "pattern": (checks.pattern is not None and not _matches(text, checks.pattern), "all of it to match"),
-        "enum": (checks.enum is not None and value not in [literal(one, field) for one in checks.enum], "one of"),
-    }
+        return [("required", "a value is required, found none")] if field.constraints.required else []
     return [
-        (rule, f"expected {words} {_shown(getattr(checks, rule))}, {found}")
-        for rule, (broken, words) in faults.items()
-        if broken
+        (rule, f"expected {_RULES[rule][0]} {_shown(bound)}, found {text[:VALUE_LIMIT]!r}")
+        for rule, bound in field.constraints.rules
+        if _RULES[rule][1](value, bound, field)
     ]
 
 
@@ -209,3 +199,14 @@ def _matches(text: str, pattern: str) -> bool:
 
 def _shown(bound: Any) -> str:
     return ", ".join(map(str, bound)) if isinstance(bound, tuple) else str(bound)
+
+
+# The words before a bound, and whether a value breaks it.
+_RULES: dict[str, tuple[str, Callable[[Any, Any, FieldSpec], bool]]] = {
+    "minimum": ("at least", lambda value, bound, field: value < literal(bound, field)),
+    "maximum": ("at most", lambda value, bound, field: value > literal(bound, field)),
+    "minLength": ("a length of at least", lambda value, bound, _: len(value) < bound),
+    "maxLength": ("a length of at most", lambda value, bound, _: len(value) > bound),
+    "pattern": ("all of it to match", lambda value, bound, _: not _matches(value, bound)),
+    "enum": ("one of", lambda value, bound, field: value not in [literal(one, field) for one in bound]),
+}
