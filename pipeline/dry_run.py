@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -43,10 +44,10 @@ def dry_run(store: ObjectStore, datasets: Mapping[str, Dataset], key: str) -> Ou
         return Outcome(staged.record, _first(staged.rejected))
 
 
-def _first(rejected: Path | None) -> list[dict[str, Any]]:
+def _first(rejected: Path | bytes | None) -> list[dict[str, Any]]:
     if rejected is None:
         return []
-    with pq.ParquetFile(rejected) as file:
+    with pq.ParquetFile(BytesIO(rejected) if isinstance(rejected, bytes) else rejected) as file:
         batch = next(file.iter_batches(SHOWN, columns=["line", "column", "rule", "message"]))
     rows: list[dict[str, Any]] = batch.to_pylist()
     return rows

@@ -2,9 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -23,6 +24,7 @@ from pipeline.summary import Groups, Share
 FOOTER = b"lakelet"
 MAX_COUNTS = 100  # rules and columns that a record counts one by one; what is beyond is counted together
 OTHERS = "others"
+PROBLEMS = 4096  # that are written at a time: with their records they have 16 MiB at most
 LINEAGE = [pa.field("_source_key", pa.string()), pa.field("_line", pa.int64())]
 REJECTED_SCHEMA = pa.schema(
     [("source_key", pa.string()), ("line", pa.int64())]
@@ -104,7 +106,7 @@ def _stage_rows(batches: Iterator[Batch], record: Record, dataset: Dataset, plac
             writer.write(_with_lineage(rows, record.source_key, schema))
             record = _counted(record, batch, rows.num_rows)
         with _summary_refused():
-            record = replace(record, share=groups.share(dataset.schema), problems=rejects.counts)
+            record = replace(rejects.counted(record), share=groups.share(dataset.schema))
         writer.finish(record.footer)
         rejects.finish(record)
     return Staged(record, _content(clean), rejects.content)
@@ -125,7 +127,6 @@ def _counted(record: Record, batch: Batch, kept: int) -> Record:
         rows_kept=record.rows_kept + kept,
         rows_dropped=record.rows_dropped + batch.rows.num_rows - kept,
         rows_rejected=record.rows_rejected + batch.rejected,
-        first_problem=record.first_problem or (str(batch.problems[0]) if batch.problems else None),
     )
 
 
@@ -141,9 +142,13 @@ class _Rejects:
         self._sink, self._source_key = _sink(place, ".rejected"), source_key
         self._writer: pq.ParquetWriter | None = None
         self._counter: Counter[tuple[str, str | None]] = Counter()
+        self._first: str | None = None
 
-    @property
-    def counts(self) -> Counts:
+    def counted(self, record: Record) -> Record:
+        """Give the record with the first problem, and how many there are by rule and column."""
+        return replace(record, first_problem=self._first, problems=self._counts())
+
+    def _counts(self) -> Counts:
         ordered = self._counter.most_common()
         counts: Counts = [[rule, column, count] for (rule, column), count in ordered[:MAX_COUNTS]]
         beyond = sum(count for _, count in ordered[MAX_COUNTS:])
@@ -160,9 +165,13 @@ class _Rejects:
         if self._writer:
             self._writer.close()
 
-    def write(self, problems: list[Problem]) -> None:
-        if not problems:
-            return
+    def write(self, problems: Iterable[Problem]) -> None:
+        rest = iter(problems)
+        while some := list(islice(rest, PROBLEMS)):
+            self._write(some)
+
+    def _write(self, problems: list[Problem]) -> None:
+        self._first = self._first or str(problems[0])
         self._writer = self._writer or pq.ParquetWriter(self._sink, REJECTED_SCHEMA, compression="zstd")
         columns = {name: [getattr(one, name) for one in problems] for name in REJECTED_SCHEMA.names[1:]}
         table = pa.table({"source_key": [self._source_key] * len(problems), **columns}, schema=REJECTED_SCHEMA)
@@ -178,7 +187,7 @@ def stage_refusal(problem: Problem, record: Record, place: Path | None) -> Stage
     """Write the one reject of a file that cannot be loaded as a whole."""
     with _Rejects(place, record.source_key) as rejects:
         rejects.write([problem])
-        record = replace(record, status="refused", first_problem=str(problem), problems=rejects.counts)
+        record = replace(rejects.counted(record), status="refused")
         rejects.finish(record)
     return Staged(record, None, rejects.content)
 

@@ -1,5 +1,6 @@
 """What every way of reading gives: some records of a file at a time."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -10,10 +11,13 @@ from pipeline.reader.problem import Problem
 
 @dataclass(frozen=True)
 class Batch:
-    """Some records in order: `rows` are the good ones, typed, with `_line`; `rejected` counts the others."""
+    """Some records in order: `rows` are the good ones, typed, with `_line`; `rejected` counts the others.
+
+    `problems` may be made as they are asked for, and then can be asked for once.
+    """
 
     rows: pa.Table
-    problems: list[Problem]
+    problems: Iterable[Problem]
     rejected: int
 
 

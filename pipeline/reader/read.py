@@ -1,6 +1,8 @@
 """One CSV stream to batches: typed good rows with their lines, and a problem for everything that is wrong."""
 
 import functools
+import heapq
+import itertools
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -19,6 +21,8 @@ from pipeline.reader.header import Header, map_header, read_header
 from pipeline.reader.masks import bare, check_cells
 from pipeline.reader.problem import Problem
 from pipeline.reader.source import BLOCK_SIZE, Limits, text_chunks
+
+PROBLEMS = 4096  # that are told at a time: with their records they have 16 MiB at most
 
 
 def read_csv(
@@ -69,19 +73,57 @@ def _batch(block: Block, header: Header, contract: Contract) -> Batch:
     odd[np.flatnonzero(~odd)[misfits]] = True
     records = np.flatnonzero(~odd)
     rows, broken = _check(columns, contract, block.lines[records])
-    problems = [explain_fault(fault.rule, fault.line, fault.raw) for fault in block.faults]
-    for record in np.flatnonzero(odd):
-        raw, line = block.data[block.starts[record] : block.stops[record]], int(block.lines[record])
-        problems += _told(explain_record(raw, line, header.names, contract), raw, line)
-    wrong = np.zeros(len(records), bool)
-    for number in sorted(broken, key=header.places.__getitem__):
-        wrong |= broken[number]
-        at = np.flatnonzero(broken[number])
-        cells = columns[number].take(pa.array(at)).to_pylist()
-        problems += _cell_problems(block, records[at], cells, header.places[number], contract.fields[number], contract)
-    problems.sort(key=lambda problem: problem.line or 0)
+    wrong = functools.reduce(np.logical_or, broken.values(), np.zeros(len(records), bool))
+    if not (odd.any() or broken or block.faults):
+        return Batch(rows, (), 0)
+    texts = {number: columns[number] for number in broken}
+    problems = _problems(block, odd, texts, broken, header, contract)
     rows = rows.filter(pa.array(~wrong)) if broken else rows
     return Batch(rows, problems, int(odd.sum() + wrong.sum()) + len(block.faults))
+
+
+def _problems(
+    block: Block,
+    odd: NDArray[np.bool_],
+    texts: dict[int, pa.Array],
+    broken: dict[int, NDArray[np.bool_]],
+    header: Header,
+    contract: Contract,
+) -> Iterator[Problem]:
+    """Say in order of lines what is wrong, some records at a time: all cells may be, each with its record's text."""
+    records = np.flatnonzero(~odd)
+    counts = odd.astype(int)
+    for marks in broken.values():
+        counts[records] += marks
+    edges = np.flatnonzero(np.diff(np.cumsum(counts) // PROBLEMS)) + 1
+    parts = (
+        _explained(block, slice(first, last), odd, texts, broken, header, contract)
+        for first, last in itertools.pairwise([0, *edges.tolist(), len(odd)])
+    )
+    faults = (explain_fault(fault.rule, fault.line, fault.raw) for fault in block.faults)
+    return heapq.merge(faults, itertools.chain.from_iterable(parts), key=lambda problem: problem.line or 0)
+
+
+def _explained(
+    block: Block,
+    part: slice,
+    odd: NDArray[np.bool_],
+    texts: dict[int, pa.Array],
+    broken: dict[int, NDArray[np.bool_]],
+    header: Header,
+    contract: Contract,
+) -> list[Problem]:
+    """Give the problems of a part of the records in order of lines."""
+    problems = []
+    for record in np.flatnonzero(odd[part]) + part.start:
+        raw, line = block.data[block.starts[record] : block.stops[record]], int(block.lines[record])
+        problems += _told(explain_record(raw, line, header.names, contract), raw, line)
+    records, before = np.flatnonzero(~odd[part]) + part.start, int((~odd[: part.start]).sum())
+    for number in sorted(broken, key=header.places.__getitem__):
+        at = np.flatnonzero(broken[number][before : before + len(records)])
+        cells = texts[number].take(pa.array(before + at)).to_pylist()
+        problems += _cell_problems(block, records[at], cells, header.places[number], contract.fields[number], contract)
+    return sorted(problems, key=lambda problem: problem.line or 0)
 
 
 def _cell_problems(
