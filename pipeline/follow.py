@@ -59,6 +59,8 @@ def _start(pipeline: Pipeline, *parts: Callable[[Pipeline], None]) -> list[Threa
 def _end(pipeline: Pipeline, threads: list[Thread]) -> None:
     """Wait for the threads, sign out and publish for the last time; where a part broke, raise its error."""
     deadline = time.monotonic() + STOP_SECONDS / 4
+    for event in (pipeline.changed, pipeline.gap):  # who waits for one of these is to look whether it is time to stop
+        event.set()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     if pipeline.errors:
