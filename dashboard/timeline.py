@@ -44,6 +44,7 @@ def timeline_chart(counts: pd.DataFrame, by: str, seconds: int | None, now: date
     drawn = options(frame, labels, [list(map(str, frame))], HEIGHT)
     for bars in drawn["series"]:
         bars |= {"stack": by, "itemStyle": {}}
+    drawn["yAxis"][0]["minInterval"] = 1
     return Chart(drawn, LEGEND + HEIGHT, f"Each bar is {_duration(step)}, UTC.")
 
 

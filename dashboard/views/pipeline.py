@@ -77,7 +77,7 @@ def _attention(files: Files, url: str) -> None:
 
 def _advice(said: str, command: str) -> None:
     st.warning(said, icon=":material/replay:")
-    st.code(command, language="bash")
+    st.code(command, language="bash", wrap_lines=True)
 
 
 def _datasets(status: Status) -> None:
