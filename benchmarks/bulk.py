@@ -36,6 +36,7 @@ from benchmarks.measure import (
 )
 from benchmarks.sales import write
 from pipeline.load import Task, load
+from pipeline.memory import keep_freed_memory
 from pipeline.recipe import read_datasets
 from storage.layout import clean_key
 from storage.local import LocalStore
@@ -73,6 +74,7 @@ def lakelet(source: Path, target: Path) -> dict[str, Any]:
     staging = target.parent / "staging"
     staging.mkdir(exist_ok=True)
     dataset = read_datasets(HERE / "datasets")["sales"]
+    keep_freed_memory()
     started = time.perf_counter()
     result = load(LocalStore(lake), dataset, Task(key, "sales", "", "event", 0, 0), staging)
     seconds = time.perf_counter() - started
@@ -131,7 +133,7 @@ def bars(clean: dict[str, list[Run]], dirty: dict[str, list[Run]], large: Run | 
         Bar("bulk, clean: time", "≤ 0.85 of DuckDB COPY", f"{to_copy:.2f}", to_copy <= 0.85),
         Bar("bulk, clean: time", "≤ 1.00 of Polars split", f"{to_split:.2f}", to_split <= 1),
         Bar("bulk, 1 % bad: time", "< 1.00 of Polars split", f"{dirty_split:.2f}", dirty_split < 1),
-        Bar("bulk: peak memory", "≤ 400 MiB", f"{max(peaks):,.0f} MiB", max(peaks) <= 400),
+        Bar("bulk, clean, bad and large: peak memory", "≤ 400 MiB", f"{max(peaks):,.0f} MiB", max(peaks) <= 400),
     ]
 
 
