@@ -17,6 +17,11 @@ from storage import ObjectStore
 from storage.layout import CLEAN, LOADS, REJECTED, summary_key
 
 SECONDS = 10.0  # that a query may take
+WAY_OUT = (
+    "Ask for less: fewer columns, or the first rows alone (LIMIT without ORDER BY).\n"
+    "All of a dataset of tens of thousands of files takes longer, whatever is asked of it: published_summary_… is\n"
+    "added up already, and a program of your own may take its time: DuckDB and pandas read the same objects."
+)
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,7 @@ class Asker:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
-                raise QueryError(
-                    f"The query was ended after {SECONDS:.0f} seconds: ask for fewer rows or columns, or of one file."
-                ) from None
+                raise QueryError(f"The query was ended after {SECONDS:.0f} seconds.\n\n{WAY_OUT}") from None
             finally:
                 self._next = self._ready()
         if process.returncode == 0:
