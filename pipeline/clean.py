@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-GROUP_SIZE = 32 << 20  # bytes of rows in memory that make a row group
+GROUP_SIZE = 16 << 20  # bytes of rows in memory that make a row group
 SAMPLE = 10_000  # rows that tell how a column is best encoded; a file of fewer is small whatever its encoding
 FEW = 0.2  # of a sample's values are different: a dictionary pays
 
