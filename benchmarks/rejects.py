@@ -25,7 +25,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.memory import keep_freed_memory
+from pipeline.memory import set_allocators
 from pipeline.recipe import FOLDER, read_dataset
 from pipeline.stage import Record, stage
 
@@ -66,7 +66,7 @@ def load(path: Path) -> dict[str, Any]:
     """Load one file as the pipeline does, and tell how long it took and what came of it."""
     dataset = read_dataset(FOLDER / f"{DATASET}.json")
     record = Record(f"raw/{DATASET}/{path.name}", DATASET, "etag", path.stat().st_size, dataset.recipe)
-    keep_freed_memory()
+    set_allocators()
     started = time.perf_counter()
     with path.open("rb") as stream:
         made = stage(stream, record, dataset, path.with_suffix(".staged")).record
