@@ -10,8 +10,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's names for what is set, M_ b
 def set_allocators() -> None:
     """Let glibc and Arrow keep what one block has freed for the next, where they can.
 
-    New pages from the kernel cost 5 to 10 % of a large load. jemalloc holds 10 to 70 MiB less than mimalloc, Arrow's usual
-    allocator, of what one thread takes and another frees.
+    New pages from the kernel cost 5 to 10 % of a large load. jemalloc holds 10 to 70 MiB less than Arrow's usual
+    mimalloc, of what one thread takes and another frees.
     """
     if "jemalloc" in pa.supported_memory_backends():
         pa.set_memory_pool(pa.jemalloc_memory_pool())
