@@ -36,7 +36,7 @@ from benchmarks.measure import (
 )
 from benchmarks.sales import write
 from pipeline.load import Task, load
-from pipeline.memory import keep_freed_memory
+from pipeline.memory import set_allocators
 from pipeline.recipe import read_datasets
 from storage.layout import clean_key
 from storage.local import LocalStore
@@ -74,7 +74,7 @@ def lakelet(source: Path, target: Path) -> dict[str, Any]:
     staging = target.parent / "staging"
     staging.mkdir(exist_ok=True)
     dataset = read_datasets(HERE / "datasets")["sales"]
-    keep_freed_memory()
+    set_allocators()
     started = time.perf_counter()
     result = load(LocalStore(lake), dataset, Task(key, "sales", "", "event", 0, 0), staging)
     seconds = time.perf_counter() - started

@@ -23,7 +23,7 @@ from pipeline.dry_run import dry_run
 from pipeline.follow import drain, follow
 from pipeline.health import problem
 from pipeline.ledger import Ledger
-from pipeline.memory import keep_freed_memory
+from pipeline.memory import set_allocators
 from pipeline.outage import when_there
 from pipeline.ownership import claim_lake, state_folder
 from pipeline.parts import Pipeline
@@ -303,5 +303,5 @@ def _reading(state: Path) -> Iterator[Ledger]:
 
 if __name__ == "__main__":
     configure_logging()
-    keep_freed_memory()
+    set_allocators()
     run_program(app)

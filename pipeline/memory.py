@@ -1,15 +1,21 @@
-"""What the C library does with memory that was freed."""
+"""Which allocators there are, and what they do with memory that was freed."""
 
 import ctypes
+
+import pyarrow as pa
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's names for what is set, M_ before them
 
 
-def keep_freed_memory() -> None:
-    """Let glibc keep what one block has freed for the next: new pages from the kernel cost 5 % of a large load.
+def set_allocators() -> None:
+    """Let glibc and Arrow keep what one block has freed for the next, where they can.
 
-    By its defaults it gives back every few MiB. Another C library goes on as it does.
+    New pages from the kernel cost 5 to 10 % of a large load. jemalloc holds 10 to 70 MiB less than Arrow's usual
+    mimalloc, of what one thread takes and another frees.
     """
+    if "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
+        pa.jemalloc_set_decay_ms(10_000)
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
