@@ -99,8 +99,8 @@ def _stage_rows(batches: Iterator[Batch], record: Record, dataset: Dataset, plac
     clean = _sink(place, ".clean")
     with rejects, CleanWriter(clean, schema) as writer:
         for batch in batches:
-            rows = _transformed(batch.rows, dataset)
             rejects.write(batch.problems)
+            rows = _transformed(batch.rows, dataset)
             with _summary_refused():
                 groups.add(rows)
             writer.write(_with_lineage(rows, record.source_key, schema))

@@ -6,7 +6,14 @@ import pytest
 
 from tests.debugger.configuration import ROOT, configurations
 
-NAMES = ["Pipeline (live)", "Pipeline (backlog once)", "Simulator", "Dashboard", "Tests (this file)"]
+NAMES = [
+    "Pipeline (live)",
+    "Pipeline (backlog once)",
+    "Pipeline (one file)",
+    "Simulator",
+    "Dashboard",
+    "Tests (this file)",
+]
 
 
 def test_the_names() -> None:

@@ -30,6 +30,6 @@ def test_thirty_kills_at_random_moments(local_lake):
 @pytest.mark.timeout(150)
 def test_many_files_and_overwrites_in_a_bucket(bucket_lake):
     """The full size of it, 20,000 files and 200 keys 20 times each, is `benchmarks/faults.py`."""
-    kills = storm(bucket_lake, [new_files(0, 150), new_files(1, 150), overwrites(0, 10, 20)], seed=2)
+    kills = storm(bucket_lake, [new_files(0, 150), new_files(1, 150), overwrites(0, 10, 20)], seed=2, pause=0.03)
     assert kills > 3
     assert_true(bucket_lake)
