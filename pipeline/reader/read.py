@@ -4,6 +4,7 @@ import functools
 import heapq
 import itertools
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import BinaryIO
 
 import numpy as np
@@ -61,7 +62,8 @@ def _without(block: Block, unwanted: NDArray[np.bool_]) -> Block:
     nexts = np.append(block.starts[1:], len(block.data))
     gone = np.cumsum(np.where(unwanted, nexts - block.starts, 0))
     edges = [0, *np.column_stack([block.starts[unwanted], nexts[unwanted]]).ravel().tolist(), len(block.data)]
-    data = b"".join(block.data[start:stop] for start, stop in zip(edges[::2], edges[1::2], strict=True))
+    text = memoryview(block.data)
+    data = b"".join([text[start:stop] for start, stop in zip(edges[::2], edges[1::2], strict=True)])
     starts, stops = (block.starts - gone)[~unwanted], (block.stops - gone)[~unwanted]
     return Block(data, starts, stops, block.lines[~unwanted], block.faults)
 
@@ -101,7 +103,7 @@ def _problems(
         for first, last in itertools.pairwise([0, *edges.tolist(), len(odd)])
     )
     faults = (explain_fault(fault.rule, fault.line, fault.raw) for fault in block.faults)
-    return heapq.merge(faults, itertools.chain.from_iterable(parts), key=lambda problem: problem.line or 0)
+    return heapq.merge(faults, itertools.chain.from_iterable(parts), key=attrgetter("line"))
 
 
 def _explained(
@@ -123,15 +125,16 @@ def _explained(
         at = np.flatnonzero(broken[number][before : before + len(records)])
         cells = texts[number].take(pa.array(before + at)).to_pylist()
         problems += _cell_problems(block, records[at], cells, header.places[number], contract.fields[number], contract)
-    return sorted(problems, key=lambda problem: problem.line or 0)
+    return sorted(problems, key=attrgetter("line"))
 
 
 def _cell_problems(
     block: Block, records: Offsets, cells: list[str | None], place: int, field: FieldSpec, contract: Contract
 ) -> Iterator[Problem]:
     """Say of one column's cells, each of another record, what is wrong with it; a null is one of the missing values."""
-    for record, text in zip(records.tolist(), cells, strict=True):
-        raw, line = block.data[block.starts[record] : block.stops[record]], int(block.lines[record])
+    places = (part[records].tolist() for part in (block.starts, block.stops, block.lines))
+    for start, stop, line, text in zip(*places, cells, strict=True):
+        raw = block.data[start:stop]
         cell = split_record(raw, contract.delimiter, contract.quote)[place] if text is None else text.encode()
         yield from _told(explain_cell(cell, raw, line, field, contract), raw, line)
 
