@@ -113,7 +113,8 @@ def publish_changes(pipeline: Pipeline) -> None:
             with complaint.about(pipeline):
                 keep_lake(pipeline.store, ledger)
                 publisher.publish()
-            pipeline.stop.wait(max(PUBLISH_PAUSE, 4 * (time.monotonic() - began)))
+            # No longer than a heartbeat: the program may have stood still meanwhile, as at a breakpoint.
+            pipeline.stop.wait(min(max(PUBLISH_PAUSE, 4 * (time.monotonic() - began)), HEARTBEAT))
             _wait_any(pipeline.changed, pipeline.stop, HEARTBEAT)
 
 
