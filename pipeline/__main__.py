@@ -2,15 +2,11 @@
 
 import json
 import os
-import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from threading import Thread
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -30,9 +26,9 @@ from pipeline.parts import Pipeline
 from pipeline.reader.source import Limits
 from pipeline.recipe import FOLDER, read_dataset, read_datasets
 from pipeline.selection import Selection
+from pipeline.signals import stop_on_signals
 from pipeline.tables import show_differences, show_outcome, show_sources, show_status
 from pipeline.verify import verify
-from pipeline.worker import STOP_SECONDS
 from storage import open_store
 from storage.console import SettingError, configure_logging
 from storage.console import run as run_program
@@ -259,35 +255,13 @@ def _pipeline(lake: str, state: Path, limits: Limits, **settings: Any) -> Iterat
         pipeline = Pipeline(store, ledger, datasets, state / "staging", **settings)
         for leftover in pipeline.staging.iterdir():
             leftover.unlink()
-        _stop_on_signals(pipeline)
+        stop_on_signals(pipeline)
         when_there(pipeline, lambda: claim_lake(store, ledger, pipeline.stop))
         if pipeline.stop.is_set():
             raise typer.Exit
         ledger.begin({name: dataset.recipe for name, dataset in datasets.items()})
         yield pipeline
         ledger.close()
-
-
-def _stop_on_signals(pipeline: Pipeline) -> None:
-    asked: list[int] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        if asked:
-            os._exit(128 + number)  # asked twice: everything is safe to drop
-        asked.append(number)
-        # Not here: this thread may hold that event's lock just now.
-        Thread(target=_stop_in_time, args=(pipeline,), daemon=True).start()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
-
-
-def _stop_in_time(pipeline: Pipeline) -> None:
-    """Ask for the end, and end by force where a silent store still holds somebody up after the time for it."""
-    pipeline.stop.set()
-    time.sleep(STOP_SECONDS + 2)  # the ordinary end drops what is in flight a little before
-    pipeline.ledger.drop()
-    os._exit(0)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ PART_SIZE = 8 << 20  # bytes: an upload above it goes in parts
 PARTS = 2  # on their way at a time: each has to arrive within the time that a server may be silent
 CHUNK = 1 << 20  # bytes of a download that are read at a time
 CONNECT_SECONDS = 5.0
+SIGNAL_SECONDS = 0.2
 
 
 T = TypeVar("T")
@@ -109,7 +110,10 @@ def _open_to_signals(call: Callable[[], T]) -> T:
         except BaseException as error:
             result.set_exception(error)
 
-    Thread(target=settle, daemon=True).start()
+    thread = Thread(target=settle, daemon=True)
+    thread.start()
+    while not result.done():
+        thread.join(SIGNAL_SECONDS)  # with no end to it, a signal just before would be heard of after the answer
     return result.result()
 
 

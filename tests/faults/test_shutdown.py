@@ -6,6 +6,7 @@ import sqlite3
 import time
 from contextlib import closing
 
+from pipeline import signals
 from tests.end_to_end.conftest import company_csv
 from tests.faults.program import finish, start
 from tests.faults.truth import assert_true
@@ -38,10 +39,15 @@ def test_a_store_that_falls_silent_holds_up_no_end(local_lake):
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         place = {"LAKE_URL": "s3://lake", "AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
-        program = start(local_lake, "run", **place, AWS_ACCESS_KEY_ID="user", AWS_SECRET_ACCESS_KEY="password")
+        keys = {"AWS_ACCESS_KEY_ID": "user", "AWS_SECRET_ACCESS_KEY": "password"}
+        program = start(local_lake, "run", prepare=_short_of_time, **place, **keys)
         with silent.accept()[0]:
             program.signal(signal.SIGTERM)
-            assert program.wait(25) == 0, program.log
+            assert program.wait(20) == 0, program.log
+
+
+def _short_of_time() -> None:
+    signals.STOP_SECONDS = 1.0  # the client alone would take 30 s to call such a store away
 
 
 def test_a_second_signal_stops_at_once(local_lake):
