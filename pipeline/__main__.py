@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pipeline import draft, report
+from pipeline.cores import Cores, others
 from pipeline.database import ledger_errors
 from pipeline.dry_run import dry_run
 from pipeline.follow import drain, follow
@@ -252,7 +253,8 @@ def _pipeline(lake: str, state: Path, limits: Limits, **settings: Any) -> Iterat
     store, datasets = open_store(lake, os.environ), read_datasets(limits=limits)
     with state_folder(state), ledger_errors(state / "ledger.sqlite"):
         ledger = Ledger(state / "ledger.sqlite")
-        pipeline = Pipeline(store, ledger, datasets, state / "staging", **settings)
+        cores = Cores(others(settings["workers"]))
+        pipeline = Pipeline(store, ledger, datasets, state / "staging", cores=cores, **settings)
         for leftover in pipeline.staging.iterdir():
             leftover.unlink()
         stop_on_signals(pipeline)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
+from pipeline.cores import Cores
 from pipeline.ledger import Ledger
 from pipeline.recipe import Dataset
 from storage import ObjectStore
@@ -20,6 +21,7 @@ class Pipeline:
     workers: int = 4
     sweep_seconds: float = 30.0
     retract_deleted: bool = False
+    cores: Cores = field(default_factory=Cores)
     stop: Event = field(default_factory=Event)
     gap: Event = field(default_factory=Event)  # writes may have gone unseen: list
     wake: Event = field(default_factory=Event)  # there may be work, or room for it

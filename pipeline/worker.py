@@ -42,6 +42,7 @@ class Workers:
         while self.running and time.monotonic() < deadline:
             time.sleep(0.02)
         self.pool.shutdown(wait=False, cancel_futures=True)
+        self.pipeline.cores.close()
         if self.running:
             self.pipeline.ledger.drop()
 
@@ -98,7 +99,7 @@ def process(pipeline: Pipeline, task: Task) -> None:
 def _load(pipeline: Pipeline, task: Task) -> None:
     ledger = pipeline.ledger
     try:
-        result = load(pipeline.store, pipeline.datasets.get(task.dataset), task, pipeline.staging)
+        result = load(pipeline.store, pipeline.datasets.get(task.dataset), task, pipeline.staging, pipeline.cores)
     except SourceGone:
         if task.retract:
             take_back(pipeline.store, task.source_key)

@@ -1,0 +1,43 @@
+"""The processes that compute small files beside the pipeline: their death costs nothing, and they end with it."""
+
+import os
+import signal
+from pathlib import Path
+
+from tests.end_to_end.conftest import Lake, company_csv
+from tests.faults.program import finish, start
+from tests.faults.truth import assert_true
+from tests.minio_server import until
+
+
+def test_they_die_alone_and_end_with_the_pipeline(local_lake: Lake):
+    for number in range(200):
+        local_lake.put(f"companydata/{number}.csv", company_csv(number, rows=300))
+    program = start(local_lake, "run", PIPELINE_WORKERS="4")
+    [first, *_] = until(lambda: children(program.pid), 60, what="a process beside")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: first not in children(program.pid), what="its burial")
+    assert program.alive, program.log
+    program.kill()
+    program = start(local_lake, "run", PIPELINE_WORKERS="4")
+    others = until(lambda: children(program.pid), 60, what="a process beside")
+    program.kill()
+    until(lambda: not any(there(one) for one in others), what="their end")
+    assert finish(local_lake, "once", PIPELINE_WORKERS="4") == 0
+    assert_true(local_lake)
+
+
+def children(parent: int) -> list[int]:
+    return [int(one.parent.name) for one in Path("/proc").glob("[0-9]*/stat") if told(one)[1:2] == [str(parent)]]
+
+
+def there(process: int) -> bool:
+    return told(Path(f"/proc/{process}/stat"))[:1] not in ([], ["Z"])
+
+
+def told(path: Path) -> list[str]:
+    """Give the state of a process, and its parent; nothing if it is gone."""
+    try:
+        return path.read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return []
