@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -62,9 +63,9 @@ def _typed(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[p
     mask = pa.array(odd)
     cells = _nulled(pc.ascii_trim(text.filter(mask), " \t"), missing)
     judged = _CASTS[field.type](cells, field)
-    wrong = pc.and_(pc.is_null(judged), pc.is_valid(cells))
-    nothing = pa.repeat(pa.scalar(False), len(text))
-    return pc.replace_with_mask(values, mask, judged), [pc.replace_with_mask(nothing, mask, wrong)]
+    wrong = np.zeros(len(text), bool)
+    wrong[odd] = pc.and_(pc.is_null(judged), pc.is_valid(cells))
+    return pc.replace_with_mask(values, mask, judged), [pa.array(wrong)]
 
 
 def _plain(text: pa.Array, field: FieldSpec) -> tuple[pa.Array, Mask]:

@@ -99,11 +99,10 @@ def _problems(
     contract: Contract,
 ) -> Iterator[Problem]:
     """Say in order of lines what is wrong, some records at a time: all cells may be, each with its record's text."""
-    records = np.flatnonzero(~odd)
     counts = odd.astype(int)
-    for marks in broken.values():
-        counts[records] += marks
-    edges = np.flatnonzero(np.diff(np.cumsum(counts) // PROBLEMS)) + 1
+    counts[~odd] = sum(marks.astype(int) for marks in broken.values())
+    bad = np.flatnonzero(counts)
+    edges = bad[1:][np.diff(np.cumsum(counts[bad]) // PROBLEMS) > 0]
     parts = (
         _explained(block, slice(first, last), odd, texts, broken, header, contract)
         for first, last in itertools.pairwise([0, *edges.tolist(), len(odd)])
