@@ -56,7 +56,7 @@ class CleanWriter:
             self._written.result()
 
     def _take(self) -> pa.Table:
-        rows = pa.concat_tables([self._schema.empty_table(), *self._tables])
+        rows = pa.concat_tables(self._tables or [self._schema.empty_table()])
         self._tables, self._size = [], 0
         return rows
 

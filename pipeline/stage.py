@@ -173,10 +173,10 @@ class _Rejects:
     def _write(self, problems: list[Problem]) -> None:
         self._first = self._first or str(problems[0])
         self._writer = self._writer or pq.ParquetWriter(self._sink, REJECTED_SCHEMA, compression="zstd")
-        columns = {name: [getattr(one, name) for one in problems] for name in REJECTED_SCHEMA.names[1:]}
+        columns = dict(zip(Problem._fields, zip(*problems, strict=True), strict=True))
         table = pa.table({"source_key": [self._source_key] * len(problems), **columns}, schema=REJECTED_SCHEMA)
         self._writer.write_table(table)
-        self._counter.update((one.rule, one.column) for one in problems)
+        self._counter.update(zip(columns["rule"], columns["column"], strict=True))
 
     def finish(self, record: Record) -> None:
         if self._writer:

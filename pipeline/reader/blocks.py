@@ -61,6 +61,8 @@ class _Cutter:
     def feed(self, chunk: bytes, *, last: bool) -> Block:
         """Take a chunk and give the records that are whole now."""
         text = self.rest + chunk if self.rest else chunk
+        if not text:
+            return Block(b"", _joined([]), _joined([]), _joined([]), [])
         kept = b"" if last or not text.endswith(b"\r") else b"\r"  # is it a line end, or half of one?
         text = text[: len(text) - len(kept)]
         marks = _Marks(text, self.quote, self.around, last=last)

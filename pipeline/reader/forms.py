@@ -57,11 +57,12 @@ def odd_numbers(text: pa.Array, type_: str) -> Mask:
     if not len(text):
         return np.zeros(0, bool)
     offsets, data = _bytes(text)
-    lengths = np.diff(offsets)
-    odd = lengths > _LONGEST_INTEGER if type_ == "integer" else np.zeros(len(lengths), bool)
-    others = np.flatnonzero(data - _ZERO > 9)
+    long = type_ == "integer" and len(data) > _LONGEST_INTEGER
+    odd = offsets[1:] - offsets[:-1] > _LONGEST_INTEGER if long else np.zeros(len(text), bool)
+    others = (data - _ZERO > 9).nonzero()[0]
     strange = others[~_LETTERS[type_][data[others]]]
-    odd[np.searchsorted(offsets, strange, "right") - 1] = True
+    if len(strange):
+        odd[np.searchsorted(offsets, strange, "right") - 1] = True
     return _valid(odd, text)
 
 
@@ -120,4 +121,4 @@ def _bytes(text: pa.Array) -> tuple[Offsets, Bytes]:
 
 
 def _valid(odd: Mask, text: pa.Array) -> Mask:
-    return odd & text.is_valid().to_numpy(zero_copy_only=False) if text.null_count else odd
+    return odd & text.is_valid().to_numpy(zero_copy_only=False) if text.null_count and odd.any() else odd

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -35,14 +36,14 @@ def check_cells(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tu
     """Do as `check_column`, where every cell that is one of the `bare` missing values is null already.
 
     Returns:
-        The values, and no, one or more masks of the cells that break a rule.
+        The values, and the masks of the cells that break a rule, of those rules alone that are broken.
     """
     values, masks = _strings(text, missing) if field.type == "string" else _typed(text, field, missing)
-    masks += [check(values) for check in _constraints(field)]
-    if values.null_count:
-        masks = [pc.fill_null(mask, False) for mask in masks]
-        masks += [pc.is_null(values)] if field.constraints.required else []
-    return values, masks
+    if field.constraints.rules:
+        masks += [check(values) for check in _constraints(field)]
+    if field.constraints.required and values.null_count:
+        masks += [pc.is_null(values)]
+    return values, [pc.fill_null(mask, False) for mask in masks if mask.true_count]
 
 
 def _nulled(text: pa.Array, missing: frozenset[str]) -> pa.Array:
@@ -62,9 +63,9 @@ def _typed(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[p
     mask = pa.array(odd)
     cells = _nulled(pc.ascii_trim(text.filter(mask), " \t"), missing)
     judged = _CASTS[field.type](cells, field)
-    wrong = pc.and_(pc.is_null(judged), pc.is_valid(cells))
-    nothing = pa.repeat(pa.scalar(False), len(text))
-    return pc.replace_with_mask(values, mask, judged), [pc.replace_with_mask(nothing, mask, wrong)]
+    wrong = np.zeros(len(text), bool)
+    wrong[odd] = pc.and_(pc.is_null(judged), pc.is_valid(cells))
+    return pc.replace_with_mask(values, mask, judged), [pa.array(wrong)]
 
 
 def _plain(text: pa.Array, field: FieldSpec) -> tuple[pa.Array, Mask]:
@@ -86,7 +87,8 @@ def _exactly(cells: pa.Array, field: FieldSpec) -> pa.Array | None:
         values = pc.cast(cells, TYPES[field.type])
     except pa.ArrowInvalid:
         return None
-    return values if pc.all(pc.is_finite(values)).as_py() is not False else None
+    finite = field.type == "integer" or pc.all(pc.is_finite(values)).as_py() is not False
+    return values if finite else None
 
 
 @functools.lru_cache(4096)

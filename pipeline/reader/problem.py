@@ -1,12 +1,11 @@
 """What is wrong with a record or a file."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 VALUE_LIMIT = 4096  # characters of a value or record that a problem keeps
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong: `rule` is a short fixed word, `message` a sentence to act on.
 
     `line` is the physical line where the record starts, None for the file as a whole.

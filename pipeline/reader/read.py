@@ -44,7 +44,7 @@ def _blocks(chunks: Iterator[bytes], contract: Contract, limits: Limits) -> Iter
     for block in cut(chunks, contract.delimiter, contract.quote, limits.record):
         if header is None and (len(block.starts) or block.faults):
             header = _read_header(block, contract)
-            block = _without(block, np.arange(len(block.starts)) == 0)
+            block = _after_first(block)
         if header is not None and (len(block.starts) or block.faults):
             yield block, header
     if header is None:
@@ -55,6 +55,12 @@ def _read_header(block: Block, contract: Contract) -> Header:
     if not len(block.starts) or (block.faults and block.faults[0].line < block.lines[0]):
         return read_header(block.faults[0].raw, block.faults[0].rule, contract)
     return read_header(block.data[block.starts[0] : block.stops[0]], None, contract)
+
+
+def _after_first(block: Block) -> Block:
+    """Give a block without its first record, if it has any."""
+    first = int(block.starts[1]) if len(block.starts) > 1 else len(block.data)
+    return Block(block.data[first:], block.starts[1:] - first, block.stops[1:] - first, block.lines[1:], block.faults)
 
 
 def _without(block: Block, unwanted: NDArray[np.bool_]) -> Block:
@@ -72,12 +78,12 @@ def _batch(block: Block, header: Header, contract: Contract) -> Batch:
     odd = _not_text(block)
     sound = _without(block, odd) if odd.any() else block
     columns, misfits = _parse(sound, header, contract)
-    odd[np.flatnonzero(~odd)[misfits]] = True
-    records = np.flatnonzero(~odd)
-    rows, broken = _check(columns, contract, block.lines[records])
-    wrong = functools.reduce(np.logical_or, broken.values(), np.zeros(len(records), bool))
+    if misfits:
+        odd[np.flatnonzero(~odd)[misfits]] = True
+    rows, broken = _check(columns, contract, block.lines[~odd])
     if not (odd.any() or broken or block.faults):
         return Batch(rows, (), 0)
+    wrong = functools.reduce(np.logical_or, broken.values(), np.zeros(len(rows), bool))
     texts = {number: columns[number] for number in broken}
     problems = _problems(block, odd, texts, broken, header, contract)
     rows = rows.filter(pa.array(~wrong)) if broken else rows
@@ -93,11 +99,10 @@ def _problems(
     contract: Contract,
 ) -> Iterator[Problem]:
     """Say in order of lines what is wrong, some records at a time: all cells may be, each with its record's text."""
-    records = np.flatnonzero(~odd)
     counts = odd.astype(int)
-    for marks in broken.values():
-        counts[records] += marks
-    edges = np.flatnonzero(np.diff(np.cumsum(counts) // PROBLEMS)) + 1
+    counts[~odd] = sum(marks.astype(int) for marks in broken.values())
+    bad = np.flatnonzero(counts)
+    edges = bad[1:][np.diff(np.cumsum(counts[bad]) // PROBLEMS) > 0]
     parts = (
         _explained(block, slice(first, last), odd, texts, broken, header, contract)
         for first, last in itertools.pairwise([0, *edges.tolist(), len(odd)])
@@ -210,6 +215,6 @@ def _check(
     for number, (field, text) in enumerate(zip(contract.fields, columns, strict=True)):
         values, masks = check_cells(text, field, contract.missing)
         typed.append(values)
-        if masks and (wrong := functools.reduce(pc.or_, masks).to_numpy(zero_copy_only=False)).any():
-            broken[number] = wrong
+        if masks:
+            broken[number] = functools.reduce(pc.or_, masks).to_numpy(zero_copy_only=False)
     return pa.table([*typed, pa.array(lines)], schema=batch_schema(contract)), broken
