@@ -12,6 +12,7 @@ from tests.dashboard.publish import (
     load,
     problem,
     publish_companydata,
+    publish_lake,
     publish_loads,
     publish_status,
     put_rejected,
@@ -27,9 +28,7 @@ pytestmark = pytest.mark.needs_browser
 
 def fill(store: ObjectStore, sold: list[int]) -> None:
     parts = counts(rows={"read": 24, "kept": 24}, files={"loaded": 1}, latency_ms={"p50": 11.2})
-    publish_companydata(store, sold)
-    publish_loads(store, [load("raw/companydata/companydata.csv")])
-    publish_status(store, datasets={"companydata": parts}, **parts)
+    publish_lake(store, sold, [load("raw/companydata/companydata.csv")], parts)
 
 
 @pytest.fixture(scope="module")

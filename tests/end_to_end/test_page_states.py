@@ -18,17 +18,7 @@ from playwright.sync_api import Page, expect
 
 from storage.access import Role, User, prepare
 from storage.s3 import S3Store
-from tests.dashboard.publish import (
-    counted,
-    counts,
-    load,
-    problem,
-    publish_companydata,
-    publish_loads,
-    publish_status,
-    put_rejected,
-    writer,
-)
+from tests.dashboard.publish import counted, counts, load, problem, publish_lake, put_rejected, writer
 from tests.faults.wire import Proxy, proxy_to
 from tests.minio_server import ROOT, MinioServer, free_port, until
 
@@ -106,11 +96,10 @@ def simulator(minio: MinioServer, tmp_path: Path) -> Iterator[Program]:
 
 def fill(store: S3Store) -> None:
     parts = counts(rows={"read": 25, "kept": 24, "rejected": 1}, files={"loaded": 1, "failed": 2, "stale": 1})
-    publish_companydata(store, [1405, 1333, 1290])
     put_rejected(store, KEY, [problem(7)])
+    stale = load(KEY, rows_rejected=1, stale=True, problems=counted(("type", "Sold", 1)))
     failed = load("raw/companydata/b.csv", status="failed", first_problem="the disk is full", attempts=5)
-    publish_loads(store, [load(KEY, rows_rejected=1, stale=True, problems=counted(("type", "Sold", 1))), failed])
-    publish_status(store, datasets={"companydata": parts}, writer=writer(-3600), **parts)
+    publish_lake(store, [1405, 1333, 1290], [stale, failed], parts, writer=writer(-3600))
 
 
 def on_every(pages: dict[str, Page], look: Callable[[str, Page], object]) -> None:

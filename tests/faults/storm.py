@@ -8,7 +8,6 @@ from random import Random
 from threading import Event
 
 from tests.end_to_end.conftest import Lake, company_csv
-from tests.faults.program import finish, start
 from tests.faults.truth import BAD_ROWS, SPOILT
 
 Write = tuple[str, bytes]  # a name below raw/, and the bytes
@@ -64,7 +63,7 @@ def storm(
         puts = [pool.submit(_put_all, lake, writer, pause, enough) for writer in writers]
         try:
             while done < kills or not (kills or all(one.done() for one in puts)):
-                program = start(lake, "run")
+                program = lake.start("run")
                 time.sleep(chance.uniform(*lives))
                 code = program.kill()
                 assert code == -9, f"it ended by itself with {code}:\n{program.log[-5000:]}"
@@ -74,8 +73,8 @@ def storm(
     for one in puts:
         one.result()
     # On a slow machine three kills may meet the same file alone: then it is left for a person.
-    assert finish(lake, "replay", "--status", "failed") == 0
-    assert finish(lake, "once", seconds=end) == 0
+    assert lake.finish("replay", "--status", "failed") == 0
+    assert lake.finish("once", seconds=end) == 0
     return done
 
 
