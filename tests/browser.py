@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, expect, sync_playwright
 
 from tests.conftest import chromium
 
+SEEN = 60_000  # milliseconds that a change may take to be seen: two seconds are usual, the rest is for a busy machine
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -59,6 +60,9 @@ def _forward(route: Route) -> None:
         route.abort()
 
 
+expect.set_options(timeout=SEEN)
+
+
 @contextmanager
 def chromium_browser() -> Iterator[Browser]:
     """Run a browser while the block runs."""
@@ -72,6 +76,7 @@ def chromium_browser() -> Iterator[Browser]:
 def browsing(browser: Browser, *, forwarded: bool = True) -> Iterator[BrowserContext]:
     """Open a context of its own; what is forwarded by the driver takes longer, and no network change ends it."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(SEEN)
     if forwarded:
         past_network_changes(context)
     yield context

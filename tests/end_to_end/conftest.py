@@ -84,7 +84,7 @@ class Lake:
                     found[item.key] = stream.read()
         return found
 
-    def wait_loaded(self, *names: str, seconds: float = 30) -> dict[str, dict[str, Any]]:
+    def wait_loaded(self, *names: str, seconds: float = 60) -> dict[str, dict[str, Any]]:
         """Wait until the newest version of each file has its result; give its row of `loads.parquet`."""
         etags = {name: self.store.stat(f"raw/{name}").etag for name in names}
 

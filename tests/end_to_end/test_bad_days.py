@@ -60,7 +60,7 @@ def _soon_dead() -> None:
 
 def test_of_two_that_start_at_once_one_stays(lake, tmp_path):
     with lake.pipeline() as first, lake.pipeline(PIPELINE_STATE=str(tmp_path / "other")) as second:
-        ended = until(lambda: [one for one in (first, second) if not one.alive], 40, "the end of one of them")
+        ended = until(lambda: [one for one in (first, second) if not one.alive], what="the end of one of them")
         assert [one.wait() for one in ended] == [2]
         lake.put("companydata/a.csv", company_csv(1))
         lake.wait_loaded("companydata/a.csv")
@@ -96,8 +96,8 @@ def test_one_object_that_cannot_be_read_holds_up_nobody(minio, tmp_path):
     minio.spoil(store.bucket, "raw/companydata/")
     lake.put("companydata/good.csv", company_csv(1))
     with lake.pipeline() as running:
-        lake.wait_loaded("companydata/good.csv", seconds=20)
-        until(lambda: running.log.count("failed key=") >= 3, 20)
+        lake.wait_loaded("companydata/good.csv")
+        until(lambda: running.log.count("failed key=") >= 3)
     assert lake.sums() == company_sums([company_csv(1)])
 
 
@@ -166,7 +166,7 @@ def test_a_lake_that_was_wiped_is_not_taken_for_an_empty_one(lake, running):
         with lake.pipeline(SWEEP_SECONDS="1") as pipeline:
             until(lambda: lake.status()["writer"])
             wipe()
-            code, said = pipeline.wait(20), pipeline.log
+            code, said = pipeline.wait(), pipeline.log
     else:
         wipe()
         ended = lake.command("once")

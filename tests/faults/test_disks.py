@@ -177,7 +177,7 @@ def test_a_lake_wiped_while_it_runs(local_lake):
         put_all(local_lake)
         local_lake.wait_loaded(*FILES)
         wipe(local_lake)
-        assert program.wait(15) == 2
+        assert program.wait() == 2
         errors = [line for line in program.log.splitlines() if line.startswith("error:")]
         assert len(errors) == 1
         assert "Traceback" not in program.log

