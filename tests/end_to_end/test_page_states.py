@@ -71,7 +71,7 @@ def program(name: str, role: Role, server: MinioServer, log: Path) -> Iterator[P
             process.terminate()
             process.wait(20)
     # Of ours: Streamlit's server tells of a page that it is in the midst of, when it ends.
-    assert not re.search(rf'File "{ROOT}/(?!\.venv/)', log.read_text())
+    assert not re.search(rf'File "{re.escape(str(ROOT))}/(?!\.venv/)', log.read_text())
 
 
 def answers(url: str) -> bool:
