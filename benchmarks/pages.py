@@ -20,13 +20,12 @@ from pathlib import Path
 from statistics import quantiles
 
 import numpy as np
-from playwright.sync_api import CDPSession, Page, sync_playwright
+from playwright.sync_api import CDPSession, Page
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from storage import ObjectStore, open_store
-from tests.browser import ARGUMENTS, past_network_changes
-from tests.conftest import chromium
+from tests.browser import browsing, chromium_browser
 from tests.dashboard.publish import (
     counted,
     counts,
@@ -66,16 +65,10 @@ def program(name: str, **environ: str) -> Iterator[int]:
 
 
 @contextmanager
-def browsing(pages: int, *, forwarded: bool = False) -> Iterator[list[Page]]:
-    """Open a browser with some pages; what is forwarded by the driver takes longer, and no network change ends it."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
-        if forwarded:
-            past_network_changes(context)
+def open_pages(pages: int, *, forwarded: bool = False) -> Iterator[list[Page]]:
+    """Open a browser with some pages."""
+    with chromium_browser() as browser, browsing(browser, forwarded=forwarded) as context:
         yield [context.new_page() for _ in range(pages)]
-        context.unroute_all(behavior="ignoreErrors")
-        browser.close()
 
 
 def opened(page: Page, address: str, path: str) -> float:
@@ -89,7 +82,7 @@ def opened(page: Page, address: str, path: str) -> float:
 def visible(lake: Path, address: str, seconds: int) -> None:
     """Put a file five times a second, and see in the browser when its sum, or a later one, is there."""
     store, put = open_store(str(lake)), []
-    with browsing(1) as [page]:
+    with open_pages(1) as [page]:
         put_number(store, 7_000_000)
         opened(page, address, "")
         page.evaluate(WATCH)
@@ -118,7 +111,7 @@ def soak(lake: Path, address: str, server: int, seconds: int) -> None:
     open_store(str(lake)).put("raw/companydata/bad.csv", b"not,the,header\n")  # so that Rejects has something
     memory: dict[str, list[float]] = {"server": []} | {f"page {path or 'overview'}": [] for path in PAGES}
     times = []
-    with browsing(len(PAGES), forwarded=True) as pages:
+    with open_pages(len(PAGES), forwarded=True) as pages:
         for page, path in zip(pages, PAGES, strict=True):
             opened(page, address, path)
         sessions = [page.context.new_cdp_session(page) for page in pages]
@@ -169,7 +162,7 @@ def huge(lake: Path, address: str) -> None:
     publish_loads(store, loads)
     parts = counts(files={"loaded": 100_000}, rows={"read": 3_400_000, "kept": 2_400_000, "rejected": 1_000_000})
     publish_status(store, datasets={"companydata": counts(), "orders": parts}, writer=writer(-3600), **parts)
-    with browsing(1) as [page]:
+    with open_pages(1) as [page]:
         for turn in ("first", "again"):
             took = {path or "overview": opened(page, address, path) for path in PAGES}
             print(f"{turn}: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in took.items()))

@@ -112,7 +112,7 @@ def soak(lake: Lake, seconds: float, rate: float, seed: int) -> tuple[Samples, i
         end = time.monotonic() + seconds
         while time.monotonic() < end and writer.is_alive():
             time.sleep(1)
-            samples.read(running.process.pid)
+            samples.read(running.pid)
         stop.set()
         writer.join()
         until(lambda: lake.status()["backlog"]["files"] == 0, 120, "an end of the backlog")

@@ -1,14 +1,16 @@
-"""A real browser for the pages: one Chromium page per test, which fails the test on any error of the page."""
+"""A real browser for the pages: one Chromium per file, and a page per test, which fails it on any error of the page."""
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, expect, sync_playwright
 
 from tests.conftest import chromium
 
+SEEN = 60_000  # milliseconds that a change may take to be seen: two seconds are usual, the rest is for a busy machine
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -58,19 +60,45 @@ def _forward(route: Route) -> None:
         route.abort()
 
 
+expect.set_options(timeout=SEEN)
+
+
+@contextmanager
+def chromium_browser() -> Iterator[Browser]:
+    """Run a browser while the block runs."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def browsing(browser: Browser, *, forwarded: bool = True) -> Iterator[BrowserContext]:
+    """Open a context of its own; what is forwarded by the driver takes longer, and no network change ends it."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(SEEN)
+    if forwarded:
+        past_network_changes(context)
+    yield context
+    context.unroute_all(behavior="ignoreErrors")
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Give a browser for the tests of one file: no longer, for its driver has an event loop in this thread."""
+    with chromium_browser() as made:
+        yield made
+
+
 @pytest.fixture
-def browser_page() -> Iterator[Page]:
+def browser_page(browser: Browser) -> Iterator[Page]:
     """Give a page of its own; ask for the server's fixture first, so that the server outlives the page.
 
     `browser_page.context.new_page()` opens another one beside it, which is watched for errors too.
     """
     errors = PageErrors()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
+    with browsing(browser) as context:
         context.on("page", errors.watch)
-        past_network_changes(context)
         yield context.new_page()
-        context.unroute_all(behavior="ignoreErrors")
-        browser.close()
     assert not errors, "\n".join(errors)

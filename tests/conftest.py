@@ -7,18 +7,12 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
-import hypothesis
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-settings.register_profile("no deadline", deadline=None)  # how long an example takes is the machine's, not the test's
-settings.load_profile("no deadline")
-
-hypothesis.settings.register_profile(
-    "lakelet", deadline=None
-)  # a loaded machine is slow, not wrong: tests have a limit
-hypothesis.settings.load_profile("lakelet")
+settings.register_profile("lakelet", deadline=None)  # a loaded machine is slow, not wrong: tests have a limit
+settings.load_profile("lakelet")
 
 pytest_plugins = ["tests.minio_server", "tests.browser"]
 
@@ -68,6 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 SHARE_A_STACK = ("tests/stack/", "tests/dev_container/")
+# What takes longest begins first, so that no process is alone with it in the end.
+LONG = (*SHARE_A_STACK, "tests/end_to_end/", "tests/dashboard/test_browser", "tests/faults/", "tests/debugger/")
 
 
 class _ByFile(LoadScopeScheduling):
@@ -82,7 +78,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not item.nodeid.startswith(SHARE_A_STACK))  # they take longest
+    ranks = dict(enumerate(LONG))
+    items.sort(key=lambda item: next((rank for rank in ranks if item.nodeid.startswith(ranks[rank])), len(LONG)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -37,7 +37,7 @@ def minio_image() -> str:
 
 def until(
     condition: Callable[[], T],
-    seconds: float = 20,
+    seconds: float = 60,
     what: str = "the condition",
     pause: Callable[[float], None] = time.sleep,
 ) -> T:

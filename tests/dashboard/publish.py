@@ -98,6 +98,15 @@ def publish_loads(store: ObjectStore, loads: list[dict[str, Any]]) -> None:
     store.put(LOADS, parquet(pa.Table.from_pylist(loads, schema=LOADS_SCHEMA)))
 
 
+def publish_lake(
+    store: ObjectStore, sold: list[int], loads: list[dict[str, Any]], parts: dict[str, Any], **status: Any
+) -> None:
+    """Publish all of a lake that has company data alone."""
+    publish_companydata(store, sold)
+    publish_loads(store, loads)
+    publish_status(store, datasets={"companydata": parts}, **parts, **status)
+
+
 def problem(
     line: int | None, rule: str = "type", column: str | None = "Sold", value: str | None = "x"
 ) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=20,
+        timeout=60,
     )
 
 
@@ -42,13 +42,13 @@ def serving(log: Path, **environ: str) -> Iterator[str]:
             stderr=output,
         )
         try:
-            until(lambda: server.poll() is not None or healthy(port, **environ), 40, "the dashboard's health")
+            until(lambda: server.poll() is not None or healthy(port, **environ), what="the dashboard's health")
             assert server.poll() is None, log.read_text()
             yield f"http://127.0.0.1:{port}"
         finally:
             server.send_signal(signal.SIGTERM)
             try:
-                server.wait(timeout=10)
+                server.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()

@@ -4,15 +4,14 @@ import csv
 import io
 import json
 import os
-import signal
 import sqlite3
-import subprocess
-import sys
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -20,7 +19,9 @@ import pytest
 
 from storage import ObjectStore, open_store
 from storage.layout import LOADS, STATUS, summary_key
+from tests import program
 from tests.minio_server import until
+from tests.program import Prepare, Program
 from tests.storage.conftest import BACKENDS
 
 HEADER = "Month,Dept,Store,Sold,Returned,Ordered"
@@ -83,7 +84,7 @@ class Lake:
                     found[item.key] = stream.read()
         return found
 
-    def wait_loaded(self, *names: str, seconds: float = 30) -> dict[str, dict[str, Any]]:
+    def wait_loaded(self, *names: str, seconds: float = 60) -> dict[str, dict[str, Any]]:
         """Wait until the newest version of each file has its result; give its row of `loads.parquet`."""
         etags = {name: self.store.stat(f"raw/{name}").etag for name in names}
 
@@ -97,49 +98,32 @@ class Lake:
 
         return until(rows, seconds, f"the result of {', '.join(names)}")
 
-    def command(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run `python -m pipeline …` to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "pipeline", *arguments],
-            env={**self.environ, **variables},
-            capture_output=True,
-            text=True,
-            timeout=50,
-        )
+    def start(self, *arguments: str, prepare: Prepare | None = None, **variables: str) -> Program:
+        """Start `python -m pipeline …`; `prepare` is called in its process before anything else."""
+        log = self.state.parent / "pipeline.log"
+        return program.start(arguments, {**self.environ, **variables}, log, log, prepare)
+
+    def finish(self, *arguments: str, prepare: Prepare | None = None, seconds: float = 60, **variables: str) -> int:
+        """Run `python -m pipeline …` to its end and give its exit code."""
+        return self.start(*arguments, prepare=prepare, **variables).wait(seconds)
+
+    def command(self, *arguments: str, prepare: Prepare | None = None, **variables: str) -> CompletedProcess[str]:
+        """Run `python -m pipeline …` to its end and give what it said."""
+        with tempfile.TemporaryDirectory() as folder:
+            said = Path(folder, "stdout"), Path(folder, "stderr")
+            code = program.start(arguments, {**self.environ, **variables}, *said, prepare).wait(60)
+            return CompletedProcess(arguments, code, *(path.read_text() for path in said))
 
     @contextmanager
-    def pipeline(self, **variables: str) -> Iterator["Running"]:
+    def pipeline(self, *, prepare: Prepare | None = None, **variables: str) -> Iterator[Program]:
         """Run `python -m pipeline run` while the block runs; it must stop cleanly when asked."""
-        with (self.state.parent / "pipeline.log").open("a+") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline", "run"], env={**self.environ, **variables}, stderr=log
-            )
-            running = Running(process, Path(log.name))
-            try:
-                yield running
-                if process.poll() is None:
-                    process.send_signal(signal.SIGTERM)
-                    assert process.wait(25) == 0, running.log
-            finally:
-                process.kill()
-                process.wait()
-
-
-@dataclass
-class Running:
-    """A pipeline that runs."""
-
-    process: subprocess.Popen
-    path: Path
-
-    @property
-    def log(self) -> str:
-        return self.path.read_text()
-
-    def kill(self) -> None:
-        """End it as a power cut would."""
-        self.process.kill()
-        self.process.wait()
+        running = self.start("run", prepare=prepare, **variables)
+        try:
+            yield running
+            running.stop()
+        finally:
+            if running.alive:
+                running.kill()
 
 
 def new_lake(store: ObjectStore, environ: dict[str, str], state: Path) -> Lake:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from simulator.exam import KINDS
-from simulator.grade import grade, read_key
+from simulator.grade import Mistake, grade, read_key
 from storage import open_store
 from storage.access import User, prepare
 from storage.layout import CLEAN, REJECTED, clean_key, rejected_key, source_key
@@ -54,14 +54,14 @@ def test_every_answer_is_right_and_damage_is_named(lake, tmp_path):
         assert_right(simulator(reader, "grade", "--key", str(key), "--json"), notes=2)
     assert_verified(lake)
 
-    damage(lake, second)
+    mistakes = damage(lake, second)
     done = simulator(reader, "grade", "--key", str(second))
     assert done.returncode == 1, done.stderr
-    for mistake in grade(lake.store, read_key(second)).mistakes:
+    for mistake in mistakes:
         assert mistake.key in done.stdout
         assert mistake.message in done.stdout
     assert "score: 100" not in done.stdout
-    mistaken = {one.key for one in grade(lake.store, read_key(second)).mistakes if one.key.endswith(".parquet")}
+    mistaken = {one.key for one in mistakes if one.key.endswith(".parquet")}
     verified = lake.command("verify", "--json", *(source_key(key) for key in mistaken))
     assert verified.returncode == 1, verified.stderr
     found = {one["key"] for one in json.loads(verified.stdout)["differences"]}
@@ -90,8 +90,8 @@ def assert_verified(lake: Lake) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def damage(lake: Lake, key: Path) -> None:
-    """Spoil a file at a time, each in another way, and find it named."""
+def damage(lake: Lake, key: Path) -> list[Mistake]:
+    """Spoil a file at a time, each in another way, and find it named; give what was found."""
     answers = read_key(key)["files"]
     loaded = iter([one["key"] for one in answers if one["kept"] and one["dataset"] == "companydata"])
     dirty = iter([one["key"] for one in answers if len(one["rejected"]) > 1 and one["dataset"] == "orders"])
@@ -106,10 +106,12 @@ def damage(lake: Lake, key: Path) -> None:
     lake.store.delete(sixth := rejected_key(refused))
     lake.store.put(seventh := clean_key(ignored), b"")
 
-    wrong = {mistake.key for mistake in grade(lake.store, read_key(key)).mistakes}
+    mistakes = grade(lake.store, read_key(key)).mistakes
+    wrong = {mistake.key for mistake in mistakes}
     sums = {f"{CLEAN}companydata/", f"{CLEAN}{ignored.split('/')[1]}/"}  # what is there counts, where it should not too
     assert wrong == {first, second, third, fourth, fifth, sixth, seventh, *sums}
     assert sixth.startswith(REJECTED)
+    return mistakes
 
 
 def rewrite(lake: Lake, key: str, change: Callable[[pa.Table], pa.Table]) -> None:

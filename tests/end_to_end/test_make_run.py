@@ -60,12 +60,12 @@ def test_a_fresh_clone_runs_and_ends(tmp_path, browser_page):
         store = open_store(str(clone / "lake"))
         until(lambda: {LOADS, summary_key("companydata")} <= {item.key for item in store.list("published/")}, 60)
         browser_page.goto(f"http://127.0.0.1:{ports[1]}")
-        browser_page.get_by_text("companydata").first.wait_for(timeout=60_000)
+        browser_page.get_by_text("companydata").first.wait_for()
         browser_page.goto("about:blank")  # or the page would complain of the server that ends
 
         os.killpg(process.pid, signal.SIGINT)
-        process.wait(30)
-        until(lambda: not processes_of(run), 10, f"no process left, but there are {processes_of(run)}")
+        process.wait(60)
+        until(lambda: not processes_of(run), what=f"no process left, but there are {processes_of(run)}")
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

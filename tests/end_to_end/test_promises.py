@@ -52,7 +52,7 @@ def test_a_put_is_loaded_by_its_event(lake):
         lake.wait_loaded("companydata/a.csv")
         for number in range(5):  # by now the only listing for ten minutes is over
             lake.put(f"companydata/later {number}.csv", company_csv(number))
-            row = lake.wait_loaded(f"companydata/later {number}.csv", seconds=10)
+            row = lake.wait_loaded(f"companydata/later {number}.csv")
             assert row[f"companydata/later {number}.csv"]["found_by"] == "event"
 
 

@@ -47,7 +47,7 @@ def test_beside_a_pipeline_at_work_and_at_rest(lake):
         for name in NAMES:
             lake.put(name, company_csv(1))
         lake.wait_loaded(*NAMES)
-        said = until(lambda: [told for told in [verified(lake)] if not told["unverified"]], 20, "a lake at rest")[0]
+        said = until(lambda: [told for told in [verified(lake)] if not told["unverified"]], what="a lake at rest")[0]
     assert (said["files"], said["rows"], said["differences"]) == (12, 12 * 24, [])
 
 

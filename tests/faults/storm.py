@@ -8,8 +8,9 @@ from random import Random
 from threading import Event
 
 from tests.end_to_end.conftest import Lake, company_csv
-from tests.faults.program import finish, start
 from tests.faults.truth import BAD_ROWS, SPOILT
+from tests.minio_server import until
+from tests.program import Program
 
 Write = tuple[str, bytes]  # a name below raw/, and the bytes
 
@@ -53,7 +54,7 @@ def storm(
         writers: each puts from a thread of its own, one after the other.
         seed: of the moments at which the pipeline is killed.
         kills: go on at least for so many, which ends the writers that have no end.
-        lives: seconds that a pipeline lives at least and at most.
+        lives: seconds that a pipeline lives at least and at most, from when it is at work.
         pause: seconds between two puts of one writer.
         end: seconds that the undisturbed rest may take.
 
@@ -64,7 +65,8 @@ def storm(
         puts = [pool.submit(_put_all, lake, writer, pause, enough) for writer in writers]
         try:
             while done < kills or not (kills or all(one.done() for one in puts)):
-                program = start(lake, "run")
+                program = lake.start("run")
+                until(lambda: at_work(lake, program), what="a pipeline at work")  # noqa: B023
                 time.sleep(chance.uniform(*lives))
                 code = program.kill()
                 assert code == -9, f"it ended by itself with {code}:\n{program.log[-5000:]}"
@@ -74,9 +76,16 @@ def storm(
     for one in puts:
         one.result()
     # On a slow machine three kills may meet the same file alone: then it is left for a person.
-    assert finish(lake, "replay", "--status", "failed") == 0
-    assert finish(lake, "once", seconds=end) == 0
+    for arguments in (("replay", "--status", "failed"), ("once",)):
+        rest = lake.start(*arguments)
+        assert rest.wait(end) == 0, rest.log[-5000:]
     return done
+
+
+def at_work(lake: Lake, program: Program) -> bool:
+    """Say whether a pipeline has begun, which a slow machine may take longer for than it lives; or ended by itself."""
+    lock = lake.state / "lock"
+    return not program.alive or (lock.exists() and lock.read_text() == str(program.pid))
 
 
 def _put_all(lake: Lake, writes: Iterable[Write], pause: float, enough: Event) -> None:

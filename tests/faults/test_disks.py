@@ -14,7 +14,6 @@ from storage import open_store
 from tests.end_to_end.conftest import HEADER, Lake, company_csv, new_lake
 from tests.faults.disks import Disk, disk
 from tests.faults.dying import Death
-from tests.faults.program import finish, running, start
 from tests.faults.truth import assert_true
 from tests.minio_server import until
 
@@ -47,7 +46,7 @@ def test_a_full_lake(lake_disk, local_lake):
     """While there is no room nothing is attempted, and no attempt is counted; with room, all goes on."""
     put_all(local_lake)
     filler = lake_disk.fill()
-    with running(local_lake, SWEEP_SECONDS="1") as program:
+    with local_lake.pipeline(SWEEP_SECONDS="1") as program:
         until(lambda: "space" in program.log, what="a word about the space that is missing")
         time.sleep(3)  # long enough for five attempts, if they were counted
         assert program.alive
@@ -66,7 +65,7 @@ def test_a_lake_with_room_for_what_is_small_alone(lake_disk, local_lake):
         local_lake.put(name, "\n".join([HEADER, *rows]).encode())
     filler = lake_disk.fill()
     os.truncate(filler, filler.stat().st_size - (96 << 10))
-    with running(local_lake, SWEEP_SECONDS="1") as program:
+    with local_lake.pipeline(SWEEP_SECONDS="1") as program:
         until(lambda: "space" in program.log, what="a word about the space that is missing")
         filler.unlink()
         local_lake.wait_loaded(*names)
@@ -76,7 +75,7 @@ def test_a_lake_with_room_for_what_is_small_alone(lake_disk, local_lake):
 @pytest.mark.needs_mount
 def test_a_full_state_folder(state_disk, local_lake):
     """Without room the ledger can remember nothing: it ends with the way out, and the next start goes on."""
-    program = start(local_lake, "run", SWEEP_SECONDS="1")
+    program = local_lake.start("run", SWEEP_SECONDS="1")
     until(lambda: list(local_lake.store.list("published/status")))
     filler = state_disk.fill()
     put_all(local_lake)
@@ -86,7 +85,7 @@ def test_a_full_state_folder(state_disk, local_lake):
     assert "is full" in line
     assert "Traceback" not in program.log
     filler.unlink()
-    assert finish(local_lake, "once") == 0
+    assert local_lake.finish("once") == 0
     assert attempts(local_lake) == {1}
     assert_true(local_lake)
 
@@ -94,12 +93,12 @@ def test_a_full_state_folder(state_disk, local_lake):
 @pytest.mark.needs_mount
 def test_a_lake_that_becomes_read_only(lake_disk, local_lake):
     put_all(local_lake)
-    assert finish(local_lake, "once") == 0
+    assert local_lake.finish("once") == 0
     changed = dict.fromkeys(FILES, company_csv(77))
     for name, content in changed.items():
         local_lake.put(name, content)
     lake_disk.read_only(True)
-    with running(local_lake, SWEEP_SECONDS="1") as program:
+    with local_lake.pipeline(SWEEP_SECONDS="1") as program:
         until(lambda: "ead-only" in program.log, what="a word about the lake that cannot be written")
         time.sleep(1)
         lake_disk.read_only(False)
@@ -109,7 +108,7 @@ def test_a_lake_that_becomes_read_only(lake_disk, local_lake):
 
 
 def test_a_ledger_that_another_process_locks_for_a_while(local_lake):
-    with running(local_lake, SWEEP_SECONDS="1"):
+    with local_lake.pipeline(SWEEP_SECONDS="1"):
         until(lambda: list(local_lake.store.list("published/status")))
         with closing(sqlite3.connect(local_lake.state / "ledger.sqlite", isolation_level=None)) as db:
             db.execute("BEGIN EXCLUSIVE")
@@ -123,7 +122,7 @@ def test_a_ledger_that_another_process_locks_for_a_while(local_lake):
 @pytest.mark.parametrize("place", ["head", "pages"])
 def test_a_damaged_ledger_is_named_with_the_way_out(local_lake, place):
     put_all(local_lake)
-    assert finish(local_lake, "once") == 0
+    assert local_lake.finish("once") == 0
     path = local_lake.state / "ledger.sqlite"
     content = bytearray(path.read_bytes())
     first, last = (0, 100) if place == "head" else (4096, len(content))
@@ -132,7 +131,7 @@ def test_a_damaged_ledger_is_named_with_the_way_out(local_lake, place):
     log = local_lake.state.parent / "pipeline.log"
     log.write_text("")
 
-    assert finish(local_lake, "once") == 2
+    assert local_lake.finish("once") == 2
 
     said = log.read_text()
     [line] = [line for line in said.splitlines() if line.startswith("error:")]
@@ -141,17 +140,17 @@ def test_a_damaged_ledger_is_named_with_the_way_out(local_lake, place):
     assert "Traceback" not in said
     for file in local_lake.state.glob("ledger.sqlite*"):
         file.unlink()
-    assert finish(local_lake, "once") == 0
+    assert local_lake.finish("once") == 0
     assert_true(local_lake)
 
 
 def test_a_ledger_that_is_lost_while_a_load_was_in_flight(local_lake):
     put_all(local_lake)
-    assert finish(local_lake, "once", prepare=Death("put clean/", "after", nth=3)) == -9
+    assert local_lake.finish("once", prepare=Death("put clean/", "after", nth=3)) == -9
     for file in local_lake.state.glob("ledger.sqlite*"):
         file.unlink()
     local_lake.store.delete("published/status.json")  # else the new ledger waits for the heartbeat of the old
-    assert finish(local_lake, "once") == 0
+    assert local_lake.finish("once") == 0
     assert_true(local_lake)
 
 
@@ -163,9 +162,9 @@ def wipe(lake: Lake) -> None:
 @pytest.mark.parametrize("command", ["once", "run"])
 def test_a_lake_wiped_under_a_kept_state(local_lake, command):
     put_all(local_lake)
-    assert finish(local_lake, "once") == 0
+    assert local_lake.finish("once") == 0
     wipe(local_lake)
-    program = start(local_lake, command)
+    program = local_lake.start(command)
     assert program.wait() == 2
     assert "PIPELINE_STATE: the ledger" in program.log
     assert "Traceback" not in program.log
@@ -174,11 +173,11 @@ def test_a_lake_wiped_under_a_kept_state(local_lake, command):
 
 def test_a_lake_wiped_while_it_runs(local_lake):
     """The ledger tells of another lake then: nothing of it may be published again."""
-    with running(local_lake, SWEEP_SECONDS="1") as program:
+    with local_lake.pipeline(SWEEP_SECONDS="1") as program:
         put_all(local_lake)
         local_lake.wait_loaded(*FILES)
         wipe(local_lake)
-        assert program.wait(15) == 2
+        assert program.wait() == 2
         errors = [line for line in program.log.splitlines() if line.startswith("error:")]
         assert len(errors) == 1
         assert "Traceback" not in program.log
@@ -187,12 +186,12 @@ def test_a_lake_wiped_while_it_runs(local_lake):
         file.unlink()
     for item in list(local_lake.store.list("published/")):
         local_lake.store.delete(item.key)
-    assert finish(local_lake, "once") == 0
+    assert local_lake.finish("once") == 0
     assert_true(local_lake)
 
 
 def test_a_state_folder_that_is_removed_while_it_runs(local_lake):
-    program = start(local_lake, "run", SWEEP_SECONDS="1")
+    program = local_lake.start("run", SWEEP_SECONDS="1")
     put_all(local_lake)
     local_lake.wait_loaded(*FILES)
     shutil.rmtree(local_lake.state)
@@ -201,14 +200,14 @@ def test_a_state_folder_that_is_removed_while_it_runs(local_lake):
     assert "PIPELINE_STATE" in line
     local_lake.put("companydata/new.csv", company_csv(9))
     local_lake.store.delete("published/status.json")  # else the new ledger waits for the heartbeat of the old
-    assert finish(local_lake, "once") == 0
+    assert local_lake.finish("once") == 0
     assert_true(local_lake)
 
 
 def test_a_ledger_of_another_lake(local_lake, tmp_path):
-    assert finish(local_lake, "once") == 0
+    assert local_lake.finish("once") == 0
     url = str(tmp_path / "other")
     other = new_lake(open_store(url), {"LAKE_URL": url}, local_lake.state)
     other.put("companydata/a.csv", company_csv(1))
-    assert finish(other, "once") == 2
+    assert other.finish("once") == 2
     assert {item.key for item in other.store.list()} == {"raw/companydata/a.csv"}

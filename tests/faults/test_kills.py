@@ -9,7 +9,6 @@ import pytest
 
 from tests.end_to_end.conftest import Lake, company_csv
 from tests.faults.dying import Death
-from tests.faults.program import finish
 from tests.faults.truth import BAD_ROWS, SPOILT, assert_true, sums_of, truth_of
 
 # Versions of each file; those of the second column are loaded before the kills begin.
@@ -27,7 +26,7 @@ def prepare(lake: Lake) -> None:
             if content is not None:
                 lake.put(f"companydata/{name}", content)
         if None in versions:
-            assert finish(lake, "once") == 0
+            assert lake.finish("once") == 0
 
 
 def possible_sums() -> list[dict[str, list[int]]]:
@@ -39,7 +38,7 @@ def possible_sums() -> list[dict[str, list[int]]]:
 
 def die(lake: Lake, death: Death) -> bool:
     """Run it with a death in it; say whether it died, or found nothing to die at and did all that there was to do."""
-    code = finish(lake, "once", prepare=death, PIPELINE_WORKERS="1")
+    code = lake.finish("once", prepare=death, PIPELINE_WORKERS="1")
     assert code in (0, -signal.SIGKILL), f"exit code {code}, see {lake.state.parent}"
     assert lake.sums() in possible_sums()
     return code != 0
@@ -81,7 +80,7 @@ def test_killed_while_it_publishes(local_lake, name, when):
     prepare(local_lake)
     for nth in (1, 2):  # its first is of what was there, or its signing in; its second of what is new
         assert die(local_lake, Death(f"put published/{name}", when, nth=nth))
-    assert finish(local_lake, "once") == 0
+    assert local_lake.finish("once") == 0
     assert_true(local_lake)
 
 
@@ -90,20 +89,20 @@ def test_killed_while_it_sweeps(local_lake, at, when):
     prepare(local_lake)
     for _ in range(2):
         assert die(local_lake, Death(at, when))
-    assert finish(local_lake, "once") == 0
+    assert local_lake.finish("once") == 0
     assert_true(local_lake)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_while_it_takes_over_what_a_lost_ledger_knew(local_lake, when):
     prepare(local_lake)
-    assert finish(local_lake, "once") == 0
+    assert local_lake.finish("once") == 0
     local_lake.store.delete("raw/companydata/new.csv")
     for file in local_lake.state.glob("ledger.*"):
         file.unlink()
     local_lake.store.delete("published/status.json")  # its writer is dead, and a new ledger would wait for it
     assert die(local_lake, Death("adopt", when))
-    assert finish(local_lake, "once") == 0
+    assert local_lake.finish("once") == 0
     assert_true(local_lake, {"companydata/new.csv": FILES["new.csv"][1]})
 
 
@@ -126,8 +125,8 @@ def test_killed_around_the_puts_in_a_bucket(bucket_lake, at, when, deaths):
 
 def test_killed_while_it_makes_its_ledger(local_lake):
     local_lake.put("companydata/new.csv", FILES["new.csv"][1])
-    assert finish(local_lake, "once", prepare=Death("sql CREATE TABLE IF NOT EXISTS history")) == -signal.SIGKILL
-    assert finish(local_lake, "once") == 0
+    assert local_lake.finish("once", prepare=Death("sql CREATE TABLE IF NOT EXISTS history")) == -signal.SIGKILL
+    assert local_lake.finish("once") == 0
     assert_true(local_lake)
 
 
@@ -136,11 +135,11 @@ def test_killed_while_it_makes_its_ledger(local_lake):
 def test_killed_and_then_the_version_before_comes_back(bucket_lake, at):
     """Its bytes have the etag of a result that the ledger knows, and the objects are of another version already."""
     bucket_lake.put("companydata/a.csv", company_csv(1))
-    assert finish(bucket_lake, "once") == 0
+    assert bucket_lake.finish("once") == 0
     bucket_lake.put("companydata/a.csv", company_csv(2) + BAD_ROWS)
-    assert finish(bucket_lake, "once", prepare=Death(at, "after")) == -signal.SIGKILL
+    assert bucket_lake.finish("once", prepare=Death(at, "after")) == -signal.SIGKILL
     bucket_lake.put("companydata/a.csv", company_csv(1))
-    assert finish(bucket_lake, "once") == 0
+    assert bucket_lake.finish("once") == 0
     assert_true(bucket_lake)
 
 

@@ -13,7 +13,6 @@ from minio.signer import sign_v4_s3
 
 from storage.s3 import S3Store
 from tests.end_to_end.conftest import Lake, company_csv, new_lake
-from tests.faults.program import finish, running
 from tests.faults.truth import assert_true, verify
 from tests.minio_server import free_port, until
 
@@ -50,7 +49,7 @@ def test_odd_keys_that_any_client_may_put_into_a_bucket(bucket_lake):
     taken = {item.key for item in bucket_lake.store.list("raw/")} & set(ODD)
     assert taken, "the server took none of them, so nothing was tried"
     bucket_lake.put("companydata/good.csv", company_csv(2))
-    with running(bucket_lake, SWEEP_SECONDS="1") as program:
+    with bucket_lake.pipeline(SWEEP_SECONDS="1") as program:
         bucket_lake.wait_loaded("companydata/good.csv")
         until(lambda: bucket_lake.status()["files"]["ignored"] == len(taken), what="their number")
         loads = bucket_lake.loads()
@@ -68,7 +67,7 @@ def test_symbolic_links_that_lead_out_of_a_folder(local_lake, tmp_path):
     local_lake.put("companydata/good.csv", company_csv(2))
     link = Path(local_lake.environ["LAKE_URL"], "raw/companydata/link.csv")
     link.symlink_to(outside)
-    with running(local_lake, SWEEP_SECONDS="1") as program:
+    with local_lake.pipeline(SWEEP_SECONDS="1") as program:
         local_lake.wait_loaded("companydata/good.csv")
         row = until(lambda: local_lake.loads().get("companydata/link.csv"), what="a word about the link")
         assert "Secret" not in program.log
@@ -99,12 +98,12 @@ def test_secrets_never_show(bucket_lake):
     lake = bucket_lake
     lake.put("companydata/good.csv", company_csv(1))
     lake.put("companydata/bad.csv", b"nonsense\n")
-    assert finish(lake, "once") == 0
-    assert finish(lake, "status", "--json") == 0
-    assert finish(lake, "once", AWS_SECRET_ACCESS_KEY=SECRETS[1]) == 2
-    assert finish(lake, "once", AWS_ACCESS_KEY_ID="nobody", AWS_SECRET_ACCESS_KEY=SECRETS[1]) == 2
+    assert lake.finish("once") == 0
+    assert lake.finish("status", "--json") == 0
+    assert lake.finish("once", AWS_SECRET_ACCESS_KEY=SECRETS[1]) == 2
+    assert lake.finish("once", AWS_ACCESS_KEY_ID="nobody", AWS_SECRET_ACCESS_KEY=SECRETS[1]) == 2
     dead = new_lake(lake.store, {**lake.environ, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}, lake.state)
-    with running(dead) as program:
+    with dead.pipeline() as program:
         until(lambda: "store away" in program.log)
     told = everything_told(lake)
     assert b"AWS_SECRET_ACCESS_KEY" in told, "the refusal was not among what was searched"

@@ -5,7 +5,6 @@ import shutil
 import pytest
 
 from tests.end_to_end.conftest import Lake
-from tests.faults.program import finish
 from tests.faults.storm import new_files, overwrites, storm
 from tests.faults.truth import assert_true
 
@@ -14,7 +13,7 @@ def assert_told_by_the_objects(lake: Lake) -> None:
     """Without its ledger the lake ends with the same clean and rejected objects, byte for byte."""
     before = lake.outputs()
     shutil.rmtree(lake.state)
-    assert finish(lake, "once") == 0
+    assert lake.finish("once") == 0
     assert lake.outputs() == before
     assert_true(lake)
 

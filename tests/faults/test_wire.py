@@ -7,7 +7,6 @@ import pytest
 import storage
 import storage.s3
 from tests.end_to_end.conftest import Lake, company_csv, new_lake
-from tests.faults.program import running
 from tests.faults.truth import BAD_ROWS, assert_true
 from tests.faults.wire import LISTEN, Proxy, proxy_to
 from tests.minio_server import until
@@ -43,7 +42,7 @@ def found_by(lake: Lake, name: str) -> str:
 @pytest.mark.parametrize("how", ["close", "reset", "hold"])
 def test_a_listener_that_ends_or_falls_silent(wired, proxy, how):
     """What was put meanwhile is found by the listing after the next connection, without waiting for the clock."""
-    with running(wired, prepare=impatient, SWEEP_SECONDS="600") as program:
+    with wired.pipeline(prepare=impatient, SWEEP_SECONDS="600") as program:
         until(lambda: proxy.cut(LISTEN, "reset" if how == "reset" else "close"), what="a listener")
         fault = proxy.add(LISTEN, how)
         until(lambda: fault.hits, what="a listener that comes back")
@@ -59,7 +58,7 @@ def test_a_listener_that_ends_or_falls_silent(wired, proxy, how):
 
 def test_a_listener_that_goes_silent_while_it_listens(wired, proxy):
     """No end of the connection tells that it is dead: only the signs of life that are missing do."""
-    with running(wired, prepare=impatient, SWEEP_SECONDS="600"):
+    with wired.pipeline(prepare=impatient, SWEEP_SECONDS="600"):
         wired.put("companydata/heard.csv", company_csv(2))
         until(lambda: list(wired.store.list("clean/")))
         [listener] = until(lambda: [one for one in list(proxy._open) if "events=" in one.request])
@@ -72,7 +71,7 @@ def test_a_listener_that_goes_silent_while_it_listens(wired, proxy):
 def test_a_slow_listener(wired, proxy):
     """Events that trickle in are late, and no connection is given up for it."""
     proxy.add(LISTEN, "slow", after=500)
-    with running(wired, prepare=impatient, SWEEP_SECONDS="600") as program:
+    with wired.pipeline(prepare=impatient, SWEEP_SECONDS="600") as program:
         wired.put("companydata/first.csv", company_csv(0))
         wired.wait_loaded("companydata/first.csv")
         for number in range(5):
@@ -104,7 +103,7 @@ def test_requests_that_fail_some_times(wired, proxy, how, more):
     for number, name in enumerate(names):
         content = company_csv(number, 300)
         wired.put(f"companydata/{name}", content + BAD_ROWS if name == "reject.csv" else content)
-    with running(wired, prepare=impatient, SWEEP_SECONDS="1") as program:
+    with wired.pipeline(prepare=impatient, SWEEP_SECONDS="1") as program:
         wired.wait_loaded(*(f"companydata/{name}" for name in names))
         assert [fault.hits for fault in faults] == [fault.times for fault in faults]
         assert program.alive
@@ -113,7 +112,7 @@ def test_requests_that_fail_some_times(wired, proxy, how, more):
 
 def test_a_whole_store_that_falls_silent_counts_no_attempt(wired, proxy):
     names = [f"companydata/{number}.csv" for number in range(20)]
-    with running(wired, prepare=impatient, SWEEP_SECONDS="600") as program:
+    with wired.pipeline(prepare=impatient, SWEEP_SECONDS="600") as program:
         until(lambda: list(wired.store.list("published/status")))
         proxy.add("", "hold")
         for number, name in enumerate(names):

@@ -16,7 +16,6 @@ from pipeline.stage import read_record
 from storage import ObjectStore
 from storage.layout import clean_key, rejected_key, source
 from tests.end_to_end.conftest import HEADER, Lake
-from tests.faults import program
 
 NAMES = HEADER.split(",")
 SPOILT = b"Month,Dept,Surprise\n1-Jan,Toys,1\n"  # a file that must be refused
@@ -73,7 +72,7 @@ def assert_true(lake: Lake, gone: Mapping[str, bytes] | None = None) -> None:
 def verify(lake: Lake) -> str:
     """Give what `python -m pipeline verify` finds, in its own words; nothing if it finds nothing."""
     before = len(_log(lake))
-    code = program.finish(lake, "verify", seconds=600)
+    code = lake.finish("verify", seconds=600)
     return "" if code == 0 else f"exit code {code}: {_log(lake)[before:]}"
 
 

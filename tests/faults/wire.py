@@ -35,13 +35,15 @@ class Fault:
     status: int = 503
     after: int = 0
     hits: int = 0
+    _counting: threading.Lock = field(default_factory=threading.Lock)  # each connection has a thread of its own
 
     def takes(self, request: str) -> bool:
         """Say whether this request is one of its; count it."""
-        if self.times == self.hits or not re.search(self.pattern, request):
-            return False
-        self.hits += 1
-        return True
+        with self._counting:
+            if self.times == self.hits or not re.search(self.pattern, request):
+                return False
+            self.hits += 1
+            return True
 
 
 @dataclass

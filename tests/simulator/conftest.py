@@ -1,6 +1,5 @@
 """Fixtures of the source system's tests."""
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,14 +8,6 @@ import pytest
 from simulator.settings import Settings
 from simulator.system import SourceSystem
 from tests.simulator.stores import FaultyStore
-
-
-def until(happened: Callable[[], object], seconds: float = 10.0) -> None:
-    """Poll until `happened`, or fail at the deadline."""
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, f"did not happen within {seconds} s"
-        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator
 
-from tests.simulator.conftest import until
+from tests.minio_server import until
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

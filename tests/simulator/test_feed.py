@@ -6,7 +6,7 @@ import pytest
 from simulator.datasets import orders
 from simulator.feed import FAULTS, NEWEST, Feed, FeedState, faulty_orders
 from simulator.outage import Outage
-from tests.simulator.conftest import until
+from tests.minio_server import until
 from tests.simulator.stores import FaultyStore
 
 FAST = 50.0

@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 import simulator.system
 from simulator import examination
 from tests.dashboard.publish import load, publish_loads
-from tests.simulator.conftest import until
+from tests.minio_server import until
 
 PAGE = Path(__file__).parents[2] / "simulator" / "page.py"
 

@@ -4,7 +4,7 @@ from simulator.datasets import companydata
 from simulator.settings import Settings
 from simulator.system import COMPANYDATA_KEY
 from storage.console import SettingError
-from tests.simulator.conftest import until
+from tests.minio_server import until
 
 
 def stored(store) -> bytes:

@@ -48,14 +48,14 @@ def test_a_fresh_stack_has_data(quiet):
 def test_a_file_put_through_s3_is_on_the_page(quiet, browser_page):
     store = quiet.store()
     browser_page.goto(quiet.urls.dashboard)
-    browser_page.get_by_text("companydata").first.wait_for(timeout=60_000)
+    browser_page.get_by_text("companydata").first.wait_for()
     for seed in (1, 2):
         content = company_csv(seed).replace(b"Dept ", b"Seed%d " % seed)
         etag = store.put(KEY, content)
         loaded = (etag, "loaded")
         until(lambda: loaded in [(row["etag"], row["status"]) for row in published(quiet, LOADS)], what="the load")  # noqa: B023
         assert sums(quiet) == company_sums([content])
-        browser_page.get_by_text(f"Seed{seed} 0").first.wait_for(state="attached", timeout=10_000)
+        browser_page.get_by_text(f"Seed{seed} 0").first.wait_for(state="attached")
     assert browser_page.get_by_text("Seed1 0").count() == 0
 
 
@@ -63,7 +63,7 @@ def test_a_file_put_through_s3_is_on_the_page(quiet, browser_page):
 def test_a_press_on_one_page_is_seen_on_the_other(quiet, browser_page):
     """The dashboard is open before, and is not loaded again."""
     browser_page.goto(quiet.urls.dashboard)
-    browser_page.get_by_text("companydata").first.wait_for(timeout=60_000)
+    browser_page.get_by_text("companydata").first.wait_for()
     browser_page.evaluate("window.neverReloaded = true")
     before = raw(quiet)
 

@@ -26,12 +26,12 @@ class Watching:
 
     items: SimpleQueue[ObjectInfo | Gap] = field(default_factory=SimpleQueue)
 
-    def next_gap(self, seconds: float = 20) -> Gap:
+    def next_gap(self, seconds: float = 60) -> Gap:
         while not isinstance(item := self._next(seconds, "a gap"), Gap):
             pass
         return item
 
-    def next_write(self, key: str, seconds: float = 10) -> ObjectInfo:
+    def next_write(self, key: str, seconds: float = 60) -> ObjectInfo:
         """Wait for the write of `key`; what comes before it is passed over."""
         while not (isinstance(item := self._next(seconds, key), ObjectInfo) and item.key == key):
             pass
@@ -59,5 +59,5 @@ def watching(store: ObjectStore, prefix: str = "raw/") -> Iterator[Watching]:
         yield seen
     finally:
         stop.set()
-        thread.join(15)
+        thread.join(60)
         assert not thread.is_alive(), "the watch did not stop"

@@ -164,7 +164,7 @@ def test_the_probe_is_no_event(minio):
         seen.next_gap()
         root.client.put_object(root.bucket, f"raw/{PROBE}/", io.BytesIO(), 0)
         root.put("raw/d/a.csv", b"x")
-        assert seen.items.get(timeout=10).key == "raw/d/a.csv"
+        assert seen.items.get(timeout=60).key == "raw/d/a.csv"
 
 
 @pytest.mark.needs_engine

@@ -173,7 +173,7 @@ class TestWatch:
             store.put("raw/d/last.csv", b"x")
             told = []
             while "raw/d/last.csv" not in told:
-                told.append(seen.items.get(timeout=10).key)
+                told.append(seen.items.get(timeout=60).key)
             assert set(told) == {"raw/d/last.csv"}
 
     def test_a_put_in_the_moment_of_subscribing_is_seen_or_listed(self, store):
@@ -186,7 +186,7 @@ class TestWatch:
             writing.result()
             while missing := set(keys) - known:
                 try:
-                    item = seen.items.get(timeout=10)
+                    item = seen.items.get(timeout=60)
                 except Empty:
                     pytest.fail(f"neither listed nor told: {sorted(missing)}")
                 if isinstance(item, ObjectInfo):
@@ -206,6 +206,6 @@ class TestWatch:
             seen.next_gap()
             store.delete("raw/d/a.csv")
             store.put("raw/d/b.csv", b"x")
-            first = seen.items.get(timeout=10)
+            first = seen.items.get(timeout=60)
             assert not isinstance(first, Gap)
             assert first.key == "raw/d/b.csv"
