@@ -31,6 +31,7 @@ def bad_rows(page: Page, percent: int) -> None:
 def open_reject(page: Page) -> None:
     """Open the first reject."""
     table = page.get_by_test_id("stDataFrame").last
+    table.scroll_into_view_if_needed()
     box = table.bounding_box()
     assert box
     page.mouse.click(box["x"] + 15, box["y"] + 52)
