@@ -30,7 +30,7 @@ def describe(column: list[str], name: str, sample: Sample) -> dict[str, Any]:
     for guess in (_whole_number, _boolean, _number, _date, _datetime) if values else ():
         if found := guess(values, sample, note):
             return {"name": name, **found}
-    _say_nearly(values, note)
+    _say_nearly(values, sorted({text.strip(" \t") for text in column} & {*MISSING[1:]}), note)
     return {"name": name, "type": "string"}
 
 
@@ -127,14 +127,15 @@ def _dated(type_: str, formats: list[str], values: list[str], note: _Note) -> di
     return {"type": type_, "format": able[0]} if able else None
 
 
-def _say_nearly(values: list[str], note: _Note) -> None:
+def _say_nearly(values: list[str], missing: list[str], note: _Note) -> None:
     """Tell of a type that most values have: then the others may be the file's mistakes."""
     for spec in _SHAPES:
         wrong = check_column(pa.array(values, pa.string()), spec, frozenset())[1].to_pylist()
         bad = [one or not _in_threes(value, spec) for one, value in zip(wrong, values, strict=True)]
         if 0 < sum(bad) <= len(values) / 4:
             said = f"{sum(bad):,} of {len(values):,} different values are no {spec.type}"
-            note(f"{said} ({values[bad.index(True)]!r}): string; where that is the file's mistake, write {_json(spec)}")
+            advice = f"write {_json(spec)}" + "".join(f", and {word!r} into missingValues" for word in missing)
+            note(f"{said} ({values[bad.index(True)]!r}): string; where that is the file's mistake, {advice}")
             return
 
 

@@ -86,6 +86,11 @@ def test_types(tmp_path, cells, field):
             'write "type": "integer"',
         ),
         (
+            ["1", "2", "3", "many", "n/a"],
+            "column x: 1 of 4 different values are no integer ('many'): string; where that is the file's mistake, "
+            'write "type": "integer", and \'n/a\' into missingValues',
+        ),
+        (
             ["31.12.2025", "30.02.2026", "13.01.2026", "14.01.2026"],
             "column x: 1 of 4 different values are no date ('30.02.2026'): string; where that is the file's mistake, "
             'write "type": "date", "format": "%d.%m.%Y"',
