@@ -1,6 +1,6 @@
 """Take the README's pictures of the pages of a running Lakelet: `make run` in one shell, this in another.
 
-The feed gets some bad rows for the pictures, and loses them again. The exam comes last: some of its numbers are very large.
+The feed gets some bad rows for the pictures, and loses them again. The exam comes last: some of its numbers are large.
 """
 
 import os
@@ -21,11 +21,12 @@ ORDER BY problems DESC"""
 
 
 def bad_rows(page: Page, percent: int) -> None:
-    """Let the feed write some percent of bad rows."""
+    """Let the feed write some percent of bad rows, and close the page."""
     field = page.get_by_label("Bad rows, percent")
     field.fill(str(percent))
     field.press("Enter")
     page.wait_for_timeout(8000)  # some files, and what became of them
+    page.close()
 
 
 def open_reject(page: Page) -> None:
@@ -93,11 +94,10 @@ def main() -> None:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         past_network_changes(context)
         context.set_default_timeout(60_000)
-        feed = open_page(context.new_page(), "simulator")
-        bad_rows(feed, 3)
+        bad_rows(open_page(context.new_page(), "simulator"), 3)
         for name in sys.argv[1:] or PAGES:
             take(context.new_page(), name)
-        bad_rows(feed, 0)
+        bad_rows(open_page(context.new_page(), "simulator"), 0)
         context.unroute_all(behavior="ignoreErrors")
         browser.close()
 
