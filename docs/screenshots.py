@@ -44,7 +44,10 @@ def sit_exam(page: Page) -> None:
     """Write an exam and wait for its grade."""
     page.get_by_role("button", name="Regenerate data").click()
     page.get_by_role("button", name="Write the exam").click()
+    page.mouse.move(0, 0)
+    page.get_by_text("deliveries").or_(page.get_by_text("have their result")).wait_for()  # or a grade of before is seen
     page.get_by_text("Score of seed").wait_for()
+    page.get_by_text("Plays the source system").evaluate("line => line.scrollIntoView({block: 'center'})")
 
 
 def drawn(page: Page) -> None:
