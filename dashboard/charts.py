@@ -98,15 +98,22 @@ def options(frame: pd.DataFrame, labels: list[str], panels: list[list[str]], hig
         },
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "valueFormatter": "localized"},
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
-        "grid": [_grid(index, high) for index in indexes],
+        "grid": [_grid(index, high, _left(frame)) for index in indexes],
         "xAxis": [_category_axis(labels, index, last=index == len(panels) - 1) for index in indexes],
         "yAxis": [{"type": "value", "gridIndex": index, "splitNumber": 4} for index in indexes],
         "series": [_bars(frame, name, index) for index, panel in enumerate(panels) for name in panel],
     }
 
 
-def _grid(index: int, high: int) -> dict[str, Any]:
-    return {"top": LEGEND + high * index + 8, "height": high - AXIS - 8, "left": 64, "right": 8}
+def _grid(index: int, high: int, left: int) -> dict[str, Any]:
+    return {"top": LEGEND + high * index + 8, "height": high - AXIS - 8, "left": left, "right": 8}
+
+
+def _left(frame: pd.DataFrame) -> int:
+    """Give the pixels that the longest number beside an axis takes."""
+    numbers = frame.select_dtypes("number")
+    largest = max((abs(value) for name in numbers for value in _values(numbers[name])), default=0)
+    return max(64, 24 + 7 * len(text.number(round(largest))))
 
 
 def _category_axis(labels: list[str], index: int, *, last: bool) -> dict[str, Any]:

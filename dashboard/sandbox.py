@@ -5,6 +5,7 @@ no interrupt for a minute. A process can be ended.
 """
 
 import contextlib
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "temp_directory": "",
     "threads": 2,
 }
+OTHER_TABLE = r'(?<=does not exist!\n)Did you mean "(?!clean_|rejected_|published_)\w+"\?'  # one of DuckDB's own
 CUT = b"lakelet.cut"  # in a result's metadata: there are more rows
 
 
@@ -85,7 +87,9 @@ def connect(views: Mapping[str, ds.Dataset]) -> duckdb.DuckDBPyConnection:
 def check(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     """Refuse what is not one query."""
     kinds = [statement.type for statement in connection.extract_statements(sql)]
-    if len(kinds) != 1:
+    if not kinds:
+        raise QueryError("Expected one query, found none: write one, or start from an example.")
+    if len(kinds) > 1:
         raise QueryError(f"Expected one query, found {len(kinds)} statements: run one at a time.")
     if kinds[0] not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
         raise QueryError(f"{kinds[0].name} is refused: this page reads and changes nothing. Begin with SELECT or FROM.")
@@ -141,7 +145,7 @@ def explained(error: Exception) -> str:
         return f"Refused: this page reads its views, no files, network or settings.\n\n{said}"
     if "FileNotFoundError" in said:
         return "A file was loaded again while the query read it: run the query again."
-    return said
+    return re.sub(OTHER_TABLE, "The views are in the list beside the query.", said)
 
 
 def run(store: ObjectStore, views: Mapping[str, str], sql: str) -> int:

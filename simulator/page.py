@@ -12,6 +12,7 @@ from simulator.feed import FAULTS, NAMES, FeedState
 from simulator.settings import FILES_PER_SECOND, ROWS
 
 LIVE = 1.0  # seconds
+TABLE = 320  # pixels: so that the exam below is seen without scrolling
 
 
 @st.fragment(run_every=LIVE, key="companydata")
@@ -25,7 +26,7 @@ def show_companydata(source: system.SourceSystem) -> None:
     source.fates.refresh()
     fate = source.fates.of(system.COMPANYDATA_KEY, source.companydata.etag)
     st.caption(f"Written at {source.companydata.written_at:%H:%M:%S} UTC: {fate}")
-    st.table(pd.read_csv(io.BytesIO(source.companydata.data)), border="horizontal", hide_index=True)
+    st.table(pd.read_csv(io.BytesIO(source.companydata.data)), border="horizontal", hide_index=True, height=TABLE)
 
 
 def show_button(source: system.SourceSystem) -> None:
@@ -39,7 +40,9 @@ def _regenerate(source: system.SourceSystem) -> None:
     try:
         source.regenerate()
     except OSError as error:
-        st.session_state["problem"] = f"Nothing was written. {_advice(source.store.url, error)} Then press again."
+        st.session_state["problem"] = (
+            f"Nothing was written: mend it, and press again. {_advice(source.store.url, error)}"
+        )
     else:
         st.session_state["problem"] = ""
 
@@ -48,7 +51,8 @@ def _advice(url: str, error: object) -> str:
     place = (
         "start it with `docker compose up -d minio`" if "://" in url else "see that the folder is there and has room"
     )
-    return f"The store `{url}` said: {error}. If it is away, {place}; if it refuses, check its access rights."
+    reason = str(error).replace("`", "'")
+    return f"If the store `{url}` is away, {place}; if it refuses, check its access rights. It said: `{reason}`"
 
 
 @st.fragment(run_every=LIVE, key="feed")

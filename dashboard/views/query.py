@@ -108,7 +108,9 @@ def _columns(schemas: Mapping[str, pa.Schema]) -> None:
     rows = [(view, field.name, str(field.type)) for view, schema in schemas.items() for field in schema]
     st.markdown("Views and their columns")
     table(pd.DataFrame(rows, columns=["view", "column", "type"]), "query-schema", height=HEIGHT + 80)
-    st.caption("What was loaded is in `clean_…`, what is wrong with the rest in `rejected_…`.")
+    st.caption(
+        "What was loaded is in `clean_…`, what is wrong with the rest in `rejected_…`, the sums in `published_…`."
+    )
 
 
 def _ask(asker: Asker, names: Mapping[str, str]) -> Answer | str:

@@ -146,7 +146,8 @@ def _table(found: pd.DataFrame, published: Published) -> None:
 def _scope(problems: Problems) -> str:
     """Say what was read of what is there."""
     of_files = f"Read: {text.number(problems.read)} of {text.count(problems.files, 'file')} with problems"
-    of_problems = f"{text.number(len(problems.frame))} of their {text.count(problems.there, 'problem')}"
+    read, there = len(problems.frame), text.count(problems.there, "problem")
+    of_problems = f"{'all' if read == problems.there else text.number(read)} of their {there}"
     return f"{of_files}, and {of_problems}. All are under `rejected/`, as Parquet."
 
 

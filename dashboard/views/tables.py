@@ -37,6 +37,7 @@ def table(
         height: in pixels.
         on_select: what to do when another row is selected, one at a time.
     """
+    frame = exact(frame)
     settings = number_columns(frame) | (columns or {})
     selecting: dict[str, Any] = {"on_select": on_select, "selection_mode": "single-row"} if on_select else {}
     st.dataframe(
@@ -48,6 +49,19 @@ def table(
         placeholder=text.NONE,
         **selecting,
     )
+
+
+def exact(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give integers as text where a browser, whose numbers are floats, would not show them to the digit."""
+    beyond = [
+        str(name) for name in frame if pd.api.types.is_integer_dtype(frame[name]) and _largest(frame[name]) > 2**53
+    ]
+    texts = {name: [None if pd.isna(value) else text.number(value) for value in frame[name]] for name in beyond}
+    return frame.assign(**{name: pd.Series(column, frame.index, object) for name, column in texts.items()})
+
+
+def _largest(column: "pd.Series[Any]") -> int:
+    return max((abs(int(value)) for value in column.dropna()), default=0)
 
 
 def number_columns(frame: pd.DataFrame) -> dict[str, ColumnConfig]:

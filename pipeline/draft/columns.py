@@ -30,7 +30,7 @@ def describe(column: list[str], name: str, sample: Sample) -> dict[str, Any]:
     for guess in (_whole_number, _boolean, _number, _date, _datetime) if values else ():
         if found := guess(values, sample, note):
             return {"name": name, **found}
-    _say_nearly(values, note)
+    _say_nearly(values, sorted({text.strip(" \t") for text in column} & {*MISSING[1:]}), note)
     return {"name": name, "type": "string"}
 
 
@@ -44,6 +44,15 @@ def _fits(values: list[str], spec: FieldSpec) -> bool:
 
 def _of(type_: str, **properties: Any) -> FieldSpec:
     return FieldSpec(name="", type=type_, **properties)  # type: ignore[arg-type]
+
+
+_SHAPES = (
+    _of("integer"),
+    *(_of("number", decimalChar=point, groupChar=group) for point, group in _NUMBERS),
+    *(_of("date", format=form) for form in ("default", *_DATES)),
+    *(_of("datetime", format=form) for form in ("default", *_TIMES)),
+    _of("boolean"),
+)
 
 
 def _whole_number(values: list[str], _: Sample, note: _Note) -> dict[str, Any] | None:
@@ -84,12 +93,18 @@ def _number(values: list[str], sample: Sample, note: _Note) -> dict[str, Any] | 
 
 def _is_number(values: list[str], point: str, group: str | None) -> bool:
     """Judge as the reader does, but have groups of three digits: `1,2` is no number with groups."""
-    mark = re.escape(group) if group else ""
-    threes = rf"[+-]?[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+(?:{re.escape(point)}[0-9]*)?"
+    spec = _of("number", decimalChar=point, groupChar=group)
     grouped = [value for value in values if group and group in value]
-    if group and not (grouped and all(re.fullmatch(threes, value) for value in grouped)):
+    if group and not (grouped and all(_in_threes(value, spec) for value in grouped)):
         return False
-    return _fits(values, _of("number", decimalChar=point, groupChar=group))
+    return _fits(values, spec)
+
+
+def _in_threes(value: str, spec: FieldSpec) -> bool:
+    if not spec.groupChar or spec.groupChar not in value:
+        return True
+    mark, point = re.escape(spec.groupChar), re.escape(spec.decimalChar)
+    return bool(re.fullmatch(rf"[+-]?[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+(?:{point}[0-9]*)?", value))
 
 
 def _date(values: list[str], _: Sample, note: _Note) -> dict[str, Any] | None:
@@ -112,12 +127,19 @@ def _dated(type_: str, formats: list[str], values: list[str], note: _Note) -> di
     return {"type": type_, "format": able[0]} if able else None
 
 
-def _say_nearly(values: list[str], note: _Note) -> None:
+def _say_nearly(values: list[str], missing: list[str], note: _Note) -> None:
     """Tell of a type that most values have: then the others may be the file's mistakes."""
-    for type_ in ("integer", "number", "date", "datetime", "boolean"):
-        bad = check_column(pa.array(values, pa.string()), _of(type_), frozenset())[1].to_pylist()
-        if 0 < sum(bad) <= len(values) / 10:
-            note(
-                f"{sum(bad):,} of {len(values):,} different values are no {type_} ({values[bad.index(True)]!r}): string"
-            )
+    for spec in _SHAPES:
+        wrong = check_column(pa.array(values, pa.string()), spec, frozenset())[1].to_pylist()
+        bad = [one or not _in_threes(value, spec) for one, value in zip(wrong, values, strict=True)]
+        if 0 < sum(bad) <= len(values) / 4:
+            said = f"{sum(bad):,} of {len(values):,} different values are no {spec.type}"
+            advice = f"write {_json(spec)}" + "".join(f", and {word!r} into missingValues" for word in missing)
+            note(f"{said} ({values[bad.index(True)]!r}): string; where that is the file's mistake, {advice}")
             return
+
+
+def _json(spec: FieldSpec) -> str:
+    told = {"type": spec.type, "format": spec.format, "decimalChar": spec.decimalChar, "groupChar": spec.groupChar}
+    default = {"format": "default", "decimalChar": "."}
+    return ", ".join(f'"{name}": "{value}"' for name, value in told.items() if value and default.get(name) != value)

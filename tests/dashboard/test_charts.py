@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.charts import MAX_BARS, STEP, WINDOW, roles, summary_chart, throughput_chart
+from dashboard.charts import MAX_BARS, STEP, WINDOW, frame_chart, roles, summary_chart, throughput_chart
 from dashboard.queries import Summary
 
 
@@ -91,3 +91,8 @@ def test_without_groups_there_is_one_bar() -> None:
     chart = summary_chart(summary([], ["n"], n=[5], rows=[1]))
     assert chart.options["xAxis"][0]["data"] == ["all"]
     assert series(chart.options) == {"n": [5]}
+
+
+def test_a_long_number_has_room_beside_its_axis() -> None:
+    frame = pd.DataFrame({"Dept": ["A"], "Sold": [36_028_797_019_061_846]})
+    assert frame_chart(frame, ["Dept"], ["Sold"]).options["grid"][0]["left"] > 22 * 7

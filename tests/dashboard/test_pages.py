@@ -295,7 +295,7 @@ def test_the_rejects_page_lists_problems_and_counts_them(store: ObjectStore) -> 
         "Each bar is 1 second, UTC.",
         "Counted: all 3 problems of 2 files, among the newest 2 loads. A file that is corrected counts no more.",
         "3 problems, the newest files first. Select one to see its place.",
-        "Read: 2 of 2 files with problems, and 3 of their 3 problems. All are under `rejected/`, as Parquet.",
+        "Read: 2 of 2 files with problems, and all of their 3 problems. All are under `rejected/`, as Parquet.",
     ]
 
 

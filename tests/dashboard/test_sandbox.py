@@ -126,6 +126,11 @@ def test_several_statements_are_refused(orders: ObjectStore) -> None:
             answer(orders, VIEWS, sql)
 
 
+def test_no_table_of_the_database_itself_is_proposed(orders: ObjectStore) -> None:
+    with pytest.raises(QueryError, match="does not exist!\nThe views are in the list beside the query"):
+        answer(orders, VIEWS, "SELECT * FROM nothing")
+
+
 def test_no_query_reaches_the_network(orders: ObjectStore) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)

@@ -80,7 +80,26 @@ def test_types(tmp_path, cells, field):
         (["1.234"], "column x: is 1.234 a fraction, or thousands? Taken: decimalChar '.'"),
         (["20260131"], 'column x: integer, or dates like 20260131 (type "date", format "%Y%m%d")?'),
         (["2026-01-31T10:00:00"], "column x: its times have no zone: read as UTC"),
-        ([*map(str, range(20)), "many"], "column x: 1 of 21 different values are no integer ('many'): string"),
+        (
+            [*map(str, range(20)), "many"],
+            "column x: 1 of 21 different values are no integer ('many'): string; where that is the file's mistake, "
+            'write "type": "integer"',
+        ),
+        (
+            ["1", "2", "3", "many", "n/a"],
+            "column x: 1 of 4 different values are no integer ('many'): string; where that is the file's mistake, "
+            'write "type": "integer", and \'n/a\' into missingValues',
+        ),
+        (
+            ["31.12.2025", "30.02.2026", "13.01.2026", "14.01.2026"],
+            "column x: 1 of 4 different values are no date ('30.02.2026'): string; where that is the file's mistake, "
+            'write "type": "date", "format": "%d.%m.%Y"',
+        ),
+        (
+            ["1.250,00", "19,90", "5,00", "5.00"],
+            "column x: 1 of 4 different values are no number ('5.00'): string; where that is the file's mistake, "
+            'write "type": "number", "decimalChar": ",", "groupChar": "."',
+        ),
         ([""], "column x: it has no value: string"),
     ],
 )
