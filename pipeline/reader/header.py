@@ -41,6 +41,6 @@ def map_header(names: list[str], contract: Contract) -> Header:
     }
     if faults := [fault for fault, found in wrong.items() if found]:
         wanted, found = contract.delimiter.join(expected), contract.delimiter.join(names)
-        message = f"the header does not fit ({'; '.join(faults)}): expected {wanted}, found {found or 'nothing'}"
+        message = f"the header does not fit ({'; '.join(faults)}): expected {wanted}, found {found or 'an empty file'}"
         raise Refused(Problem("header", message, raw=found))
     return Header(names, [names.index(name) for name in expected])

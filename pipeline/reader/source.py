@@ -19,7 +19,15 @@ READ_SIZE = 1 << 18  # bytes of a compressed object that are read at a time
 GROWN_SIZE = 1 << 22  # bytes that come out of it at a time
 
 _BOMS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_BINARY = (b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1", b"\x89PNG", b"%PDF-", b"\xd0\xcf\x11\xe0")
+_BINARY = {
+    b"PK\x03\x04": "an Excel workbook or another zip",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"\x1f\x8b": "gzip: name it .csv.gz",
+    b"\x28\xb5\x2f\xfd": "zstd: name it .csv.zst",
+    b"PAR1": "Parquet",
+    b"\x89PNG": "a PNG picture",
+    b"%PDF-": "a PDF",
+}
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,9 @@ def text_chunks(stream: BinaryIO, key: str, encoding: str, block_size: int, limi
         first += chunk
         if len(first) >= 8:
             break
-    if first.startswith(_BINARY):
-        raise Refused(Problem("binary", f"the file is not text: it begins with the bytes {first[:8].hex(' ')}"))
+    for begin, what in _BINARY.items():
+        if first.startswith(begin):
+            raise Refused(Problem("binary", f"the file is not text, it begins like {what} ({first[:8].hex(' ')})"))
     for bom, name in _BOMS:
         if first.startswith(bom):
             yield from _decoded(first[len(bom) :], chunks, name)

@@ -31,12 +31,12 @@ def test_a_header_alone_is_a_file_with_no_rows(loads, write_dataset):
 @pytest.mark.parametrize(
     ("content", "rule", "words"),
     [
-        (b"", "header", "found nothing"),
+        (b"", "header", "found an empty file"),
         (b"name,n\nx,1\n", "header", "lacks x"),
         (b"name,n,x,y\n", "header", "has 'y'"),
         (b"name,n,x,x\n", "header", "twice"),
         (b"Name,n,x\n", "header", "expected name,n,x, found Name,n,x"),
-        (b"\x89PNG\r\n\x1a\n", "binary", "89 50 4e 47"),
+        (b"\x89PNG\r\n\x1a\n", "binary", "a PNG picture (89 50 4e 47"),
         (HEADER + b"a,9223372036854775807,0\na,1,0\n", "summary", "beyond 64 bits"),
     ],
 )
