@@ -55,7 +55,7 @@ class Program:
             self.signal(signal.SIGTERM)
             assert self.wait() == 0, self.log
 
-    def wait(self, seconds: float = 30) -> int:
+    def wait(self, seconds: float = 60) -> int:
         """Wait for its end and give its exit code; minus the number of the signal that ended it."""
         self.process.join(seconds)
         assert self.process.exitcode is not None, f"it did not end within {seconds} s:\n{self.log}"

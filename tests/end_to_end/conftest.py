@@ -103,7 +103,7 @@ class Lake:
         log = self.state.parent / "pipeline.log"
         return program.start(arguments, {**self.environ, **variables}, log, log, prepare)
 
-    def finish(self, *arguments: str, prepare: Prepare | None = None, seconds: float = 60, **variables: str) -> int:
+    def finish(self, *arguments: str, prepare: Prepare | None = None, seconds: float = 120, **variables: str) -> int:
         """Run `python -m pipeline …` to its end and give its exit code."""
         return self.start(*arguments, prepare=prepare, **variables).wait(seconds)
 
@@ -111,7 +111,7 @@ class Lake:
         """Run `python -m pipeline …` to its end and give what it said."""
         with tempfile.TemporaryDirectory() as folder:
             said = Path(folder, "stdout"), Path(folder, "stderr")
-            code = program.start(arguments, {**self.environ, **variables}, *said, prepare).wait(60)
+            code = program.start(arguments, {**self.environ, **variables}, *said, prepare).wait(120)
             return CompletedProcess(arguments, code, *(path.read_text() for path in said))
 
     @contextmanager

@@ -217,7 +217,6 @@ def test_strict_tells_of_refused_files(lake):
 
 
 @pytest.mark.needs_engine
-@pytest.mark.timeout(120)
 def test_the_server_is_not_up_yet_and_goes_away(minio_to_break, tmp_path):
     store = minio_to_break.new_store()
     lake = new_lake(store, minio_to_break.environ(store.bucket), tmp_path / "state")

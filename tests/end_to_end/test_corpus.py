@@ -1,7 +1,5 @@
 """Every odd file through the whole pipeline: the clean and rejected objects hold what its making says."""
 
-import pytest
-
 from storage.layout import clean_key, rejected_key
 from tests.pipeline.corpus import COLUMNS, Odd, corpus
 
@@ -22,7 +20,6 @@ def found(lake, key: str) -> tuple[list[tuple] | None, list[tuple] | None]:
     )
 
 
-@pytest.mark.timeout(150)
 def test_the_corpus(lake):
     files = {f"raw/companydata/{odd.family}/{odd.name}": odd for odd in corpus(3)}
     for key, odd in files.items():

@@ -38,7 +38,7 @@ def healthy(port: int) -> bool:
 
 
 @pytest.mark.needs_browser
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks for left processes in /proc")
 def test_a_fresh_clone_runs_and_ends(tmp_path, browser_page):
     clone, run, ports = tmp_path / "clone", uuid.uuid4().hex, (free_port(), free_port())
@@ -55,7 +55,7 @@ def test_a_fresh_clone_runs_and_ends(tmp_path, browser_page):
             start_new_session=True,
         )
     try:
-        until(lambda: process.poll() is not None or all(map(healthy, ports)), 300, "both pages")
+        until(lambda: process.poll() is not None or all(map(healthy, ports)), 600, "both pages")
         assert process.poll() is None, (tmp_path / "log").read_text()
         store = open_store(str(clone / "lake"))
         until(lambda: {LOADS, summary_key("companydata")} <= {item.key for item in store.list("published/")}, 60)

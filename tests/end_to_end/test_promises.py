@@ -4,8 +4,6 @@ import gzip
 import shutil
 from itertools import count
 
-import pytest
-
 from tests.end_to_end.conftest import HEADER, company_csv, company_sums, history
 from tests.minio_server import until
 
@@ -74,7 +72,6 @@ def test_a_restart_loads_nothing_twice(lake):
     assert {key: after[key] for key in before} == before
 
 
-@pytest.mark.timeout(120)
 def test_kill_9_and_a_lost_state_end_as_an_undisturbed_run(lake):
     files = [company_csv(number) for number in range(500)]
     for number, content in enumerate(files):

@@ -4,8 +4,6 @@ import json
 import threading
 from itertools import count
 
-import pytest
-
 from storage.layout import STATUS, clean_key, summary_key
 from tests.end_to_end.conftest import company_csv
 from tests.minio_server import until
@@ -21,7 +19,6 @@ def verified(lake, *arguments: str) -> dict:
     return said
 
 
-@pytest.mark.timeout(120)
 def test_beside_a_pipeline_at_work_and_at_rest(lake):
     """Files come, change and go while it looks: no difference is told, and in the end all of it is verified."""
     rest = threading.Event()

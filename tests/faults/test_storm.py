@@ -18,7 +18,6 @@ def assert_told_by_the_objects(lake: Lake) -> None:
     assert_true(lake)
 
 
-@pytest.mark.timeout(150)
 def test_thirty_kills_at_random_moments(local_lake):
     assert storm(local_lake, [overwrites(0, 60), overwrites(1, 40)], seed=1, kills=30, pause=0.005) == 30
     assert_true(local_lake)
@@ -26,7 +25,6 @@ def test_thirty_kills_at_random_moments(local_lake):
 
 
 @pytest.mark.needs_engine
-@pytest.mark.timeout(150)
 def test_many_files_and_overwrites_in_a_bucket(bucket_lake):
     """The full size of it, 20,000 files and 200 keys 20 times each, is `benchmarks/faults.py`."""
     kills = storm(bucket_lake, [new_files(0, 150), new_files(1, 150), overwrites(0, 10, 20)], seed=2, pause=0.03)

@@ -192,7 +192,7 @@ def test_a_drafted_contract_fits_its_file(tmp_path_factory, table, delimiter, en
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pipeline", "contract", *arguments], capture_output=True, text=True, timeout=50
+        [sys.executable, "-m", "pipeline", "contract", *arguments], capture_output=True, text=True, timeout=120
     )
 
 

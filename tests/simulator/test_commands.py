@@ -24,7 +24,7 @@ def environ(**told: str) -> dict[str, str]:
 
 def simulator(*arguments: str, **told: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "simulator", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environ(**told), capture_output=True, text=True, timeout=50)
+    return subprocess.run(command, cwd=ROOT, env=environ(**told), capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_a_wrong_setting_is_one_line(tmp_path: Path, arguments: list[str], told:
 def test_the_server_alone_refuses_a_wrong_setting_too(tmp_path: Path, free_port: str) -> None:
     command = [sys.executable, "-m", "streamlit", "run", "simulator/app.py", "--server.port", free_port]
     told = environ(LAKE_URL=str(tmp_path), FEED_ROWS="many")
-    done = subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, timeout=50)
+    done = subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert done.stderr.splitlines() == ["error: FEED_ROWS is 'many': expected a whole number from 1 to 100000"]
 
