@@ -15,9 +15,11 @@ from dashboard.sandbox import QueryError
 from dashboard.status import Status
 from dashboard.views import notices
 from dashboard.views.tables import table
+from storage import ObjectChanged
 
 HEIGHT = 200  # pixels of the text and of the list of columns beside it
 READY = "ready"
+LATE = "late"  # a query could be run since just now, and the page was drawn from what was read before
 FRESH = 10  # seconds that the list of columns is kept
 MONOSPACE = "<style>.st-key-query-sql textarea { font-family: monospace }</style>"
 
@@ -57,8 +59,8 @@ def show(published: Published) -> None:
     st.html(MONOSPACE)
     state = _state(published)
     view = notices.latest(lambda: read(published), "query", published.store.url)
-    if state != READY:
-        _wait(published, state)
+    if state != READY or view is None or not view.schemas:
+        _wait(published, state if state != READY else LATE)
     if view is None or view.status is None:
         return
     if not view.schemas:
@@ -81,7 +83,7 @@ def _state(published: Published) -> str:
     """Say in a word whether a query can be run, or why not."""
     try:
         view = read(published)
-    except (OSError, UnreadableError) as error:
+    except (OSError, UnreadableError, ObjectChanged) as error:
         return type(error).__name__
     return READY if view.schemas else "no files" if view.status else "nothing published"
 

@@ -5,7 +5,6 @@ import signal
 from pathlib import Path
 
 from tests.end_to_end.conftest import Lake, company_csv
-from tests.faults.program import finish, start
 from tests.faults.truth import assert_true
 from tests.minio_server import until
 
@@ -13,17 +12,17 @@ from tests.minio_server import until
 def test_they_die_alone_and_end_with_the_pipeline(local_lake: Lake):
     for number in range(200):
         local_lake.put(f"companydata/{number}.csv", company_csv(number, rows=300))
-    program = start(local_lake, "run", PIPELINE_WORKERS="4")
+    program = local_lake.start("run", PIPELINE_WORKERS="4")
     [first, *_] = until(lambda: children(program.pid), 60, what="a process beside")
     os.kill(first, signal.SIGKILL)
     until(lambda: first not in children(program.pid), what="its burial")
     assert program.alive, program.log
     program.kill()
-    program = start(local_lake, "run", PIPELINE_WORKERS="4")
+    program = local_lake.start("run", PIPELINE_WORKERS="4")
     others = until(lambda: children(program.pid), 60, what="a process beside")
     program.kill()
     until(lambda: not any(there(one) for one in others), what="their end")
-    assert finish(local_lake, "once", PIPELINE_WORKERS="4") == 0
+    assert local_lake.finish("once", PIPELINE_WORKERS="4") == 0
     assert_true(local_lake)
 
 

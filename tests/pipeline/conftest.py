@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.cores import Cores
 from pipeline.load import Result, Task, load
 from pipeline.recipe import Dataset, read_datasets
 from storage.layout import clean_key, rejected_key
@@ -52,7 +53,7 @@ class Loads:
 
     def __call__(self, dataset: Dataset | None, content: bytes, key: str = key) -> Result:
         etag = self.store.put(key, content)
-        result = load(self.store, dataset, Task(key, "numbers", etag, "event", 0, 0), self.staging)
+        result = load(self.store, dataset, Task(key, "numbers", etag, "event", 0, 0), self.staging, Cores())
         assert isinstance(result, Result)
         assert list(self.staging.iterdir()) == []
         return result
