@@ -15,7 +15,6 @@ from dashboard.sandbox import QueryError
 from dashboard.status import Status
 from dashboard.views import notices
 from dashboard.views.tables import table
-from storage import ObjectChanged
 
 HEIGHT = 200  # pixels of the text and of the list of columns beside it
 READY = "ready"
@@ -83,7 +82,7 @@ def _state(published: Published) -> str:
     """Say in a word whether a query can be run, or why not."""
     try:
         view = read(published)
-    except (OSError, UnreadableError, ObjectChanged) as error:
+    except (OSError, UnreadableError) as error:
         return type(error).__name__
     return READY if view.schemas else "no files" if view.status else "nothing published"
 
