@@ -35,6 +35,7 @@ from benchmarks.measure import (
     show_bars,
 )
 from benchmarks.sales import write
+from pipeline.cores import Cores
 from pipeline.load import Task, load
 from pipeline.memory import set_allocators
 from pipeline.recipe import read_datasets
@@ -76,7 +77,7 @@ def lakelet(source: Path, target: Path) -> dict[str, Any]:
     dataset = read_datasets(HERE / "datasets")["sales"]
     set_allocators()
     started = time.perf_counter()
-    result = load(LocalStore(lake), dataset, Task(key, "sales", "", "event", 0, 0), staging)
+    result = load(LocalStore(lake), dataset, Task(key, "sales", "", "event", 0, 0), staging, Cores())
     seconds = time.perf_counter() - started
     assert result is not None
     (lake / clean_key(key)).replace(target)
