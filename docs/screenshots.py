@@ -29,13 +29,26 @@ def bad_rows(page: Page, percent: int) -> None:
     page.close()
 
 
-def open_reject(page: Page) -> None:
-    """Open the first reject."""
+def select_first(page: Page) -> None:
+    """Select the first row of the page's last table."""
     table = page.get_by_test_id("stDataFrame").last
     table.scroll_into_view_if_needed()
     box = table.bounding_box()
     assert box
     page.mouse.click(box["x"] + 15, box["y"] + 52)
+
+
+def open_load(page: Page) -> None:
+    """Open the newest load."""
+    select_first(page)
+    command = page.get_by_text("dry-run").first
+    command.wait_for()
+    command.evaluate("line => line.scrollIntoView({block: 'end'})")
+
+
+def open_reject(page: Page) -> None:
+    """Open the first reject."""
+    select_first(page)
     page.locator("mark").first.wait_for()
     page.locator("mark").first.evaluate("mark => mark.scrollIntoView({block: 'center'})")
 
@@ -69,6 +82,7 @@ SIMULATOR, DASHBOARD = ("SIMULATOR_PORT", "8001"), ("DASHBOARD_PORT", "8002")
 PAGES: dict[str, tuple[tuple[str, str], str, str, Callable[[Page], None]]] = {
     "overview": (DASHBOARD, "/", "companydata", drawn),
     "pipeline": (DASHBOARD, "/pipeline", "Loads", lambda _: None),
+    "load": (DASHBOARD, "/pipeline", "Loads", open_load),
     "rejects": (DASHBOARD, "/rejects", "of their", open_reject),
     "query": (DASHBOARD, "/query", "Views and their columns", run_query),
     "simulator": (SIMULATOR, "/", "Feed of orders", sit_exam),

@@ -13,7 +13,8 @@ def assert_told_by_the_objects(lake: Lake) -> None:
     """Without its ledger the lake ends with the same clean and rejected objects, byte for byte."""
     before = lake.outputs()
     shutil.rmtree(lake.state)
-    assert lake.finish("once") == 0
+    program = lake.start("once")
+    assert program.wait(120) == 0, program.log[-5000:]
     assert lake.outputs() == before
     assert_true(lake)
 
