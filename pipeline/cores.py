@@ -109,11 +109,10 @@ class _Beside:
         return None
 
     def end(self) -> None:
-        """End it, whatever it does."""
+        """End it, whatever it does; who waits for its pipe learns of the end, so that is not closed under them."""
         self.alive = False
         self._process.kill()
         self._process.wait()
-        self._pipe.close()
 
 
 def others(workers: int) -> int:

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from io import BytesIO
@@ -62,3 +63,14 @@ def test_one_that_dies_gives_no_result_and_no_turn(beside):
     beside._process.kill()
     assert beside.stage(company_csv(1), RECORD) is None
     assert not beside.alive
+
+
+def test_an_end_while_one_is_about_to_begin():
+    both = Cores(others=1)
+    with both.turn(DATASET.limits):
+        for _ in range(cores.WAITS):
+            both._wanted(DATASET.limits)
+        [beside] = both._started
+        waiting = ThreadPoolExecutor(1).submit(beside.ready)
+        both.close()
+        assert waiting.result(60) is False
