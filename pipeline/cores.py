@@ -54,9 +54,10 @@ class Cores:
 
     def close(self) -> None:
         """Let the processes beside end."""
-        self._others = 0
-        for beside in self._started:
-            beside.end()
+        with self._lock:  # nobody is about to start another
+            self._others = 0
+            for beside in self._started:
+                beside.end()
 
     def _wanted(self, limits: Limits) -> None:
         with self._lock:
@@ -101,12 +102,12 @@ class _Beside:
         """Compute the result of a file; None if it gives none, and then it is not to be asked again."""
         try:
             self._pipe.send((content, record))
-            if self._pipe.poll(ANSWER_SECONDS) and (staged := self._pipe.recv()):
-                return staged  # type: ignore[no-any-return]
+            staged: Staged | None = self._pipe.recv() if self._pipe.poll(ANSWER_SECONDS) else None
         except (EOFError, OSError):
-            pass
-        self.end()
-        return None
+            staged = None
+        if staged is None:
+            self.end()
+        return staged
 
     def end(self) -> None:
         """End it, whatever it does; who waits for its pipe learns of the end, so that is not closed under them."""
@@ -135,7 +136,7 @@ def _staged(content: bytes, record: Record, dataset: Dataset | None) -> Staged |
         return None
     try:
         return stage(BytesIO(content), record, dataset, None)
-    except Exception:
+    except Exception:  # it comes again where the file is computed then, and is told there
         return None
 
 

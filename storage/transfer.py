@@ -24,7 +24,7 @@ PART_SIZE = 8 << 20  # bytes: an upload above it goes in parts
 PARTS = 2  # on their way at a time: each has to arrive within the time that a server may be silent
 CHUNK = 1 << 20  # bytes of a download that are read at a time
 CONNECT_SECONDS = 5.0
-SIGNAL_SECONDS = 0.2
+SIGNAL_SECONDS = 0.2  # between two looks whether a signal has come
 
 
 T = TypeVar("T")
