@@ -179,7 +179,8 @@ def main() -> None:
     parser.add_argument("what", choices=["visible", "soak", "huge"])
     parser.add_argument("--seconds", type=int)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+    # A query process may outlive its server by a moment, and make its folder of the store again.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, ExitStack() as stack:
         lake, port = Path(folder, "lake"), free_port()
         environ = {"LAKE_URL": str(lake), "PIPELINE_STATE": f"{folder}/state", "FEED_FILES_PER_SECOND": str(RATE)}
         environ |= {"DASHBOARD_PORT": str(port), "SIMULATOR_PORT": str(free_port())}

@@ -1,40 +1,10 @@
-"""The pages and the store that they read: `python -m dashboard run` serves this file."""
+"""The server of the pages, with what they need in memory before the first visitor; `streamlit run dashboard/app.py`."""
 
-import os
-from functools import partial
-from pathlib import Path
-
+import altair  # noqa: F401  # streamlit itself imports it with the first chart
 import streamlit as st
 
-from dashboard.queries import Published
-from dashboard.views import overview, pipeline, query, rejects
-from storage import open_store
-from storage.console import SettingError
+import storage.local
+import storage.s3  # noqa: F401
+from dashboard.views import overview, pipeline, query, rejects  # noqa: F401
 
-PAGES = {"Overview": overview.show, "Pipeline": pipeline.show, "Rejects": rejects.show, "Query": query.show}
-HERE = Path(__file__).parent
-
-
-@st.cache_resource(show_spinner=False)
-def _published(url: str) -> Published:
-    return Published(open_store(url, os.environ, patience=2.0))
-
-
-def _open() -> Published:
-    try:
-        return _published(os.environ.get("LAKE_URL", "./lake"))
-    except (SettingError, OSError) as error:
-        st.error(str(error), icon=":material/settings_alert:")
-        st.stop()
-
-
-def _page(name: str) -> None:
-    PAGES[name](_open())
-
-
-st.set_page_config(page_title="Lakelet", page_icon=str(HERE / "icon.svg"), layout="wide")
-st.logo(str(HERE / "logo.svg"), size="large")
-st.navigation(
-    [st.Page(partial(_page, name), title=name, url_path=name.lower(), default=name == "Overview") for name in PAGES],
-    position="top",
-).run()
+app = st.App("page.py")

@@ -17,7 +17,13 @@ ONLY = {
     "minio": {"storage/s3.py", "storage/access.py"},
     "pyarrow.fs": {"storage/s3.py", "storage/local.py", "storage/base.py"},
     "watchdog": {"storage/folder.py"},
-    "streamlit": {"simulator/app.py", "simulator/page.py", "simulator/exam_view.py", "dashboard/app.py"},
+    "streamlit": {
+        "simulator/app.py",
+        "simulator/page.py",
+        "simulator/exam_view.py",
+        "dashboard/app.py",
+        "dashboard/page.py",
+    },
     "sqlite3": {
         "pipeline/database.py",
         "pipeline/health.py",
@@ -29,7 +35,7 @@ ONLY = {
     },
 }
 PAGES = Path("dashboard/views")
-EDGES = {"__main__.py", "app.py", "console.py"}  # console.py holds the edge's shared words for the other two
+EDGES = {"__main__.py", "app.py", "page.py", "console.py"}  # console.py holds the edge's shared words for the others
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -30,7 +30,7 @@ from tests.dashboard.publish import (
 )
 from tests.dashboard.stores import FaultyStore
 
-APP = Path(dashboard.__file__).with_name("app.py")
+APP = Path(dashboard.__file__).with_name("page.py")
 Show = Callable[[Published], None]
 every = pytest.mark.parametrize(
     "show",
