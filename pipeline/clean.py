@@ -1,5 +1,6 @@
 """The file of good rows: row groups of some size, encoded as their values ask for, written while others are read."""
 
+import base64
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +15,10 @@ FEW = 0.2  # of a sample's values are different: a dictionary pays
 
 
 class CleanWriter:
-    """Writes rows of one schema to a Parquet file, a row group at a time, in a thread if there is more than one."""
+    """Writes rows of one schema to a Parquet file, a row group at a time, in a thread if there is more than one.
+
+    A column of text may come as a dictionary, which spares a look at each cell: who reads the file gets text all the same.
+    """
 
     def __init__(self, sink: Path | pa.NativeFile, schema: pa.Schema) -> None:
         self._sink, self._schema = sink, schema
@@ -49,7 +53,7 @@ class CleanWriter:
         self._settle()
         self._write_group(self._take())
         assert self._writer
-        self._writer.add_key_value_metadata(footer)
+        self._writer.add_key_value_metadata({**footer, b"ARROW:schema": base64.b64encode(self._schema.serialize())})
 
     def _settle(self) -> None:
         if self._written:
@@ -64,9 +68,8 @@ class CleanWriter:
         if self._writer is None:
             # Statistics of text take a third as long as the text, and in rows of any order they tell nothing.
             told = [field.name for field in self._schema if not pa.types.is_string(field.type)]
-            self._writer = pq.ParquetWriter(
-                self._sink, self._schema, compression="zstd", write_statistics=told, **encodings(rows)
-            )
+            settings = {"compression": "zstd", "write_statistics": told, "store_schema": False, **encodings(rows)}
+            self._writer = pq.ParquetWriter(self._sink, rows.schema.remove_metadata(), **settings)
         if rows.num_rows:
             self._writer.write_table(rows, row_group_size=rows.num_rows)
 
@@ -82,7 +85,7 @@ def encodings(rows: pa.Table) -> dict[str, Any]:
 def _few(column: pa.ChunkedArray) -> bool:
     try:
         return bool(pc.count_distinct(column).as_py() <= FEW * len(column))
-    except pa.ArrowNotImplementedError:  # nested
+    except pa.ArrowNotImplementedError:  # nested, or a dictionary already
         return True
 
 

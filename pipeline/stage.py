@@ -103,7 +103,7 @@ def _stage_rows(batches: Iterator[Batch], record: Record, dataset: Dataset, plac
             rows = _transformed(batch.rows, dataset)
             with _summary_refused():
                 groups.add(rows)
-            writer.write(_with_lineage(rows, record.source_key, schema))
+            writer.write(_with_lineage(rows, record.source_key))
             record = _counted(record, batch, rows.num_rows)
         with _summary_refused():
             record = replace(rejects.counted(record), share=groups.share(dataset.schema))
@@ -130,9 +130,10 @@ def _counted(record: Record, batch: Batch, kept: int) -> Record:
     )
 
 
-def _with_lineage(rows: pa.Table, source_key: str, schema: pa.Schema) -> pa.Table:
-    source = pa.repeat(pa.scalar(source_key), rows.num_rows)
-    return pa.table([*(rows[name] for name in schema.names[:-2]), source, rows["_line"]], schema=schema)
+def _with_lineage(rows: pa.Table, source_key: str) -> pa.Table:
+    source = pa.DictionaryArray.from_arrays(np.zeros(rows.num_rows, np.int8), [source_key])
+    line = rows["_line"]
+    return rows.drop_columns("_line").append_column("_source_key", source).append_column("_line", line)
 
 
 class _Rejects:

@@ -86,13 +86,30 @@ class _Marks:
     def __init__(self, text: bytes, quote: int, around: NDArray[np.bool_], *, last: bool) -> None:
         self.text, self.size = text, len(text)
         data = np.frombuffer(text, np.uint8)
-        self.ends, self.nexts = _line_ends(text, data)
+        found = data == _LF
+        found |= data == quote
+        if returns := b"\r" in text:
+            found |= data == _CR
+        at = found.nonzero()[0]  # one pass for all of them: a pass costs more than what it finds
+        quotes = data.take(at) == quote
+        numbers = (~quotes).nonzero()[0]  # of the line ends among them
+        self.quotes, self.quotes_before = at.compress(quotes), numbers - np.arange(len(numbers))
+        self.ends = at.take(numbers)
+        self.nexts = self.ends + 1
+        if returns:
+            self._join_pairs(data.take(self.ends) == _CR)
         if last and self.size and not (len(self.nexts) and self.nexts[-1] == self.size):
             self.ends, self.nexts = np.append(self.ends, self.size), np.append(self.nexts, self.size)
-        self.quotes = np.flatnonzero(data == quote) if bytes([quote]) in text else np.empty(0, np.int64)
-        self.quotes_before = np.searchsorted(self.quotes, self.ends)
+            self.quotes_before = np.append(self.quotes_before, len(self.quotes))
         self._data, self._around = data, around
         self._wrong: dict[int, Offsets] = {}
+
+    def _join_pairs(self, returns: NDArray[np.bool_]) -> None:
+        """Make one line end of a CR and the LF after it: the content ends at the one, the next line starts after the other."""
+        paired = returns[:-1] & ~returns[1:] & (np.diff(self.ends) == 1)
+        first, second = ~np.append(paired, False), ~np.insert(paired, 0, False)
+        self.ends, self.nexts = self.ends.compress(second), self.nexts.compress(first)
+        self.quotes_before = self.quotes_before.compress(second)
 
     def wrong(self, parity: int) -> Offsets:
         """Give the numbers of the quotes that are wrong if those with an even number (0) or an odd one (1) open."""
@@ -104,19 +121,6 @@ class _Marks:
             wrong[1 - parity :: 2] = ~self._around[self._data.take(closing + 1, mode="clip")]
             self._wrong[parity] = np.flatnonzero(wrong)
         return self._wrong[parity]
-
-
-def _line_ends(text: bytes, data: NDArray[np.uint8]) -> tuple[Offsets, Offsets]:
-    """Give where each line's content ends, and where the next line starts."""
-    feeds = np.flatnonzero(data == _LF)
-    if b"\r" not in text:
-        return feeds, feeds + 1
-    returns = np.flatnonzero(data == _CR)
-    alone = returns[(returns + 1 == len(data)) | (data[np.minimum(returns + 1, len(data) - 1)] != _LF)]
-    paired = (feeds > 0) & (data[feeds - 1] == _CR)
-    ends, nexts = np.concatenate([feeds - paired, alone]), np.concatenate([feeds + 1, alone + 1])
-    order = np.argsort(nexts, kind="stable")
-    return ends[order], nexts[order]
 
 
 class _Records:
@@ -155,7 +159,7 @@ class _Records:
         at = int(np.searchsorted(wrong, first_quote))
         bad = int(marks.quotes[wrong[at]]) if at < len(wrong) else None
         line_stop = len(marks.ends) if bad is None else int(np.searchsorted(marks.ends, bad))
-        ends = line + np.flatnonzero((marks.quotes_before[line:line_stop] - first_quote) % 2 == 0)
+        ends = line + np.flatnonzero((marks.quotes_before[line:line_stop] - first_quote) & 1 == 0)
         starts = np.concatenate([[position], marks.nexts[ends[:-1]]]) if len(ends) else np.empty(0, np.int64)
         long = np.flatnonzero(marks.ends[ends] - starts > self.limit)
         if len(long):
