@@ -17,7 +17,7 @@ FEW = 0.2  # of a sample's values are different: a dictionary pays
 class CleanWriter:
     """Writes rows of one schema to a Parquet file, a row group at a time, in a thread if there is more than one.
 
-    A column of text may come as a dictionary, which spares a look at each cell: who reads the file gets text all the same.
+    A column of text may come as a dictionary, which spares a look at each cell; the file has text all the same.
     """
 
     def __init__(self, sink: Path | pa.NativeFile, schema: pa.Schema) -> None:

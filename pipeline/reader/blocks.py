@@ -105,7 +105,7 @@ class _Marks:
         self._wrong: dict[int, Offsets] = {}
 
     def _join_pairs(self, returns: NDArray[np.bool_]) -> None:
-        """Make one line end of a CR and the LF after it: the content ends at the one, the next line starts after the other."""
+        """Make one line end of a CR and the LF after it: content ends at the one, a line starts after the other."""
         paired = returns[:-1] & ~returns[1:] & (np.diff(self.ends) == 1)
         first, second = ~np.append(paired, False), ~np.insert(paired, 0, False)
         self.ends, self.nexts = self.ends.compress(second), self.nexts.compress(first)
