@@ -77,7 +77,7 @@ def lakelet(source: Path, target: Path) -> dict[str, Any]:
     dataset = read_datasets(HERE / "datasets")["sales"]
     set_allocators()
     started = time.perf_counter()
-    result = load(LocalStore(lake), dataset, Task(key, "sales", "", "event", 0, 0), staging, Cores())
+    result = load(LocalStore(lake), dataset, Task(key, "sales", "", "event", 0, 0), staging, Cores({}))
     seconds = time.perf_counter() - started
     assert result is not None
     (lake / clean_key(key)).replace(target)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pipeline import draft, report
-from pipeline.cores import Cores, others
+from pipeline.cores import Cores, processes
 from pipeline.database import ledger_errors
 from pipeline.dry_run import dry_run
 from pipeline.follow import drain, follow
@@ -250,10 +250,11 @@ def draft_contract(
 @contextmanager
 def _pipeline(lake: str, state: Path, limits: Limits, **settings: Any) -> Iterator[Pipeline]:
     """Make a pipeline ready: the one writer of its state folder and of its lake."""
-    store, datasets = open_store(lake, os.environ), read_datasets(limits=limits)
+    datasets = read_datasets(limits=limits)
+    cores = Cores(datasets, processes(settings["workers"]))  # before the store's threads, and the folder's lock
+    store = open_store(lake, os.environ)
     with state_folder(state), ledger_errors(state / "ledger.sqlite"):
         ledger = Ledger(state / "ledger.sqlite")
-        cores = Cores(others(settings["workers"]))
         pipeline = Pipeline(store, ledger, datasets, state / "staging", cores=cores, **settings)
         for leftover in pipeline.staging.iterdir():
             leftover.unlink()

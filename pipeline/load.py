@@ -78,7 +78,7 @@ def load(store: ObjectStore, dataset: Dataset | None, task: Task, staging: Path,
 def _stage_small(content: bytes, record: Record, dataset: Dataset | None, cores: Cores) -> Staged:
     if dataset is None:
         return stage(BytesIO(content), record, None, None)
-    with cores.turn(dataset.limits) as beside:
+    with cores.turn() as beside:
         staged = beside.stage(content, record) if beside else None
         return staged or stage(BytesIO(content), record, dataset, None)
 

@@ -53,7 +53,7 @@ class Loads:
 
     def __call__(self, dataset: Dataset | None, content: bytes, key: str = key) -> Result:
         etag = self.store.put(key, content)
-        result = load(self.store, dataset, Task(key, "numbers", etag, "event", 0, 0), self.staging, Cores())
+        result = load(self.store, dataset, Task(key, "numbers", etag, "event", 0, 0), self.staging, Cores({}))
         assert isinstance(result, Result)
         assert list(self.staging.iterdir()) == []
         return result

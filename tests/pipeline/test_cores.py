@@ -3,8 +3,6 @@
 import os
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
 from io import BytesIO
 
@@ -15,7 +13,6 @@ from pipeline.cores import Cores
 from pipeline.recipe import read_datasets
 from pipeline.stage import Record, Staged, stage
 from tests.end_to_end.conftest import company_csv
-from tests.minio_server import until
 
 DATASET = read_datasets()["companydata"]
 RECORD = Record("raw/companydata/a.csv", "companydata", "etag", 1, DATASET.recipe)
@@ -26,19 +23,18 @@ def here(content: bytes) -> Staged:
 
 
 @pytest.fixture
-def beside() -> Iterator[cores._Beside]:
-    """A process beside this one, got as a load gets it: by having waited often enough for the turn here."""
-    both = Cores(others=1)
-    with ExitStack() as turns:
-        assert turns.enter_context(both.turn(DATASET.limits)) is None
-        for _ in range(cores.WAITS):
-            both._wanted(DATASET.limits)
-        until(lambda: not both._turns.empty(), 60, what="a process beside")
-        found = turns.enter_context(both.turn(DATASET.limits))
+def both() -> Iterator[Cores]:
+    """A process beside this one, and its turn."""
+    both = Cores({"companydata": DATASET}, processes=1)
+    yield both
+    both.close()
+
+
+@pytest.fixture
+def beside(both: Cores) -> Iterator[cores._Beside]:
+    with both.turn() as found:
         assert found
         yield found
-    both.close()
-    assert found._process.returncode is not None
 
 
 @pytest.mark.parametrize("content", [company_csv(1), company_csv(2, rows=50) + b"a bad row\n", b"", b"\xff\xfe\0"])
@@ -47,8 +43,8 @@ def test_the_result_is_the_same(beside, content):
     assert beside.alive
 
 
-def test_another_recipe_by_now_is_not_computed_beside(beside):
-    assert beside.stage(company_csv(1), replace(RECORD, recipe="of before")) is None
+def test_what_cannot_be_computed_is_not_asked_again(beside):
+    assert beside.stage(company_csv(1), replace(RECORD, dataset="of no contract")) is None
     assert not beside.alive
 
 
@@ -65,12 +61,21 @@ def test_one_that_dies_gives_no_result_and_no_turn(beside):
     assert not beside.alive
 
 
-def test_an_end_while_one_is_about_to_begin():
-    both = Cores(others=1)
-    with both.turn(DATASET.limits):
-        for _ in range(cores.WAITS):
-            both._wanted(DATASET.limits)
-        [beside] = both._started
-        waiting = ThreadPoolExecutor(1).submit(beside.ready)
-        both.close()
-        assert waiting.result(60) is False
+def test_the_turn_of_one_that_is_lost_is_here(both):
+    with both.turn() as beside:
+        assert beside
+        beside.end()
+    with both.turn() as beside:
+        assert beside is None
+
+
+def test_one_that_never_answers_holds_up_nobody(both, monkeypatch):
+    monkeypatch.setattr(cores, "TURN_SECONDS", 0.1)
+    with both.turn() as beside, both.turn() as here:
+        assert beside
+        assert here is None
+
+
+def test_they_end_with_their_turns(both):
+    both.close()
+    assert [one._process.exitcode for one in both._beside] == [-signal.SIGKILL]
