@@ -1,10 +1,11 @@
 """The dashboard in a real browser: how soon a put is seen, how memory grows, how it opens over a huge lake.
 
-    python benchmarks/pages.py visible [--seconds 60]   put to visible, 5 files a second
-    python benchmarks/pages.py soak [--seconds 600]     memory of server and browser under a feed, each page open
-    python benchmarks/pages.py huge                     pages over 100,000 loads and 1,000,000 rejects
+    python benchmarks/pages.py visible [--seconds 60] [--bucket]   put to visible, 5 files a second
+    python benchmarks/pages.py soak [--seconds 600]                memory of server and browser under a feed
+    python benchmarks/pages.py huge                                pages over 100,000 loads and 1,000,000 rejects
 
-Each run has programs and a lake of its own, in a folder that is gone afterwards. It needs Chromium.
+Each run has programs and a lake of its own, in a folder that is gone afterwards; with `--bucket`, which needs a Docker
+engine, in a MinIO of its own. It needs Chromium.
 """
 
 import argparse
@@ -38,7 +39,7 @@ from tests.dashboard.publish import (
     writer,
 )
 from tests.dashboard.server import healthy
-from tests.minio_server import free_port, until
+from tests.minio_server import free_port, remove_minio, start_minio, until
 
 RATE = 5  # files a second
 PAGES = {"": "Throughput", "pipeline": "Select one to open", "rejects": "of their", "query": "Views and their columns"}
@@ -79,9 +80,9 @@ def opened(page: Page, address: str, path: str) -> float:
     return time.perf_counter() - started
 
 
-def visible(lake: Path, address: str, seconds: int) -> None:
+def visible(store: ObjectStore, address: str, seconds: int) -> None:
     """Put a file five times a second, and see in the browser when its sum, or a later one, is there."""
-    store, put = open_store(str(lake)), []
+    put = []
     with open_pages(1) as [page]:
         put_number(store, 7_000_000)
         opened(page, address, "")
@@ -178,22 +179,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("what", choices=["visible", "soak", "huge"])
     parser.add_argument("--seconds", type=int)
+    parser.add_argument("--bucket", action="store_true", help="visible alone: in a bucket, not a folder")
     arguments = parser.parse_args()
     # A query process may outlive its server by a moment, and make its folder of the store again.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, ExitStack() as stack:
         lake, port = Path(folder, "lake"), free_port()
-        environ = {"LAKE_URL": str(lake), "PIPELINE_STATE": f"{folder}/state", "FEED_FILES_PER_SECOND": str(RATE)}
+        where = {"LAKE_URL": str(lake)}
+        if arguments.bucket:
+            server = start_minio()
+            stack.callback(remove_minio, server)
+            where = server.environ(server.new_store().bucket)
+        environ = where | {"PIPELINE_STATE": f"{folder}/state", "FEED_FILES_PER_SECOND": str(RATE)}
         environ |= {"DASHBOARD_PORT": str(port), "SIMULATOR_PORT": str(free_port())}
         names = {"visible": ["pipeline"], "soak": ["pipeline", "simulator"], "huge": []}[arguments.what]
         for name in names:
             stack.enter_context(program(name, **environ))
-        server = stack.enter_context(program("dashboard", **environ))
-        until(lambda: healthy(port, LAKE_URL=str(lake)), 60, "the dashboard's health")
+        process = stack.enter_context(program("dashboard", **environ))
+        until(lambda: healthy(port, **where), 60, "the dashboard's health")
         address = f"http://127.0.0.1:{port}"
         if arguments.what == "visible":
-            visible(lake, address, arguments.seconds or 60)
+            visible(open_store(where["LAKE_URL"], where), address, arguments.seconds or 60)
         elif arguments.what == "soak":
-            soak(lake, address, server, arguments.seconds or 600)
+            soak(lake, address, process, arguments.seconds or 600)
         else:
             huge(lake, address)
 
