@@ -38,7 +38,7 @@ def read_datasets(folder: Path = FOLDER, limits: Limits | None = None) -> dict[s
 
 def to_frame(rows: pa.Table) -> pd.DataFrame:
     """Give rows as an Arrow-backed frame, which costs no copy and keeps integers and nulls what they are."""
-    frame: pd.DataFrame = rows.to_pandas(types_mapper=pd.ArrowDtype)
+    frame: pd.DataFrame = rows.to_pandas(types_mapper=pd.ArrowDtype, use_threads=False)
     return frame
 
 

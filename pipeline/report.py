@@ -4,7 +4,6 @@ import json
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
 from itertools import accumulate
 from sqlite3 import Row
 from typing import Any, Literal, get_args
@@ -15,7 +14,7 @@ from pipeline.ledger import Ledger
 from pipeline.recipe import Dataset
 from pipeline.shares import exact_sums
 from pipeline.stage import FOOTER, Counts
-from pipeline.summary import Totals, merge, rounded
+from pipeline.summary import Exact, Totals, merge, rounded
 from storage.console import fields
 
 NEWEST_LOADS = 5_000
@@ -143,7 +142,7 @@ def summary(ledger: Ledger, dataset: Dataset) -> pa.Table:
     columns["rows"] = pa.array([rows for _, (rows, _) in groups], pa.int64())
     for name in spec.sum:
         wide = pa.int64() if pa.types.is_integer(types[name]) else pa.float64()
-        totals_of = [_shown(sums.get(name, Fraction(0)), types[name], name) for _, (_, sums) in groups]
+        totals_of = [_shown(sums.get(name, 0), types[name], name) for _, (_, sums) in groups]
         columns[name] = pa.array(totals_of, wide)
     metadata = {FOOTER: json.dumps({"groupBy": spec.groupBy, "sum": spec.sum}).encode()}
     return pa.table(columns).replace_schema_metadata(metadata)
@@ -157,7 +156,7 @@ def _column(values: list[Any], type_: pa.DataType) -> pa.Array:
         return pa.concat_arrays([_column([one], type_) if len(values) > 1 else pa.nulls(1, type_) for one in values])
 
 
-def _shown(total: Fraction, type_: pa.DataType, name: str) -> int | float | None:
+def _shown(total: Exact, type_: pa.DataType, name: str) -> int | float | None:
     """Round a merged sum for showing; one that its type cannot hold is null, and said."""
     try:
         return rounded(total, type_, name)

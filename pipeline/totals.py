@@ -4,7 +4,6 @@ import io
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from fractions import Fraction
 from itertools import zip_longest
 from typing import Any
 
@@ -16,7 +15,7 @@ from pipeline.publish import contents
 from pipeline.recipe import Dataset
 from pipeline.recount import Recount
 from pipeline.shares import exact_sums
-from pipeline.summary import Totals, merge
+from pipeline.summary import Exact, Totals, exact, merge
 from storage import ObjectStore
 from storage.layout import PUBLISHED, STATUS, summary_key
 
@@ -53,7 +52,7 @@ def _merged(rows: Iterable[Any]) -> dict[str, object]:
     datasets: dict[str, Totals] = {}
     for row in rows:
         for one in json.loads(row["share"]):
-            sums = {name: Fraction(value) for name, value in one["sums"].items()}
+            sums = {name: exact(value) for name, value in one["sums"].items()}
             merge(datasets.setdefault(row["dataset"], {}), one["group"], one["rows"], sums)
     return {
         f"summary of {name}, {group}": (counted, _not_zero(sums))
@@ -69,7 +68,7 @@ def _kept(rows: Iterable[Any]) -> dict[str, object]:
     }
 
 
-def _not_zero(sums: Mapping[str, Fraction]) -> dict[str, str]:
+def _not_zero(sums: Mapping[str, Exact]) -> dict[str, str]:
     """Leave out what an earlier contract summed up and nothing is left of."""
     return {name: str(total) for name, total in sorted(sums.items()) if total}
 
