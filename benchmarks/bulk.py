@@ -35,7 +35,6 @@ from benchmarks.measure import (
     show_bars,
 )
 from benchmarks.sales import write
-from pipeline.cores import Cores
 from pipeline.load import Task, load
 from pipeline.memory import set_allocators
 from pipeline.recipe import read_datasets
@@ -74,10 +73,10 @@ def lakelet(source: Path, target: Path) -> dict[str, Any]:
     place.hardlink_to(source)
     staging = target.parent / "staging"
     staging.mkdir(exist_ok=True)
-    dataset = read_datasets(HERE / "datasets")["sales"]
+    datasets = read_datasets(HERE / "datasets")
     set_allocators()
     started = time.perf_counter()
-    result = load(LocalStore(lake), dataset, Task(key, "sales", "", "event", 0, 0), staging, Cores({}))
+    result = load(LocalStore(lake), datasets, staging, Task(key, "sales", "", "event", 0, 0))
     seconds = time.perf_counter() - started
     assert result is not None
     (lake / clean_key(key)).replace(target)

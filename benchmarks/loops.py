@@ -4,7 +4,8 @@
     python benchmarks/loops.py listen|poll|dlt-again LAKE        and on, until killed
 
 The last line of a single pass is JSON with its seconds, and those of processors (imports left out). dlt takes one more
-folder, for its state; run again and again, it says which files a run had, as it names its objects by itself.
+folder, for its state; run again and again, it says which files a run had, as it names its objects by itself. The
+dataset is `orders`, or as the variable DATASET says.
 """
 
 import importlib
@@ -19,7 +20,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-RAW, CLEAN = "raw/orders/", "clean/orders/"
+DATASET = os.environ.get("DATASET", "orders")
+TIMES = ["ordered_at"] if DATASET == "orders" else []
+RAW, CLEAN = f"raw/{DATASET}/", f"clean/{DATASET}/"
 POLL = 2.0  # seconds between two looks, as the workshop's program had it
 THREADS = 4
 
@@ -86,7 +89,7 @@ def _pandas(lake: Lake) -> Callable[[str], None]:
     import pandas as pd
 
     def work(name: str) -> None:
-        frame = pd.read_csv(io.BytesIO(lake.get(name)), parse_dates=["ordered_at"])
+        frame = pd.read_csv(io.BytesIO(lake.get(name)), parse_dates=TIMES)
         lake.put(name, frame.to_parquet(None, compression="zstd", index=False))
 
     return work
@@ -164,7 +167,7 @@ def _dlt(url: str, seen: list[str]) -> Callable[[], object]:
         "small",
         pipelines_dir=sys.argv[3],
         destination=library.destinations.filesystem(f"{base}/clean/dlt", **access),
-        dataset_name="orders",
+        dataset_name=DATASET,
     )
 
     def noted(item: Any) -> Any:
@@ -172,10 +175,10 @@ def _dlt(url: str, seen: list[str]) -> Callable[[], object]:
         return item
 
     def run() -> object:
-        found = files.filesystem(f"{base}/raw/orders", file_glob="*.csv", **access)
+        found = files.filesystem(f"{base}/raw/{DATASET}", file_glob="*.csv", **access)
         found.apply_hints(incremental=library.sources.incremental("modification_date"))
         source = found.add_map(noted) | files.read_csv_duckdb(use_pyarrow=True)
-        return pipeline.run(source, table_name="orders", loader_file_format="parquet")
+        return pipeline.run(source, table_name=DATASET, loader_file_format="parquet")
 
     return run
 

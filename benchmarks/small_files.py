@@ -1,8 +1,9 @@
 """Many small CSVs to Parquet, in a bucket and in a folder: Lakelet beside the loops that people write instead.
 
-    python -m benchmarks.small_files [--files 200] [--rounds 1]
+    python -m benchmarks.small_files [--files 200] [--rounds 1] [--dataset companydata]
 
-Each file has 1,000 rows of the shipped dataset `orders` (120 KB). A backlog is drained by `once`, by `run`, and by the
+Each file has 1,000 rows of a shipped dataset: `companydata` (six columns, 26 KB, with a transform), or `orders` (ten
+columns, 120 KB). A backlog is drained by `once`, by `run`, and by the
 others, in turns, each in a new bucket or folder; then `run` follows a producer that puts as fast as it can, on the same
 cores. Before anything is shown, the rows that each made and their sums are compared. Needs a Docker engine.
 """
@@ -18,7 +19,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from threading import Thread
 from typing import Any
 
@@ -28,7 +31,7 @@ from rich.table import Table
 
 from benchmarks.measure import HERE, PEERS, Bar, Command, Run, median, plot, ratios, rows_of, run, save, show_bars
 from pipeline.__main__ import app
-from simulator.datasets import orders
+from simulator.datasets import COMPANYDATA, DEPARTMENTS, MONTHS, STORES, orders
 from storage import ObjectStore, open_store
 from storage.console import configure_logging
 from storage.layout import STATUS
@@ -48,13 +51,41 @@ WHAT = {
 }
 
 
+@dataclass(frozen=True)
+class Dataset:
+    """Files of one kind: the bytes of each by its number, and an integer and another column of the clean rows."""
+
+    name: str
+    body: Callable[[int], bytes]
+    columns: tuple[str, str]
+
+
+def companydata(number: int) -> bytes:
+    """Write a file as the workshop had it, with as many rows as the others."""
+    rng = Random(number)
+    names = (",".join(rng.choice(one) for one in (MONTHS, DEPARTMENTS, STORES)) for _ in range(ROWS))
+    rows = (f"{name},{rng.randint(50, 290)},{rng.randint(0, 50)},{rng.randint(0, 100)}" for name in names)
+    return "\n".join([",".join(COMPANYDATA), *rows, ""]).encode()
+
+
+DATASETS: dict[str, Dataset] = {
+    "companydata": Dataset("companydata", companydata, ("sold", "ordered")),
+    "orders": Dataset("orders", lambda number: orders(1, ROWS, number), ("quantity", "total")),
+}
+
+
+def measured() -> Dataset:
+    """Give the dataset that is measured, in this process as in those it starts."""
+    return DATASETS[os.environ["DATASET"]]
+
+
 def put_files(url: str, files: int) -> None:
     """Put so many files as fast as it goes, and print when the first began."""
-    store = open_store(url, os.environ)
-    bodies = [orders(1, ROWS, number) for number in range(min(DIFFERENT, files))]
+    store, dataset = open_store(url, os.environ), measured()
+    bodies = [dataset.body(number) for number in range(min(DIFFERENT, files))]
     began = time.time()
     with ThreadPoolExecutor(PUTTERS) as pool:
-        list(pool.map(lambda n: store.put(f"raw/orders/{n:06d}.csv", bodies[n % DIFFERENT]), range(files)))
+        list(pool.map(lambda n: store.put(f"raw/{dataset.name}/{n:06d}.csv", bodies[n % DIFFERENT]), range(files)))
     print(json.dumps({"began": began, "ended": time.time(), "seconds": time.time() - began}))
 
 
@@ -106,10 +137,14 @@ def commands(url: str, folder: Path, files: int) -> dict[str, Command]:
 def sums(store: ObjectStore) -> tuple[int, int, int]:
     """Give the clean rows of a lake, and the sums of two columns."""
     found = [item for item in store.list("clean/") if item.key.endswith(".parquet") and "/_dlt_" not in item.key]
-    prefix = "clean/dlt/orders/orders/" if "dlt" in found[0].key else "clean/orders/"
-    table = store.dataset(prefix).to_table(columns=["quantity", "total"])
-    cents = pc.sum(pc.round(pc.multiply(table["total"], 100)).cast("int64"))
-    return table.num_rows, pc.sum(table["quantity"]).as_py(), cents.as_py()
+    dataset = measured()
+    by_dlt = next((item.key for item in found if item.key.startswith("clean/dlt/")), None)
+    prefix = f"{Path(by_dlt).parent}/" if by_dlt else f"clean/{dataset.name}/"
+    table = store.dataset(prefix).to_table()
+    table = table.rename_columns([name.lower() for name in table.column_names])  # as dlt has them
+    integers, others = table.select(dataset.columns).columns
+    cents = pc.sum(pc.round(pc.multiply(others, 100)).cast("int64"))
+    return integers.length(), pc.sum(integers).as_py(), cents.as_py()
 
 
 def drained(new_lake: Callable[[Path], str], files: int, rounds: int) -> dict[str, list[Run]]:
@@ -141,7 +176,7 @@ def followed(url: str, folder: Path, files: int) -> Run:
     )
     try:
         until(lambda: list(store.list(STATUS)), 60)
-        store.put("raw/orders/first.csv", orders(2, ROWS))
+        store.put(f"raw/{measured().name}/first.csv", measured().body(DIFFERENT))
         until(lambda: _count(state) == 1, 60)
         put = run([sys.executable, "-m", "benchmarks.small_files", "--put", url, str(files)])
         assert put
@@ -194,11 +229,11 @@ def compare(server: MinioServer, files: int, rounds: int) -> None:
         with tempfile.TemporaryDirectory() as place:
             busy.append(followed(new_bucket(Path(place)), Path(place), files))
     for title, runs in (("bucket", in_bucket), ("folder", in_folder)):
-        console.print(show(f"{files:,} files of 1,000 rows in a {title}", runs, files))
+        console.print(show(f"{files:,} files of 1,000 rows of {measured().name} in a {title}", runs, files))
     held = bars(in_bucket, in_folder, busy, files)
     show_bars(console, held)
     results: dict[str, Any] = {f"{files:,} files, bucket": rows_of(in_bucket), "folder": rows_of(in_folder)}
-    plot(save("small_files", results | {"with the producer": rows_of({FOLLOW: busy})}, held))
+    plot(save(f"small_files_{measured().name}", results | {"with the producer": rows_of({FOLLOW: busy})}, held))
 
 
 def main() -> None:
@@ -206,6 +241,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--files", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--dataset", choices=DATASETS, default="companydata")
     parser.add_argument("--put", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--command", nargs=4, help=argparse.SUPPRESS)
     told = parser.parse_args()
@@ -215,6 +251,7 @@ def main() -> None:
         name, url, state, files = told.command
         command(name, url, state, int(files))
     else:
+        os.environ["DATASET"] = told.dataset
         server = start_minio()
         try:
             compare(server, told.files, told.rounds)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from pipeline.dry_run import dry_run
 from pipeline.follow import drain, follow
 from pipeline.health import problem
 from pipeline.ledger import Ledger
+from pipeline.load import load
 from pipeline.memory import set_allocators
 from pipeline.outage import when_there
 from pipeline.ownership import claim_lake, state_folder
@@ -251,9 +253,10 @@ def draft_contract(
 def _pipeline(lake: str, state: Path, limits: Limits, **settings: Any) -> Iterator[Pipeline]:
     """Make a pipeline ready: the one writer of its state folder and of its lake."""
     datasets = read_datasets(limits=limits)
-    cores = Cores(datasets, processes(settings["workers"]))  # before the store's threads, and the folder's lock
     store = open_store(lake, os.environ)
     with state_folder(state), ledger_errors(state / "ledger.sqlite"):
+        # With the lock, and before the store is used: no thread runs yet.
+        cores = Cores(processes(settings["workers"]), partial(load, store, datasets, state / "staging"))
         ledger = Ledger(state / "ledger.sqlite")
         pipeline = Pipeline(store, ledger, datasets, state / "staging", cores=cores, **settings)
         for leftover in pipeline.staging.iterdir():
@@ -264,6 +267,7 @@ def _pipeline(lake: str, state: Path, limits: Limits, **settings: Any) -> Iterat
             raise typer.Exit
         ledger.begin({name: dataset.recipe for name, dataset in datasets.items()})
         yield pipeline
+        cores.close()
         ledger.close()
 
 

@@ -21,7 +21,7 @@ MAX_DEATHS = 3
 LONGEST_PAUSE = 60.0  # seconds until a failed file is tried again; more is left of it only after a jump of the clock
 HISTORY_ROWS = 100_000
 _COUNTS = ("rows_read", "rows_kept", "rows_dropped", "rows_rejected")
-_TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, recipe, retract"
+_TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, recipe, retract, size"
 _SWEEP = "(SELECT number FROM sweep)"
 _CLEAN_SLATE = {"attempts": 0, "deaths": 0, "retry_at": None, "error": None, "retract": 0}
 

@@ -1,13 +1,12 @@
 """One version of one file, from `raw/` to `clean/` and `rejected/`, in the order that a crash cannot spoil."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
 
-from pipeline.cores import Cores
 from pipeline.reader.problem import Problem
 from pipeline.recipe import Dataset
 from pipeline.stage import Record, Staged, stage, stage_refusal
@@ -35,6 +34,16 @@ class Task:
     loaded_etag: str | None = None
     recipe: str | None = None
     retract: int = 0  # 1: its source is gone, so take its rows back
+    size: int = 0  # bytes, as they were noticed
+
+    @property
+    def small(self) -> bool:
+        """Say whether the results stay in memory until they are put, as far as is known."""
+        return _is_small(self.source_key, self.size)
+
+
+def _is_small(key: str, size: int) -> bool:
+    return size <= SMALL and key.lower().endswith(".csv")  # a compressed file may grow
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,10 @@ class Result:
     rejected_etag: str | None
 
 
-def load(store: ObjectStore, dataset: Dataset | None, task: Task, staging: Path, cores: Cores) -> Result | ObjectInfo:
+Outcome = Result | ObjectInfo
+
+
+def load(store: ObjectStore, datasets: Mapping[str, Dataset], staging: Path, task: Task) -> Outcome:
     """Load the version of a file that is there now, and return what came of it, or the version if it has its result.
 
     Raises:
@@ -54,6 +66,7 @@ def load(store: ObjectStore, dataset: Dataset | None, task: Task, staging: Path,
         ObjectChanged: it was written to while it was read.
         StoreUnavailable: the store does not answer.
     """
+    dataset = datasets.get(task.dataset)
     recipe = dataset.recipe if dataset else NO_RECIPE
     staging.mkdir(exist_ok=True)
     with ExitStack() as staging_ends:
@@ -68,19 +81,11 @@ def load(store: ObjectStore, dataset: Dataset | None, task: Task, staging: Path,
             if (info.etag, recipe) == (task.loaded_etag, task.recipe):
                 return info
             record = Record(info.key, task.dataset, info.etag, info.size, recipe)
-            if info.size <= SMALL and info.key.lower().endswith(".csv"):  # a compressed file may grow
-                staged = _stage_small(stream.read(), record, dataset, cores)
+            if _is_small(info.key, info.size):
+                staged = stage(BytesIO(stream.read()), record, dataset, None)
             else:
                 staged = stage(stream, record, dataset, staging_ends.enter_context(_place(staging)))
         return _put(store, staged)
-
-
-def _stage_small(content: bytes, record: Record, dataset: Dataset | None, cores: Cores) -> Staged:
-    if dataset is None:
-        return stage(BytesIO(content), record, None, None)
-    with cores.turn() as beside:
-        staged = beside.stage(content, record) if beside else None
-        return staged or stage(BytesIO(content), record, dataset, None)
 
 
 @contextmanager

@@ -5,13 +5,14 @@ import json
 import logging
 import os
 import socket
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, TextIO
 
 from pipeline.health import STANDS_STILL
 from pipeline.ledger import Ledger, now
@@ -21,6 +22,7 @@ from storage.console import SettingError, fields
 from storage.layout import LAKE, STATUS
 
 HEARTBEAT = 2.0  # seconds between two of ours
+LOCK_SECONDS = 1.0  # a pipeline that was killed, and its processes, have let go of their lock by then
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +36,26 @@ def state_folder(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise SettingError(f"PIPELINE_STATE: the folder {path} cannot be written: {error.strerror}") from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(file):
             file.seek(0)
             raise SettingError(
                 f"PIPELINE_STATE: another pipeline (process {file.read().strip()}) works with {path}: "
                 "stop it, or choose another folder"
-            ) from None
+            )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield path
+
+
+def _lock(file: TextIO) -> bool:
+    deadline = time.monotonic() + LOCK_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def claim_lake(store: ObjectStore, ledger: Ledger, stop: Event) -> None:

@@ -21,7 +21,7 @@ class Pipeline:
     workers: int = 4
     sweep_seconds: float = 30.0
     retract_deleted: bool = False
-    cores: Cores = field(default_factory=lambda: Cores({}))
+    cores: Cores | None = None  # for small files
     stop: Event = field(default_factory=Event)
     gap: Event = field(default_factory=Event)  # writes may have gone unseen: list
     wake: Event = field(default_factory=Event)  # there may be work, or room for it

@@ -42,7 +42,6 @@ class Workers:
         while self.running and time.monotonic() < deadline:
             time.sleep(0.02)
         self.pool.shutdown(wait=False, cancel_futures=True)
-        self.pipeline.cores.close()
         if self.running:
             self.pipeline.ledger.drop()
 
@@ -99,7 +98,8 @@ def process(pipeline: Pipeline, task: Task) -> None:
 def _load(pipeline: Pipeline, task: Task) -> None:
     ledger = pipeline.ledger
     try:
-        result = load(pipeline.store, pipeline.datasets.get(task.dataset), task, pipeline.staging, pipeline.cores)
+        beside = pipeline.cores.load(task) if pipeline.cores and task.small else None
+        result = beside or load(pipeline.store, pipeline.datasets, pipeline.staging, task)
     except SourceGone:
         if task.retract:
             take_back(pipeline.store, task.source_key)

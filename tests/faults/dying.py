@@ -13,10 +13,11 @@ import runpy
 import signal
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from itertools import count
+from multiprocessing import Value
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,7 +54,8 @@ class Death:
 
 class _Watch:
     def __init__(self, death: Death) -> None:
-        self.death, self.times = death, count(1)
+        self.death, self.program = death, os.getpid()
+        self.times = Value("i", 0)  # in the program and in the processes beside it
 
     def over(
         self,
@@ -80,8 +82,13 @@ class _Watch:
 
     def _look(self, when: str, step: str) -> None:
         death = self.death
-        if when == death.when and step.startswith(death.at) and death.key in step and next(self.times) == death.nth:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if when == death.when and step.startswith(death.at) and death.key in step:
+            with self.times.get_lock():
+                self.times.value += 1
+                if self.times.value == death.nth:
+                    os.kill(self.program, signal.SIGKILL)
+                    time.sleep(60)  # a process beside ends with the program
+                    raise AssertionError("it outlived the program")
 
 
 class _Mortal:

@@ -1,4 +1,4 @@
-"""The processes that compute small files beside the pipeline: their death costs nothing, and they end with it."""
+"""The processes that load small files beside the pipeline: their death costs nothing, and they end with it."""
 
 import os
 import signal
@@ -18,10 +18,22 @@ def test_they_die_alone_and_end_with_the_pipeline(local_lake: Lake):
     until(lambda: first not in children(program.pid), what="its burial")
     assert program.alive, program.log
     program.kill()
+    assert local_lake.finish("once", PIPELINE_WORKERS="4") == 0
+    assert_true(local_lake)
+
+
+def test_they_cannot_outlive_the_pipeline(local_lake: Lake):
+    """One that stands still in the middle of a load would put its result over that of the next pipeline."""
+    for number in range(200):
+        local_lake.put(f"companydata/{number}.csv", company_csv(number, rows=300))
     program = local_lake.start("run", PIPELINE_WORKERS="4")
-    others = until(lambda: children(program.pid), 60, what="a process beside")
+    beside = until(lambda: len(found := children(program.pid)) == 4 and found, 60, what="the processes beside")
+    until(lambda: list(local_lake.store.list("clean/")), what="a first result")
+    for one in beside:
+        os.kill(one, signal.SIGSTOP)
+    assert local_lake.command("once").returncode == 2  # the state folder is locked
     program.kill()
-    until(lambda: not any(there(one) for one in others), what="their end")
+    until(lambda: not any(there(one) for one in beside), what="their end")
     assert local_lake.finish("once", PIPELINE_WORKERS="4") == 0
     assert_true(local_lake)
 

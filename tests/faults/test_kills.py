@@ -36,9 +36,9 @@ def possible_sums() -> list[dict[str, list[int]]]:
     return [sums_of(dict(zip(FILES, chosen, strict=True))) for chosen in product(*truths)]
 
 
-def die(lake: Lake, death: Death) -> bool:
+def die(lake: Lake, death: Death, workers: int = 1) -> bool:
     """Run it with a death in it; say whether it died, or found nothing to die at and did all that there was to do."""
-    code = lake.finish("once", prepare=death, PIPELINE_WORKERS="1")
+    code = lake.finish("once", prepare=death, PIPELINE_WORKERS=str(workers))
     assert code in (0, -signal.SIGKILL), f"exit code {code}, see {lake.state.parent}"
     assert lake.sums() in possible_sums()
     return code != 0
@@ -71,6 +71,15 @@ LOAD_STEPS = [
 def test_killed_at_a_step_of_a_load(local_lake, at, when, deaths):
     prepare(local_lake)
     assert die_at_each(local_lake, at.replace("rename ", f"rename {local_lake.environ['LAKE_URL']}/"), when) == deaths
+    assert_true(local_lake)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", ["stage", "put rejected/", "put clean/", "delete clean/", "finish"])
+def test_killed_while_processes_beside_it_load(local_lake, at, when):
+    prepare(local_lake)
+    assert die(local_lake, Death(at, when), workers=4)
+    assert local_lake.finish("once", PIPELINE_WORKERS="4") == 0
     assert_true(local_lake)
 
 

@@ -7,8 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.cores import Cores
-from pipeline.load import Result, Task, load
+from pipeline.load import Outcome, Result, Task, load
 from pipeline.recipe import Dataset, read_datasets
 from storage.layout import clean_key, rejected_key
 from storage.local import LocalStore
@@ -53,10 +52,13 @@ class Loads:
 
     def __call__(self, dataset: Dataset | None, content: bytes, key: str = key) -> Result:
         etag = self.store.put(key, content)
-        result = load(self.store, dataset, Task(key, "numbers", etag, "event", 0, 0), self.staging, Cores({}))
+        result = self.load(dataset, Task(key, "numbers", etag, "event", 0, 0))
         assert isinstance(result, Result)
         assert list(self.staging.iterdir()) == []
         return result
+
+    def load(self, dataset: Dataset | None, task: Task) -> Outcome:
+        return load(self.store, {"numbers": dataset} if dataset else {}, self.staging, task)
 
     def clean(self, key: str = key) -> pa.Table:
         return self._read(clean_key(key))

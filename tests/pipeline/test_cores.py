@@ -1,81 +1,117 @@
-"""Small files on every core: the same result wherever it is computed, and here where a process beside gives none."""
+"""Small files on every core: the same outcome wherever they are loaded, and none where a process beside gives none."""
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from io import BytesIO
+from pathlib import Path
+from threading import Event
 
 import pytest
 
-from pipeline import cores
 from pipeline.cores import Cores
-from pipeline.recipe import read_datasets
-from pipeline.stage import Record, Staged, stage
-from tests.end_to_end.conftest import company_csv
+from pipeline.load import Outcome, SourceGone, Task
+from storage import ObjectChanged, StoreUnavailable
+from tests.minio_server import until
 
-DATASET = read_datasets()["companydata"]
-RECORD = Record("raw/companydata/a.csv", "companydata", "etag", 1, DATASET.recipe)
+TASK = Task("raw/companydata/a.csv", "companydata", "etag", "event", 0, 0)
 
-
-def here(content: bytes) -> Staged:
-    return stage(BytesIO(content), RECORD, DATASET, None)
+ERRORS = [SourceGone("a"), ObjectChanged("a"), StoreUnavailable("bucket a: no answer"), PermissionError("a is refused")]
 
 
 @pytest.fixture
-def both() -> Iterator[Cores]:
-    """A process beside this one, and its turn."""
-    both = Cores({"companydata": DATASET}, processes=1)
-    yield both
-    both.close()
+def cores() -> Iterator[Callable[..., Cores]]:
+    """Begin with one process beside, which ends with the test."""
+    begun: list[Cores] = []
+
+    def begin(load: Callable[[Task], Outcome]) -> Cores:
+        begun.append(Cores(1, load))
+        return begun[-1]
+
+    yield begin
+    for one in begun:
+        one.close()
 
 
-@pytest.fixture
-def beside(both: Cores) -> Iterator[cores._Beside]:
-    with both.turn() as found:
-        assert found
-        yield found
+def process_of(cores: Cores) -> int:
+    [beside] = cores._all
+    assert beside._process.pid
+    return beside._process.pid
 
 
-@pytest.mark.parametrize("content", [company_csv(1), company_csv(2, rows=50) + b"a bad row\n", b"", b"\xff\xfe\0"])
-def test_the_result_is_the_same(beside, content):
-    assert beside.stage(content, RECORD) == here(content)
-    assert beside.alive
+@pytest.mark.parametrize("content", [b"name,n,x\na,1,1\n", b"name,n,x\na,1,1\na bad row\n", b"", b"\xff\xfe\0"])
+def test_the_outcome_is_the_same(cores, loads, write_dataset, content):
+    dataset = write_dataset()
+    here = loads(dataset, content).record
+    task = replace(TASK, source_key=loads.key, dataset="numbers")
+    beside = cores(lambda task: loads.load(dataset, task))
+    assert [beside.load(task).record, beside.load(task).record] == [here, here]
 
 
-def test_what_cannot_be_computed_is_not_asked_again(beside):
-    assert beside.stage(company_csv(1), replace(RECORD, dataset="of no contract")) is None
-    assert not beside.alive
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_what_the_worker_acts_on_is_raised_here(cores, error):
+    def fail(_: Task) -> Outcome:
+        raise error
+
+    beside = cores(fail)
+    for _ in range(2):
+        with pytest.raises(type(error), match=str(error)):
+            beside.load(TASK)
 
 
-def test_one_that_hangs_is_ended(beside, monkeypatch):
-    monkeypatch.setattr(cores, "ANSWER_SECONDS", 0.1)
-    os.kill(beside._process.pid, signal.SIGSTOP)
-    assert beside.stage(company_csv(1), RECORD) is None
-    assert not beside.alive
+def test_another_error_is_told_by_who_loads_it_here(cores):
+    def fail(task: Task) -> Outcome:
+        raise ZeroDivisionError(task)
+
+    beside = cores(fail)
+    assert [beside.load(TASK), beside.load(TASK)] == [None, None]
+    assert beside._all[0].alive
 
 
-def test_one_that_dies_gives_no_result_and_no_turn(beside):
-    beside._process.kill()
-    assert beside.stage(company_csv(1), RECORD) is None
-    assert not beside.alive
+def test_one_that_dies_of_a_file_gives_none_and_is_not_asked_again(cores):
+    beside = cores(lambda _: os.kill(os.getpid(), signal.SIGKILL))
+    assert beside.load(TASK) is None
+    assert not beside._all[0].alive
+    assert beside.load(TASK) is None
 
 
-def test_the_turn_of_one_that_is_lost_is_here(both):
-    with both.turn() as beside:
-        assert beside
-        beside.end()
-    with both.turn() as beside:
-        assert beside is None
+def test_one_that_is_busy_is_not_waited_for(cores, tmp_path):
+    begun, on = tmp_path / "begun", tmp_path / "on"
+
+    def wait(_: Task) -> Outcome:
+        begun.touch()
+        until(on.exists)
+        raise SourceGone("at last")
+
+    beside = cores(wait)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(beside.load, TASK)
+        until(begun.exists)
+        assert beside.load(TASK) is None
+        on.touch()
+        assert isinstance(first.exception(), SourceGone)
 
 
-def test_one_that_never_answers_holds_up_nobody(both, monkeypatch):
-    monkeypatch.setattr(cores, "TURN_SECONDS", 0.1)
-    with both.turn() as beside, both.turn() as here:
-        assert beside
-        assert here is None
+def test_one_that_hangs_ends_with_the_others(cores, tmp_path):
+    begun = tmp_path / "begun"
+
+    def hang(_: Task) -> Outcome:
+        begun.touch()
+        Event().wait()
+        raise AssertionError
+
+    beside = cores(hang)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(beside.load, TASK)
+        until(begun.exists)
+        beside.close()
+        assert first.result() is None
+    assert [one._process.exitcode for one in beside._all] == [-signal.SIGKILL]
 
 
-def test_they_end_with_their_turns(both):
-    both.close()
-    assert [one._process.exitcode for one in both._beside] == [-signal.SIGKILL]
+def test_a_stopped_one_ends_too(cores):
+    beside = cores(lambda _: None)
+    os.kill(process_of(beside), signal.SIGSTOP)
+    beside.close()
+    assert not Path(f"/proc/{process_of(beside)}").exists()

@@ -5,8 +5,7 @@ import gzip
 import pytest
 
 from pipeline import stage
-from pipeline.cores import Cores
-from pipeline.load import Task, load
+from pipeline.load import Task
 from pipeline.stage import read_record
 
 HEADER = b"name,n,x\n"
@@ -94,7 +93,7 @@ def test_rejects_go_when_the_file_is_corrected(loads, write_dataset):
     assert bad.rejected_etag
     etag = loads.store.put(loads.key, HEADER + b"a,1,1\n")
     task = Task(loads.key, "numbers", etag, "event", 0, 0, bad.record.etag, bad.record.recipe)
-    assert load(loads.store, dataset, task, loads.staging, Cores({})).rejected_etag is None
+    assert loads.load(dataset, task).rejected_etag is None
     assert [item.key for item in loads.store.list("rejected/")] == []
 
 
@@ -140,7 +139,7 @@ def test_the_same_version_gives_the_same_bytes(loads, write_dataset):
     with loads.store.open("clean/numbers/a.csv.parquet") as (_, stream):
         before = stream.read()
     task = Task(loads.key, "numbers", first.record.etag, "sweep", 3, 99)
-    assert load(loads.store, dataset, task, loads.staging, Cores({})).record == first.record
+    assert loads.load(dataset, task).record == first.record
     with loads.store.open("clean/numbers/a.csv.parquet") as (_, stream):
         assert stream.read() == before
 
@@ -149,7 +148,7 @@ def test_a_version_that_has_its_result_is_not_loaded_again(loads, write_dataset)
     dataset = write_dataset()
     record = loads(dataset, HEADER).record
     task = Task(loads.key, "numbers", "an older event", "event", 0, 0, record.etag, record.recipe)
-    assert load(loads.store, dataset, task, loads.staging, Cores({})) == loads.store.stat(loads.key)
+    assert loads.load(dataset, task) == loads.store.stat(loads.key)
 
 
 def test_the_footer_tells_the_load(loads, write_dataset):
