@@ -12,7 +12,7 @@ FIXES = {
     "fields": "The row has too many or too few values: put text with a comma in double quotes, and leave none out.",
     "quote": "A double quote stands where none may: put the whole text in quotes, and write a quote inside it twice.",
     "size": "The record or the file is longer than allowed: look for a quote that was opened and never closed.",
-    "encoding": "Save the file as UTF-8: some letters in it were written in another encoding.",
+    "encoding": "Save the file as UTF-8 text: something in it was written in another encoding, or is no text at all.",
     "header": "The first row must have the column names, spelled exactly as the contract has them.",
     "binary": "This is no text file: export it again as CSV; a spreadsheet that was only renamed does not do.",
     "compression": "The packed file is damaged or cut short: pack it and send it again.",

@@ -155,7 +155,8 @@ def replay(
         selection.check(ledger)
         condition, values = selection.where()
         count = ledger.replay(condition, *values)
-    typer.echo(f"{count:,} files wait to be loaded again" if count else "no such file has anything to load again")
+    waits = "file waits" if count == 1 else "files wait"
+    typer.echo(f"{count:,} {waits} to be loaded again" if count else "no such file has anything to load again")
 
 
 @app.command("dry-run")

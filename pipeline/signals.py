@@ -10,6 +10,7 @@ from pipeline.parts import Pipeline
 from pipeline.worker import STOP_SECONDS
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+DROP_SECONDS = 0.2  # that a second one waits, for what needs some milliseconds unless the disk stands still
 
 
 def stop_on_signals(pipeline: Pipeline) -> None:
@@ -28,7 +29,10 @@ def stop_on_signals(pipeline: Pipeline) -> None:
 def _listen(pipeline: Pipeline, reader: socket.socket) -> None:
     _next(reader)
     Thread(target=_stop_in_time, args=(pipeline,), daemon=True).start()
-    os._exit(128 + _next(reader))  # asked twice: everything is safe to drop
+    number = _next(reader)
+    Thread(target=pipeline.ledger.drop, daemon=True).start()  # that is no death of the files in flight
+    time.sleep(DROP_SECONDS)
+    os._exit(128 + number)  # asked twice: everything is safe to drop
 
 
 def _next(reader: socket.socket) -> int:

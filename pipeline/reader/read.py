@@ -1,10 +1,7 @@
 """One CSV stream to batches: typed good rows with their lines, and a problem for everything that is wrong."""
 
 import functools
-import heapq
-import itertools
 from collections.abc import Iterator
-from operator import attrgetter
 from typing import BinaryIO
 
 import numpy as np
@@ -13,17 +10,14 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from pipeline.contract import Contract, FieldSpec
+from pipeline.contract import Contract
 from pipeline.reader.ahead import in_order
 from pipeline.reader.batch import Batch, batch_schema
 from pipeline.reader.blocks import Block, Offsets, cut
-from pipeline.reader.explain import explain_cell, explain_fault, explain_record, shown_text, split_record
 from pipeline.reader.header import Header, map_header, read_header
 from pipeline.reader.masks import bare, check_cells
-from pipeline.reader.problem import Problem
 from pipeline.reader.source import BLOCK_SIZE, Limits, text_chunks
-
-PROBLEMS = 4096  # that are told at a time: with their records they have 16 MiB at most
+from pipeline.reader.wrong import Wrong
 
 
 def read_csv(
@@ -85,69 +79,9 @@ def _batch(block: Block, header: Header, contract: Contract) -> Batch:
         return Batch(rows, (), 0)
     wrong = functools.reduce(np.logical_or, broken.values(), np.zeros(len(rows), bool))
     texts = {number: columns[number] for number in broken}
-    problems = _problems(block, odd, texts, broken, header, contract)
+    problems = Wrong(block, header, contract, odd, broken, texts).problems()
     rows = rows.filter(pa.array(~wrong)) if broken else rows
     return Batch(rows, problems, int(odd.sum() + wrong.sum()) + len(block.faults))
-
-
-def _problems(
-    block: Block,
-    odd: NDArray[np.bool_],
-    texts: dict[int, pa.Array],
-    broken: dict[int, NDArray[np.bool_]],
-    header: Header,
-    contract: Contract,
-) -> Iterator[Problem]:
-    """Say in order of lines what is wrong, some records at a time: all cells may be, each with its record's text."""
-    counts = odd.astype(int)
-    counts[~odd] = sum(marks.astype(int) for marks in broken.values())
-    bad = np.flatnonzero(counts)
-    edges = bad[1:][np.diff(np.cumsum(counts[bad]) // PROBLEMS) > 0]
-    parts = (
-        _explained(block, slice(first, last), odd, texts, broken, header, contract)
-        for first, last in itertools.pairwise([0, *edges.tolist(), len(odd)])
-    )
-    faults = (explain_fault(fault.rule, fault.line, fault.raw) for fault in block.faults)
-    return heapq.merge(faults, itertools.chain.from_iterable(parts), key=attrgetter("line"))
-
-
-def _explained(
-    block: Block,
-    part: slice,
-    odd: NDArray[np.bool_],
-    texts: dict[int, pa.Array],
-    broken: dict[int, NDArray[np.bool_]],
-    header: Header,
-    contract: Contract,
-) -> list[Problem]:
-    """Give the problems of a part of the records in order of lines."""
-    problems = []
-    for record in np.flatnonzero(odd[part]) + part.start:
-        raw, line = block.data[block.starts[record] : block.stops[record]], int(block.lines[record])
-        problems += _told(explain_record(raw, line, header.names, contract), raw, line)
-    records, before = np.flatnonzero(~odd[part]) + part.start, int((~odd[: part.start]).sum())
-    for number in sorted(broken, key=header.places.__getitem__):
-        at = np.flatnonzero(broken[number][before : before + len(records)])
-        cells = texts[number].take(pa.array(before + at)).to_pylist()
-        problems += _cell_problems(block, records[at], cells, header.places[number], contract.fields[number], contract)
-    return sorted(problems, key=attrgetter("line"))
-
-
-def _cell_problems(
-    block: Block, records: Offsets, cells: list[str | None], place: int, field: FieldSpec, contract: Contract
-) -> Iterator[Problem]:
-    """Say of one column's cells, each of another record, what is wrong with it; a null is one of the missing values."""
-    places = (part[records].tolist() for part in (block.starts, block.stops, block.lines))
-    for start, stop, line, text in zip(*places, cells, strict=True):
-        raw = block.data[start:stop]
-        cell = split_record(raw, contract.delimiter, contract.quote)[place] if text is None else text.encode()
-        yield from _told(explain_cell(cell, raw, line, field, contract), raw, line)
-
-
-def _told(problems: list[Problem], raw: bytes, line: int) -> list[Problem]:
-    if not problems:
-        raise AssertionError(f"line {line} was marked as bad, and no rule says why: {shown_text(raw)!r}")
-    return problems
 
 
 def _not_text(block: Block) -> NDArray[np.bool_]:

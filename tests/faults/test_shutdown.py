@@ -56,6 +56,8 @@ def test_a_second_signal_stops_at_once(local_lake):
     program.signal(signal.SIGINT)  # two of one kind at one moment would be one
     assert program.wait() in (128 + signal.SIGTERM, 128 + signal.SIGINT), "the load was over too soon"
     assert local_lake.loads() == {}
+    with closing(sqlite3.connect(local_lake.state / "ledger.sqlite")) as db:
+        assert list(db.execute("SELECT in_flight, deaths FROM source")) == [(0, 0)]
     local_lake.put("companydata/large.csv", company_csv(1))
     assert local_lake.finish("once") == 0
     assert list((local_lake.state / "staging").iterdir()) == []

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.contract import Contract, read_contract
-from pipeline.reader import read as fast_way
+from pipeline.reader import wrong
 from pipeline.reader.batch import Batch
 from pipeline.reader.plain import read_csv_plainly
 from pipeline.reader.problem import Problem, Refused
@@ -132,7 +132,7 @@ def test_the_fast_way_is_the_plain_way(tmp_path_factory, header, body, rest, blo
     contract = contract_of(tmp_path_factory.getbasetemp(), schema=schema)
     content = header + body + rest
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fast_way, "PROBLEMS", told)
+        patch.setattr(wrong, "PROBLEMS", told)
         blocks = read(content, contract, block_size=block_size, limits=Limits(record=limit))
     assert blocks == read(content, contract, limits=Limits(record=limit))
 
