@@ -6,6 +6,7 @@ says what came of a file, and one that it cannot load, or dies of, is loaded her
 """
 
 import ctypes
+import logging
 import os
 import signal
 import sys
@@ -18,11 +19,20 @@ from threading import Thread
 
 from pipeline.load import Outcome, SourceGone, Task
 from storage import ObjectChanged, StoreUnavailable
+from storage.console import fields
 
 Load = Callable[[Task], Outcome]
 
+PER_CORE = 4  # processes at most: each has some 20 MB of its own, and waits for the store half of the time
+
+log = logging.getLogger(__name__)
+
 _TOLD = (SourceGone, ObjectChanged, StoreUnavailable, PermissionError)  # others come again here, with their traceback
 _PR_SET_PDEATHSIG = 1
+
+
+class Closed(Exception):
+    """The processes were ended in the middle of a load: it is not to be done here either."""
 
 
 class Cores:
@@ -33,26 +43,39 @@ class Cores:
 
         What is open here they hold too, so also the lock of a state folder: nobody gets it before the last has ended.
         """
+        self._closed = False
         self._all = [_Beside(load) for _ in range(processes)]
         self._idle: LifoQueue[_Beside] = LifoQueue()  # who was last has most of it in its caches
         for beside in self._all:
             self._idle.put(beside)
 
     def load(self, task: Task) -> Outcome | None:
-        """Load a file as `load.load` does, errors and all; None where no process is idle, or it could not."""
+        """Load a file as `load.load` does, errors and all; None where no process is idle, or it could not.
+
+        Raises:
+            Closed: it was ended before it could say what came of the file.
+        """
         try:
             beside = self._idle.get_nowait()
         except Empty:
             return None
-        outcome = beside.load(task)
-        if beside.alive:
-            self._idle.put(beside)
+        try:
+            outcome = beside.load(task)
+        except Exception as error:
+            beside.end()
+            if self._closed:
+                raise Closed from None
+            said = {"key": task.source_key, "process": beside.pid, "error": repr(error)}
+            log.warning(fields("process lost", **said, action="load it here"))
+            return None
+        self._idle.put(beside)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     def close(self) -> None:
         """End the processes, whatever they do."""
+        self._closed = True
         for beside in self._all:
             beside.end()
 
@@ -67,33 +90,30 @@ class _Beside:
         self._process = forks.Process(target=_main, args=(theirs, os.getpid(), load), daemon=True)
         self._process.start()
         theirs.close()
-        self.alive = True
+        self.pid = self._process.pid
 
     def load(self, task: Task) -> Outcome | Exception | None:
-        """Load a file; None if that could not be done here."""
-        try:
-            self._pipe.send(task)
-            outcome: Outcome | Exception | None = self._pipe.recv()
-        except (EOFError, OSError):
-            self.end()
-            return None
+        """Load a file; None if that could not be done here. Any error means that the process is of no more use."""
+        self._pipe.send(task)
+        outcome: Outcome | Exception | None = self._pipe.recv()
         return outcome
 
     def end(self) -> None:
         """End it; who waits for its pipe learns of the end, so that is not closed under them."""
-        self.alive = False
         self._process.kill()
         self._process.join()
 
 
 def processes(workers: int) -> int:
     """Say how many there may be: as many as there are loads at a time; one alone has nothing to wait for."""
-    return workers if workers > 1 and sys.platform == "linux" else 0  # elsewhere a fork is not safe
+    if workers < 2 or sys.platform != "linux":  # elsewhere a fork is not safe
+        return 0
+    return min(workers, PER_CORE * (os.cpu_count() or 1))
 
 
 def _main(pipe: Connection, parent: int, load: Load) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # no put outlives a pipeline that was killed
-    if os.getppid() != parent:
+    # No put outlives a pipeline that was killed; where that cannot be had, files are loaded there.
+    if ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0 or os.getppid() != parent:
         return
     os.setsid()  # Ctrl-C is for the pipeline
     serving = Thread(target=_serve, args=(pipe, load))  # in the main thread the store's client looks for signals

@@ -9,6 +9,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
 from typing import Any, Literal, Self
 
+from pipeline.cores import Closed
 from pipeline.ledger import Ledger, now
 from pipeline.load import Result, SourceGone, Task, load, take_back
 from pipeline.outage import obstacle, wait_until_clear
@@ -87,6 +88,8 @@ def process(pipeline: Pipeline, task: Task) -> None:
         pipeline.ledger.release(task, harmless=True)
     except sqlite3.Error:
         raise
+    except Closed:  # at the end of the program, which has let it wait again
+        pass
     except Exception as error:
         if obstacle(pipeline):  # it would be the same for every file
             pipeline.ledger.release(task)

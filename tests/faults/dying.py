@@ -86,6 +86,8 @@ class _Watch:
             with self.times.get_lock():
                 self.times.value += 1
                 if self.times.value == death.nth:
+                    beside = os.getpid() != self.program
+                    print(f"died {'in a process beside' if beside else 'by itself'}: {when} {step}", file=sys.stderr)
                     os.kill(self.program, signal.SIGKILL)
                     time.sleep(60)  # a process beside ends with the program
                     raise AssertionError("it outlived the program")

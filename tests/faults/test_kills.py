@@ -79,6 +79,8 @@ def test_killed_at_a_step_of_a_load(local_lake, at, when, deaths):
 def test_killed_while_processes_beside_it_load(local_lake, at, when):
     prepare(local_lake)
     assert die(local_lake, Death(at, when), workers=4)
+    beside = "died in a process beside" in (local_lake.state.parent / "pipeline.log").read_text()
+    assert beside == (at != "finish" and sys.platform == "linux")
     assert local_lake.finish("once", PIPELINE_WORKERS="4") == 0
     assert_true(local_lake)
 

@@ -2,18 +2,23 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
+from threading import Event, Timer
 
 import pytest
 
-from pipeline.cores import Cores
+from pipeline.cores import Closed, Cores
 from pipeline.load import Outcome, SourceGone, Task
+from pipeline.ownership import LOCK_SECONDS, state_folder
 from storage import ObjectChanged, StoreUnavailable
+from storage.console import SettingError
 from tests.minio_server import until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are no processes beside elsewhere")
 
 TASK = Task("raw/companydata/a.csv", "companydata", "etag", "event", 0, 0)
 
@@ -66,14 +71,32 @@ def test_another_error_is_told_by_who_loads_it_here(cores):
 
     beside = cores(fail)
     assert [beside.load(TASK), beside.load(TASK)] == [None, None]
-    assert beside._all[0].alive
+    assert beside._all[0]._process.is_alive()
 
 
-def test_one_that_dies_of_a_file_gives_none_and_is_not_asked_again(cores):
-    beside = cores(lambda _: os.kill(os.getpid(), signal.SIGKILL))
-    assert beside.load(TASK) is None
-    assert not beside._all[0].alive
-    assert beside.load(TASK) is None
+class Odd(PermissionError):
+    """An error that cannot be made again from its pickle."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(one + other)
+
+
+def odd(_: Task) -> Outcome:
+    raise Odd("one", "other")
+
+
+def die(_: Task) -> Outcome:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+@pytest.mark.parametrize("load", [die, odd, lambda _: sys.exit(), lambda _: Event()], ids=["dies", "odd", "exit", "no"])
+def test_one_that_gives_no_answer_is_told_of_once_and_not_asked_again(cores, caplog, load):
+    beside = cores(load)
+    assert [beside.load(TASK), beside.load(TASK)] == [None, None]
+    assert not beside._all[0]._process.is_alive()
+    [said] = caplog.messages
+    assert said.startswith(f"process lost key={TASK.source_key} process={process_of(beside)} ")
 
 
 def test_one_that_is_busy_is_not_waited_for(cores, tmp_path):
@@ -106,8 +129,20 @@ def test_one_that_hangs_ends_with_the_others(cores, tmp_path):
         first = pool.submit(beside.load, TASK)
         until(begun.exists)
         beside.close()
-        assert first.result() is None
+        assert isinstance(first.exception(), Closed)
     assert [one._process.exitcode for one in beside._all] == [-signal.SIGKILL]
+
+
+def test_they_hold_the_lock_of_the_state_folder(cores, tmp_path):
+    """Of a pipeline that was killed: its own copy of the lock is gone then."""
+    with state_folder(tmp_path):
+        beside = cores(die)
+    with pytest.raises(SettingError, match="another pipeline"), state_folder(tmp_path):
+        pass
+    timer = Timer(LOCK_SECONDS / 4, beside.close)  # the next pipeline waits as long as they need to end
+    timer.start()
+    with state_folder(tmp_path):
+        timer.join()
 
 
 def test_a_stopped_one_ends_too(cores):
