@@ -72,7 +72,7 @@ def test_replay_loads_again_to_the_same_bytes(lake):
     assert lake.command("once").returncode == 0
     before = lake.outputs()
 
-    assert "1 files wait" in lake.command("replay", "raw/companydata/a.csv").stdout
+    assert "1 file waits" in lake.command("replay", "raw/companydata/a.csv").stdout
     assert lake.command("once").returncode == 0
     assert history(lake) == 4
 
