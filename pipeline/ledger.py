@@ -23,6 +23,10 @@ HISTORY_ROWS = 100_000
 _COUNTS = ("rows_read", "rows_kept", "rows_dropped", "rows_rejected")
 _TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, recipe, retract, size"
 _SWEEP = "(SELECT number FROM sweep)"
+# Of a file that was never taken, there can be no object where each that was listed is of one that was.
+_FIRST = (
+    "coalesce(started_at, loaded_at) IS NULL AND EXISTS (SELECT 1 FROM meta WHERE (name, value) = ('outputs', 'ours'))"
+)
 _CLEAN_SLATE = {"attempts": 0, "deaths": 0, "retry_at": None, "error": None, "retract": 0}
 
 
@@ -63,6 +67,7 @@ class Ledger(Database):
             )
             # The next sweep says again what is to be taken back, if that is still asked for.
             db.execute("UPDATE source SET status = 'missing', retract = 0 WHERE status = 'pending' AND retract = 1")
+            db.execute("DELETE FROM meta WHERE name = 'outputs'")  # until the first listing tells
             db.execute("DELETE FROM recipe")
             db.executemany("INSERT INTO recipe VALUES (?, ?)", recipes.items())
             db.execute(
@@ -121,7 +126,7 @@ class Ledger(Database):
             )
             [flying] = db.execute("SELECT max(alone) FROM source WHERE in_flight = 1").fetchone()
             found = db.execute(
-                "SELECT source_key, alone FROM source WHERE status = 'pending' AND in_flight = 0"
+                f"SELECT source_key, alone, {_FIRST} AS first FROM source WHERE status = 'pending' AND in_flight = 0"
                 " ORDER BY alone DESC, noticed_at LIMIT 1"
             ).fetchone()
             if found is None or (flying is not None and (flying or found["alone"])):
@@ -130,7 +135,7 @@ class Ledger(Database):
                 f"UPDATE source SET in_flight = 1, started_at = ? WHERE source_key = ? RETURNING {_TASK}",
                 (moment, found["source_key"]),
             ).fetchone()
-            return Task(**row)
+            return Task(**row, first=found["first"])
 
     def retries(self) -> bool:
         """Say whether a failed file is still to be tried again."""

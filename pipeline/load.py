@@ -35,6 +35,7 @@ class Task:
     recipe: str | None = None
     retract: int = 0  # 1: its source is gone, so take its rows back
     size: int = 0  # bytes, as they were noticed
+    first: int = 0  # 1: nothing was ever made of it, so there is nothing to remove
 
     @property
     def small(self) -> bool:
@@ -77,7 +78,7 @@ def load(store: ObjectStore, datasets: Mapping[str, Dataset], staging: Path, tas
                 raise SourceGone(task.source_key) from error
             except InvalidKey as error:  # a link that leads out of the lake: it is listed, and must not be followed
                 record = Record(task.source_key, task.dataset, task.etag, 0, recipe)
-                return _put(store, stage_refusal(Problem("key", str(error)), record, None))
+                return _put(store, stage_refusal(Problem("key", str(error)), record, None), task)
             if (info.etag, recipe) == (task.loaded_etag, task.recipe):
                 return info
             record = Record(info.key, task.dataset, info.etag, info.size, recipe)
@@ -85,7 +86,7 @@ def load(store: ObjectStore, datasets: Mapping[str, Dataset], staging: Path, tas
                 staged = stage(BytesIO(stream.read()), record, dataset, None)
             else:
                 staged = stage(stream, record, dataset, staging_ends.enter_context(_place(staging)))
-        return _put(store, staged)
+        return _put(store, staged, task)
 
 
 @contextmanager
@@ -105,16 +106,16 @@ def take_back(store: ObjectStore, source_key: str) -> None:
     store.delete(rejected_key(source_key))
 
 
-def _put(store: ObjectStore, staged: Staged) -> Result:
+def _put(store: ObjectStore, staged: Staged, task: Task) -> Result:
     """Put the rejects, then the clean rows: who sees the clean object sees the rejects that belong to it."""
     rejected, clean = rejected_key(staged.record.source_key), clean_key(staged.record.source_key)
     rejected_etag = clean_etag = None
     if staged.rejected:
         rejected_etag = store.put(rejected, staged.rejected)
-    else:
+    elif not task.first:
         store.delete(rejected)
     if staged.clean:
         clean_etag = store.put(clean, staged.clean)
-    else:
+    elif not task.first:
         store.delete(clean)
     return Result(staged.record, clean_etag, rejected_etag)

@@ -78,6 +78,10 @@ SELECT output.* FROM differing CROSS JOIN output_listing AS output USING (source
 WHERE source.source_key IS NULL OR status = 'missing'
     AND (output.clean_etag IS NOT source.clean_etag OR output.rejected_etag IS NOT source.rejected_etag)
 """
+_STRANGE = """
+SELECT EXISTS (SELECT 1 FROM differing CROSS JOIN output_listing USING (source_key) LEFT JOIN source USING (source_key)
+               WHERE coalesce(started_at, loaded_at) IS NULL) AS any
+"""
 _KNOWN = "SELECT EXISTS (SELECT 1 FROM source JOIN raw_listing USING (source_key) WHERE status <> 'ignored')"
 
 
@@ -86,12 +90,14 @@ def sweep(store: ObjectStore, ledger: Ledger, *, retract_deleted: bool = False) 
 
     What is new or changed is noted; what is gone is `missing`, and has its rows taken back where that is asked for; an
     output that is not there, or not the one that was recorded, makes its source wait again, and one whose source is
-    gone is taken over as it is.
+    gone is taken over as it is. Where every output is of a source that this ledger has taken, the first load of a file
+    need not remove what an older ledger may have left.
     """
     began = now()
     with ledger.transaction() as db:
         [number] = db.execute("UPDATE sweep SET number = number + 1 RETURNING number").fetchone()
     with _listings(ledger, store):
+        ledger.set("outputs", "strange" if ledger.rows(_STRANGE)[0]["any"] else "ours")
         found = _reconcile(ledger, {"sweep": number, "now": now()}, began, retract_deleted=retract_deleted)
         orphans, lost = ledger.rows(_ORPHANS), ledger.rows(_LOST, sweep=number)
     for row in lost:

@@ -10,11 +10,12 @@ from random import Random
 
 import pytest
 
+from pipeline.ledger import Ledger
 from storage import open_store
 from tests.end_to_end.conftest import HEADER, Lake, company_csv, new_lake
 from tests.faults.disks import Disk, disk
 from tests.faults.dying import Death
-from tests.faults.truth import assert_true
+from tests.faults.truth import BAD_ROWS, assert_true
 from tests.minio_server import until
 
 FILES = {f"companydata/{number}.csv": company_csv(number, rows=200) for number in range(6)}
@@ -211,3 +212,26 @@ def test_a_ledger_of_another_lake(local_lake, tmp_path):
     other.put("companydata/a.csv", company_csv(1))
     assert other.finish("once") == 2
     assert {item.key for item in other.store.list()} == {"raw/companydata/a.csv"}
+
+
+def test_what_a_lost_ledger_left_is_removed(local_lake):
+    local_lake.put("companydata/a.csv", company_csv(1) + BAD_ROWS)
+    assert local_lake.finish("once") == 0
+    assert outputs_are(local_lake) == "ours"
+    assert list(local_lake.store.list("rejected/"))
+    for file in local_lake.state.glob("ledger.*"):
+        file.unlink()
+    local_lake.store.delete("published/status.json")  # else the new ledger waits for the heartbeat of the old
+    local_lake.put("companydata/a.csv", company_csv(1))
+    assert local_lake.finish("once") == 0
+    assert outputs_are(local_lake) == "strange"
+    assert list(local_lake.store.list("rejected/")) == []
+    assert_true(local_lake)
+    assert local_lake.finish("once") == 0
+    assert outputs_are(local_lake) == "ours"
+
+
+def outputs_are(lake: Lake) -> str | None:
+    """Say whether the last listing had an output of a file that the ledger had never taken."""
+    with closing(Ledger(lake.state / "ledger.sqlite")) as ledger:
+        return ledger.get("outputs")

@@ -56,6 +56,25 @@ def test_the_same_version_twice_is_no_news(ledger):
     assert ledger.take() is None
 
 
+def test_nothing_was_ever_made_of_a_file(ledger):
+    """Only where a listing has told that all there is was made of files that were taken, and this one never was."""
+    ledger.notice(version("1"), "event")
+    ledger.notice(version("1", "raw/numbers/b.csv"), "event")
+    assert ledger.take().first == 0  # no listing yet
+    ledger.set("outputs", "ours")
+    task = ledger.take()
+    assert task.first == 1
+    ledger.release(task)
+    assert ledger.take().first == 0
+    ledger.adopt(replace(result(task, "1").record, source_key="raw/numbers/c.csv"), "clean", None, 1)
+    ledger.forget("raw/numbers/c.csv", "numbers")
+    ledger.notice(version("2", "raw/numbers/c.csv"), "event")
+    assert ledger.take().first == 0
+    ledger.begin({})
+    ledger.notice(version("1", "raw/numbers/d.csv"), "event")
+    assert ledger.get("outputs") is None
+
+
 def test_problems_are_told_with_the_newest_loads(ledger):
     counts = {"a": [["type", "n", 2], ["fields", None, 1]], "b": [], "c": [["type", "x", 4]]}
     for name, problems in counts.items():

@@ -97,6 +97,14 @@ def test_rejects_go_when_the_file_is_corrected(loads, write_dataset):
     assert [item.key for item in loads.store.list("rejected/")] == []
 
 
+def test_nothing_is_removed_of_a_file_of_which_nothing_was_made(loads, write_dataset, monkeypatch):
+    monkeypatch.setattr(loads.store, "delete", None)
+    dataset = write_dataset()
+    for content in (HEADER + b"a,1,1\n", b"a header of something else"):
+        etag = loads.store.put(loads.key, content)
+        assert loads.load(dataset, Task(loads.key, "numbers", etag, "event", 0, 0, first=1)).record.etag == etag
+
+
 @pytest.mark.parametrize("content", [b"a,1,1e308\na,1,1e308\n", b"a,1,-1e308\na,1,-1e308\n"])
 def test_a_sum_that_a_float_cannot_hold_refuses_the_file(loads, write_dataset, content):
     assert loads(write_dataset(), HEADER + content).record.first_problem.startswith("a sum cannot be held")
