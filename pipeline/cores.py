@@ -23,7 +23,7 @@ from storage.console import fields
 
 Load = Callable[[Task], Outcome]
 
-PER_CORE = 4  # processes at most: each has some 20 MB of its own, and waits for the store half of the time
+PER_CORE = 4  # processes at most: each has some 20 MB of its own, and beyond two a core nothing was gained
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class _Beside:
         self.pid = self._process.pid
 
     def load(self, task: Task) -> Outcome | Exception | None:
-        """Load a file; None if that could not be done here. Any error means that the process is of no more use."""
+        """Load a file; None if it could not. Any error that is raised means that the process is of no more use."""
         self._pipe.send(task)
         outcome: Outcome | Exception | None = self._pipe.recv()
         return outcome

@@ -5,15 +5,20 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Timer
+from types import SimpleNamespace
 
 import pytest
 
-from pipeline.cores import Closed, Cores
+from pipeline.cores import PER_CORE, Closed, Cores, processes
+from pipeline.ledger import Ledger
 from pipeline.load import Outcome, SourceGone, Task
 from pipeline.ownership import LOCK_SECONDS, state_folder
+from pipeline.parts import Pipeline
+from pipeline.worker import process
 from storage import ObjectChanged, StoreUnavailable
 from storage.console import SettingError
 from tests.minio_server import until
@@ -143,6 +148,44 @@ def test_they_hold_the_lock_of_the_state_folder(cores, tmp_path):
     timer.start()
     with state_folder(tmp_path):
         timer.join()
+
+
+def test_what_is_cut_off_at_the_end_is_not_loaded_here(cores, loads, tmp_path):
+    """The ledger has given it back by then, and the lock goes soon: a put now could be over the next pipeline's."""
+    begun = tmp_path / "begun"
+
+    def hang(_: Task) -> Outcome:
+        begun.touch()
+        Event().wait()
+        raise AssertionError
+
+    with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
+        loads.store.put(loads.key, b"of no contract, so a load would put why it is refused")
+        ledger.notice(loads.store.stat(loads.key), "event")
+        pipeline = Pipeline(loads.store, ledger, {}, loads.staging, cores=cores(hang))
+        with ThreadPoolExecutor(1) as pool:
+            load = pool.submit(process, pipeline, ledger.take())
+            until(begun.exists)
+            pipeline.cores.close()
+            load.result()
+        [row] = ledger.rows("SELECT status, in_flight, attempts FROM source")
+        assert tuple(row) == ("pending", 1, 0)
+    assert list(loads.store.list("rejected/")) == []
+
+
+def test_one_that_could_outlive_the_pipeline_loads_nothing(cores, monkeypatch, caplog):
+    """Where the kernel does not end it with the pipeline."""
+    monkeypatch.setattr("ctypes.CDLL", lambda _: SimpleNamespace(prctl=lambda *_: -1))
+    beside = cores(die)
+    beside._all[0]._process.join()
+    assert beside._all[0]._process.exitcode == 0
+    assert beside.load(TASK) is None
+    assert caplog.messages
+
+
+@pytest.mark.parametrize(("workers", "expected"), [(0, 0), (1, 0), (2, 2), (1000, PER_CORE * (os.cpu_count() or 1))])
+def test_how_many_there_are(workers, expected):
+    assert processes(workers) == expected
 
 
 def test_a_stopped_one_ends_too(cores):
