@@ -46,8 +46,11 @@ class LocalStore:
     def put(self, key: str, source: bytes | Path) -> str:
         """Write an object and return its etag (see `ObjectStore.put`)."""
         path = self._path(key)
-        (self.root / STAGING).mkdir(exist_ok=True)
-        with _errors(key, writing=True), tempfile.NamedTemporaryFile(dir=self.root / STAGING, delete=False) as staged:
+        with (
+            self._while_present(),
+            _errors(key, writing=True),
+            tempfile.NamedTemporaryFile(dir=self._staging(), delete=False) as staged,
+        ):
             try:
                 _copy(source, staged.file)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +64,7 @@ class LocalStore:
     @contextmanager
     def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
         """Give an object's stream and facts (see `ObjectStore.open`); waits until a fresh version is final."""
-        with _errors(key):
+        with self._while_present(), _errors(key):
             stream = self._path(key).open("rb")
         # Errors inside the block are the reader's own, and the reader may close the stream.
         with stream, os.fdopen(os.dup(stream.fileno()), "rb") as watched:
@@ -76,7 +79,7 @@ class LocalStore:
 
     def stat(self, key: str) -> ObjectInfo:
         """Give an object's facts (see `ObjectStore.stat`)."""
-        with _errors(key):
+        with self._while_present(), _errors(key):
             path = self._path(key)
             if path.is_dir():
                 raise FileNotFoundError(errno.ENOENT, "it is a folder", key)
@@ -136,6 +139,20 @@ class LocalStore:
     def _check_present(self) -> None:
         if not self.root.is_dir():  # a store that is away, which is not the same as an empty one
             raise StoreUnavailable(f"the folder {self.url} is gone")
+
+    @contextmanager
+    def _while_present(self) -> Iterator[None]:
+        """Tell a store that went away just now from one that lacks an object."""
+        try:
+            yield
+        except OSError:
+            self._check_present()
+            raise
+
+    def _staging(self) -> Path:
+        folder = self.root / STAGING
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def _path(self, key: str) -> Path:
         path = self.root / check_key(key)

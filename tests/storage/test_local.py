@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -205,3 +206,21 @@ def test_an_object_where_a_folder_is_cannot_be_put(store):
     with pytest.raises(OSError, match="cannot be written") as error:
         store.put("raw/a", b"x")
     assert not isinstance(error.value, FileNotFoundError)
+
+
+@pytest.mark.parametrize("act", [lambda s: s.open("a").__enter__(), lambda s: s.stat("a"), lambda s: s.put("a", b"2")])
+def test_a_folder_that_goes_just_after_it_was_seen_is_away(tmp_path, monkeypatch, act):
+    """It has no objects then, which must not look like a lake that was wiped."""
+    store = LocalStore(tmp_path / "lake")
+    store.put("a", b"1")
+    seen = store._path
+
+    def goes(key: str) -> Path:
+        path = seen(key)
+        store.root.rename(tmp_path / "gone")
+        return path
+
+    monkeypatch.setattr(store, "_path", goes)
+    with pytest.raises(StoreUnavailable):
+        act(store)
+    assert not store.root.exists()
