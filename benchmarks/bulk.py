@@ -35,7 +35,7 @@ from benchmarks.measure import (
     show_bars,
 )
 from benchmarks.sales import write
-from pipeline.load import Task, load
+from pipeline.load import Result, Task, load
 from pipeline.memory import set_allocators
 from pipeline.recipe import read_datasets
 from storage.layout import clean_key
@@ -76,9 +76,9 @@ def lakelet(source: Path, target: Path) -> dict[str, Any]:
     datasets = read_datasets(HERE / "datasets")
     set_allocators()
     started = time.perf_counter()
-    result = load(LocalStore(lake), datasets, staging, Task(key, "sales", "", "event", 0, 0))
+    [result] = load(LocalStore(lake), datasets, staging, [Task(key, "sales", "", "event", 0, 0)])
     seconds = time.perf_counter() - started
-    assert result is not None
+    assert isinstance(result, Result)
     (lake / clean_key(key)).replace(target)
     record = result.record
     return {"seconds": seconds, "kept": record.rows_kept, "rejected": record.rows_rejected, "status": record.status}

@@ -172,10 +172,10 @@ def load(pipeline: Pipeline) -> dict[str, float]:
 
 def _load(pipeline: Pipeline, key: str) -> None:
     pipeline.ledger.notice(pipeline.store.stat(key), "event")
-    task = pipeline.ledger.take()
-    if task is None or task.source_key != key:
-        raise ValueError(f"{key} was to be loaded next, not {task}")
-    process(pipeline, task)
+    tasks = pipeline.ledger.take()
+    if [task.source_key for task in tasks] != [key]:
+        raise ValueError(f"{key} was to be loaded next, not {tasks}")
+    process(pipeline, tasks)
 
 
 STEPS: dict[str, Callable[[Pipeline], dict[str, float]]] = {

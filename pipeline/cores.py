@@ -1,8 +1,8 @@
-"""Small files on every core: loaded in processes beside this one, by each of them one at a time.
+"""Small files on every core: loaded in processes beside this one, by each of them some at a time.
 
 A small file is hundreds of short calls that each let go of the interpreter's lock: threads that load at once hand it
 to each other 370 times a file instead of 20, and take half as long again. The ledger stays here: a process beside only
-says what came of a file, and one that it cannot load, or dies of, is loaded here.
+says what came of each file, and one that it cannot load, or dies of, is loaded here.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -21,7 +21,9 @@ from pipeline.load import Outcome, SourceGone, Task
 from storage import ObjectChanged, StoreUnavailable
 from storage.console import fields
 
-Load = Callable[[Task], Outcome]
+Tasks = Sequence[Task]
+Load = Callable[[Tasks], list[Outcome | Exception]]
+Outcomes = list[Outcome | Exception | None]  # None: to be loaded here
 
 PER_CORE = 4  # processes at most: each has some 20 MB of its own, and beyond two a core nothing was gained
 
@@ -49,29 +51,28 @@ class Cores:
         for beside in self._all:
             self._idle.put(beside)
 
-    def load(self, task: Task) -> Outcome | None:
-        """Load a file as `load.load` does, errors and all; None where no process is idle, or it could not.
+    def load(self, tasks: Tasks) -> Outcomes:
+        """Load files as `load.load` does; None for each where no process is idle, or it could not.
 
         Raises:
-            Closed: it was ended before it could say what came of the file.
+            Closed: it was ended before it could say what came of the files.
         """
         try:
             beside = self._idle.get_nowait()
         except Empty:
-            return None
+            return [None] * len(tasks)
         try:
-            outcome = beside.load(task)
+            outcomes = beside.load(tasks)
         except Exception as error:
             beside.end()
             if self._closed:
                 raise Closed from None
-            said = {"key": task.source_key, "process": beside.pid, "error": repr(error)}
-            log.warning(fields("process lost", **said, action="load it here"))
-            return None
+            keys = " ".join(task.source_key for task in tasks)
+            said = {"keys": keys, "process": beside.pid, "error": repr(error)}
+            log.warning(fields("process lost", **said, action="load them here"))
+            return [None] * len(tasks)
         self._idle.put(beside)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        return outcomes
 
     def close(self) -> None:
         """End the processes, whatever they do."""
@@ -92,11 +93,11 @@ class _Beside:
         theirs.close()
         self.pid = self._process.pid
 
-    def load(self, task: Task) -> Outcome | Exception | None:
-        """Load a file; None if it could not. Any error that is raised means that the process is of no more use."""
-        self._pipe.send(task)
-        outcome: Outcome | Exception | None = self._pipe.recv()
-        return outcome
+    def load(self, tasks: Tasks) -> Outcomes:
+        """Load files; None for one that it could not. Any error that is raised means that it is of no more use."""
+        self._pipe.send(tasks)
+        outcomes: Outcomes = self._pipe.recv()
+        return outcomes
 
     def end(self) -> None:
         """End it; who waits for its pipe learns of the end, so that is not closed under them."""
@@ -124,13 +125,8 @@ def _main(pipe: Connection, parent: int, load: Load) -> None:
 def _serve(pipe: Connection, load: Load) -> None:
     with suppress(EOFError, OSError):
         while True:
-            pipe.send(_outcome(load, pipe.recv()))
+            pipe.send([_told(one) for one in load(pipe.recv())])
 
 
-def _outcome(load: Load, task: Task) -> Outcome | Exception | None:
-    try:
-        return load(task)
-    except _TOLD as error:
-        return error
-    except Exception:
-        return None
+def _told(outcome: Outcome | Exception) -> Outcome | Exception | None:
+    return None if isinstance(outcome, Exception) and not isinstance(outcome, _TOLD) else outcome

@@ -1,6 +1,7 @@
 """The queue and the memory of the pipeline: one row per source key (see `schema.sql`)."""
 
 import json
+import math
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from pipeline.database import Database
-from pipeline.load import NO_RECIPE, Result, Task
+from pipeline.load import NO_RECIPE, TOGETHER, Result, Task, together
 from pipeline.shares import replace_share
 from pipeline.stage import Record
 from storage import ObjectInfo
@@ -112,10 +113,11 @@ class Ledger(Database):
                 (now(), *values),
             ).rowcount
 
-    def take(self) -> Task | None:
+    def take(self, workers: int = 0) -> list[Task]:
         """Take the file that has waited longest; it stays taken until it is settled or released.
 
-        What an unclean end left in flight comes first, when nothing else is in flight, and nothing beside it.
+        With `workers` that share what waits, take some small ones at once, to be loaded together. What an unclean end
+        left in flight comes first, when nothing else is in flight, and nothing beside it.
         """
         moment = now()
         with self.transaction() as db:
@@ -125,17 +127,25 @@ class Ledger(Database):
                 (moment + 1, moment + round(LONGEST_PAUSE * 1e6)),
             )
             [flying] = db.execute("SELECT max(alone) FROM source WHERE in_flight = 1").fetchone()
-            found = db.execute(
-                f"SELECT source_key, alone, {_FIRST} AS first FROM source WHERE status = 'pending' AND in_flight = 0"
-                " ORDER BY alone DESC, noticed_at LIMIT 1"
-            ).fetchone()
-            if found is None or (flying is not None and (flying or found["alone"])):
-                return None
-            row = db.execute(
-                f"UPDATE source SET in_flight = 1, started_at = ? WHERE source_key = ? RETURNING {_TASK}",
-                (moment, found["source_key"]),
-            ).fetchone()
-            return Task(**row, first=found["first"])
+            waiting = [
+                dict(row)
+                for row in db.execute(
+                    f"SELECT {_TASK}, {_FIRST} AS first, alone FROM source WHERE status = 'pending' AND in_flight = 0"
+                    " ORDER BY alone DESC, noticed_at LIMIT ?",
+                    (workers * TOGETHER or 1,),
+                )
+            ]
+            alone = [row.pop("alone") for row in waiting]
+            if not waiting or (flying is not None and (flying or alone[0])):
+                return []
+            share = 1 if alone[0] else math.ceil(len(waiting) / max(1, workers))
+            taken = together([Task(**row) for row in waiting[:share]])
+            keys = json.dumps([task.source_key for task in taken])
+            db.execute(
+                "UPDATE source SET in_flight = 1, started_at = ? WHERE source_key IN (SELECT value FROM json_each(?))",
+                (moment, keys),
+            )
+            return taken
 
     def retries(self) -> bool:
         """Say whether a failed file is still to be tried again."""

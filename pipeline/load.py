@@ -1,20 +1,26 @@
-"""One version of one file, from `raw/` to `clean/` and `rejected/`, in the order that a crash cannot spoil."""
+"""Versions of files, from `raw/` to `clean/` and `rejected/`, in the order that a crash cannot spoil."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from io import BytesIO
+from itertools import accumulate
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
 from pipeline.reader.problem import Problem
+from pipeline.reader.source import BLOCK_SIZE
 from pipeline.recipe import Dataset
-from pipeline.stage import Record, Staged, stage, stage_refusal
-from storage import InvalidKey, ObjectInfo, ObjectStore
+from pipeline.stage import Record, Staged, Text, stage, stage_refusal, stage_texts
+from storage import InvalidKey, ObjectInfo, ObjectStore, StoreUnavailable
 from storage.layout import clean_key, rejected_key
 
 SMALL = 1 << 20  # bytes of a plain file whose results need none: they stay in memory until they are put
+TOGETHER = 16  # small files that are loaded together at most: twice as many took as long for each
 NO_RECIPE = "none"  # of a dataset without a contract
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class SourceGone(Exception):
@@ -43,6 +49,12 @@ class Task:
         return _is_small(self.source_key, self.size)
 
 
+def together(tasks: list[Task]) -> list[Task]:
+    """Give those at the front of a queue that can be loaded together: the first, and small ones that have room."""
+    sizes = accumulate(task.size if task.small else BLOCK_SIZE for task in tasks)
+    return tasks[: max(1, sum(size <= BLOCK_SIZE for size in sizes))]
+
+
 def _is_small(key: str, size: int) -> bool:
     return size <= SMALL and key.lower().endswith(".csv")  # a compressed file may grow
 
@@ -59,17 +71,50 @@ class Result:
 Outcome = Result | ObjectInfo
 
 
-def load(store: ObjectStore, datasets: Mapping[str, Dataset], staging: Path, task: Task) -> Outcome:
-    """Load the version of a file that is there now, and return what came of it, or the version if it has its result.
+def load(
+    store: ObjectStore, datasets: Mapping[str, Dataset], staging: Path, tasks: Sequence[Task]
+) -> list[Outcome | Exception]:
+    """Load of each file the version that is there now; small ones go through each step together.
 
-    Raises:
-        SourceGone: the file is not there.
-        ObjectChanged: it was written to while it was read.
-        StoreUnavailable: the store does not answer.
+    Returns:
+        What came of each, or the version if it has its result, or an error that is its alone: `SourceGone` where it is
+        not there, `ObjectChanged` where it was written to while it was read, `StoreUnavailable` where the store does
+        not answer (which is not asked for the files after it).
     """
+    staging.mkdir(exist_ok=True)
+    attempt = _Attempts()
+    begun = [attempt(_begin, store, datasets, staging, task) for task in tasks]
+    texts = [one for one in begun if isinstance(one, Text)]
+    staged = iter(stage_texts(texts, datasets))
+    ready = [next(staged) if isinstance(one, Text) else one for one in begun]
+    return [
+        attempt(_put, store, one, task) if isinstance(one, Staged) else one
+        for one, task in zip(ready, tasks, strict=True)
+    ]
+
+
+class _Attempts:
+    """Calls of which each gives its result or its error; after one that the store did not answer none is made."""
+
+    def __init__(self) -> None:
+        self._away: StoreUnavailable | None = None
+
+    def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Exception:
+        try:
+            if self._away:
+                raise self._away
+            return call(*args, **kwargs)
+        except StoreUnavailable as error:
+            self._away = error
+            return error
+        except Exception as error:
+            return error
+
+
+def _begin(store: ObjectStore, datasets: Mapping[str, Dataset], staging: Path, task: Task) -> Text | Outcome:
+    """Get the text of a small file; load one that is not by itself."""
     dataset = datasets.get(task.dataset)
     recipe = dataset.recipe if dataset else NO_RECIPE
-    staging.mkdir(exist_ok=True)
     with ExitStack() as staging_ends:
         with ExitStack() as reading_ends:
             try:
@@ -83,9 +128,8 @@ def load(store: ObjectStore, datasets: Mapping[str, Dataset], staging: Path, tas
                 return info
             record = Record(info.key, task.dataset, info.etag, info.size, recipe)
             if _is_small(info.key, info.size):
-                staged = stage(BytesIO(stream.read()), record, dataset, None)
-            else:
-                staged = stage(stream, record, dataset, staging_ends.enter_context(_place(staging)))
+                return Text(record, stream.read())
+            staged = stage(stream, record, dataset, staging_ends.enter_context(_place(staging)))
         return _put(store, staged, task)
 
 

@@ -1,17 +1,16 @@
-"""The workers: room for so many loads at a time, and what becomes of each."""
+"""The workers: room for so many loads at a time, of some small files or of one, and what becomes of each."""
 
 import logging
 import random
-import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
 from typing import Any, Literal, Self
 
-from pipeline.cores import Closed
+from pipeline.cores import Closed, Outcomes
 from pipeline.ledger import Ledger, now
-from pipeline.load import Result, SourceGone, Task, load, take_back
+from pipeline.load import Outcome, Result, SourceGone, Task, load, take_back
 from pipeline.outage import obstacle, wait_until_clear
 from pipeline.parts import Pipeline
 from storage import ObjectChanged, ObjectInfo
@@ -52,7 +51,7 @@ class Workers:
         return not self.running
 
     def start_next(self, wait: float) -> Literal["started", "full", "nothing"]:
-        """Start the load that has waited longest; where that cannot be, wait a little and say why not."""
+        """Start to load what has waited longest; where that cannot be, wait a little and say why not."""
         if self.pipeline.away.is_set():
             wait_until_clear(self.pipeline)
             if not self.pipeline.stop.is_set():
@@ -60,12 +59,12 @@ class Workers:
         if not self.room.acquire(timeout=wait):
             return "full"
         self.pipeline.wake.clear()
-        task = self.pipeline.ledger.take()
-        if task is None:
+        tasks = self.pipeline.ledger.take(self.pipeline.workers)
+        if not tasks:
             self.room.release()
             self.pipeline.wake.wait(wait)
             return "nothing"
-        future = self.pool.submit(process, self.pipeline, task)
+        future = self.pool.submit(process, self.pipeline, tasks)
         self.running.add(future)
         future.add_done_callback(self._ended)
         return "started"
@@ -79,43 +78,59 @@ class Workers:
             self.pipeline.give_up(error)
 
 
-def process(pipeline: Pipeline, task: Task) -> None:
-    """Load one file and note what came of it; whatever is wrong with it, the next file is loaded all the same."""
+def process(pipeline: Pipeline, tasks: Sequence[Task]) -> None:
+    """Load files and note what came of each; whatever is wrong with one, the others are loaded all the same."""
     try:
-        _load(pipeline, task)
-    except ObjectChanged:
+        outcomes = _load(pipeline, tasks)
+    except Closed:  # at the end of the program, which has let them wait again
+        return
+    changed = [task for task, one in outcomes.items() if isinstance(one, ObjectChanged)]
+    for task, one in outcomes.items():
+        if task not in changed:
+            _settle(pipeline, task, one)
+    if changed:
         pipeline.stop.wait(CHANGING_SECONDS)
+    for task in changed:
         pipeline.ledger.release(task, harmless=True)
-    except sqlite3.Error:
-        raise
-    except Closed:  # at the end of the program, which has let it wait again
-        pass
-    except Exception as error:
-        if obstacle(pipeline):  # it would be the same for every file
-            pipeline.ledger.release(task)
-            pipeline.away.set()
-        else:
-            _fail(pipeline.ledger, task, error)
 
 
-def _load(pipeline: Pipeline, task: Task) -> None:
+def _load(pipeline: Pipeline, tasks: Sequence[Task]) -> dict[Task, Outcome | Exception]:
+    beside: Outcomes = [None] * len(tasks)
+    if pipeline.cores and all(task.small for task in tasks):
+        beside = pipeline.cores.load(tasks)
+    outcomes = {task: one for task, one in zip(tasks, beside, strict=True) if one is not None}
+    here = [task for task in tasks if task not in outcomes]
+    loaded = load(pipeline.store, pipeline.datasets, pipeline.staging, here)
+    return outcomes | dict(zip(here, loaded, strict=True))
+
+
+def _settle(pipeline: Pipeline, task: Task, outcome: Outcome | Exception) -> None:
     ledger = pipeline.ledger
-    try:
-        beside = pipeline.cores.load(task) if pipeline.cores and task.small else None
-        result = beside or load(pipeline.store, pipeline.datasets, pipeline.staging, task)
-    except SourceGone:
-        if task.retract:
+    if isinstance(outcome, Result):
+        ledger.finish(task, outcome)
+        _log_result(task, outcome)
+    elif isinstance(outcome, ObjectInfo):
+        ledger.keep(task, outcome)
+    elif not isinstance(outcome, SourceGone):
+        _release_or_fail(pipeline, task, outcome)
+    elif not task.retract:
+        ledger.lose(task)
+    else:
+        try:
             take_back(pipeline.store, task.source_key)
+        except Exception as error:
+            _release_or_fail(pipeline, task, error)
+        else:
             ledger.retract(task)
             log.info(fields("retracted", key=task.source_key))
-        else:
-            ledger.lose(task)
+
+
+def _release_or_fail(pipeline: Pipeline, task: Task, error: Exception) -> None:
+    if pipeline.away.is_set() or obstacle(pipeline):  # it would be the same for every file
+        pipeline.ledger.release(task)
+        pipeline.away.set()
     else:
-        if isinstance(result, ObjectInfo):
-            ledger.keep(task, result)
-        else:
-            ledger.finish(task, result)
-            _log_result(task, result)
+        _fail(pipeline.ledger, task, error)
 
 
 def _fail(ledger: Ledger, task: Task, error: Exception) -> None:

@@ -28,12 +28,12 @@ def read_csv(
     limits: Limits = Limits(),  # noqa: B008 (it never changes)
 ) -> Iterator[Batch]:
     """Yield a file's records block by block; `Refused` says why the file as a whole cannot be loaded."""
-    blocks = _blocks(text_chunks(stream, key, contract.encoding, block_size, limits), contract, limits)
-    yield from in_order(lambda block: _batch(*block, contract), blocks)
+    chunks = text_chunks(stream, key, contract.encoding, block_size, limits)
+    yield from in_order(lambda block: batch_of(*block, contract), blocks_of(chunks, contract, limits))
 
 
-def _blocks(chunks: Iterator[bytes], contract: Contract, limits: Limits) -> Iterator[tuple[Block, Header]]:
-    """Yield what follows the header, and the header with it."""
+def blocks_of(chunks: Iterator[bytes], contract: Contract, limits: Limits) -> Iterator[tuple[Block, Header]]:
+    """Yield what follows the header in blocks, and the header with each; `Refused` where there is no fitting one."""
     header = None
     for block in cut(chunks, contract.delimiter, contract.quote, limits.record):
         if header is None and (len(block.starts) or block.faults):
@@ -68,20 +68,25 @@ def _without(block: Block, unwanted: NDArray[np.bool_]) -> Block:
     return Block(data, starts, stops, block.lines[~unwanted], block.faults)
 
 
-def _batch(block: Block, header: Header, contract: Contract) -> Batch:
+def batch_of(block: Block, header: Header, contract: Contract) -> Batch:
+    """Give the good rows of a block, and a problem for everything that is wrong in it."""
+    rows, wrong = judged(block, header, contract)
+    if not (wrong.odd.any() or wrong.broken or block.faults):
+        return Batch(rows, (), 0)
+    rejected = wrong.rejected
+    rows = rows.filter(pa.array(~rejected[~wrong.odd])) if wrong.broken else rows
+    return Batch(rows, wrong.problems(), int(rejected.sum()) + len(block.faults))
+
+
+def judged(block: Block, header: Header, contract: Contract) -> tuple[pa.Table, Wrong]:
+    """Give the rows of all records that could be split, and what is wrong with any of them."""
     odd = _not_text(block)
     sound = _without(block, odd) if odd.any() else block
     columns, misfits = _parse(sound, header, contract)
     if misfits:
         odd[np.flatnonzero(~odd)[misfits]] = True
     rows, broken = _check(columns, contract, block.lines[~odd])
-    if not (odd.any() or broken or block.faults):
-        return Batch(rows, (), 0)
-    wrong = functools.reduce(np.logical_or, broken.values(), np.zeros(len(rows), bool))
-    texts = {number: columns[number] for number in broken}
-    problems = Wrong(block, header, contract, odd, broken, texts).problems()
-    rows = rows.filter(pa.array(~wrong)) if broken else rows
-    return Batch(rows, problems, int(odd.sum() + wrong.sum()) + len(block.faults))
+    return rows, Wrong(block, header, contract, odd, broken, {number: columns[number] for number in broken})
 
 
 def _not_text(block: Block) -> NDArray[np.bool_]:

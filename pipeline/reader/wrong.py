@@ -1,5 +1,6 @@
 """What is wrong in a block, told in order of lines, some records at a time."""
 
+import functools
 import heapq
 import itertools
 from collections.abc import Iterator, Mapping
@@ -33,6 +34,14 @@ class Wrong:
     odd: NDArray[np.bool_]
     broken: Mapping[int, NDArray[np.bool_]]
     texts: Mapping[int, pa.Array]
+
+    @property
+    def rejected(self) -> NDArray[np.bool_]:
+        """Mark, of all records, those that are rejected."""
+        marks = self.odd.copy()
+        if self.broken:
+            marks[~self.odd] = functools.reduce(np.logical_or, self.broken.values())
+        return marks
 
     def problems(self) -> Iterator[Problem]:
         """Say in order of lines what is wrong, `PROBLEMS` at a time: all cells may be, each with its record's text."""

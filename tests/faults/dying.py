@@ -14,17 +14,18 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from multiprocessing import Value
 from pathlib import Path
 from typing import Any, Literal
 
-import pipeline.load
+import pipeline.stage
 import pipeline.sweep
 import storage
 from pipeline.ledger import Ledger
+from pipeline.load import Task
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,21 @@ class Death:
         watch = _Watch(self)
         real = storage.open_store
         storage.open_store = lambda *given, **named: _Mortal(real(*given, **named), watch)
-        pipeline.load.stage = watch.over(pipeline.load.stage, "stage", lambda given: given[1].source_key)
+        pipeline.stage.stage_batches = watch.over(
+            pipeline.stage.stage_batches, "stage", lambda given: given[1].source_key
+        )
         pipeline.sweep._reconcile = watch.over(pipeline.sweep._reconcile, "reconcile", lambda _: "")
         for name in ("finish", "keep", "lose", "adopt"):
             setattr(Ledger, name, watch.over(getattr(Ledger, name), name, lambda given: given[1].source_key))
         Ledger.notice = watch.over(Ledger.notice, "notice", lambda given: given[1].key)
-        Ledger.take = watch.over(Ledger.take, "take", lambda _: "", lambda task: task.source_key if task else "")
+        Ledger.take = watch.over(Ledger.take, "take", lambda _: "", _keys)
         connect = sqlite3.connect
         sqlite3.connect = lambda *given, **named: watch.tracing(connect(*given, **named))
         Path.replace = watch.over(Path.replace, "rename", lambda given: str(given[1]))
+
+
+def _keys(tasks: Sequence[Task]) -> str:
+    return " ".join(task.source_key for task in tasks)
 
 
 class _Watch:

@@ -58,7 +58,10 @@ class Loads:
         return result
 
     def load(self, dataset: Dataset | None, task: Task) -> Outcome:
-        return load(self.store, {"numbers": dataset} if dataset else {}, self.staging, task)
+        [outcome] = load(self.store, {"numbers": dataset} if dataset else {}, self.staging, [task])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def clean(self, key: str = key) -> pa.Table:
         return self._read(clean_key(key))

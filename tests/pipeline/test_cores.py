@@ -13,9 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.cores import PER_CORE, Closed, Cores, processes
+from pipeline.cores import PER_CORE, Closed, Cores, Tasks, processes
 from pipeline.ledger import Ledger
-from pipeline.load import Outcome, SourceGone, Task
+from pipeline.load import Outcome, SourceGone, Task, load
 from pipeline.ownership import LOCK_SECONDS, state_folder
 from pipeline.parts import Pipeline
 from pipeline.worker import process
@@ -35,7 +35,7 @@ def cores() -> Iterator[Callable[..., Cores]]:
     """Begin with one process beside, which ends with the test."""
     begun: list[Cores] = []
 
-    def begin(load: Callable[[Task], Outcome]) -> Cores:
+    def begin(load: Callable[[Tasks], list[Outcome | Exception]]) -> Cores:
         begun.append(Cores(1, load))
         return begun[-1]
 
@@ -55,27 +55,25 @@ def test_the_outcome_is_the_same(cores, loads, write_dataset, content):
     dataset = write_dataset()
     here = loads(dataset, content).record
     task = replace(TASK, source_key=loads.key, dataset="numbers")
-    beside = cores(lambda task: loads.load(dataset, task))
-    assert [beside.load(task).record, beside.load(task).record] == [here, here]
+    beside = cores(lambda tasks: load(loads.store, {"numbers": dataset}, loads.staging, tasks))
+    [first, second], [third] = beside.load([task, task]), beside.load([task])
+    assert [first.record, second.record, third.record] == [here, here, here]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_what_the_worker_acts_on_is_raised_here(cores, error):
-    def fail(_: Task) -> Outcome:
-        raise error
-
-    beside = cores(fail)
+def test_what_the_worker_acts_on_is_told_here(cores, error):
+    beside = cores(lambda tasks: [error for _ in tasks])
     for _ in range(2):
-        with pytest.raises(type(error), match=str(error)):
-            beside.load(TASK)
+        [one, other] = beside.load([TASK, TASK])
+        assert (type(one), str(one), type(other)) == (type(error), str(error), type(error))
 
 
 def test_another_error_is_told_by_who_loads_it_here(cores):
-    def fail(task: Task) -> Outcome:
-        raise ZeroDivisionError(task)
-
-    beside = cores(fail)
-    assert [beside.load(TASK), beside.load(TASK)] == [None, None]
+    beside = cores(lambda _: [SourceGone("a"), ZeroDivisionError()])
+    for _ in range(2):
+        [one, other] = beside.load([TASK, TASK])
+        assert isinstance(one, SourceGone)
+        assert other is None
     assert beside._all[0]._process.is_alive()
 
 
@@ -86,52 +84,54 @@ class Odd(PermissionError):
         super().__init__(one + other)
 
 
-def odd(_: Task) -> Outcome:
-    raise Odd("one", "other")
+def odd(_: Tasks) -> list[Outcome | Exception]:
+    return [Odd("one", "other")]
 
 
-def die(_: Task) -> Outcome:
+def die(_: Tasks) -> list[Outcome | Exception]:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
-@pytest.mark.parametrize("load", [die, odd, lambda _: sys.exit(), lambda _: Event()], ids=["dies", "odd", "exit", "no"])
+@pytest.mark.parametrize(
+    "load", [die, odd, lambda _: sys.exit(), lambda _: [Event()]], ids=["dies", "odd", "exit", "no"]
+)
 def test_one_that_gives_no_answer_is_told_of_once_and_not_asked_again(cores, caplog, load):
     beside = cores(load)
-    assert [beside.load(TASK), beside.load(TASK)] == [None, None]
+    assert [beside.load([TASK]), beside.load([TASK])] == [[None], [None]]
     assert not beside._all[0]._process.is_alive()
     [said] = caplog.messages
-    assert said.startswith(f"process lost key={TASK.source_key} process={process_of(beside)} ")
+    assert said.startswith(f"process lost keys={TASK.source_key} process={process_of(beside)} ")
 
 
 def test_one_that_is_busy_is_not_waited_for(cores, tmp_path):
     begun, on = tmp_path / "begun", tmp_path / "on"
 
-    def wait(_: Task) -> Outcome:
+    def wait(_: Tasks) -> list[Outcome | Exception]:
         begun.touch()
         until(on.exists)
-        raise SourceGone("at last")
+        return [SourceGone("at last")]
 
     beside = cores(wait)
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(beside.load, TASK)
+        first = pool.submit(beside.load, [TASK])
         until(begun.exists)
-        assert beside.load(TASK) is None
+        assert beside.load([TASK]) == [None]
         on.touch()
-        assert isinstance(first.exception(), SourceGone)
+        assert isinstance(first.result()[0], SourceGone)
 
 
 def test_one_that_hangs_ends_with_the_others(cores, tmp_path):
     begun = tmp_path / "begun"
 
-    def hang(_: Task) -> Outcome:
+    def hang(_: Tasks) -> list[Outcome | Exception]:
         begun.touch()
         Event().wait()
         raise AssertionError
 
     beside = cores(hang)
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(beside.load, TASK)
+        first = pool.submit(beside.load, [TASK])
         until(begun.exists)
         beside.close()
         assert isinstance(first.exception(), Closed)
@@ -154,7 +154,7 @@ def test_what_is_cut_off_at_the_end_is_not_loaded_here(cores, loads, tmp_path):
     """The ledger has given it back by then, and the lock goes soon: a put now could be over the next pipeline's."""
     begun = tmp_path / "begun"
 
-    def hang(_: Task) -> Outcome:
+    def hang(_: Tasks) -> list[Outcome | Exception]:
         begun.touch()
         Event().wait()
         raise AssertionError
@@ -179,7 +179,7 @@ def test_one_that_could_outlive_the_pipeline_loads_nothing(cores, monkeypatch, c
     beside = cores(die)
     beside._all[0]._process.join()
     assert beside._all[0]._process.exitcode == 0
-    assert beside.load(TASK) is None
+    assert beside.load([TASK]) == [None]
     assert caplog.messages
 
 

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from pipeline import report
 from pipeline.ledger import MAX_ATTEMPTS, Ledger
-from pipeline.load import Result
+from pipeline.load import SMALL, TOGETHER, Result
 from pipeline.shares import exact_sums
 from pipeline.stage import Record
 from storage import ObjectInfo
@@ -49,27 +49,48 @@ def state(ledger, key: str = KEY) -> str:
 def test_the_same_version_twice_is_no_news(ledger):
     assert ledger.notice(version("1"), "event")
     assert not ledger.notice(version("1"), "event")
-    task = ledger.take()
+    [task] = ledger.take()
     assert not ledger.notice(version("1"), "sweep")
     ledger.finish(task, result(task, "1"))
     assert not ledger.notice(version("1"), "event")
-    assert ledger.take() is None
+    assert not ledger.take()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "workers", "expected"),
+    [
+        ([10] * 3, 0, [1, 1, 1]),
+        ([10] * 3, 1, [3]),
+        ([10] * 7, 4, [2, 2, 1, 1, 1]),
+        ([10] * (4 * TOGETHER + 3), 4, [TOGETHER, 13, 10, 7, 6, 4, 3, 2, 2, 1, 1, 1, 1]),
+        ([10, 10, SMALL + 1, 10, 10], 1, [2, 1, 2]),  # a large one is loaded alone
+        ([SMALL] * 5, 1, [4, 1]),  # so many have room in a block
+    ],
+)
+def test_small_files_are_taken_together(ledger, sizes, workers, expected):
+    """Each worker takes its share of what waits, in the order in which it came."""
+    for number, size in enumerate(sizes):
+        ledger.notice(replace(version("1", f"raw/numbers/{number:03d}.csv"), size=size), "event")
+    taken = list(iter(lambda: ledger.take(workers), []))
+    assert [len(tasks) for tasks in taken] == expected
+    keys = [task.source_key for tasks in taken for task in tasks]
+    assert keys == [f"raw/numbers/{number:03d}.csv" for number in range(len(sizes))]
 
 
 def test_nothing_was_ever_made_of_a_file(ledger):
     """Only where a listing has told that all there is was made of files that were taken, and this one never was."""
     ledger.notice(version("1"), "event")
     ledger.notice(version("1", "raw/numbers/b.csv"), "event")
-    assert ledger.take().first == 0  # no listing yet
+    assert ledger.take()[0].first == 0  # no listing yet
     ledger.set("outputs", "ours")
-    task = ledger.take()
+    [task] = ledger.take()
     assert task.first == 1
     ledger.release(task)
-    assert ledger.take().first == 0
+    assert ledger.take()[0].first == 0
     ledger.adopt(replace(result(task, "1").record, source_key="raw/numbers/c.csv"), "clean", None, 1)
     ledger.forget("raw/numbers/c.csv", "numbers")
     ledger.notice(version("2", "raw/numbers/c.csv"), "event")
-    assert ledger.take().first == 0
+    assert ledger.take()[0].first == 0
     ledger.begin({})
     ledger.notice(version("1", "raw/numbers/d.csv"), "event")
     assert ledger.get("outputs") is None
@@ -79,7 +100,7 @@ def test_problems_are_told_with_the_newest_loads(ledger):
     counts = {"a": [["type", "n", 2], ["fields", None, 1]], "b": [], "c": [["type", "x", 4]]}
     for name, problems in counts.items():
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
-        task = ledger.take()
+        [task] = ledger.take()
         made = result(task, "1")
         ledger.finish(task, replace(made, record=replace(made.record, problems=problems)))
     found = {row["source_key"][-5]: row["problems"] for row in report.loads(ledger).to_pylist()}
@@ -91,22 +112,22 @@ def test_problems_are_told_with_the_newest_loads(ledger):
 
 def test_one_task_per_key_at_a_time(ledger):
     ledger.notice(version("1"), "event")
-    task = ledger.take()
+    [task] = ledger.take()
     ledger.notice(version("2"), "event")
-    assert ledger.take() is None
+    assert not ledger.take()
     ledger.finish(task, result(task, "1"))
     assert state(ledger) == "pending"
-    assert ledger.take().etag == "2"
+    assert ledger.take()[0].etag == "2"
 
 
 def test_a_newer_version_than_the_event_told_of(ledger):
     ledger.notice(version("1"), "event")
-    task = ledger.take()
+    [task] = ledger.take()
     ledger.finish(task, result(task, "2"))
     assert state(ledger) == "loaded"
     assert not ledger.notice(version("2"), "event")
     assert ledger.notice(version("1"), "event"), "a late event has to be looked into"
-    task = ledger.take()
+    [task] = ledger.take()
     assert task.loaded_etag == "2"
     ledger.keep(task, version("2"))
     assert state(ledger) == "loaded"
@@ -115,31 +136,31 @@ def test_a_newer_version_than_the_event_told_of(ledger):
 def test_the_oldest_is_taken_first(ledger):
     for name in "bca":
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
-    assert [ledger.take().source_key[-5] for _ in range(3)] == ["b", "c", "a"]
+    assert [ledger.take()[0].source_key[-5] for _ in range(3)] == ["b", "c", "a"]
 
 
 def test_released_counts_nothing(ledger):
     ledger.notice(version("1"), "event")
-    ledger.release(ledger.take())
-    assert ledger.take().attempts == 0
+    ledger.release(*ledger.take())
+    assert ledger.take()[0].attempts == 0
 
 
 def test_failed_waits_and_is_given_up_after_five(ledger):
     ledger.notice(version("1"), "event")
     for attempt in range(MAX_ATTEMPTS):
-        task = ledger.take()
+        [task] = ledger.take()
         assert task.attempts == attempt
         ledger.fail(task, "it broke", 0)
     assert state(ledger) == "failed"
-    assert ledger.take() is None
+    assert not ledger.take()
     assert ledger.notice(version("2"), "event")
-    assert ledger.take().attempts == 0
+    assert ledger.take()[0].attempts == 0
 
 
 def test_failed_is_not_tried_before_its_time(ledger):
     ledger.notice(version("1"), "event")
-    ledger.fail(ledger.take(), "it broke", 60)
-    assert ledger.take() is None
+    ledger.fail(*ledger.take(), "it broke", 60)
+    assert not ledger.take()
     assert not ledger.notice(version("1"), "sweep")
 
 
@@ -156,24 +177,24 @@ def test_a_crash_leaves_what_was_in_flight_waiting(ledger):
 def test_what_an_unclean_end_left_in_flight_runs_alone(ledger):
     for name in "abc":
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
-    assert [ledger.take().source_key[-5] for _ in "ab"] == ["a", "b"]
+    assert [ledger.take()[0].source_key[-5] for _ in "ab"] == ["a", "b"]
     ledger.begin({"numbers": "recipe"})
 
     for name in "ab":
-        task = ledger.take()
+        [task] = ledger.take()
         assert task.source_key[-5] == name
-        assert ledger.take() is None, "nothing runs beside it"
+        assert not ledger.take(), "nothing runs beside it"
         ledger.finish(task, result(task, "1"))
-    assert ledger.take().source_key[-5] == "c"
+    assert ledger.take()[0].source_key[-5] == "c"
 
 
 def test_one_that_was_in_flight_waits_for_the_others_to_end(ledger):
     for name in "ab":
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
-    first = ledger.take()
+    [first] = ledger.take()
     ledger.begin({"numbers": "recipe"})
-    ledger.release(ledger.take())
-    assert ledger.take().source_key == first.source_key, "it was not shown to be harmless"
+    ledger.release(*ledger.take())
+    assert ledger.take()[0].source_key == first.source_key, "it was not shown to be harmless"
 
 
 def test_only_deaths_alone_are_counted_and_three_are_too_many(ledger):
@@ -183,27 +204,27 @@ def test_only_deaths_alone_are_counted_and_three_are_too_many(ledger):
     assert ledger.take()
     for _ in range(3):  # the first ends both, and counts for none; the next two are of a alone
         ledger.begin({"numbers": "recipe"})
-        assert ledger.take().source_key == "raw/numbers/a.csv"
+        assert ledger.take()[0].source_key == "raw/numbers/a.csv"
         assert state(ledger, "raw/numbers/a.csv") == "pending"
     ledger.begin({"numbers": "recipe"})
     assert state(ledger, "raw/numbers/a.csv") == "failed"
     assert "died 3 times" in report.loads(ledger).to_pylist()[0]["first_problem"]
-    task = ledger.take()
+    [task] = ledger.take()
     assert task.source_key == "raw/numbers/b.csv"
     ledger.finish(task, result(task, "1"))
     assert ledger.notice(version("2", "raw/numbers/a.csv"), "event"), "another version is another matter"
     ledger.begin({"numbers": "recipe"})
-    assert ledger.take().etag == "2"
+    assert ledger.take()[0].etag == "2"
 
 
 def test_a_file_that_had_failed_before_is_given_up_after_its_deaths_too(ledger):
     ledger.notice(version("1"), "event")
-    ledger.fail(ledger.take(), "it broke", 0)
+    ledger.fail(*ledger.take(), "it broke", 0)
     for _ in range(4):
         assert ledger.take()
         ledger.begin({"numbers": "recipe"})
     assert state(ledger) == "failed"
-    assert ledger.take() is None
+    assert not ledger.take()
 
 
 def test_what_an_orderly_end_drops_is_no_death(ledger):
@@ -221,19 +242,19 @@ def test_one_that_changes_all_the_time_holds_up_nobody_after_a_crash(ledger):
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
     ledger.take()
     ledger.begin({"numbers": "recipe"})
-    ledger.release(ledger.take(), harmless=True)
-    assert ledger.take().source_key[-5] == "b"
+    ledger.release(*ledger.take(), harmless=True)
+    assert ledger.take()[0].source_key[-5] == "b"
 
 
 def test_a_replay_while_an_unchanged_file_is_looked_at_is_not_lost(ledger):
     ledger.notice(version("1"), "event")
-    task = ledger.take()
+    [task] = ledger.take()
     ledger.finish(task, result(task, "1"))
     ledger.notice(version("0"), "event")  # a late one
-    task = ledger.take()
+    [task] = ledger.take()
     ledger.replay("TRUE")
     ledger.keep(task, version("1"))
-    task = ledger.take()
+    [task] = ledger.take()
     assert task.loaded_etag is None
     ledger.finish(task, result(task, "1"))
     assert ledger.notice(version("2"), "event")
@@ -241,18 +262,18 @@ def test_a_replay_while_an_unchanged_file_is_looked_at_is_not_lost(ledger):
 
 def test_nothing_is_taken_back_after_a_restart_unless_it_is_asked_for_again(ledger):
     ledger.notice(version("1"), "event")
-    task = ledger.take()
+    [task] = ledger.take()
     ledger.finish(task, result(task, "1"))
     ledger.db.execute("UPDATE source SET status = 'pending', retract = 1")
     ledger.begin({"numbers": "recipe"})
-    assert ledger.take() is None
+    assert not ledger.take()
     assert (state(ledger), report.status(ledger)["rows"]["kept"]) == ("missing", 3)
 
 
 def test_a_clock_that_jumps_back_delays_no_retry(ledger, monkeypatch):
     ledger.notice(version("1"), "event")
-    ledger.fail(ledger.take(), "it broke", 10)
-    assert ledger.take() is None
+    ledger.fail(*ledger.take(), "it broke", 10)
+    assert not ledger.take()
     monkeypatch.setattr("pipeline.ledger.now", lambda: time.time_ns() // 1000 - 86_400_000_000)
     assert ledger.take()
 
@@ -260,7 +281,7 @@ def test_a_clock_that_jumps_back_delays_no_retry(ledger, monkeypatch):
 @pytest.mark.parametrize("status", ["loaded", "refused", "failed"])
 def test_replay(ledger, status):
     ledger.notice(version("1"), "event")
-    task = ledger.take()
+    [task] = ledger.take()
     if status == "failed":
         for _ in range(MAX_ATTEMPTS):
             ledger.fail(task, "it broke", 0)
@@ -268,28 +289,28 @@ def test_replay(ledger, status):
         ledger.finish(task, result(task, "1", status))
     assert ledger.replay("status = ?", "pending") == 0
     assert ledger.replay("status = ?", status) == 1
-    task = ledger.take()
+    [task] = ledger.take()
     assert (task.attempts, task.loaded_etag) == (0, None)
     assert report.status(ledger)["rows"]["kept"] == (3 if status == "loaded" else 0), "its rows stay until then"
 
 
 def test_what_is_missing_or_ignored_is_not_replayed(ledger):
     ledger.notice(version("1"), "event")
-    ledger.lose(ledger.take())
+    ledger.lose(*ledger.take())
     ledger.notice(version("1", "raw/numbers/notes.txt"), "event")
     assert ledger.replay("TRUE") == 0
 
 
 def test_rows_that_are_taken_back_leave_no_trace(ledger):
     ledger.notice(version("1"), "event")
-    task = ledger.take()
+    [task] = ledger.take()
     ledger.finish(task, result(task, "1"))
     ledger.notice(version("2"), "event")
-    ledger.retract(ledger.take())
+    ledger.retract(*ledger.take())
     told = report.status(ledger)
     assert (told["files"]["missing"], told["rows"]["kept"], ledger.rows("SELECT * FROM summary")) == (1, 0, [])
     assert ledger.notice(version("1"), "event")
-    task = ledger.take()
+    [task] = ledger.take()
     ledger.finish(task, result(task, "1"))
     assert report.status(ledger)["rows"]["kept"] == 3
 
@@ -303,7 +324,7 @@ def test_a_ledger_of_another_version_is_refused(ledger):
 def test_a_new_recipe(ledger):
     for name, status in (("good", "loaded"), ("bad", "refused")):
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
-        task = ledger.take()
+        [task] = ledger.take()
         ledger.finish(task, result(task, "1", status))
     ledger.begin({"numbers": "another"})
     assert [state(ledger, f"raw/numbers/{name}.csv") for name in ("good", "bad")] == ["loaded", "pending"]
@@ -314,13 +335,13 @@ def test_a_new_recipe(ledger):
 
 def test_a_missing_file_keeps_its_rows_and_comes_back(ledger):
     ledger.notice(version("1"), "event")
-    task = ledger.take()
+    [task] = ledger.take()
     ledger.finish(task, result(task, "1"))
     ledger.notice(version("2"), "event")
-    ledger.lose(ledger.take())
+    ledger.lose(*ledger.take())
     assert (state(ledger), report.status(ledger)["rows"]["kept"]) == ("missing", 3)
     assert ledger.notice(version("1"), "event")
-    ledger.keep(ledger.take(), version("1"))
+    ledger.keep(*ledger.take(), version("1"))
     assert state(ledger) == "loaded"
 
 
@@ -328,10 +349,10 @@ def test_a_missing_file_keeps_its_rows_and_comes_back(ledger):
 def test_an_interrupted_load_leaves_no_version_with_its_result(ledger, end):
     """Between its two puts the objects belong to no one version: even the one before is loaded again."""
     ledger.notice(version("1"), "event")
-    task = ledger.take()
+    [task] = ledger.take()
     ledger.finish(task, result(task, "1"))
     ledger.notice(version("2"), "event")
-    task = ledger.take()
+    [task] = ledger.take()
     if end == "crash":
         ledger.begin({"numbers": "recipe"})
     elif end == "fail":
@@ -340,7 +361,7 @@ def test_an_interrupted_load_leaves_no_version_with_its_result(ledger, end):
     else:
         ledger.release(task)
     ledger.notice(version("1"), "event")
-    task = ledger.take()
+    [task] = ledger.take()
     assert (task.etag, task.loaded_etag) == ("1", None)
     ledger.finish(task, result(task, "1"))
     assert report.status(ledger)["files"]["stale"] == 0
@@ -348,10 +369,10 @@ def test_an_interrupted_load_leaves_no_version_with_its_result(ledger, end):
 
 def test_a_version_that_is_kept_is_as_good_as_new(ledger):
     ledger.notice(version("1"), "event")
-    task = ledger.take()
+    [task] = ledger.take()
     ledger.finish(task, result(task, "1"))
     ledger.notice(version("2"), "event")
-    ledger.keep(ledger.take(), version("1"))
+    ledger.keep(*ledger.take(), version("1"))
     [row] = ledger.rows("SELECT status, stale, attempts, error, etag FROM source")
     assert tuple(row) == ("loaded", 0, 0, None, "1")
 
@@ -359,11 +380,11 @@ def test_a_version_that_is_kept_is_as_good_as_new(ledger):
 def test_a_newer_version_begins_with_a_clean_slate(ledger):
     ledger.notice(version("1"), "event")
     for _ in range(MAX_ATTEMPTS - 1):
-        ledger.fail(ledger.take(), "it broke", 0)
-    task = ledger.take()
+        ledger.fail(*ledger.take(), "it broke", 0)
+    [task] = ledger.take()
     ledger.notice(version("2"), "event")
     ledger.fail(task, "it broke", 0)
-    task = ledger.take()
+    [task] = ledger.take()
     assert (task.etag, task.attempts) == ("2", 0)
     ledger.fail(task, "it broke", 0)
     assert ledger.take()
@@ -371,7 +392,7 @@ def test_a_newer_version_begins_with_a_clean_slate(ledger):
 
 def test_history_tells_of_the_version_that_was_loaded(ledger):
     ledger.notice(ObjectInfo(KEY, "1", 10, datetime(2026, 1, 1, tzinfo=UTC)), "event")
-    task = ledger.take()
+    [task] = ledger.take()
     ledger.notice(ObjectInfo(KEY, "2", 10, datetime(2099, 1, 1, tzinfo=UTC)), "sweep")
     ledger.finish(task, result(task, "1"))
     [row] = ledger.rows("SELECT etag, found_by, landed_at FROM history")
@@ -391,7 +412,7 @@ def test_sums_are_exact_and_leave_no_trace(tmp_path_factory, values, random):
         order += list(enumerate(values))
         for number, value in order:
             ledger.notice(version(f"{value}", f"raw/numbers/{number}.csv"), "event")
-            if task := ledger.take():
+            for task in ledger.take():
                 ledger.finish(task, result(task, f"{value}", share={"a": value}))
         [row] = ledger.rows("SELECT * FROM summary")
         assert exact_sums(row["sums"])["x"] == sum(map(Fraction, values))
@@ -414,10 +435,9 @@ class Counting(RuleBasedStateMachine):
     def notice(self, name, etag, found_by):
         self.ledger.notice(version(etag, f"raw/numbers/{name}.csv"), found_by)
 
-    @rule()
-    def take(self):
-        task = self.ledger.take()
-        if task:
+    @rule(workers=st.sampled_from([0, 1, 2]))
+    def take(self, workers):
+        for task in self.ledger.take(workers):
             assert task.source_key not in [other.source_key for other in self.taken]
             self.taken.append(task)
 

@@ -22,7 +22,7 @@ def ledger(tmp_path):
 def load(ledger, name: str, *groups: dict) -> None:
     key = f"raw/numbers/{name}.csv"
     ledger.notice(version("1", key), "event")
-    task = ledger.take()
+    [task] = ledger.take()
     record = Record(key, "numbers", "1", 1, "recipe", rows_kept=len(groups), share=list(groups))
     ledger.finish(task, Result(record, "clean", None))
 

@@ -61,8 +61,8 @@ class Lake:
 
     def load(self) -> None:
         sweep(self.store, self.ledger)
-        while task := self.ledger.take():
-            process(self.pipeline, task)
+        while tasks := self.ledger.take():
+            process(self.pipeline, tasks)
         Publisher(self.store, self.ledger, DATASETS).publish()
 
     def verify(self, *keys: str, datasets=DATASETS) -> Report:

@@ -1,0 +1,74 @@
+"""Several small CSV files to batches, with one parse for all.
+
+What a small file takes is calls, whatever its size: some hundred of them for each block. Here there is one block for
+all files that have the same header. It gives for each of them what `read.py` gives for it alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+
+import numpy as np
+
+from pipeline.contract import Contract
+from pipeline.reader.batch import Batch
+from pipeline.reader.blocks import Block, Offsets
+from pipeline.reader.header import Header
+from pipeline.reader.problem import Refused
+from pipeline.reader.read import batch_of, blocks_of, judged
+from pipeline.reader.source import BLOCK_SIZE, Limits, text_chunks
+
+
+def read_together(
+    files: Sequence[tuple[str, bytes]],
+    contract: Contract,
+    limits: Limits = Limits(),  # noqa: B008 (it never changes)
+) -> list[Iterator[Batch]]:
+    """Read small files, given by key and content; give for each an iterator as `read_csv` does, errors and all."""
+    batches: list[list[Batch | Refused]] = [[] for _ in files]
+    alike: dict[tuple[str, ...], list[tuple[int, Block, Header]]] = {}
+    for number, (key, content) in enumerate(files):
+        chunks = text_chunks(BytesIO(content), key, contract.encoding, BLOCK_SIZE, limits)
+        try:
+            for block, header in blocks_of(chunks, contract, limits):
+                alike.setdefault(tuple(header.names), []).append((number, block, header))
+        except Refused as error:
+            batches[number].append(error)
+    for some in alike.values():
+        numbers, blocks, headers = zip(*some, strict=True)
+        for number, batch in zip(numbers, _batches(blocks, headers[0], contract), strict=True):
+            batches[number].append(batch)
+    return [_given(one) for one in batches]
+
+
+def _given(batches: Sequence[Batch | Refused]) -> Iterator[Batch]:
+    """Yield the batches of a file, and what it is refused for after those before it."""
+    for one in sorted(batches, key=lambda one: isinstance(one, Refused)):
+        if isinstance(one, Refused):
+            raise one
+        yield one
+
+
+def _batches(blocks: Sequence[Block], header: Header, contract: Contract) -> list[Batch]:
+    """Give the batch of each block; those alone in which something is wrong are gone through once more."""
+    rows, wrong = judged(_joined(blocks), header, contract)
+    edges = _edges([len(block.starts) for block in blocks])
+    places = _edges(~wrong.odd)[edges]  # of each block's rows: an odd record has none
+    bad = (np.diff(_edges(wrong.rejected)[edges]) > 0) | [bool(block.faults) for block in blocks]
+    return [
+        batch_of(block, header, contract) if again else Batch(rows.slice(place, len(block.starts)), (), 0)
+        for block, place, again in zip(blocks, places[:-1].tolist(), bad.tolist(), strict=True)
+    ]
+
+
+def _joined(blocks: Sequence[Block]) -> Block:
+    """Make one block of several; each record has the line that it has in its own file."""
+    texts = [block.data if block.data.endswith((b"\n", b"\r")) else block.data + b"\n" for block in blocks]
+    shifts = _edges([len(text) for text in texts])[:-1]
+    starts = [block.starts + shift for block, shift in zip(blocks, shifts, strict=True)]
+    stops = [block.stops + shift for block, shift in zip(blocks, shifts, strict=True)]
+    lines = [block.lines for block in blocks]
+    return Block(b"".join(texts), np.concatenate(starts), np.concatenate(stops), np.concatenate(lines), [])
+
+
+def _edges(sizes: Sequence[int] | np.ndarray) -> Offsets:
+    return np.concatenate([[0], np.cumsum(sizes)])

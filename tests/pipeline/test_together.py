@@ -1,0 +1,124 @@
+"""Small files that are read and loaded together: each as if it were alone, to the letter and to the byte."""
+
+import io
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import stage
+from pipeline.load import Result, SourceGone, Task, load
+from pipeline.reader.plain import read_csv_plainly
+from pipeline.reader.source import Limits
+from pipeline.reader.together import read_together
+from pipeline.recipe import read_datasets
+from storage import StoreUnavailable
+from storage.layout import clean_key, rejected_key
+from tests.pipeline.test_corpus import FILES
+from tests.pipeline.test_read import BODY, CONTRACT_FIELDS, HEADER, MISSING, RECORD, batches_of, contract_of
+
+SMALL = [odd for odd in FILES if len(odd.content) < 100_000]
+CONTENT = st.tuples(HEADER, BODY, RECORD).map(b"".join) | st.sampled_from([b"", b"s,n", b"\xff\xfes", b"\x1f\x8b"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(CONTENT, max_size=6), CONTRACT_FIELDS, MISSING)
+def test_reading_together_is_reading_alone(tmp_path_factory, contents, fields, missing):
+    schema = {"fieldsMatch": "subset", "fields": fields, "missingValues": missing}
+    contract, limits = contract_of(tmp_path_factory.getbasetemp(), schema=schema), Limits(record=50)
+    together = read_together([("a.csv", content) for content in contents], contract, limits)
+    for content, batches in zip(contents, together, strict=True):
+        alone = batches_of(read_csv_plainly, io.BytesIO(content), "a.csv", contract, limits=limits)
+        assert batches_of(lambda given=batches: given) == alone
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_loading_together_is_loading_alone(loads, seed):
+    """Of each odd file, and of some in every order: the same outcome, and the same bytes in the store."""
+    some = Random(seed).sample(SMALL, len(SMALL))
+    tasks = []
+    for number, odd in enumerate(some):
+        key = f"raw/companydata/{number}.csv{Path(odd.name).suffix.removeprefix('.csv')}"
+        tasks.append(Task(key, "companydata", loads.store.put(key, odd.content), "event", 0, 0))
+    datasets = read_datasets()
+
+    def made(turns: list[list[Task]]) -> list[object]:
+        outcomes = [one for turn in turns for one in load(loads.store, datasets, loads.staging, turn)]
+        return [(one.record, objects(loads, one)) for one in outcomes]
+
+    alone = made([[task] for task in tasks])
+    for item in [*loads.store.list("clean/"), *loads.store.list("rejected/")]:
+        loads.store.delete(item.key)
+    assert made([tasks[n : n + 16] for n in range(0, len(tasks), 16)]) == alone
+    assert {record.status for record, _ in alone} == {"loaded", "refused"}
+
+
+def objects(loads, result: Result) -> list[bytes | None]:
+    """Read the clean and the rejected object of a load."""
+    found = []
+    for key, etag in (
+        (clean_key(result.record.source_key), result.clean_etag),
+        (rejected_key(result.record.source_key), result.rejected_etag),
+    ):
+        if etag is None:
+            found.append(None)
+            continue
+        with loads.store.open(key) as (info, stream):
+            assert info.etag == etag
+            found.append(stream.read())
+    return found
+
+
+@pytest.fixture
+def three(loads, write_dataset):
+    """Three files that are loaded together; a function that does it."""
+    tasks = [
+        Task(key, "numbers", loads.store.put(key, f"name,n,x\n{key[-5]},1,1\n".encode()), "event", 0, 0)
+        for key in ("raw/numbers/a.csv", "raw/numbers/b.csv", "raw/numbers/c.csv")
+    ]
+    dataset = write_dataset()
+
+    def load_them() -> list[object]:
+        return load(loads.store, {"numbers": dataset}, loads.staging, tasks)
+
+    return load_them
+
+
+def test_one_that_is_gone_is_no_matter_of_the_others(loads, three):
+    loads.store.delete("raw/numbers/b.csv")
+    assert [type(one) for one in three()] == [Result, SourceGone, Result]
+    assert sorted(item.key[-13:] for item in loads.store.list("clean/")) == ["a.csv.parquet", "c.csv.parquet"]
+
+
+@pytest.mark.parametrize("verb", ["open", "put"])
+def test_a_store_that_is_away_is_asked_once(loads, three, monkeypatch, verb):
+    """Each call may wait for as long as a server may be silent."""
+    asked, real = [], getattr(loads.store, verb)
+
+    def away(key: str, *given: object) -> object:
+        asked.append(key)
+        if "b.csv" in key:
+            raise StoreUnavailable("no answer")
+        return real(key, *given)
+
+    monkeypatch.setattr(loads.store, verb, away)
+    kinds = [type(one) for one in three()]
+    assert kinds == [Result if verb == "put" else StoreUnavailable, StoreUnavailable, StoreUnavailable]
+    assert not any("c.csv" in key for key in asked)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_fault_of_ours_is_told_of_its_file_alone(three, monkeypatch, together):
+    """Wherever it comes to light: in what is done for all, or in what is done for each."""
+    name = "read_together" if together else "_transformed"
+    real = getattr(stage, name)
+
+    def broken(given, *more):
+        if together or given["name"][0].as_py() == "b":
+            raise ZeroDivisionError
+        return real(given, *more)
+
+    monkeypatch.setattr(stage, name, broken)
+    assert [type(one) for one in three()] == [Result, Result if together else ZeroDivisionError, Result]
