@@ -19,7 +19,7 @@ from storage.layout import RAW
 
 PUBLISH_PAUSE = 0.25  # seconds: `published/` changes at most four times a second
 PROGRESS_PAUSE = 0.1  # seconds between two looks at how far it is
-FIRST_GAP_SECONDS = 2.0  # a watch that does not listen by then is not waited for
+FIRST_GAP_SECONDS = 0.02  # a watch that listens later, as MinIO's after half a second, begins with a gap of its own
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from uuid import uuid4
 from pipeline.reader.problem import Problem
 from pipeline.reader.source import BLOCK_SIZE
 from pipeline.recipe import Dataset
-from pipeline.stage import Record, Staged, Text, stage, stage_refusal, stage_texts
+from pipeline.stage import Record, Staged, stage, stage_refusal
+from pipeline.texts import Text, stage_texts
 from storage import InvalidKey, ObjectInfo, ObjectStore, StoreUnavailable
 from storage.layout import clean_key, rejected_key
 

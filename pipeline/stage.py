@@ -2,10 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -19,8 +18,8 @@ from pipeline.clean import CleanWriter
 from pipeline.reader.batch import Batch
 from pipeline.reader.problem import Problem, Refused
 from pipeline.reader.read import read_csv
-from pipeline.reader.together import read_together
 from pipeline.recipe import Dataset, to_frame
+from pipeline.steps import Steps, finish
 from pipeline.summary import Groups, Share
 
 FOOTER = b"lakelet"
@@ -62,14 +61,6 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Text:
-    """The bytes of a small file, and what its record begins with."""
-
-    record: Record
-    content: bytes
-
-
-@dataclass(frozen=True)
 class Staged:
     """A load that is ready to be put: the record, and the objects that it has, in files or in memory."""
 
@@ -92,45 +83,23 @@ def stage(
 ) -> Staged:
     """Read, check and convert one version of a file into `place`, or in memory; what cannot be loaded has a problem."""
     batches = read(stream, record.source_key, dataset.contract, limits=dataset.limits) if dataset else iter(())
-    return stage_batches(batches, record, dataset, place)
+    return finish(stage_batches(batches, record, dataset, place))
 
 
-def stage_texts(texts: Sequence[Text], datasets: Mapping[str, Dataset]) -> list[Staged | Exception]:
-    """Do as `stage` for small files, in memory, those of a dataset read as one; an error is that of one file alone."""
-    staged: dict[str, Staged | Exception] = {}
-    for name in dict.fromkeys(text.record.dataset for text in texts):
-        some = [text for text in texts if text.record.dataset == name]
-        for text, batches in zip(some, _read(some, datasets.get(name)), strict=True):
-            try:
-                staged[text.record.source_key] = stage_batches(batches, text.record, datasets.get(name), None)
-            except Exception as error:
-                staged[text.record.source_key] = error
-    return [staged[text.record.source_key] for text in texts]
-
-
-def _read(texts: Sequence[Text], dataset: Dataset | None) -> list[Iterator[Batch]]:
-    if dataset is None:
-        return [iter(())] * len(texts)
-    contract, limits = dataset.contract, dataset.limits
-    keyed = [(text.record.source_key, text.content) for text in texts]
-    try:
-        return read_together(keyed, contract, limits)
-    except Exception:  # a fault of ours: it is told of that file alone in which it comes again
-        return [read_csv(BytesIO(content), key, contract, limits=limits) for key, content in keyed]
-
-
-def stage_batches(batches: Iterator[Batch], record: Record, dataset: Dataset | None, place: Path | None) -> Staged:
-    """Do as `stage` with what was read of a file."""
+def stage_batches(
+    batches: Iterator[Batch], record: Record, dataset: Dataset | None, place: Path | None
+) -> Steps[Staged]:
+    """Do as `stage` with what is read of a file, in steps."""
     try:
         if dataset is None:
             name = record.dataset
             raise Refused(Problem("contract", f"there is no contract for {name!r}: add pipeline/datasets/{name}.json"))
-        return _stage_rows(batches, record, dataset, place)
+        return (yield from _stage_rows(batches, record, dataset, place))
     except Refused as refusal:
         return stage_refusal(refusal.problem, record, place)
 
 
-def _stage_rows(batches: Iterator[Batch], record: Record, dataset: Dataset, place: Path | None) -> Staged:
+def _stage_rows(batches: Iterator[Batch], record: Record, dataset: Dataset, place: Path | None) -> Steps[Staged]:
     """Write the good rows and the problems block by block, so that memory is bounded whatever the file's size."""
     groups, rejects = Groups(dataset.contract.summary), _Rejects(place, record.source_key)
     schema = pa.schema([*dataset.schema, *LINEAGE])
@@ -139,8 +108,10 @@ def _stage_rows(batches: Iterator[Batch], record: Record, dataset: Dataset, plac
         for batch in batches:
             rejects.write(batch.problems)
             rows = _transformed(batch.rows, dataset)
+            yield
             with _summary_refused():
                 groups.add(rows)
+            yield
             writer.write(_with_lineage(rows, record.source_key))
             record = _counted(record, batch, rows.num_rows)
         with _summary_refused():

@@ -84,14 +84,17 @@ def process(pipeline: Pipeline, tasks: Sequence[Task]) -> None:
         outcomes = _load(pipeline, tasks)
     except Closed:  # at the end of the program, which has let them wait again
         return
-    changed = [task for task, one in outcomes.items() if isinstance(one, ObjectChanged)]
-    for task, one in outcomes.items():
-        if task not in changed:
-            _settle(pipeline, task, one)
-    if changed:
+    results = {task: one for task, one in outcomes.items() if isinstance(one, Result)}
+    with pipeline.ledger.transaction():
+        for task, result in results.items():
+            pipeline.ledger.finish(task, result)
+    for task, result in results.items():
+        _log_result(task, result)
+    if any(isinstance(one, ObjectChanged) for one in outcomes.values()):
         pipeline.stop.wait(CHANGING_SECONDS)
-    for task in changed:
-        pipeline.ledger.release(task, harmless=True)
+    for task, one in outcomes.items():
+        if not isinstance(one, Result):
+            _settle(pipeline, task, one)
 
 
 def _load(pipeline: Pipeline, tasks: Sequence[Task]) -> dict[Task, Outcome | Exception]:
@@ -104,13 +107,13 @@ def _load(pipeline: Pipeline, tasks: Sequence[Task]) -> dict[Task, Outcome | Exc
     return outcomes | dict(zip(here, loaded, strict=True))
 
 
-def _settle(pipeline: Pipeline, task: Task, outcome: Outcome | Exception) -> None:
+def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception) -> None:
+    """Note what came of a file that has no new result."""
     ledger = pipeline.ledger
-    if isinstance(outcome, Result):
-        ledger.finish(task, outcome)
-        _log_result(task, outcome)
-    elif isinstance(outcome, ObjectInfo):
+    if isinstance(outcome, ObjectInfo):
         ledger.keep(task, outcome)
+    elif isinstance(outcome, ObjectChanged):
+        ledger.release(task, harmless=True)
     elif not isinstance(outcome, SourceGone):
         _release_or_fail(pipeline, task, outcome)
     elif not task.retract:

@@ -21,8 +21,8 @@ from multiprocessing import Value
 from pathlib import Path
 from typing import Any, Literal
 
-import pipeline.stage
 import pipeline.sweep
+import pipeline.texts
 import storage
 from pipeline.ledger import Ledger
 from pipeline.load import Task
@@ -42,8 +42,8 @@ class Death:
         watch = _Watch(self)
         real = storage.open_store
         storage.open_store = lambda *given, **named: _Mortal(real(*given, **named), watch)
-        pipeline.stage.stage_batches = watch.over(
-            pipeline.stage.stage_batches, "stage", lambda given: given[1].source_key
+        pipeline.texts.stage_batches = watch.over_steps(
+            pipeline.texts.stage_batches, "stage", lambda given: given[1].source_key
         )
         pipeline.sweep._reconcile = watch.over(pipeline.sweep._reconcile, "reconcile", lambda _: "")
         for name in ("finish", "keep", "lose", "adopt"):
@@ -78,6 +78,20 @@ class _Watch:
             self._look("before", f"{verb} {key(given)}")
             result = function(*given, **named)
             self._look("after", f"{verb} {key_after(result) if key_after else key(given)}")
+            return result
+
+        return watched
+
+    def over_steps(
+        self, function: Callable[..., Any], verb: str, key: Callable[[tuple[Any, ...]], str]
+    ) -> Callable[..., Any]:
+        """Give a generator that does the same, and before its first and after its last step looks."""
+
+        @wraps(function)
+        def watched(*given: Any) -> Any:
+            self._look("before", f"{verb} {key(given)}")
+            result = yield from function(*given)
+            self._look("after", f"{verb} {key(given)}")
             return result
 
         return watched

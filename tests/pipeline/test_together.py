@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import stage
+from pipeline import stage, texts
 from pipeline.load import Result, SourceGone, Task, load
 from pipeline.reader.plain import read_csv_plainly
 from pipeline.reader.source import Limits
@@ -112,13 +112,13 @@ def test_a_store_that_is_away_is_asked_once(loads, three, monkeypatch, verb):
 @pytest.mark.parametrize("together", [True, False])
 def test_a_fault_of_ours_is_told_of_its_file_alone(three, monkeypatch, together):
     """Wherever it comes to light: in what is done for all, or in what is done for each."""
-    name = "read_together" if together else "_transformed"
-    real = getattr(stage, name)
+    module, name = (texts, "read_together") if together else (stage, "_transformed")
+    real = getattr(module, name)
 
     def broken(given, *more):
         if together or given["name"][0].as_py() == "b":
             raise ZeroDivisionError
         return real(given, *more)
 
-    monkeypatch.setattr(stage, name, broken)
+    monkeypatch.setattr(module, name, broken)
     assert [type(one) for one in three()] == [Result, Result if together else ZeroDivisionError, Result]
