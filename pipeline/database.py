@@ -61,14 +61,8 @@ class Database:
 
     @contextmanager
     def transaction(self, mode: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
-        """Hold the connection for one transaction; within another it is a part of that.
-
-        A deferred one that writes temporary tables holds up nobody.
-        """
+        """Hold the connection for one transaction; a deferred one that writes temporary tables holds up nobody."""
         with self._lock:
-            if self.db.in_transaction:
-                yield self.db
-                return
             self.db.execute(f"BEGIN {mode}")
             try:
                 yield self.db

@@ -152,15 +152,17 @@ class Ledger(Database):
         query = "SELECT EXISTS (SELECT 1 FROM source WHERE status = 'failed' AND retry_at IS NOT NULL) AS any"
         return bool(self.rows(query)[0]["any"])
 
-    def finish(self, task: Task, result: Result) -> None:
-        """Commit a load: its record, its history and its share of the summary, in one transaction."""
-        record, moment = result.record, now()
+    def finish(self, results: Mapping[Task, Result]) -> None:
+        """Commit loads in one transaction: of each its record, its history and its share of the summary."""
+        moment = now()
         with self.transaction() as db:
-            replace_share(db, record)
-            etags = {"clean_etag": result.clean_etag, "rejected_etag": result.rejected_etag}
-            _update(db, record.source_key, **_result(record), **etags, loaded_at=moment)
-            _remember(db, task, record, moment)
-            self._settle(db, task, record.etag, record.status, size=record.size, attempts=task.attempts + 1)
+            for task, result in results.items():
+                record = result.record
+                replace_share(db, record)
+                etags = {"clean_etag": result.clean_etag, "rejected_etag": result.rejected_etag}
+                _update(db, record.source_key, **_result(record), **etags, loaded_at=moment)
+                _remember(db, task, record, moment)
+                self._settle(db, task, record.etag, record.status, size=record.size, attempts=task.attempts + 1)
 
     def keep(self, task: Task, found: ObjectInfo) -> None:
         """End a task whose file is still the version that has its result, whatever was told of it."""

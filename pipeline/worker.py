@@ -85,9 +85,7 @@ def process(pipeline: Pipeline, tasks: Sequence[Task]) -> None:
     except Closed:  # at the end of the program, which has let them wait again
         return
     results = {task: one for task, one in outcomes.items() if isinstance(one, Result)}
-    with pipeline.ledger.transaction():
-        for task, result in results.items():
-            pipeline.ledger.finish(task, result)
+    pipeline.ledger.finish(results)
     for task, result in results.items():
         _log_result(task, result)
     if any(isinstance(one, ObjectChanged) for one in outcomes.values()):

@@ -14,7 +14,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
 from multiprocessing import Value
@@ -46,7 +46,8 @@ class Death:
             pipeline.texts.stage_batches, "stage", lambda given: given[1].source_key
         )
         pipeline.sweep._reconcile = watch.over(pipeline.sweep._reconcile, "reconcile", lambda _: "")
-        for name in ("finish", "keep", "lose", "adopt"):
+        Ledger.finish = watch.over(Ledger.finish, "finish", lambda given: _keys(given[1]))
+        for name in ("keep", "lose", "adopt"):
             setattr(Ledger, name, watch.over(getattr(Ledger, name), name, lambda given: given[1].source_key))
         Ledger.notice = watch.over(Ledger.notice, "notice", lambda given: given[1].key)
         Ledger.take = watch.over(Ledger.take, "take", lambda _: "", _keys)
@@ -55,7 +56,7 @@ class Death:
         Path.replace = watch.over(Path.replace, "rename", lambda given: str(given[1]))
 
 
-def _keys(tasks: Sequence[Task]) -> str:
+def _keys(tasks: Iterable[Task]) -> str:
     return " ".join(task.source_key for task in tasks)
 
 

@@ -51,7 +51,7 @@ def test_the_same_version_twice_is_no_news(ledger):
     assert not ledger.notice(version("1"), "event")
     [task] = ledger.take()
     assert not ledger.notice(version("1"), "sweep")
-    ledger.finish(task, result(task, "1"))
+    ledger.finish({task: result(task, "1")})
     assert not ledger.notice(version("1"), "event")
     assert not ledger.take()
 
@@ -102,7 +102,7 @@ def test_problems_are_told_with_the_newest_loads(ledger):
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
         [task] = ledger.take()
         made = result(task, "1")
-        ledger.finish(task, replace(made, record=replace(made.record, problems=problems)))
+        ledger.finish({task: replace(made, record=replace(made.record, problems=problems))})
     found = {row["source_key"][-5]: row["problems"] for row in report.loads(ledger).to_pylist()}
     assert found == {
         name: [{"rule": rule, "column": column, "count": count} for rule, column, count in problems]
@@ -115,7 +115,7 @@ def test_one_task_per_key_at_a_time(ledger):
     [task] = ledger.take()
     ledger.notice(version("2"), "event")
     assert not ledger.take()
-    ledger.finish(task, result(task, "1"))
+    ledger.finish({task: result(task, "1")})
     assert state(ledger) == "pending"
     assert ledger.take()[0].etag == "2"
 
@@ -123,7 +123,7 @@ def test_one_task_per_key_at_a_time(ledger):
 def test_a_newer_version_than_the_event_told_of(ledger):
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
-    ledger.finish(task, result(task, "2"))
+    ledger.finish({task: result(task, "2")})
     assert state(ledger) == "loaded"
     assert not ledger.notice(version("2"), "event")
     assert ledger.notice(version("1"), "event"), "a late event has to be looked into"
@@ -184,7 +184,7 @@ def test_what_an_unclean_end_left_in_flight_runs_alone(ledger):
         [task] = ledger.take()
         assert task.source_key[-5] == name
         assert not ledger.take(), "nothing runs beside it"
-        ledger.finish(task, result(task, "1"))
+        ledger.finish({task: result(task, "1")})
     assert ledger.take()[0].source_key[-5] == "c"
 
 
@@ -211,7 +211,7 @@ def test_only_deaths_alone_are_counted_and_three_are_too_many(ledger):
     assert "died 3 times" in report.loads(ledger).to_pylist()[0]["first_problem"]
     [task] = ledger.take()
     assert task.source_key == "raw/numbers/b.csv"
-    ledger.finish(task, result(task, "1"))
+    ledger.finish({task: result(task, "1")})
     assert ledger.notice(version("2", "raw/numbers/a.csv"), "event"), "another version is another matter"
     ledger.begin({"numbers": "recipe"})
     assert ledger.take()[0].etag == "2"
@@ -249,21 +249,21 @@ def test_one_that_changes_all_the_time_holds_up_nobody_after_a_crash(ledger):
 def test_a_replay_while_an_unchanged_file_is_looked_at_is_not_lost(ledger):
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
-    ledger.finish(task, result(task, "1"))
+    ledger.finish({task: result(task, "1")})
     ledger.notice(version("0"), "event")  # a late one
     [task] = ledger.take()
     ledger.replay("TRUE")
     ledger.keep(task, version("1"))
     [task] = ledger.take()
     assert task.loaded_etag is None
-    ledger.finish(task, result(task, "1"))
+    ledger.finish({task: result(task, "1")})
     assert ledger.notice(version("2"), "event")
 
 
 def test_nothing_is_taken_back_after_a_restart_unless_it_is_asked_for_again(ledger):
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
-    ledger.finish(task, result(task, "1"))
+    ledger.finish({task: result(task, "1")})
     ledger.db.execute("UPDATE source SET status = 'pending', retract = 1")
     ledger.begin({"numbers": "recipe"})
     assert not ledger.take()
@@ -286,7 +286,7 @@ def test_replay(ledger, status):
         for _ in range(MAX_ATTEMPTS):
             ledger.fail(task, "it broke", 0)
     else:
-        ledger.finish(task, result(task, "1", status))
+        ledger.finish({task: result(task, "1", status)})
     assert ledger.replay("status = ?", "pending") == 0
     assert ledger.replay("status = ?", status) == 1
     [task] = ledger.take()
@@ -304,14 +304,14 @@ def test_what_is_missing_or_ignored_is_not_replayed(ledger):
 def test_rows_that_are_taken_back_leave_no_trace(ledger):
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
-    ledger.finish(task, result(task, "1"))
+    ledger.finish({task: result(task, "1")})
     ledger.notice(version("2"), "event")
     ledger.retract(*ledger.take())
     told = report.status(ledger)
     assert (told["files"]["missing"], told["rows"]["kept"], ledger.rows("SELECT * FROM summary")) == (1, 0, [])
     assert ledger.notice(version("1"), "event")
     [task] = ledger.take()
-    ledger.finish(task, result(task, "1"))
+    ledger.finish({task: result(task, "1")})
     assert report.status(ledger)["rows"]["kept"] == 3
 
 
@@ -325,7 +325,7 @@ def test_a_new_recipe(ledger):
     for name, status in (("good", "loaded"), ("bad", "refused")):
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
         [task] = ledger.take()
-        ledger.finish(task, result(task, "1", status))
+        ledger.finish({task: result(task, "1", status)})
     ledger.begin({"numbers": "another"})
     assert [state(ledger, f"raw/numbers/{name}.csv") for name in ("good", "bad")] == ["loaded", "pending"]
     assert report.status(ledger)["files"]["stale"] == 1
@@ -336,7 +336,7 @@ def test_a_new_recipe(ledger):
 def test_a_missing_file_keeps_its_rows_and_comes_back(ledger):
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
-    ledger.finish(task, result(task, "1"))
+    ledger.finish({task: result(task, "1")})
     ledger.notice(version("2"), "event")
     ledger.lose(*ledger.take())
     assert (state(ledger), report.status(ledger)["rows"]["kept"]) == ("missing", 3)
@@ -350,7 +350,7 @@ def test_an_interrupted_load_leaves_no_version_with_its_result(ledger, end):
     """Between its two puts the objects belong to no one version: even the one before is loaded again."""
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
-    ledger.finish(task, result(task, "1"))
+    ledger.finish({task: result(task, "1")})
     ledger.notice(version("2"), "event")
     [task] = ledger.take()
     if end == "crash":
@@ -363,14 +363,14 @@ def test_an_interrupted_load_leaves_no_version_with_its_result(ledger, end):
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
     assert (task.etag, task.loaded_etag) == ("1", None)
-    ledger.finish(task, result(task, "1"))
+    ledger.finish({task: result(task, "1")})
     assert report.status(ledger)["files"]["stale"] == 0
 
 
 def test_a_version_that_is_kept_is_as_good_as_new(ledger):
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
-    ledger.finish(task, result(task, "1"))
+    ledger.finish({task: result(task, "1")})
     ledger.notice(version("2"), "event")
     ledger.keep(*ledger.take(), version("1"))
     [row] = ledger.rows("SELECT status, stale, attempts, error, etag FROM source")
@@ -394,7 +394,7 @@ def test_history_tells_of_the_version_that_was_loaded(ledger):
     ledger.notice(ObjectInfo(KEY, "1", 10, datetime(2026, 1, 1, tzinfo=UTC)), "event")
     [task] = ledger.take()
     ledger.notice(ObjectInfo(KEY, "2", 10, datetime(2099, 1, 1, tzinfo=UTC)), "sweep")
-    ledger.finish(task, result(task, "1"))
+    ledger.finish({task: result(task, "1")})
     [row] = ledger.rows("SELECT etag, found_by, landed_at FROM history")
     assert tuple(row) == ("1", "event", task.landed_at)
     assert report.status(ledger)["latency_ms"]["p50"] > 0
@@ -413,7 +413,7 @@ def test_sums_are_exact_and_leave_no_trace(tmp_path_factory, values, random):
         for number, value in order:
             ledger.notice(version(f"{value}", f"raw/numbers/{number}.csv"), "event")
             for task in ledger.take():
-                ledger.finish(task, result(task, f"{value}", share={"a": value}))
+                ledger.finish({task: result(task, f"{value}", share={"a": value})})
         [row] = ledger.rows("SELECT * FROM summary")
         assert exact_sums(row["sums"])["x"] == sum(map(Fraction, values))
         assert row["rows"] == 3 * len(values)
@@ -450,7 +450,7 @@ class Counting(RuleBasedStateMachine):
     def end(self, end, rows, etag):
         task = self.taken.pop(0)
         if end in ("loaded", "refused"):
-            self.ledger.finish(task, result(task, etag, end, rows + 1))
+            self.ledger.finish({task: result(task, etag, end, rows + 1)})
         elif end == "fail":
             self.ledger.fail(task, "it broke", 0)
         else:

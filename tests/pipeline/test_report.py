@@ -24,7 +24,7 @@ def load(ledger, name: str, *groups: dict) -> None:
     ledger.notice(version("1", key), "event")
     [task] = ledger.take()
     record = Record(key, "numbers", "1", 1, "recipe", rows_kept=len(groups), share=list(groups))
-    ledger.finish(task, Result(record, "clean", None))
+    ledger.finish({task: Result(record, "clean", None)})
 
 
 def group(name: object, **sums: float) -> dict:
