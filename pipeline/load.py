@@ -156,11 +156,11 @@ def _put(store: ObjectStore, staged: Staged, task: Task) -> Result:
     rejected, clean = rejected_key(staged.record.source_key), clean_key(staged.record.source_key)
     rejected_etag = clean_etag = None
     if staged.rejected:
-        rejected_etag = store.put(rejected, staged.rejected)
+        rejected_etag = store.put(rejected, staged.rejected, move=True)
     elif not task.first:
         store.delete(rejected)
     if staged.clean:
-        clean_etag = store.put(clean, staged.clean)
+        clean_etag = store.put(clean, staged.clean, move=True)
     elif not task.first:
         store.delete(clean)
     return Result(staged.record, clean_etag, rejected_etag)

@@ -51,8 +51,12 @@ class ObjectStore(Protocol):
 
     url: str
 
-    def put(self, key: str, source: bytes | Path) -> str:
-        """Write an object and return its etag. Atomic: a reader sees the old object or the new one."""
+    def put(self, key: str, source: bytes | Path, *, move: bool = False) -> str:
+        """Write an object and return its etag. Atomic: a reader sees the old object or the new one.
+
+        Args:
+            move: the file `source` is not needed any more, so it may become the object.
+        """
 
     def open(self, key: str) -> AbstractContextManager[tuple[ObjectInfo, BinaryIO]]:
         """Give an object's stream and the facts of the very bytes in it.

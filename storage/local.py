@@ -43,23 +43,21 @@ class LocalStore:
         self._real_root = self.root.resolve()
         _clear(self.root / STAGING)
 
-    def put(self, key: str, source: bytes | Path) -> str:
+    def put(self, key: str, source: bytes | Path, *, move: bool = False) -> str:
         """Write an object and return its etag (see `ObjectStore.put`)."""
         path = self._path(key)
-        with (
-            self._while_present(),
-            _errors(key, writing=True),
-            tempfile.NamedTemporaryFile(dir=self._staging(), delete=False) as staged,
-        ):
-            try:
-                _copy(source, staged.file)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Path(staged.name).chmod(0o644)
-                Path(staged.name).replace(path)
-            except BaseException:
-                Path(staged.name).unlink(missing_ok=True)
-                raise
-            return _etag(os.fstat(staged.fileno()))  # of our own file, whoever replaces it next
+        with self._while_present(), _errors(key, writing=True):
+            staging = self._staging()  # first: it does not make anew a lake that went away
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if move and isinstance(source, Path) and (etag := _moved(source, path)):
+                return etag
+            with tempfile.NamedTemporaryFile(dir=staging, delete=False) as staged:
+                try:
+                    _copy(source, staged.file)
+                    return _placed(Path(staged.name), path, staged.fileno())
+                except BaseException:
+                    Path(staged.name).unlink(missing_ok=True)
+                    raise
 
     @contextmanager
     def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
@@ -186,6 +184,24 @@ def _info(key: str, facts: os.stat_result) -> ObjectInfo:
 
 def _etag(facts: os.stat_result) -> str:
     return f"{facts.st_size:x}-{facts.st_mtime_ns:x}-{facts.st_ctime_ns:x}-{facts.st_ino:x}"
+
+
+def _moved(source: Path, path: Path) -> str | None:
+    """Make a file the object, which spares a copy; None where it is on another file system."""
+    with source.open("rb") as stream:
+        try:
+            return _placed(source, path, stream.fileno())
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                return None
+            raise
+
+
+def _placed(staged: Path, path: Path, descriptor: int) -> str:
+    """Put a file, of which a descriptor is open, into its place; give the etag of it, whoever replaces it next."""
+    staged.chmod(0o644)
+    staged.replace(path)
+    return _etag(os.fstat(descriptor))
 
 
 def _copy(source: bytes | Path, target: IO[bytes]) -> None:

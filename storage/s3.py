@@ -74,7 +74,7 @@ class S3Store:
         endpoint = f"{self.scheme}://{self.endpoint}"
         return S3Store(self.bucket, endpoint, access_key, secret_key, self.region, self.patience)
 
-    def put(self, key: str, source: bytes | Path) -> str:
+    def put(self, key: str, source: bytes | Path, *, move: bool = False) -> str:  # noqa: ARG002 (it goes over the wire)
         """Write an object and return its etag (see `ObjectStore.put`)."""
         check_key(key)
         return self._transfer.put(key, source)

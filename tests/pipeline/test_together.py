@@ -97,11 +97,11 @@ def test_a_store_that_is_away_is_asked_once(loads, three, monkeypatch, verb):
     """Each call may wait for as long as a server may be silent."""
     asked, real = [], getattr(loads.store, verb)
 
-    def away(key: str, *given: object) -> object:
+    def away(key: str, *given: object, **named: object) -> object:
         asked.append(key)
         if "b.csv" in key:
             raise StoreUnavailable("no answer")
-        return real(key, *given)
+        return real(key, *given, **named)
 
     monkeypatch.setattr(loads.store, verb, away)
     kinds = [type(one) for one in three()]

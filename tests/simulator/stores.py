@@ -33,8 +33,8 @@ class FaultyStore:
             raise self.error
         return self.inner
 
-    def put(self, key: str, source: bytes | Path) -> str:
-        return self._answer().put(key, source)
+    def put(self, key: str, source: bytes | Path, *, move: bool = False) -> str:
+        return self._answer().put(key, source, move=move)
 
     def open(self, key: str) -> AbstractContextManager[tuple[ObjectInfo, BinaryIO]]:
         return self._answer().open(key)

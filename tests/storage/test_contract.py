@@ -55,12 +55,15 @@ class TestObjects:
         age = datetime.now(UTC) - store.stat("raw/a.csv").modified
         assert timedelta(seconds=-2) < age < timedelta(seconds=30)
 
+    @pytest.mark.parametrize("move", [False, True])
     @pytest.mark.parametrize("size", [0, 1, (5 << 20) + 1, 40 << 20], ids=["empty", "byte", "5MiB+1", "40MiB"])
-    def test_sizes(self, store, tmp_path, size):
+    def test_sizes(self, store, tmp_path, size, move):
         content = os.urandom(size)
         (tmp_path / "file").write_bytes(content)
 
-        etag = store.put("raw/big.bin", tmp_path / "file")
+        etag = store.put("raw/big.bin", tmp_path / "file", move=move)
+
+        assert move or (tmp_path / "file").read_bytes() == content
 
         with store.open("raw/big.bin") as (info, stream):
             assert (info.size, info.etag) == (size, etag)

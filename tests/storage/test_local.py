@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -28,6 +29,39 @@ def test_what_a_killed_put_has_left_is_cleared_once_it_is_old(store):
         os.utime(staging / name, (time.time() - age,) * 2)
     LocalStore(store.root)
     assert [one.name for one in staging.iterdir()] == ["young"]
+
+
+def test_a_file_becomes_the_object(store, tmp_path):
+    """Its bytes are not written once more, and whoever may read the lake may read it."""
+    staged = tmp_path / "staged"
+    staged.write_bytes(b"rows")
+    staged.chmod(0o600)
+    inode = staged.stat().st_ino
+    etag = store.put("clean/a.parquet", staged, move=True)
+    assert not staged.exists()
+    found = (store.root / "clean/a.parquet").stat()
+    assert (found.st_ino, found.st_mode & 0o777, store.stat("clean/a.parquet").etag) == (inode, 0o644, etag)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/shm is a file system of its own on Linux")
+def test_a_file_of_another_file_system_is_copied(tmp_path):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        staged, store = Path(elsewhere, "staged"), LocalStore(tmp_path / "lake")
+        assert staged.parent.stat().st_dev != store.root.stat().st_dev
+        staged.write_bytes(b"rows")
+        etag = store.put("clean/a.parquet", staged, move=True)
+        assert (store.root / "clean/a.parquet").read_bytes() == b"rows"
+        assert store.stat("clean/a.parquet").etag == etag
+        assert list((store.root / ".staging").iterdir()) == []
+
+
+def test_a_file_that_cannot_become_the_object_is_left(store, tmp_path):
+    staged = tmp_path / "staged"
+    staged.write_bytes(b"rows")
+    (store.root / "clean/a.parquet").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"clean/a\.parquet cannot be written"):
+        store.put("clean/a.parquet", staged, move=True)
+    assert staged.read_bytes() == b"rows"
 
 
 def test_a_link_that_leads_nowhere_hides_no_other_file(store):
