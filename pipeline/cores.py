@@ -17,19 +17,25 @@ from multiprocessing.connection import Connection
 from queue import Empty, LifoQueue
 from threading import Thread
 
-from pipeline.load import Outcome, SourceGone, Task
+from pipeline.load import NotAsked, Outcome, SourceGone, Task
 from storage import ObjectChanged, StoreUnavailable
 from storage.console import fields
 
 Tasks = Sequence[Task]
 Load = Callable[[Tasks], list[Outcome | Exception]]
-Outcomes = list[Outcome | Exception | None]  # None: to be loaded here
+Outcomes = dict[Task, Outcome | Exception]  # of files that are not in it, nothing is known
 
 PER_CORE = 4  # processes at most: each has some 20 MB of its own, and beyond two a core nothing was gained
 
 log = logging.getLogger(__name__)
 
-_TOLD = (SourceGone, ObjectChanged, StoreUnavailable, PermissionError)  # others come again here, with their traceback
+_TOLD = (
+    SourceGone,
+    NotAsked,
+    ObjectChanged,
+    StoreUnavailable,
+    PermissionError,
+)  # others come again here, with their traceback
 _PR_SET_PDEATHSIG = 1
 
 
@@ -52,7 +58,7 @@ class Cores:
             self._idle.put(beside)
 
     def load(self, tasks: Tasks) -> Outcomes:
-        """Load files as `load.load` does; None for each where no process is idle, or it could not.
+        """Load files as `load.load` does; those of which nothing comes, for no process is idle, are left.
 
         Raises:
             Closed: it was ended before it could say what came of the files.
@@ -60,7 +66,7 @@ class Cores:
         try:
             beside = self._idle.get_nowait()
         except Empty:
-            return [None] * len(tasks)
+            return {}
         try:
             outcomes = beside.load(tasks)
         except Exception as error:
@@ -70,7 +76,7 @@ class Cores:
             keys = " ".join(task.source_key for task in tasks)
             said = {"keys": keys, "process": beside.pid, "error": repr(error)}
             log.warning(fields("process lost", **said, action="load them here"))
-            return [None] * len(tasks)
+            return {}
         self._idle.put(beside)
         return outcomes
 
@@ -94,7 +100,7 @@ class _Beside:
         self.pid = self._process.pid
 
     def load(self, tasks: Tasks) -> Outcomes:
-        """Load files; None for one that it could not. Any error that is raised means that it is of no more use."""
+        """Load files, but those that it cannot. Any error that is raised means that it is of no more use."""
         self._pipe.send(tasks)
         outcomes: Outcomes = self._pipe.recv()
         return outcomes
@@ -125,8 +131,10 @@ def _main(pipe: Connection, parent: int, load: Load) -> None:
 def _serve(pipe: Connection, load: Load) -> None:
     with suppress(EOFError, OSError):
         while True:
-            pipe.send([_told(one) for one in load(pipe.recv())])
+            tasks = pipe.recv()
+            told = {task: one for task, one in zip(tasks, load(tasks), strict=True) if _is_told(one)}
+            pipe.send(told)
 
 
-def _told(outcome: Outcome | Exception) -> Outcome | Exception | None:
-    return None if isinstance(outcome, Exception) and not isinstance(outcome, _TOLD) else outcome
+def _is_told(outcome: Outcome | Exception) -> bool:
+    return isinstance(outcome, _TOLD) or not isinstance(outcome, Exception)

@@ -19,7 +19,8 @@ from storage.layout import RAW
 
 PUBLISH_PAUSE = 0.25  # seconds: `published/` changes at most four times a second
 PROGRESS_PAUSE = 0.1  # seconds between two looks at how far it is
-FIRST_GAP_SECONDS = 0.02  # a watch that listens later, as MinIO's after half a second, begins with a gap of its own
+FIRST_GAP_SECONDS = 2.0  # a watch that does not listen by then is not waited for: MinIO's takes half a second
+FEW = 10_000  # files: so few are rather listed at once, and again when the watch listens
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +86,9 @@ def watch(pipeline: Pipeline) -> None:
 
 def sweep_by_the_clock(pipeline: Pipeline) -> None:
     """List at every gap and by the clock, and then not before ten times as long as the last listing took."""
-    pause, complaint = FIRST_GAP_SECONDS, Complaint("no listing")
+    complaint = Complaint("no listing")
     with _own_ledger(pipeline) as ledger:
+        pause = 0.02 if ledger.known() <= FEW else FIRST_GAP_SECONDS
         while not _wait_any(pipeline.gap, pipeline.stop, pause):
             pipeline.gap.clear()
             began = time.monotonic()

@@ -113,11 +113,11 @@ class Ledger(Database):
                 (now(), *values),
             ).rowcount
 
-    def take(self, workers: int = 0) -> list[Task]:
+    def take(self, workers: int = 0, pace: Mapping[str, float] | None = None) -> list[Task]:
         """Take the file that has waited longest; it stays taken until it is settled or released.
 
-        With `workers` that share what waits, take some small ones at once, to be loaded together. What an unclean end
-        left in flight comes first, when nothing else is in flight, and nothing beside it.
+        With `workers` that share what waits, take some small ones at once, as many as `load.together` says with their
+        `pace`. What an unclean end left in flight comes first, when nothing else is in flight, and nothing beside it.
         """
         moment = now()
         with self.transaction() as db:
@@ -139,13 +139,17 @@ class Ledger(Database):
             if not waiting or (flying is not None and (flying or alone[0])):
                 return []
             share = 1 if alone[0] else math.ceil(len(waiting) / max(1, workers))
-            taken = together([Task(**row) for row in waiting[:share]])
+            taken = together([Task(**row) for row in waiting[:share]], pace or {})
             keys = json.dumps([task.source_key for task in taken])
             db.execute(
                 "UPDATE source SET in_flight = 1, started_at = ? WHERE source_key IN (SELECT value FROM json_each(?))",
                 (moment, keys),
             )
             return taken
+
+    def known(self) -> int:
+        """Count the files that are known."""
+        return int(self.rows("SELECT coalesce(sum(files), 0) AS files FROM tally")[0]["files"])
 
     def retries(self) -> bool:
         """Say whether a failed file is still to be tried again."""

@@ -9,7 +9,6 @@ from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
 from pipeline.reader.problem import Problem
-from pipeline.reader.source import BLOCK_SIZE
 from pipeline.recipe import Dataset
 from pipeline.stage import Record, Staged, stage, stage_refusal
 from pipeline.texts import Text, stage_texts
@@ -17,7 +16,9 @@ from storage import InvalidKey, ObjectInfo, ObjectStore, StoreUnavailable
 from storage.layout import clean_key, rejected_key
 
 SMALL = 1 << 20  # bytes of a plain file whose results need none: they stay in memory until they are put
-TOGETHER = 16  # small files that are loaded together at most: twice as many took as long for each
+TOGETHER = 16  # small files that are loaded together at most: half as many take a twentieth more
+ROOM = 2 << 20  # bytes that they have together at most: of rows of two bytes each takes fifty in memory
+SECONDS = 1.0  # that they take together at most, as far as is known
 NO_RECIPE = "none"  # of a dataset without a contract
 
 P = ParamSpec("P")
@@ -26,6 +27,10 @@ T = TypeVar("T")
 
 class SourceGone(Exception):
     """The file is not there any more."""
+
+
+class NotAsked(Exception):
+    """Nothing was done for the file: the store had not answered for one that was loaded together with it."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +55,16 @@ class Task:
         return _is_small(self.source_key, self.size)
 
 
-def together(tasks: list[Task]) -> list[Task]:
-    """Give those at the front of a queue that can be loaded together: the first, and small ones that have room."""
-    sizes = accumulate(task.size if task.small else BLOCK_SIZE for task in tasks)
-    return tasks[: max(1, sum(size <= BLOCK_SIZE for size in sizes))]
+def together(tasks: list[Task], pace: Mapping[str, float]) -> list[Task]:
+    """Give those at the front of a queue that are loaded together: the first, and small ones while there is room.
+
+    Args:
+        pace: seconds that a small file took lately, by dataset; of one that is not there two are tried.
+    """
+    room = accumulate(
+        max(task.size / ROOM, pace.get(task.dataset, SECONDS / 2) / SECONDS) if task.small else 2.0 for task in tasks
+    )
+    return tasks[: max(1, sum(taken <= 1 for taken in room))]
 
 
 def _is_small(key: str, size: int) -> bool:
@@ -80,9 +91,8 @@ def load(
     Returns:
         What came of each, or the version if it has its result, or an error that is its alone: `SourceGone` where it is
         not there, `ObjectChanged` where it was written to while it was read, `StoreUnavailable` where the store does
-        not answer (which is not asked for the files after it).
+        not answer, and `NotAsked` for the files after that.
     """
-    staging.mkdir(exist_ok=True)
     attempt = _Attempts()
     begun = [attempt(_begin, store, datasets, staging, task) for task in tasks]
     texts = [one for one in begun if isinstance(one, Text)]
@@ -98,17 +108,15 @@ class _Attempts:
     """Calls of which each gives its result or its error; after one that the store did not answer none is made."""
 
     def __init__(self) -> None:
-        self._away: StoreUnavailable | None = None
+        self._away = False
 
     def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Exception:
+        if self._away:
+            return NotAsked()
         try:
-            if self._away:
-                raise self._away
             return call(*args, **kwargs)
-        except StoreUnavailable as error:
-            self._away = error
-            return error
         except Exception as error:
+            self._away = isinstance(error, StoreUnavailable)
             return error
 
 
@@ -116,6 +124,7 @@ def _begin(store: ObjectStore, datasets: Mapping[str, Dataset], staging: Path, t
     """Get the text of a small file; load one that is not by itself."""
     dataset = datasets.get(task.dataset)
     recipe = dataset.recipe if dataset else NO_RECIPE
+    staging.mkdir(exist_ok=True)
     with ExitStack() as staging_ends:
         with ExitStack() as reading_ends:
             try:

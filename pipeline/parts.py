@@ -22,6 +22,7 @@ class Pipeline:
     sweep_seconds: float = 30.0
     retract_deleted: bool = False
     cores: Cores | None = None  # for small files
+    pace: dict[str, float] = field(default_factory=dict)  # by dataset: seconds that a file took lately
     stop: Event = field(default_factory=Event)
     gap: Event = field(default_factory=Event)  # writes may have gone unseen: list
     wake: Event = field(default_factory=Event)  # there may be work, or room for it

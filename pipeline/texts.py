@@ -1,5 +1,6 @@
 """Small files, staged together in memory."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -9,7 +10,10 @@ from pipeline.reader.read import read_csv
 from pipeline.reader.together import read_together
 from pipeline.recipe import Dataset
 from pipeline.stage import Record, Staged, stage_batches
-from pipeline.steps import in_step
+from pipeline.steps import Steps, in_step
+from storage.console import fields
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -22,18 +26,22 @@ class Text:
 
 def stage_texts(texts: Sequence[Text], datasets: Mapping[str, Dataset]) -> list[Staged | Exception]:
     """Do as `stage.stage` for each, those of a dataset read as one; an error is that of one file alone."""
-    staged: dict[str, Staged | Exception] = {}
-    for name in dict.fromkeys(text.record.dataset for text in texts):
-        some, dataset = [text for text in texts if text.record.dataset == name], datasets.get(name)
-        read = _read(some, dataset) if dataset else [iter(())] * len(some)
-        stages = [stage_batches(one, text.record, dataset, None) for text, one in zip(some, read, strict=True)]
-        staged |= zip((text.record.source_key for text in some), in_step(stages), strict=True)
-    return [staged[text.record.source_key] for text in texts]
+    numbers: dict[str, list[int]] = {}
+    for number, text in enumerate(texts):
+        numbers.setdefault(text.record.dataset, []).append(number)
+    stages: dict[int, Steps[Staged]] = {}
+    for name, of_dataset in numbers.items():
+        dataset, records = datasets.get(name), [texts[number].record for number in of_dataset]
+        batches = _read([texts[number] for number in of_dataset], dataset) if dataset else [iter(())] * len(records)
+        for number, record, one in zip(of_dataset, records, batches, strict=True):
+            stages[number] = stage_batches(one, record, dataset, None)
+    return in_step([stages[number] for number in range(len(texts))])
 
 
 def _read(texts: Sequence[Text], dataset: Dataset) -> list[Iterator[Batch]]:
     keyed = [(text.record.source_key, text.content) for text in texts]
     try:
         return read_together(keyed, dataset.contract, dataset.limits)
-    except Exception:  # a fault of ours: it is told of that file alone in which it comes again
+    except Exception as error:  # a fault of ours: it ends the file alone in which it comes again
+        log.warning(fields("not read together", keys=" ".join(key for key, _ in keyed), error=repr(error)))
         return [read_csv(BytesIO(content), key, dataset.contract, limits=dataset.limits) for key, content in keyed]

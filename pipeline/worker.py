@@ -2,15 +2,16 @@
 
 import logging
 import random
+import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
 from typing import Any, Literal, Self
 
 from pipeline.cores import Closed, Outcomes
 from pipeline.ledger import Ledger, now
-from pipeline.load import Outcome, Result, SourceGone, Task, load, take_back
+from pipeline.load import NotAsked, Result, SourceGone, Task, load, take_back
 from pipeline.outage import obstacle, wait_until_clear
 from pipeline.parts import Pipeline
 from storage import ObjectChanged, ObjectInfo
@@ -59,7 +60,7 @@ class Workers:
         if not self.room.acquire(timeout=wait):
             return "full"
         self.pipeline.wake.clear()
-        tasks = self.pipeline.ledger.take(self.pipeline.workers)
+        tasks = self.pipeline.ledger.take(self.pipeline.workers, self.pipeline.pace)
         if not tasks:
             self.room.release()
             self.pipeline.wake.wait(wait)
@@ -80,14 +81,14 @@ class Workers:
 
 def process(pipeline: Pipeline, tasks: Sequence[Task]) -> None:
     """Load files and note what came of each; whatever is wrong with one, the others are loaded all the same."""
+    began = time.monotonic()
     try:
         outcomes = _load(pipeline, tasks)
     except Closed:  # at the end of the program, which has let them wait again
         return
-    results = {task: one for task, one in outcomes.items() if isinstance(one, Result)}
-    pipeline.ledger.finish(results)
-    for task, result in results.items():
-        _log_result(task, result)
+    pipeline.pace |= dict.fromkeys((task.dataset for task in tasks), (time.monotonic() - began) / len(tasks))
+    if results := {task: one for task, one in outcomes.items() if isinstance(one, Result)}:
+        _finish(pipeline, results)
     if any(isinstance(one, ObjectChanged) for one in outcomes.values()):
         pipeline.stop.wait(CHANGING_SECONDS)
     for task, one in outcomes.items():
@@ -95,14 +96,28 @@ def process(pipeline: Pipeline, tasks: Sequence[Task]) -> None:
             _settle(pipeline, task, one)
 
 
-def _load(pipeline: Pipeline, tasks: Sequence[Task]) -> dict[Task, Outcome | Exception]:
-    beside: Outcomes = [None] * len(tasks)
-    if pipeline.cores and all(task.small for task in tasks):
-        beside = pipeline.cores.load(tasks)
-    outcomes = {task: one for task, one in zip(tasks, beside, strict=True) if one is not None}
-    here = [task for task in tasks if task not in outcomes]
+def _load(pipeline: Pipeline, tasks: Sequence[Task]) -> Outcomes:
+    beside = pipeline.cores.load(tasks) if pipeline.cores and all(task.small for task in tasks) else {}
+    here = [task for task in tasks if task not in beside]
     loaded = load(pipeline.store, pipeline.datasets, pipeline.staging, here)
-    return outcomes | dict(zip(here, loaded, strict=True))
+    return beside | dict(zip(here, loaded, strict=True))
+
+
+def _finish(pipeline: Pipeline, results: Mapping[Task, Result]) -> None:
+    """Commit loads, all at once; where one of them cannot be, that one alone fails."""
+    try:
+        pipeline.ledger.finish(results)
+    except sqlite3.Error:
+        raise
+    except Exception as error:
+        for task, result in results.items():
+            if len(results) > 1:
+                _finish(pipeline, {task: result})
+            else:
+                _release_or_fail(pipeline, task, error)
+    else:
+        for task, result in results.items():
+            _log_result(task, result)
 
 
 def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception) -> None:
@@ -110,6 +125,8 @@ def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception) -> 
     ledger = pipeline.ledger
     if isinstance(outcome, ObjectInfo):
         ledger.keep(task, outcome)
+    elif isinstance(outcome, NotAsked):
+        ledger.release(task)
     elif isinstance(outcome, ObjectChanged):
         ledger.release(task, harmless=True)
     elif not isinstance(outcome, SourceGone):

@@ -187,14 +187,12 @@ def _etag(facts: os.stat_result) -> str:
 
 
 def _moved(source: Path, path: Path) -> str | None:
-    """Make a file the object, which spares a copy; None where it is on another file system."""
-    with source.open("rb") as stream:
-        try:
+    """Make a file the object, which spares a copy; None where that cannot be, as from another file system."""
+    try:
+        with source.open("rb") as stream:
             return _placed(source, path, stream.fileno())
-        except OSError as error:
-            if error.errno == errno.EXDEV:
-                return None
-            raise
+    except OSError:
+        return None
 
 
 def _placed(staged: Path, path: Path, descriptor: int) -> str:

@@ -24,28 +24,27 @@ def read_together(
     limits: Limits = Limits(),  # noqa: B008 (it never changes)
 ) -> list[Iterator[Batch]]:
     """Read small files, given by key and content; give for each an iterator as `read_csv` does, errors and all."""
-    batches: list[list[Batch | Refused]] = [[] for _ in files]
+    batches: list[list[Batch]] = [[] for _ in files]
+    refusals: list[Refused | None] = [None for _ in files]
     alike: dict[tuple[str, ...], list[tuple[int, Block, Header]]] = {}
     for number, (key, content) in enumerate(files):
         chunks = text_chunks(BytesIO(content), key, contract.encoding, BLOCK_SIZE, limits)
         try:
             for block, header in blocks_of(chunks, contract, limits):
                 alike.setdefault(tuple(header.names), []).append((number, block, header))
-        except Refused as error:
-            batches[number].append(error)
+        except Refused as refusal:
+            refusals[number] = refusal
     for some in alike.values():
         numbers, blocks, headers = zip(*some, strict=True)
         for number, batch in zip(numbers, _batches(blocks, headers[0], contract), strict=True):
             batches[number].append(batch)
-    return [_given(one) for one in batches]
+    return [_given(*one) for one in zip(batches, refusals, strict=True)]
 
 
-def _given(batches: Sequence[Batch | Refused]) -> Iterator[Batch]:
-    """Yield the batches of a file, and what it is refused for after those before it."""
-    for one in sorted(batches, key=lambda one: isinstance(one, Refused)):
-        if isinstance(one, Refused):
-            raise one
-        yield one
+def _given(batches: Sequence[Batch], refusal: Refused | None) -> Iterator[Batch]:
+    yield from batches
+    if refusal:
+        raise refusal
 
 
 def _batches(blocks: Sequence[Block], header: Header, contract: Contract) -> list[Batch]:

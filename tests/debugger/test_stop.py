@@ -51,7 +51,7 @@ def check_both_stops(session: DebugSession, workspace: str) -> None:
 
     stop = next_stop(session)
     assert stop[:5] == ("breakpoint", "MainThread", "load", load, lines[load])
-    assert KEY in session.variables(stop)["task"]
+    assert KEY in session.variables(stop)["tasks"]
     session.resume()
 
     stop = next_stop(session)

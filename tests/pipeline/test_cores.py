@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.cores import PER_CORE, Closed, Cores, Tasks, processes
 from pipeline.ledger import Ledger
-from pipeline.load import Outcome, SourceGone, Task, load
+from pipeline.load import NotAsked, Outcome, SourceGone, Task, load
 from pipeline.ownership import LOCK_SECONDS, state_folder
 from pipeline.parts import Pipeline
 from pipeline.worker import process
@@ -27,7 +27,13 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are no pr
 
 TASK = Task("raw/companydata/a.csv", "companydata", "etag", "event", 0, 0)
 
-ERRORS = [SourceGone("a"), ObjectChanged("a"), StoreUnavailable("bucket a: no answer"), PermissionError("a is refused")]
+ERRORS = [
+    SourceGone("a"),
+    NotAsked(),
+    ObjectChanged("a"),
+    StoreUnavailable("bucket a: no answer"),
+    PermissionError("a is refused"),
+]
 
 
 @pytest.fixture
@@ -56,24 +62,24 @@ def test_the_outcome_is_the_same(cores, loads, write_dataset, content):
     here = loads(dataset, content).record
     task = replace(TASK, source_key=loads.key, dataset="numbers")
     beside = cores(lambda tasks: load(loads.store, {"numbers": dataset}, loads.staging, tasks))
-    [first, second], [third] = beside.load([task, task]), beside.load([task])
-    assert [first.record, second.record, third.record] == [here, here, here]
+    tasks = [task, replace(task, attempts=1)]
+    assert [one.record for one in beside.load(tasks).values()] == [here, here]
+    assert beside.load([task])[task].record == here
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_what_the_worker_acts_on_is_told_here(cores, error):
     beside = cores(lambda tasks: [error for _ in tasks])
     for _ in range(2):
-        [one, other] = beside.load([TASK, TASK])
-        assert (type(one), str(one), type(other)) == (type(error), str(error), type(error))
+        [one] = beside.load([TASK]).values()
+        assert (type(one), str(one)) == (type(error), str(error))
 
 
 def test_another_error_is_told_by_who_loads_it_here(cores):
     beside = cores(lambda _: [SourceGone("a"), ZeroDivisionError()])
     for _ in range(2):
-        [one, other] = beside.load([TASK, TASK])
-        assert isinstance(one, SourceGone)
-        assert other is None
+        told = beside.load([TASK, replace(TASK, attempts=1)])
+        assert [(task, type(one)) for task, one in told.items()] == [(TASK, SourceGone)]
     assert beside._all[0]._process.is_alive()
 
 
@@ -98,7 +104,7 @@ def die(_: Tasks) -> list[Outcome | Exception]:
 )
 def test_one_that_gives_no_answer_is_told_of_once_and_not_asked_again(cores, caplog, load):
     beside = cores(load)
-    assert [beside.load([TASK]), beside.load([TASK])] == [[None], [None]]
+    assert [beside.load([TASK]), beside.load([TASK])] == [{}, {}]
     assert not beside._all[0]._process.is_alive()
     [said] = caplog.messages
     assert said.startswith(f"process lost keys={TASK.source_key} process={process_of(beside)} ")
@@ -116,9 +122,9 @@ def test_one_that_is_busy_is_not_waited_for(cores, tmp_path):
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(beside.load, [TASK])
         until(begun.exists)
-        assert beside.load([TASK]) == [None]
+        assert beside.load([TASK]) == {}
         on.touch()
-        assert isinstance(first.result()[0], SourceGone)
+        assert isinstance(first.result()[TASK], SourceGone)
 
 
 def test_one_that_hangs_ends_with_the_others(cores, tmp_path):
@@ -179,7 +185,7 @@ def test_one_that_could_outlive_the_pipeline_loads_nothing(cores, monkeypatch, c
     beside = cores(die)
     beside._all[0]._process.join()
     assert beside._all[0]._process.exitcode == 0
-    assert beside.load([TASK]) == [None]
+    assert beside.load([TASK]) == {}
     assert caplog.messages
 
 

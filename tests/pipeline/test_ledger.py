@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from pipeline import report
 from pipeline.ledger import MAX_ATTEMPTS, Ledger
-from pipeline.load import SMALL, TOGETHER, Result
+from pipeline.load import SECONDS, SMALL, TOGETHER, Result
 from pipeline.shares import exact_sums
 from pipeline.stage import Record
 from storage import ObjectInfo
@@ -57,21 +57,26 @@ def test_the_same_version_twice_is_no_news(ledger):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "workers", "expected"),
+    ("sizes", "workers", "pace", "expected"),
     [
-        ([10] * 3, 0, [1, 1, 1]),
-        ([10] * 3, 1, [3]),
-        ([10] * 7, 4, [2, 2, 1, 1, 1]),
-        ([10] * (4 * TOGETHER + 3), 4, [TOGETHER, 13, 10, 7, 6, 4, 3, 2, 2, 1, 1, 1, 1]),
-        ([10, 10, SMALL + 1, 10, 10], 1, [2, 1, 2]),  # a large one is loaded alone
-        ([SMALL] * 5, 1, [4, 1]),  # so many have room in a block
+        ([10] * 3, 0, 0.0, [1, 1, 1]),
+        ([10] * 3, 1, 0.0, [3]),
+        ([10] * 7, 4, 0.0, [2, 2, 1, 1, 1]),
+        ([10] * (4 * TOGETHER + 3), 4, 0.0, [TOGETHER, 13, 10, 7, 6, 4, 3, 2, 2, 1, 1, 1, 1]),
+        ([10, 10, SMALL + 1, 10, 10], 1, 0.0, [2, 1, 2]),  # a large one is loaded alone
+        ([0, SMALL + 1, 0], 1, 0.0, [1, 1, 1]),
+        ([SMALL] * 5, 1, 0.0, [2, 2, 1]),  # of so many bytes
+        ([10] * 9, 1, SECONDS / 4, [4, 4, 1]),  # so slow
+        ([10] * 3, 1, 9 * SECONDS, [1, 1, 1]),
+        ([10] * 5, 1, None, [2, 2, 1]),  # nobody knows how slow
     ],
 )
-def test_small_files_are_taken_together(ledger, sizes, workers, expected):
+def test_small_files_are_taken_together(ledger, sizes, workers, pace, expected):
     """Each worker takes its share of what waits, in the order in which it came."""
     for number, size in enumerate(sizes):
         ledger.notice(replace(version("1", f"raw/numbers/{number:03d}.csv"), size=size), "event")
-    taken = list(iter(lambda: ledger.take(workers), []))
+    known = {} if pace is None else {"numbers": pace}
+    taken = list(iter(lambda: ledger.take(workers, known), []))
     assert [len(tasks) for tasks in taken] == expected
     keys = [task.source_key for tasks in taken for task in tasks]
     assert keys == [f"raw/numbers/{number:03d}.csv" for number in range(len(sizes))]

@@ -1,6 +1,10 @@
 """Small files that are read and loaded together: each as if it were alone, to the letter and to the byte."""
 
 import io
+import time
+from contextlib import closing
+from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from random import Random
 
@@ -9,11 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import stage, texts
-from pipeline.load import Result, SourceGone, Task, load
+from pipeline.ledger import Ledger
+from pipeline.load import SECONDS, NotAsked, Result, SourceGone, Task, load
+from pipeline.parts import Pipeline
 from pipeline.reader.plain import read_csv_plainly
 from pipeline.reader.source import Limits
 from pipeline.reader.together import read_together
 from pipeline.recipe import read_datasets
+from pipeline.worker import process
 from storage import StoreUnavailable
 from storage.layout import clean_key, rejected_key
 from tests.pipeline.test_corpus import FILES
@@ -92,6 +99,12 @@ def test_one_that_is_gone_is_no_matter_of_the_others(loads, three):
     assert sorted(item.key[-13:] for item in loads.store.list("clean/")) == ["a.csv.parquet", "c.csv.parquet"]
 
 
+def test_where_nothing_can_be_staged_it_is_told_of_each(loads, three):
+    loads.staging.rmdir()
+    loads.staging.write_bytes(b"no folder")
+    assert [type(one) for one in three()] == [FileExistsError] * 3
+
+
 @pytest.mark.parametrize("verb", ["open", "put"])
 def test_a_store_that_is_away_is_asked_once(loads, three, monkeypatch, verb):
     """Each call may wait for as long as a server may be silent."""
@@ -105,7 +118,7 @@ def test_a_store_that_is_away_is_asked_once(loads, three, monkeypatch, verb):
 
     monkeypatch.setattr(loads.store, verb, away)
     kinds = [type(one) for one in three()]
-    assert kinds == [Result if verb == "put" else StoreUnavailable, StoreUnavailable, StoreUnavailable]
+    assert kinds == [Result, StoreUnavailable, NotAsked] if verb == "put" else [NotAsked, StoreUnavailable, NotAsked]
     assert not any("c.csv" in key for key in asked)
 
 
@@ -122,3 +135,63 @@ def test_a_fault_of_ours_is_told_of_its_file_alone(three, monkeypatch, together)
 
     monkeypatch.setattr(module, name, broken)
     assert [type(one) for one in three()] == [Result, Result if together else ZeroDivisionError, Result]
+
+
+@pytest.fixture
+def pipeline(loads, three, write_dataset, tmp_path):  # noqa: ARG001 (it makes the files)
+    """A pipeline whose ledger knows the three files."""
+    with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
+        for item in sorted(loads.store.list("raw/"), key=attrgetter("key")):
+            ledger.notice(item, "event")
+        yield Pipeline(loads.store, ledger, {"numbers": write_dataset()}, loads.staging, pace={"numbers": 0.0})
+
+
+def states(pipeline) -> list[tuple]:
+    rows = pipeline.ledger.rows("SELECT status, in_flight, attempts FROM source ORDER BY source_key")
+    return [tuple(row) for row in rows]
+
+
+def test_one_that_the_store_does_not_give_is_no_attempt_at_the_others(pipeline, monkeypatch):
+    """The store may be well: a server has many words for what is wrong with one object."""
+    real = pipeline.store.open
+
+    def broken(key: str):
+        if key.endswith("a.csv"):
+            raise StoreUnavailable("InternalError")
+        return real(key)
+
+    monkeypatch.setattr(pipeline.store, "open", broken)
+    process(pipeline, pipeline.ledger.take(1, pipeline.pace))
+    assert states(pipeline) == [("failed", 0, 1), ("pending", 0, 0), ("pending", 0, 0)]
+    process(pipeline, pipeline.ledger.take(1, pipeline.pace))
+    assert states(pipeline) == [("failed", 0, 1), ("loaded", 0, 1), ("loaded", 0, 1)]
+    assert not pipeline.away.is_set()
+
+
+def test_one_that_cannot_be_committed_fails_alone(pipeline, monkeypatch):
+    real = pipeline.ledger.finish
+
+    def broken(results):
+        if any(task.source_key.endswith("b.csv") for task in results):
+            raise OverflowError("too large for a database")
+        real(results)
+
+    monkeypatch.setattr(pipeline.ledger, "finish", broken)
+    process(pipeline, pipeline.ledger.take(1, pipeline.pace))
+    assert states(pipeline) == [("loaded", 0, 1), ("failed", 0, 1), ("loaded", 0, 1)]
+
+
+def test_slow_ones_are_taken_one_at_a_time(pipeline):
+    """What is taken together ends together, and at a stop that is 20 s away."""
+    dataset = pipeline.datasets["numbers"]
+
+    def slow(frame):
+        time.sleep(SECONDS)
+        return frame
+
+    pipeline.datasets["numbers"] = replace(dataset, transform=slow)
+    pipeline.pace.clear()
+    first, second = pipeline.ledger.take(1, pipeline.pace)
+    process(pipeline, [first])
+    pipeline.ledger.release(second)
+    assert len(pipeline.ledger.take(1, pipeline.pace)) == 1
