@@ -22,7 +22,9 @@ MAX_DEATHS = 3
 LONGEST_PAUSE = 60.0  # seconds until a failed file is tried again; more is left of it only after a jump of the clock
 HISTORY_ROWS = 100_000
 _COUNTS = ("rows_read", "rows_kept", "rows_dropped", "rows_rejected")
+# As the fields of a `Task`, but for the last.
 _TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, recipe, retract, size"
+_WAITS = "status = 'pending' AND in_flight = 0"
 _SWEEP = "(SELECT number FROM sweep)"
 # Of a file that was never taken, there can be no object where each that was listed is of one that was.
 _FIRST = (
@@ -127,19 +129,18 @@ class Ledger(Database):
                 (moment + 1, moment + round(LONGEST_PAUSE * 1e6)),
             )
             [flying] = db.execute("SELECT max(alone) FROM source WHERE in_flight = 1").fetchone()
-            waiting = [
-                dict(row)
-                for row in db.execute(
-                    f"SELECT {_TASK}, {_FIRST} AS first, alone FROM source WHERE status = 'pending' AND in_flight = 0"
-                    " ORDER BY alone DESC, noticed_at LIMIT ?",
-                    (workers * TOGETHER or 1,),
-                )
-            ]
-            alone = [row.pop("alone") for row in waiting]
-            if not waiting or (flying is not None and (flying or alone[0])):
+            [waiting] = db.execute(
+                f"SELECT count(*) FROM (SELECT 1 FROM source WHERE {_WAITS} LIMIT ?)", (workers * TOGETHER or 1,)
+            ).fetchone()
+            rows = db.execute(
+                f"SELECT alone, {_TASK}, {_FIRST} AS first FROM source WHERE {_WAITS}"
+                " ORDER BY alone DESC, noticed_at LIMIT ?",
+                (math.ceil(waiting / max(1, workers)),),
+            ).fetchall()
+            if not rows or (flying is not None and (flying or rows[0]["alone"])):
                 return []
-            share = 1 if alone[0] else math.ceil(len(waiting) / max(1, workers))
-            taken = together([Task(**row) for row in waiting[:share]], pace or {})
+            front = rows[:1] if rows[0]["alone"] else rows
+            taken = together([Task(*row[1:]) for row in front], pace or {})
             keys = json.dumps([task.source_key for task in taken])
             db.execute(
                 "UPDATE source SET in_flight = 1, started_at = ? WHERE source_key IN (SELECT value FROM json_each(?))",
