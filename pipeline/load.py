@@ -11,13 +11,12 @@ from uuid import uuid4
 from pipeline.reader.problem import Problem
 from pipeline.recipe import Dataset
 from pipeline.stage import Record, Staged, stage, stage_refusal
-from pipeline.texts import Text, stage_texts
+from pipeline.texts import ROOM, Text, stage_texts
 from storage import InvalidKey, ObjectInfo, ObjectStore, StoreUnavailable
 from storage.layout import clean_key, rejected_key
 
 SMALL = 1 << 20  # bytes of a plain file whose results need none: they stay in memory until they are put
 TOGETHER = 16  # small files that are loaded together at most: half as many take a twentieth more
-ROOM = 2 << 20  # bytes that they have together at most: of rows of two bytes each takes fifty in memory
 SECONDS = 1.0  # that they take together at most, as far as is known
 NO_RECIPE = "none"  # of a dataset without a contract
 

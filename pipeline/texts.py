@@ -13,6 +13,8 @@ from pipeline.stage import Record, Staged, stage_batches
 from pipeline.steps import Steps, in_step
 from storage.console import fields
 
+ROOM = 2 << 20  # bytes that are staged together at most: in rows of two bytes each takes fifty in memory
+
 log = logging.getLogger(__name__)
 
 
@@ -26,6 +28,8 @@ class Text:
 
 def stage_texts(texts: Sequence[Text], datasets: Mapping[str, Dataset]) -> list[Staged | Exception]:
     """Do as `stage.stage` for each, those of a dataset read as one; an error is that of one file alone."""
+    if len(texts) > 1 and sum(len(text.content) for text in texts) > ROOM:  # they have grown since they were noticed
+        return [one for text in texts for one in stage_texts([text], datasets)]
     numbers: dict[str, list[int]] = {}
     for number, text in enumerate(texts):
         numbers.setdefault(text.record.dataset, []).append(number)

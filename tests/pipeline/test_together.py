@@ -99,6 +99,14 @@ def test_one_that_is_gone_is_no_matter_of_the_others(loads, three):
     assert sorted(item.key[-13:] for item in loads.store.list("clean/")) == ["a.csv.parquet", "c.csv.parquet"]
 
 
+def test_what_has_grown_too_large_is_staged_one_by_one(three, monkeypatch):
+    monkeypatch.setattr(texts, "ROOM", 20)
+    seen, real = [], texts.read_together
+    monkeypatch.setattr(texts, "read_together", lambda files, *more: seen.append(len(files)) or real(files, *more))
+    assert [type(one) for one in three()] == [Result] * 3
+    assert seen == [1, 1, 1]
+
+
 def test_where_nothing_can_be_staged_it_is_told_of_each(loads, three):
     loads.staging.rmdir()
     loads.staging.write_bytes(b"no folder")
