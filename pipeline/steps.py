@@ -1,7 +1,7 @@
 """Work in steps, so that several files can go through each step one after the other.
 
 A step is hundreds of short calls, and what the processor needs for them is in its caches when it has just taken the
-same step for another file: small files staged so take a fifth less time than one by one.
+same step for another file: small files staged so take a sixth less time than one by one.
 """
 
 from collections.abc import Generator, Iterable
