@@ -29,7 +29,7 @@ def read_csv(
 ) -> Iterator[Batch]:
     """Yield a file's records block by block; `Refused` says why the file as a whole cannot be loaded."""
     chunks = text_chunks(stream, key, contract.encoding, block_size, limits)
-    yield from in_order(lambda block: batch_of(*block, contract), blocks_of(chunks, contract, limits))
+    yield from in_order(lambda block: batch_of(*judged(*block, contract)), blocks_of(chunks, contract, limits))
 
 
 def blocks_of(chunks: Iterator[bytes], contract: Contract, limits: Limits) -> Iterator[tuple[Block, Header]]:
@@ -68,14 +68,13 @@ def _without(block: Block, unwanted: NDArray[np.bool_]) -> Block:
     return Block(data, starts, stops, block.lines[~unwanted], block.faults)
 
 
-def batch_of(block: Block, header: Header, contract: Contract) -> Batch:
-    """Give the good rows of a block, and a problem for everything that is wrong in it."""
-    rows, wrong = judged(block, header, contract)
-    if not (wrong.odd.any() or wrong.broken or block.faults):
+def batch_of(rows: pa.Table, wrong: Wrong) -> Batch:
+    """Give the good ones of a block's rows, and a problem for everything that is wrong in it."""
+    if not (wrong.odd.any() or wrong.broken or wrong.block.faults):
         return Batch(rows, (), 0)
     rejected = wrong.rejected
     rows = rows.filter(pa.array(~rejected[~wrong.odd])) if wrong.broken else rows
-    return Batch(rows, wrong.problems(), int(rejected.sum()) + len(block.faults))
+    return Batch(rows, wrong.problems(), int(rejected.sum()) + len(wrong.block.faults))
 
 
 def judged(block: Block, header: Header, contract: Contract) -> tuple[pa.Table, Wrong]:

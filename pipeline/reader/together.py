@@ -4,10 +4,13 @@ What a small file takes is calls, whatever its size: some hundred of them for ea
 all files that have the same header. It gives for each of them what `read.py` gives for it alone.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.contract import Contract
 from pipeline.reader.batch import Batch
@@ -16,6 +19,7 @@ from pipeline.reader.header import Header
 from pipeline.reader.problem import Refused
 from pipeline.reader.read import batch_of, blocks_of, judged
 from pipeline.reader.source import BLOCK_SIZE, Limits, text_chunks
+from pipeline.reader.wrong import Wrong
 
 
 def read_together(
@@ -48,15 +52,21 @@ def _given(batches: Sequence[Batch], refusal: Refused | None) -> Iterator[Batch]
 
 
 def _batches(blocks: Sequence[Block], header: Header, contract: Contract) -> list[Batch]:
-    """Give the batch of each block; those alone in which something is wrong are gone through once more."""
+    """Give the batch of each block."""
     rows, wrong = judged(_joined(blocks), header, contract)
-    edges = _edges([len(block.starts) for block in blocks])
-    places = _edges(~wrong.odd)[edges]  # of each block's rows: an odd record has none
-    bad = (np.diff(_edges(wrong.rejected)[edges]) > 0) | [bool(block.faults) for block in blocks]
+    records = _edges([len(block.starts) for block in blocks])
+    places = _edges(~wrong.odd)[records]  # of each block's rows: an odd record has none
     return [
-        batch_of(block, header, contract) if again else Batch(rows.slice(place, len(block.starts)), (), 0)
-        for block, place, again in zip(blocks, places[:-1].tolist(), bad.tolist(), strict=True)
+        batch_of(rows.slice(start, stop - start), _part(wrong, block, slice(first, last), slice(start, stop)))
+        for block, (first, last), (start, stop) in zip(blocks, _pairs(records), _pairs(places), strict=True)
     ]
+
+
+def _part(wrong: Wrong, block: Block, records: slice, rows: slice) -> Wrong:
+    """Give what is wrong in one of the blocks."""
+    broken = {number: marks[rows] for number, marks in wrong.broken.items() if marks[rows].any()}
+    texts = {number: wrong.texts[number][rows] for number in broken}
+    return replace(wrong, block=block, odd=wrong.odd[records], broken=broken, texts=texts)
 
 
 def _joined(blocks: Sequence[Block]) -> Block:
@@ -69,5 +79,9 @@ def _joined(blocks: Sequence[Block]) -> Block:
     return Block(b"".join(texts), np.concatenate(starts), np.concatenate(stops), np.concatenate(lines), [])
 
 
-def _edges(sizes: Sequence[int] | np.ndarray) -> Offsets:
+def _edges(sizes: Sequence[int] | NDArray[np.bool_]) -> Offsets:
     return np.concatenate([[0], np.cumsum(sizes)])
+
+
+def _pairs(edges: Offsets) -> Iterator[tuple[int, int]]:
+    return itertools.pairwise(edges.tolist())
