@@ -29,13 +29,8 @@ PER_CORE = 4  # processes at most: each has some 20 MB of its own, and beyond tw
 
 log = logging.getLogger(__name__)
 
-_TOLD = (
-    SourceGone,
-    NotAsked,
-    ObjectChanged,
-    StoreUnavailable,
-    PermissionError,
-)  # others come again here, with their traceback
+# Other errors are not told: the file is loaded here, where they come again with their traceback.
+_TOLD = (SourceGone, NotAsked, ObjectChanged, StoreUnavailable, PermissionError)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -58,7 +53,7 @@ class Cores:
             self._idle.put(beside)
 
     def load(self, tasks: Tasks) -> Outcomes:
-        """Load files as `load.load` does; those of which nothing comes, for no process is idle, are left.
+        """Load files as `load.load` does, but leave out those that it cannot, or all where no process is idle.
 
         Raises:
             Closed: it was ended before it could say what came of the files.

@@ -20,7 +20,8 @@ from storage.layout import RAW
 PUBLISH_PAUSE = 0.25  # seconds: `published/` changes at most four times a second
 PROGRESS_PAUSE = 0.1  # seconds between two looks at how far it is
 FIRST_GAP_SECONDS = 2.0  # a watch that does not listen by then is not waited for: MinIO's takes half a second
-FEW = 10_000  # files: so few are rather listed at once, and again when the watch listens
+AT_ONCE = 0.02  # seconds, in which the watch of a folder listens
+FEW = 10_000  # known files: so few are rather listed at once, and again where the watch listens later
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def sweep_by_the_clock(pipeline: Pipeline) -> None:
     """List at every gap and by the clock, and then not before ten times as long as the last listing took."""
     complaint = Complaint("no listing")
     with _own_ledger(pipeline) as ledger:
-        pause = 0.02 if ledger.known() <= FEW else FIRST_GAP_SECONDS
+        pause = AT_ONCE if ledger.known() <= FEW else FIRST_GAP_SECONDS
         while not _wait_any(pipeline.gap, pipeline.stop, pause):
             pipeline.gap.clear()
             began = time.monotonic()
