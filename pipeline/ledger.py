@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pipeline.database import Database
 from pipeline.load import NO_RECIPE, TOGETHER, Result, Task, together
-from pipeline.shares import replace_share
+from pipeline.shares import replace_shares
 from pipeline.stage import Record
 from storage import ObjectInfo
 from storage.layout import source
@@ -161,13 +161,15 @@ class Ledger(Database):
         """Commit loads in one transaction: of each its record, its history and its share of the summary."""
         moment = now()
         with self.transaction() as db:
+            replace_shares(db, [result.record for result in results.values()])
             for task, result in results.items():
                 record = result.record
-                replace_share(db, record)
                 etags = {"clean_etag": result.clean_etag, "rejected_etag": result.rejected_etag}
-                _update(db, record.source_key, **_result(record), **etags, loaded_at=moment)
+                made = {**_result(record), **etags, "loaded_at": moment}
+                done = {"size": record.size, "attempts": task.attempts + 1}
+                self._settle(db, task, record.etag, record.status, made, **done)
                 _remember(db, task, record, moment)
-                self._settle(db, task, record.etag, record.status, size=record.size, attempts=task.attempts + 1)
+            db.execute("DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", (HISTORY_ROWS,))
 
     def keep(self, task: Task, found: ObjectInfo) -> None:
         """End a task whose file is still the version that has its result, whatever was told of it."""
@@ -178,8 +180,7 @@ class Ledger(Database):
                 return
             status = "loaded" if row["clean_etag"] else "refused"
             facts = {"size": found.size, "landed_at": microseconds(found.modified)}
-            _update(db, task.source_key, stale=0)
-            self._settle(db, task, found.etag, status, **facts)
+            self._settle(db, task, found.etag, status, {"stale": 0}, **facts)
 
     def lose(self, task: Task) -> None:
         """End a task whose file is gone; the rows of the version before it stay."""
@@ -221,12 +222,23 @@ class Ledger(Database):
         retry_at = now() + round(retry_after * 1e6) if attempts < MAX_ATTEMPTS else None
         with self.transaction() as db:
             db.execute("UPDATE source SET stale = clean_etag IS NOT NULL WHERE source_key = ?", (task.source_key,))
-            _update(db, task.source_key, **_UNKNOWN)
-            self._settle(db, task, task.etag, "failed", attempts=attempts, retry_at=retry_at, error=error)
+            facts = {"attempts": attempts, "retry_at": retry_at, "error": error}
+            self._settle(db, task, task.etag, "failed", _UNKNOWN, **facts)
 
-    def _settle(self, db: sqlite3.Connection, task: Task, etag: str, status: str, **values: object) -> None:
-        """End a task, unless another version was noticed meanwhile: then the file waits again, with a clean slate."""
-        _update(db, task.source_key, in_flight=0, alone=0, changed_at=now())
+    def _settle(
+        self,
+        db: sqlite3.Connection,
+        task: Task,
+        etag: str,
+        status: str,
+        always: Mapping[str, object] | None = None,
+        **values: object,
+    ) -> None:
+        """End a task, unless another version was noticed meanwhile: then the file waits again, with a clean slate.
+
+        The columns in `always` are set all the same.
+        """
+        _update(db, task.source_key, **(always or {}), in_flight=0, alone=0, changed_at=now())
         values = {**_CLEAN_SLATE, **values, "status": status, "etag": etag}
         columns = ", ".join(f"{name} = ?" for name in values)
         db.execute(
@@ -245,7 +257,7 @@ class Ledger(Database):
             )
             [row] = db.execute("SELECT status FROM source WHERE source_key = ?", (record.source_key,))
             if row["status"] == "missing":  # it may have come back meanwhile
-                replace_share(db, record)
+                replace_shares(db, [record])
                 etags = {"clean_etag": clean_etag, "rejected_etag": rejected_etag}
                 _update(db, record.source_key, **_result(record), **etags, loaded_at=landed_at, changed_at=now())
 
@@ -263,7 +275,7 @@ def _result(record: Record) -> dict[str, object]:
 
 def _forget_result(db: sqlite3.Connection, key: str, dataset: str) -> None:
     nothing = Record(key, dataset, etag="", size=0, recipe="")
-    replace_share(db, nothing)
+    replace_shares(db, [nothing])
     _update(db, key, **{**_result(nothing), **_UNKNOWN, "clean_etag": None, "rejected_etag": None})
 
 
@@ -276,5 +288,4 @@ def _remember(db: sqlite3.Connection, task: Task, record: Record, moment: int) -
     values = {name: getattr(record, name) for name in ("source_key", "dataset", "status", "etag", *_COUNTS)}
     values |= {"found_by": task.found_by, "landed_at": task.landed_at, "loaded_at": moment}
     marks = ", ".join("?" * len(values))
-    made = db.execute(f"INSERT INTO history ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
-    db.execute("DELETE FROM history WHERE id <= ?", (int(made.lastrowid or 0) - HISTORY_ROWS,))
+    db.execute(f"INSERT INTO history ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))

@@ -2,29 +2,38 @@
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 from pipeline.stage import Record
 from pipeline.summary import Exact, Totals, exact, merge
 
 
-def replace_share(db: sqlite3.Connection, record: Record) -> None:
-    """Take the share of the result before out of the merged summary, and put the new one in."""
-    [row] = db.execute("SELECT share FROM source WHERE source_key = ?", (record.source_key,))
-    shares = ((-1, json.loads(row["share"])), (1, record.share or []))
-    groups = json.dumps([json.dumps(one["group"], ensure_ascii=False) for _, share in shares for one in share])
+def replace_shares(db: sqlite3.Connection, records: Sequence[Record]) -> None:
+    """Take the shares of the results before out of the merged summary, and put those of these records in."""
+    keys = json.dumps([record.source_key for record in records])
+    query = "SELECT dataset, share FROM source WHERE source_key IN (SELECT value FROM json_each(?))"
+    changes = [(row["dataset"], -1, json.loads(row["share"])) for row in db.execute(query, (keys,))]
+    changes += [(record.dataset, 1, record.share or []) for record in records]
+    for dataset in {dataset for dataset, _, _ in changes}:
+        _add(db, dataset, [(sign, one) for of, sign, share in changes if of == dataset for one in share])
+
+
+def _add(db: sqlite3.Connection, dataset: str, changes: list[tuple[int, dict[str, Any]]]) -> None:
+    """Add groups of a file to those of a dataset, or take them out of it."""
+    groups = json.dumps([json.dumps(one["group"], ensure_ascii=False) for _, one in changes])
     chosen = 'FROM summary WHERE dataset = ? AND "group" IN (SELECT value FROM json_each(?))'
-    found = db.execute(f'SELECT "group", rows, sums {chosen}', (record.dataset, groups))
+    found = db.execute(f'SELECT "group", rows, sums {chosen}', (dataset, groups))
     totals: Totals = {group: (rows, exact_sums(sums)) for group, rows, sums in found}
-    for sign, share in shares:
-        for one in share:
-            added = {name: exact(sign * value) for name, value in one["sums"].items()}
-            merge(totals, one["group"], sign * one["rows"], added)
-    db.execute(f"DELETE {chosen}", (record.dataset, groups))
+    for sign, one in changes:
+        added = {name: exact(sign * value) for name, value in one["sums"].items()}
+        merge(totals, one["group"], sign * one["rows"], added)
+    db.execute(f"DELETE {chosen}", (dataset, groups))
     db.executemany(
         "INSERT INTO summary VALUES (?, ?, ?, ?)",
         (
-            (record.dataset, group, rows, json.dumps({name: str(total) for name, total in sums.items()}))
+            (dataset, group, rows, json.dumps({name: str(total) for name, total in sums.items()}))
             for group, (rows, sums) in totals.items()
         ),
     )
