@@ -75,11 +75,17 @@ class CleanWriter:
 
 
 def encodings(rows: pa.Table) -> dict[str, Any]:
-    """Choose by a sample: a dictionary for few different values, for many numbers and times their differences."""
-    sample, columns = rows.slice(0, SAMPLE), rows.schema.names
-    few = [name for name in columns if len(sample) < SAMPLE or _few(sample[name])]
-    many = [name for name in columns if name not in few and _differ(rows.schema.field(name).type)]
-    return {"use_dictionary": few, "column_encoding": dict.fromkeys(many, "DELTA_BINARY_PACKED")}
+    """Choose a dictionary for few different values, for many numbers and times their differences.
+
+    A sample of the rows tells; where there are fewer, numbers and times are many, and others few.
+    """
+    sample = rows.slice(0, SAMPLE)
+    differ = [field.name for field in rows.schema if _differ(field.type)]
+    few = [name for name in rows.schema.names if (name not in differ if len(sample) < SAMPLE else _few(sample[name]))]
+    return {
+        "use_dictionary": few,
+        "column_encoding": {name: "DELTA_BINARY_PACKED" for name in differ if name not in few},
+    }
 
 
 def _few(column: pa.ChunkedArray) -> bool:

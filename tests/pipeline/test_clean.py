@@ -55,7 +55,9 @@ def test_values_choose_their_encoding():
         "use_dictionary": ["word", "a.b", "list"],
         "column_encoding": {"id": "DELTA_BINARY_PACKED"},
     }
-    assert clean.encodings(ROWS.slice(0, 10))["use_dictionary"] == ROWS.schema.names
+    chosen = clean.encodings(ROWS.slice(0, 10))
+    assert chosen["use_dictionary"] == [name for name in ROWS.schema.names if name not in ("id", "a.b")]
+    assert chosen["column_encoding"] == dict.fromkeys(("id", "a.b"), "DELTA_BINARY_PACKED")
 
 
 def test_an_error_of_the_writing_thread_is_the_callers(tmp_path):
