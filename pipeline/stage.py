@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -18,9 +19,9 @@ from pipeline.clean import CleanWriter
 from pipeline.reader.batch import Batch
 from pipeline.reader.problem import Problem, Refused
 from pipeline.reader.read import read_csv
-from pipeline.recipe import Dataset, to_frame
+from pipeline.recipe import Dataset, from_frame, to_frame
 from pipeline.steps import Steps, finish
-from pipeline.summary import Groups, Share
+from pipeline.summary import Counted, Groups, Share, counted
 
 FOOTER = b"lakelet"
 MAX_COUNTS = 100  # rules and columns that a record counts one by one; what is beyond is counted together
@@ -82,36 +83,37 @@ def stage(
     stream: BinaryIO, record: Record, dataset: Dataset | None, place: Path | None, read: Reader = read_csv
 ) -> Staged:
     """Read, check and convert one version of a file into `place`, or in memory; what cannot be loaded has a problem."""
-    batches = read(stream, record.source_key, dataset.contract, limits=dataset.limits) if dataset else iter(())
-    return finish(stage_batches(batches, record, dataset, place))
+    if dataset is None:
+        name = record.dataset
+        problem = Problem("contract", f"there is no contract for {name!r}: add pipeline/datasets/{name}.json")
+        return stage_refusal(problem, record, place)
+    batches = read(stream, record.source_key, dataset.contract, limits=dataset.limits)
+    return finish(stage_batches(batches, record, dataset, place), partial(counted, dataset.contract.summary))
 
 
 def stage_batches(
-    batches: Iterator[Batch], record: Record, dataset: Dataset | None, place: Path | None
-) -> Steps[Staged]:
-    """Do as `stage` with what is read of a file, in steps."""
+    batches: Iterator[Batch], record: Record, dataset: Dataset, place: Path | None
+) -> Steps[pa.Table, Counted, Staged]:
+    """Do as `stage` with what is read of a file, but ask for the sums of its good rows."""
     try:
-        if dataset is None:
-            name = record.dataset
-            raise Refused(Problem("contract", f"there is no contract for {name!r}: add pipeline/datasets/{name}.json"))
         return (yield from _stage_rows(batches, record, dataset, place))
     except Refused as refusal:
         return stage_refusal(refusal.problem, record, place)
 
 
-def _stage_rows(batches: Iterator[Batch], record: Record, dataset: Dataset, place: Path | None) -> Steps[Staged]:
+def _stage_rows(
+    batches: Iterator[Batch], record: Record, dataset: Dataset, place: Path | None
+) -> Steps[pa.Table, Counted, Staged]:
     """Write the good rows and the problems block by block, so that memory is bounded whatever the file's size."""
-    groups, rejects = Groups(dataset.contract.summary), _Rejects(place, record.source_key)
+    groups, rejects = Groups(), _Rejects(place, record.source_key)
     schema = pa.schema([*dataset.schema, *LINEAGE])
     clean = _sink(place, ".clean")
     with rejects, CleanWriter(clean, schema) as writer:
         for batch in batches:
             rejects.write(batch.problems)
             rows = _transformed(batch.rows, dataset)
-            yield
             with _summary_refused():
-                groups.add(rows)
-            yield
+                groups.add((yield rows))
             writer.write(_with_lineage(rows, record.source_key))
             record = _counted(record, batch, rows.num_rows)
         with _summary_refused():
@@ -208,9 +210,7 @@ def _transformed(typed: pa.Table, dataset: Dataset) -> pa.Table:
         return typed
     schema = dataset.schema.append(pa.field("_line", pa.int64()))
     with _transform_refused():
-        frame = dataset.transform(to_frame(typed))
-        # Threads for each frame take longer than the columns, which are Arrow's already.
-        rows = pa.Table.from_pandas(frame, schema=schema, preserve_index=False, nthreads=1)
+        rows = from_frame(dataset.transform(to_frame(typed)), schema)
         if not rows["_line"].equals(typed["_line"]):
             _check_lines(rows["_line"], typed["_line"])
     return rows

@@ -1,38 +1,51 @@
-"""Work in steps, so that several files can go through each step one after the other.
+"""Work that stops on its way for answers, so that what several ask for at the same step can be found in one go.
 
-A step is hundreds of short calls, and what the processor needs for them is in its caches when it has just taken the
-same step for another file: small files staged so take a sixth less time than one by one.
+A small file is hundreds of short calls, whatever its size. Here each step of all is taken before the next one: what the
+processor needs for it is in its caches when it has just taken it for another, and what they ask for takes one call.
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TypeVar
 
+Ask = TypeVar("Ask")
+Answer = TypeVar("Answer")
 Result = TypeVar("Result")
-Steps = Generator[None, None, Result]  # it yields between two steps, and returns what came of them
+Steps = Generator[Ask, Answer, Result]  # it yields what it asks for, is sent the answer, and returns what came of it
 
 
-def finish(steps: Steps[Result]) -> Result:
+def finish(steps: Steps[Ask, Answer, Result], answer: Callable[[Sequence[Ask]], Sequence[Answer]]) -> Result:
     """Take all steps, and give what came of them."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
+    [result] = in_step([steps], answer)
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
-def in_step(together: Iterable[Steps[Result]]) -> list[Result | Exception]:
+def in_step(
+    together: Iterable[Steps[Ask, Answer, Result]], answer: Callable[[Sequence[Ask]], Sequence[Answer]]
+) -> list[Result | Exception]:
     """Take each step of all before the next one, and give what came of each: an error ends that one alone."""
-    ahead = dict(enumerate(together))
     results: dict[int, Result | Exception] = {}
+    ahead = dict(enumerate(together))
+    answers: dict[int, Answer | Exception | None] = dict.fromkeys(ahead)  # a generator is begun with None
     while ahead:
-        for number, steps in list(ahead.items()):
+        asks = {}
+        for number, steps in ahead.items():
+            given = answers[number]
             try:
-                next(steps)
+                asks[number] = steps.throw(given) if isinstance(given, Exception) else steps.send(given)  # type: ignore[arg-type]
             except StopIteration as end:
                 results[number] = end.value
             except Exception as error:
                 results[number] = error
-            if number in results:
-                del ahead[number]
+        ahead = {number: ahead[number] for number in asks}
+        answers = dict(zip(asks, _answers(list(asks.values()), answer), strict=True))
     return [results[number] for number in sorted(results)]
+
+
+def _answers(asks: Sequence[Ask], answer: Callable[[Sequence[Ask]], Sequence[Answer]]) -> Sequence[Answer | Exception]:
+    """Answer all at once; where that fails one by one, for the error is that of one alone."""
+    try:
+        return answer(asks) if asks else []
+    except Exception as error:
+        return [error] if len(asks) == 1 else [one for ask in asks for one in _answers([ask], answer)]

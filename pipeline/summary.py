@@ -4,12 +4,13 @@ A sum is kept as an integer or a fraction, in which every int64 and float64 is e
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,37 +20,46 @@ INT64 = range(-(2**63), 2**63)
 
 Exact = int | Fraction
 Totals = dict[str, tuple[int, dict[str, Exact]]]  # group as JSON text: rows, sum by name
+Counted = list[tuple[dict[str, Any], int, dict[str, float | Decimal | None]]]  # group, rows, sum by name
 Share = list[dict[str, Any]]  # what one file adds to its dataset: [{"group": {…}, "rows": n, "sums": {…}}]
+
+
+def counted(spec: Summary, tables: Sequence[pa.Table]) -> list[Counted]:
+    """Count and sum up the rows of each table by group, in one pass over all."""
+    rows = pa.concat_tables(tables)
+    keys = {f"key{number}": name for number, name in enumerate(spec.groupBy)}  # whatever the fields are called
+    sums = {f"sum{number}": name for number, name in enumerate(spec.sum)}
+    columns = {alias: _exact(rows[name]) for alias, name in (keys | sums).items()}
+    if len(tables) > 1 or not keys:  # one more key takes an eighth more time
+        columns["table"] = np.repeat(np.arange(len(tables)), [len(one) for one in tables])
+    alike = [name for name in columns if name not in sums]
+    grouped = pa.table(columns).combine_chunks().group_by(alike, use_threads=False)
+    found: list[Counted] = [[] for _ in tables]
+    for row in grouped.aggregate([*((alias, "sum") for alias in sums), ([], "count_all")]).to_pylist():
+        group = {name: _plain(row[alias]) for alias, name in keys.items()}
+        totals = {name: row[f"{alias}_sum"] for alias, name in sums.items()}
+        found[row.get("table", 0)].append((group, row["count_all"], totals))
+    return found
 
 
 @dataclass
 class Groups:
     """The sums of one file, block by block."""
 
-    spec: Summary
     totals: Totals = field(default_factory=dict)
 
-    def add(self, rows: pa.Table) -> None:
-        """Count in some rows; `OverflowError` where a float sum is not finite."""
-        names = list(self.spec.groupBy)
-        keys = {f"key{number}": name for number, name in enumerate(names)}  # whatever the fields are called
-        sums = {f"sum{number}": name for number, name in enumerate(self.spec.sum)}
-        columns = {alias: _exact(rows[name]) for alias, name in (keys | sums).items()}
-        wanted = pa.table({"line": rows["_line"], **columns})  # there is a row to count even where nothing is summed
-        totals = [(alias, "sum") for alias in sums]
-        grouped = wanted.group_by(list(keys), use_threads=False).aggregate([*totals, ([], "count_all")])
-        for row in grouped.to_pylist():
-            added = {name: exact(row[f"{alias}_sum"] or 0) for alias, name in sums.items()}
-            merge(self.totals, {name: _plain(row[alias]) for alias, name in keys.items()}, row["count_all"], added)
+    def add(self, counted: Counted) -> None:
+        """Count in some rows; `OverflowError` or `ValueError` where a float sum is not finite."""
+        for group, rows, sums in counted:
+            merge(self.totals, group, rows, {name: exact(total or 0) for name, total in sums.items()})
 
     def share(self, types: pa.Schema) -> Share:
         """Give the file's share, groups in order; `OverflowError` where an integer sum leaves 64 bits."""
-        types_of = {name: types.field(name).type for name in self.spec.sum}
         return [
             {
                 "group": json.loads(group),
                 "rows": rows,
-                "sums": {name: rounded(total, types_of[name], name) for name, total in sums.items()},
+                "sums": {name: rounded(total, types.field(name).type, name) for name, total in sums.items()},
             }
             for group, (rows, sums) in sorted(self.totals.items())
         ]

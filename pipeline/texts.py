@@ -3,14 +3,16 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 
 from pipeline.reader.batch import Batch
 from pipeline.reader.read import read_csv
 from pipeline.reader.together import read_together
 from pipeline.recipe import Dataset
-from pipeline.stage import Record, Staged, stage_batches
-from pipeline.steps import Steps, in_step
+from pipeline.stage import Record, Staged, stage, stage_batches
+from pipeline.steps import in_step
+from pipeline.summary import counted
 from storage.console import fields
 
 ROOM = 2 << 20  # bytes that are staged together at most: in rows of two bytes each takes fifty in memory
@@ -33,13 +35,20 @@ def stage_texts(texts: Sequence[Text], datasets: Mapping[str, Dataset]) -> list[
     numbers: dict[str, list[int]] = {}
     for number, text in enumerate(texts):
         numbers.setdefault(text.record.dataset, []).append(number)
-    stages: dict[int, Steps[Staged]] = {}
+    staged: dict[int, Staged | Exception] = {}
     for name, of_dataset in numbers.items():
-        dataset, records = datasets.get(name), [texts[number].record for number in of_dataset]
-        batches = _read([texts[number] for number in of_dataset], dataset) if dataset else [iter(())] * len(records)
-        for number, record, one in zip(of_dataset, records, batches, strict=True):
-            stages[number] = stage_batches(one, record, dataset, None)
-    return in_step([stages[number] for number in range(len(texts))])
+        some = _stage([texts[number] for number in of_dataset], datasets.get(name))
+        staged |= zip(of_dataset, some, strict=True)
+    return [staged[number] for number in range(len(texts))]
+
+
+def _stage(texts: Sequence[Text], dataset: Dataset | None) -> list[Staged | Exception]:
+    """Stage files of one dataset."""
+    if dataset is None:
+        return [stage(BytesIO(text.content), text.record, dataset, None) for text in texts]
+    batches = zip(texts, _read(texts, dataset), strict=True)
+    stages = [stage_batches(one, text.record, dataset, None) for text, one in batches]
+    return in_step(stages, partial(counted, dataset.contract.summary))
 
 
 def _read(texts: Sequence[Text], dataset: Dataset) -> list[Iterator[Batch]]:

@@ -93,6 +93,11 @@ def three(loads, write_dataset):
     return load_them
 
 
+def test_a_sum_that_cannot_be_held_refuses_its_file_alone(loads, three):
+    loads.store.put("raw/numbers/b.csv", b"name,n,x\nb,1,1e308\nb,1,1e308\n")
+    assert [one.record.status for one in three()] == ["loaded", "refused", "loaded"]
+
+
 def test_one_that_is_gone_is_no_matter_of_the_others(loads, three):
     loads.store.delete("raw/numbers/b.csv")
     assert [type(one) for one in three()] == [Result, SourceGone, Result]

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from pipeline.recipe import read_datasets
+from pipeline.recipe import from_frame, read_datasets, to_frame
 
 HEADER = b"name,n,x\n"
 ROWS = HEADER + b"a,1,0.5\nb,2,1.5\nc,3,2.5\n"
@@ -64,3 +66,44 @@ def test_the_shipped_one_adds_net(loads):
     content = b"Month,Dept,Store,Sold,Returned,Ordered\n1-Jan,Toys,North,10,3,5\n"
     loads(read_datasets()["companydata"], content)
     assert loads.clean()["Net"].to_pylist() == [7]
+
+
+TYPED = pa.table({"name": ["a", None, "c"], "x": [0.5, None, float("nan")], "_line": [2, 3, 4]})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: frame,
+        lambda frame: frame[["_line", "x", "name"]],
+        lambda frame: frame.assign(more=1),
+        lambda frame: frame.assign(x=[1.5, np.nan, 2.5], name=["a", None, "b"]),
+        lambda frame: frame.assign(x=frame["_line"]),
+        lambda frame: frame.assign(_line=frame["_line"] + 0.5),
+        lambda frame: frame.assign(name=frame["name"].astype("category")),
+        lambda frame: frame.astype({"name": "str", "x": "float64", "_line": "int32"}),
+        lambda frame: frame[frame["x"] > 1],
+        lambda frame: frame.set_index("name"),
+        lambda frame: frame.drop(columns="x"),
+        lambda frame: pd.concat([frame, frame["x"]], axis=1),
+        lambda frame: frame.assign(x="text"),
+    ],
+)
+def test_what_comes_back_is_what_arrow_makes_of_a_frame(change):
+    """Whatever a frame's columns are kept in, and the same words where they do not fit."""
+
+    def made(convert) -> object:
+        try:
+            return convert(change(to_frame(TYPED))).replace_schema_metadata().to_pydict()
+        except Exception as error:
+            return repr(error)
+
+    found = made(lambda frame: from_frame(frame, TYPED.schema))
+    assert str(found) == str(made(lambda frame: pa.Table.from_pandas(frame, TYPED.schema, preserve_index=False)))
+
+
+def test_a_frame_is_what_arrow_makes_of_rows():
+    frame = to_frame(TYPED)
+    pd.testing.assert_frame_equal(frame, TYPED.to_pandas(types_mapper=pd.ArrowDtype))
+    frame["_line"] += 1
+    assert TYPED["_line"].to_pylist() == [2, 3, 4]
