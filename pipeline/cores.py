@@ -79,6 +79,8 @@ class Cores:
         """End the processes, whatever they do."""
         self._closed = True
         for beside in self._all:
+            beside.kill()
+        for beside in self._all:
             beside.end()
 
 
@@ -100,9 +102,13 @@ class _Beside:
         outcomes: Outcomes = self._pipe.recv()
         return outcomes
 
-    def end(self) -> None:
-        """End it; who waits for its pipe learns of the end, so that is not closed under them."""
+    def kill(self) -> None:
+        """Let it end soon; who waits for its pipe learns of the end, so that is not closed under them."""
         self._process.kill()
+
+    def end(self) -> None:
+        """End it."""
+        self.kill()
         self._process.join()
 
 

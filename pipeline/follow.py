@@ -41,8 +41,9 @@ def drain(pipeline: Pipeline, progress: Callable[[], None]) -> None:
     threads, told = _start(pipeline, publish_changes), 0.0
     with Workers(pipeline) as workers:
         while not pipeline.stop.is_set():
-            idle = workers.idle  # before the look: what ends during it may leave more to do
-            if workers.start_next(wait=0.05) == "nothing" and idle and not pipeline.ledger.retries():
+            # Before the look, for what ends during it may leave more to do.
+            done = workers.idle and not pipeline.ledger.retries()
+            if workers.start_next(wait=0 if done else 0.05) == "nothing" and done:
                 break
             if time.monotonic() - told > PROGRESS_PAUSE:
                 progress()

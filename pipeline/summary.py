@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.acero  # or the first group by would, in each process
 import pyarrow.compute as pc
 
 from pipeline.contract import Summary
