@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import streamlit as st
 
 from dashboard import text
-from dashboard.queries import UnreadableError
+from dashboard.queries import Published, UnreadableError
 from dashboard.status import Status
 from storage import ObjectChanged
 
@@ -16,33 +16,29 @@ START = "start it with `make run`, with `docker compose up -d pipeline`, or with
 REGENERATE = "press **Regenerate data** at http://localhost:8001"
 
 
-class View(Protocol):
-    """What one run of a page draws; its status tells whether anything is published."""
-
-    @property
-    def status(self) -> Status | None:
-        """Give the pipeline's status, `None` where nothing is published."""
+T = TypeVar("T")
 
 
-V = TypeVar("V", bound=View)
+def latest(published: Published, name: str, read: Callable[[Published, Status], T]) -> tuple[Status, T] | None:
+    """Say how the lake is; give the status and what else to draw: as read now, or else last by this visitor.
 
-
-def latest(read: Callable[[], V], name: str, url: str) -> V | None:
-    """Run `read` and say how the lake is; give what to draw: what was read now, or else last by this visitor."""
+    Without a status nothing is published, and there is nothing to draw.
+    """
     slot = st.container()  # always there, so that a notice does not move and rebuild what is below
-    seen: V | None = st.session_state.get(name)
+    seen: tuple[Status, T] | None = st.session_state.get(name)
     try:
-        seen = st.session_state[name] = read()
+        status = published.status()
+        seen = st.session_state[name] = (status, read(published, status)) if status else None
     except ObjectChanged:
         pass  # rewritten while it was read: the next run reads it again
     except (OSError, UnreadableError) as error:
         below = "" if seen is None else "Below is what was last read."
-        slot.error(_problem(error, url) + below, icon=":material/cloud_off:")
+        slot.error(_problem(error, published.store.url) + below, icon=":material/cloud_off:")
         return seen
     with slot:
-        if seen is not None and seen.status:
-            _heartbeat(seen.status)
-        elif seen is not None:
+        if seen:
+            _heartbeat(seen[0])
+        elif name in st.session_state:
             _empty()
     return seen
 

@@ -1,6 +1,6 @@
 """Overview: how fresh and how fast it is, and each dataset's summary as chart and table, live."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -16,22 +16,6 @@ from dashboard.views.tables import metrics, table
 MAX_ROWS = 1000  # of a summary's table: what a reader scrolls through, sent again whenever it changes
 
 
-@dataclass(frozen=True)
-class View:
-    """What one run of the page draws."""
-
-    status: Status | None
-    summaries: dict[str, Summary | None]
-    loads: pd.DataFrame | None
-
-
-def read(published: Published) -> View:
-    """Read all that the page shows."""
-    status = published.status()
-    summaries = {name: published.summary(name) for name in sorted(status.datasets)} if status else {}
-    return View(status, summaries, published.loads())
-
-
 def show(published: Published) -> None:
     """Draw the page."""
     st.title("Overview")
@@ -40,16 +24,21 @@ def show(published: Published) -> None:
 
 @st.fragment(run_every=0.5, key="overview")
 def _live(published: Published) -> None:
-    view = notices.latest(lambda: read(published), "overview", published.store.url)
-    if view is None or view.status is None:
+    seen = notices.latest(published, "overview", _read)
+    if seen is None:
         return
-    if not view.summaries:
+    status, (summaries, loads) = seen
+    if not summaries:
         notices.no_files()
-    for name, summary in view.summaries.items():
+    for name, summary in summaries.items():
         with st.container(border=True, key=f"dataset-{name}"):
-            _dataset(name, view.status.datasets[name], summary)
-    if view.loads is not None and not view.loads.empty:
-        _throughput(view.loads)
+            _dataset(name, status.datasets[name], summary)
+    if loads is not None and not loads.empty:
+        _throughput(loads)
+
+
+def _read(published: Published, status: Status) -> tuple[dict[str, Summary | None], pd.DataFrame | None]:
+    return {name: published.summary(name) for name in sorted(status.datasets)}, published.loads()
 
 
 def _dataset(name: str, progress: Progress, summary: Summary | None) -> None:

@@ -1,6 +1,5 @@
 """Pipeline: is it alive, what waits, how fast it is, what needs a person, and what became of each file."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -13,19 +12,6 @@ from dashboard.views import loads, notices
 from dashboard.views.tables import metrics, table
 
 
-@dataclass(frozen=True)
-class View:
-    """What one run of the page draws."""
-
-    status: Status | None
-    loads: pd.DataFrame | None
-
-
-def read(published: Published) -> View:
-    """Read all that the page shows."""
-    return View(published.status(), published.loads())
-
-
 def show(published: Published) -> None:
     """Draw the page."""
     st.title("Pipeline")
@@ -34,15 +20,15 @@ def show(published: Published) -> None:
 
 @st.fragment(run_every=0.5, key="pipeline")
 def _live(published: Published) -> None:
-    url = published.store.url
-    view = notices.latest(lambda: read(published), "pipeline", url)
-    if view is None or view.status is None:
+    seen = notices.latest(published, "pipeline", lambda published, _: published.loads())
+    if seen is None:
         return
-    _numbers(view.status)
+    status, newest = seen
+    _numbers(status)
     with st.container(key="attention"):  # always there, so that what is below keeps its place
-        _attention(view.status.files, url)
-    _datasets(view.status)
-    loads.show(view.loads, url)
+        _attention(status.files, published.store.url)
+    _datasets(status)
+    loads.show(newest, published.store.url)
 
 
 def _numbers(status: Status) -> None:

@@ -1,7 +1,6 @@
 """Query: SQL over what was loaded, what was rejected and what was published, with nothing else in reach."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pandas as pd
 import pyarrow as pa
@@ -23,15 +22,6 @@ FRESH = 10  # seconds that the list of columns is kept
 MONOSPACE = "<style>.st-key-query-sql textarea { font-family: monospace }</style>"
 
 
-@dataclass(frozen=True)
-class View:
-    """What one run of the page draws."""
-
-    status: Status | None
-    views: dict[str, str]
-    schemas: Mapping[str, pa.Schema]
-
-
 @st.cache_resource(show_spinner=False)
 def _asker(url: str) -> Asker:
     return Asker(url)
@@ -42,14 +32,12 @@ def _schemas(_published: Published, url: str, names: dict[str, str]) -> dict[str
     return schemas(_published.store, names)
 
 
-def read(published: Published) -> View:
-    """Read all that the page shows before a query is run."""
-    status = published.status()
-    names = views(status.datasets if status else ())
-    known = _schemas(published, published.store.url, names) if status else {}
+def _read(published: Published, status: Status) -> tuple[dict[str, str], dict[str, pa.Schema]]:
+    names = views(status.datasets)
+    known = _schemas(published, published.store.url, names)
     if not known:
         _schemas.clear()  # the first file may come at any moment
-    return View(status, names, known)
+    return names, known
 
 
 def show(published: Published) -> None:
@@ -57,34 +45,35 @@ def show(published: Published) -> None:
     st.title("Query")
     st.html(MONOSPACE)
     state = _state(published)
-    view = notices.latest(lambda: read(published), "query", published.store.url)
-    if state != READY or view is None or not view.schemas:
+    seen = notices.latest(published, "query", _read)
+    names, known = seen[1] if seen else ({}, {})
+    if state != READY or not known:
         _wait(published, state if state != READY else LATE)
-    if view is None or view.status is None:
-        return
-    if not view.schemas:
-        notices.no_files()
+    if not known:
+        if seen:
+            notices.no_files()
         return
     asker = _asker(published.store.url)
     asker.warm()
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        asked = _editor(examples(view.schemas))
+        asked = _editor(examples(known))
     with right:
-        _columns(view.schemas)
+        _columns(known)
     if asked:
         with st.spinner("Running", show_time=True):
-            st.session_state["query-result"] = _ask(asker, view.views)
+            st.session_state["query-result"] = _ask(asker, names)
     _result(st.session_state.get("query-result"))
 
 
 def _state(published: Published) -> str:
     """Say in a word whether a query can be run, or why not."""
     try:
-        view = read(published)
+        status = published.status()
+        known = status and _read(published, status)[1]
     except (OSError, UnreadableError) as error:
         return type(error).__name__
-    return READY if view.schemas else "no files" if view.status else "nothing published"
+    return READY if known else "no files" if status else "nothing published"
 
 
 @st.fragment(run_every=0.5, key="query-wait")

@@ -1,7 +1,5 @@
 """Rejects: how many problems there are over time, and in which line of which file; and one of them in its place."""
 
-from dataclasses import dataclass
-
 import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
@@ -22,20 +20,6 @@ FILTERS = ("dataset", "rule", "column")
 COLUMNS = ["dataset", "source_key", "line", "column", "rule", "value", "message", "raw"]
 
 
-@dataclass(frozen=True)
-class View:
-    """What one run of the page draws."""
-
-    status: Status | None
-    problems: Problems | None
-    counts: Counts | None
-
-
-def read(published: Published) -> View:
-    """Read all that the page shows."""
-    return View(published.status(), published.problems(), published.counts())
-
-
 def show(published: Published) -> None:
     """Draw the page."""
     st.title("Rejects")
@@ -44,15 +28,16 @@ def show(published: Published) -> None:
 
 @st.fragment(run_every=0.5, key="rejects")
 def _live(published: Published) -> None:
-    view = notices.latest(lambda: read(published), "rejects", published.store.url)
-    if view is None or view.status is None:
+    seen = notices.latest(published, "rejects", lambda published, _: (published.problems(), published.counts()))
+    if seen is None:
         return
-    if view.problems is None or view.counts is None:
+    status, (problems, counts) = seen
+    if problems is None or counts is None:
         notices.no_files()
-    elif not view.problems.files:
-        _nothing(view.status)
+    elif not problems.files:
+        _nothing(status)
     else:
-        _problems(view.problems, view.counts, published)
+        _problems(problems, counts, published)
 
 
 def _nothing(status: Status) -> None:
