@@ -55,16 +55,14 @@ def put_batch(
     seed: Seed = DEFAULTS["SIMULATOR_SEED"],
 ) -> None:
     """Put many files into the lake, then stop."""
-    from simulator import batch  # makes data, which a health check every few seconds need not load
+    from simulator import batch, datasets  # make data, which a health check every few seconds need not load
 
     configure_logging()
     settings = Settings.from_environ({"LAKE_URL": lake_url, "SIMULATOR_SEED": seed})
-    if dataset not in batch.DATASETS:
-        raise SettingError(f"--dataset is {dataset!r}: expected {' or '.join(batch.DATASETS)}")
-    plan = batch.plan(
-        dataset, whole("--files", files, 1, 1_000_000), whole("--rows", rows, 1, 10_000_000), settings.seed
-    )
-    print(batch.put(open_store(settings.lake_url, os.environ), plan))
+    if dataset not in datasets.DATASETS:
+        raise SettingError(f"--dataset is {dataset!r}: expected {' or '.join(datasets.DATASETS)}")
+    count, length = whole("--files", files, 1, 1_000_000), whole("--rows", rows, 1, 10_000_000)
+    print(batch.put_batch(open_store(settings.lake_url, os.environ), dataset, count, length, settings.seed))
 
 
 @app.command()

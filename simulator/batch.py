@@ -1,58 +1,35 @@
-"""Many files at once: what `python -m simulator batch` puts into the lake."""
+"""Many files at once: what `python -m simulator batch` and `exam` put into the lake."""
 
 import random
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import partial
 
 from rich.console import Console
 from rich.progress import track
 
-from simulator.datasets import companydata, orders
+from simulator.datasets import DATASETS
 from simulator.outage import Outage
 from storage import ObjectStore
-
-DATASETS: dict[str, Callable[[int, int, int], bytes]] = {
-    "orders": orders,
-    "companydata": lambda seed, _, number: companydata(seed + number),
-}
+from storage.layout import RAW
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Which files a batch has."""
+def put_batch(store: ObjectStore, dataset: str, files: int, rows: int, seed: int | None) -> str:
+    """Put files of a dataset into a folder of the seed's own, and say in one line what was put.
 
-    dataset: str
-    files: int
-    rows: int
-    seed: int
-
-    @property
-    def folder(self) -> str:
-        """Give the batch's own folder: another seed overwrites nothing, the same seed writes the same again."""
-        return f"raw/{self.dataset}/batch-{self.seed}/"
-
-    def key(self, number: int) -> str:
-        """Give the key of one file."""
-        return f"{self.folder}{self.dataset}-{number:06d}.csv"
-
-    def data(self, number: int) -> bytes:
-        """Give the bytes of one file."""
-        return DATASETS[self.dataset](self.seed, self.rows, number)
+    The same seed writes the same again; without one, it is a folder that was not there before.
+    """
+    seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+    folder = f"{RAW}{dataset}/batch-{seed}/"
+    made = ((f"{folder}{dataset}-{number:06d}.csv", DATASETS[dataset](seed, rows, number)) for number in range(files))
+    return f"put {files} files, {put_all(store, made, files, dataset)} bytes, under {folder} in {store.url}"
 
 
-def plan(dataset: str, files: int, rows: int, seed: int | None) -> Plan:
-    """Plan a batch; without a seed, one that was not there before."""
-    return Plan(dataset, files, rows, random.SystemRandom().getrandbits(32) if seed is None else seed)
-
-
-def put(store: ObjectStore, plan: Plan) -> str:
-    """Put a batch's files, waiting for a store that is away, and say in one line what was put."""
+def put_all(store: ObjectStore, made: Iterable[tuple[str, bytes]], count: int, what: str) -> int:
+    """Put `count` objects, waiting for a store that is away; give the bytes in all of them."""
     outage, never, size = Outage(store.url), threading.Event(), 0
     console = Console(stderr=True)
-    for number in track(range(plan.files), plan.dataset, console=console, disable=not console.is_terminal):
-        data = plan.data(number)
-        outage.wait_for(partial(store.put, plan.key(number), data), never)
+    for key, data in track(made, what, count, console=console, disable=not console.is_terminal):
+        outage.wait_for(partial(store.put, key, data), never)
         size += len(data)
-    return f"put {plan.files} files, {size} bytes, under {plan.folder} in {store.url}"
+    return size

@@ -3,7 +3,7 @@
 import csv
 import functools
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -59,6 +59,12 @@ def orders(seed: int, rows: int, number: int = 0) -> bytes:
     # An id has 20 characters at most, so the number starts again after a million files: those are long overwritten.
     stem = f"{seed & 0xFFFF:04X}-{number % 1_000_000:06d}-"
     return _csv(ORDERS, ((f"{stem}{row:07d}", *_order(shop, rng)) for row in range(rows)))
+
+
+DATASETS: dict[str, Callable[[int, int, int], bytes]] = {  # from seed, rows and number to a file
+    "orders": orders,
+    "companydata": lambda seed, _, number: companydata(seed + number),
+}
 
 
 def _order(shop: _Shop, rng: Random) -> tuple[object, ...]:

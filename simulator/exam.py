@@ -2,22 +2,17 @@
 
 import json
 import math
-import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
-
+from simulator.batch import put_all
 from simulator.faults import FAULTS
 from simulator.forms import FORM_KINDS
 from simulator.oddities import ODDITIES
-from simulator.outage import Outage
 from simulator.truth import SHAPES, Draw, File, Kind, Number, good_rows
 from simulator.wholes import WHOLES, bomb
 from storage import ObjectStore
@@ -104,11 +99,8 @@ def _question(seed: int, number: int, fault: str, kind: Kind, share: float) -> Q
 
 def put(store: ObjectStore, exam: Exam) -> str:
     """Put an exam into the lake, waiting for a store that is away, and say in one line what was put."""
-    outage, never, size = Outage(store.url), threading.Event(), 0
-    console, deliveries = Console(stderr=True), list(exam.deliveries())
-    for key, data in track(deliveries, "exam", console=console, disable=not console.is_terminal):
-        outage.wait_for(partial(store.put, key, data), never)
-        size += len(data)
+    deliveries = list(exam.deliveries())
+    size = put_all(store, deliveries, len(deliveries), "exam")
     return f"put {len(exam.questions)} files in {len(deliveries)} deliveries, {size} bytes, in {store.url}"
 
 

@@ -1,7 +1,5 @@
 """The feed: puts a file of orders into the lake again and again, on a thread of its own."""
 
-import csv
-import io
 import logging
 import threading
 import time
@@ -12,9 +10,9 @@ from random import Random
 
 from simulator.bad_values import VALUES
 from simulator.datasets import orders
-from simulator.faults import SPOILS, Bad, spoiled
+from simulator.faults import SPOILS, spoiled
 from simulator.outage import Outage
-from simulator.truth import Draw, Row
+from simulator.truth import Draw, good_rows
 from storage import ObjectStore
 from storage.console import fields
 
@@ -138,14 +136,9 @@ class Feed:
 
 def faulty_orders(seed: int, number: int, state: FeedState) -> bytes:
     """Write file `number` of the feed with a share of its records spoiled, as `state` says."""
-    kinds = state.faults or FAULTS
-
-    def spoil(row: Row, chance: Random) -> list[Bad]:
-        return SPOILS[chance.choice(kinds)](row, chance)
-
-    rows = list(csv.DictReader(io.StringIO(orders(seed, state.rows, number).decode(), newline="")))
+    kinds, rows = state.faults or FAULTS, good_rows("orders", seed, number, state.rows)
     draw = Draw("orders", rows, Random(f"{seed}/{number}/faults"), state.fault_share)
-    return spoiled(spoil, draw).versions[0]
+    return spoiled(lambda row, chance: SPOILS[chance.choice(kinds)](row, chance), draw).versions[0]
 
 
 def _log_switch(state: FeedState) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
-from simulator.datasets import COMPANYDATA, ORDERS, companydata, orders
+from simulator.datasets import COMPANYDATA, DATASETS, ORDERS
 
 Row = dict[str, str]  # one record's cells by name, in the header's order
 Number = int | float
@@ -125,9 +125,9 @@ class Sheet:
         return File(self.draw.dataset, name, [bytes(self.data) if data is None else data], answer)
 
 
-def good_rows(dataset: str, seed: int, number: int) -> list[Row]:
+def good_rows(dataset: str, seed: int, number: int, rows: int = ROWS) -> list[Row]:
     """Give the rows of one good file."""
-    data = companydata(seed + number) if dataset == "companydata" else orders(seed, ROWS, number)
+    data = DATASETS[dataset](seed, rows, number)
     return list(csv.DictReader(io.StringIO(data.decode(), newline="")))
 
 
