@@ -33,11 +33,6 @@ class ExamState:
     report: Report | None = None
     error: str = ""
 
-    @property
-    def busy(self) -> bool:
-        """Say whether another exam has to wait."""
-        return self.stage in ("writing", "waiting", "grading")
-
 
 class Examination:
     """Writes one exam at a time and grades it; what it is at is in `state`, for every visitor."""
@@ -67,7 +62,7 @@ class Examination:
 
     def _begin(self, state: ExamState, act: Callable[[], None]) -> None:
         with self._lock:  # two visitors may press at the same moment
-            if self.state.busy or self._stop.is_set():
+            if self.state.stage in ("writing", "waiting", "grading") or self._stop.is_set():
                 return
             self.state = state
             self._now.clear()
@@ -94,12 +89,10 @@ class Examination:
         deliveries = list(exam.deliveries())
         for number, (key, data) in enumerate(deliveries):
             self.state = replace(self.state, done=number, total=len(deliveries))
-            self._outage.wait_for(partial(self._put_one, key, data, etags), self._stop)
+            if etag := self._outage.wait_for(partial(self._store.put, key, data), self._stop):
+                etags[key] = etag
         log.info(fields("exam put", seed=exam.seed, files=len(etags)))
         return etags
-
-    def _put_one(self, key: str, data: bytes, etags: dict[str, str]) -> None:
-        etags[key] = self._store.put(key, data)
 
     def _wait(self, etags: dict[str, str]) -> None:
         """Wait until the last version of every file has its result, or somebody asks for the grade."""
@@ -112,10 +105,7 @@ class Examination:
 
     def _grade(self, answers: dict[str, Any]) -> None:
         self.state = replace(self.state, stage="grading")
-        reports: list[Report] = []
         # The lake has the feed's files too, and which they are the source system's user may not list.
-        act = partial(grade, self._store, answers, alone=False)
-        if self._outage.wait_for(lambda: reports.append(act()), self._stop):
-            [report] = reports
+        if report := self._outage.wait_for(partial(grade, self._store, answers, alone=False), self._stop):
             log.info(fields("exam graded", seed=self.state.seed, score=report.score, mistakes=len(report.mistakes)))
             self.state = replace(self.state, stage="graded", report=report, error="")

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -13,48 +13,34 @@ COLUMNS = ["source_key", "etag", "status", "rows_rejected", "first_problem", "la
 WAITING = "waiting"
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What became of one version of a file."""
-
-    etag: str
-    text: str
-
-
 class Fates:
     """The newest published fates; they are fetched again only when they changed."""
 
     def __init__(self, store: ObjectStore) -> None:
         """Read from `store`; one instance serves every visitor."""
         self._store, self._etag = store, ""
-        self._fates: Mapping[str, Fate] = {}
+        self._fates: Mapping[tuple[str, str], str] = {}  # of the version of a file: by key and etag
 
     def of(self, key: str, etag: str) -> str:
         """Say what became of this version of a file, as far as `refresh` knows."""
-        fate = self._fates.get(key)
-        return fate.text if fate and fate.etag == etag else WAITING
+        return self._fates.get((key, etag), WAITING)
 
     def refresh(self) -> None:
         """Look again; nothing published, or a store that is away, leaves what is known."""
         try:
             if self._store.stat(LOADS).etag != self._etag:
                 with self._store.open(LOADS) as (info, stream):
-                    self._fates, self._etag = read_fates(stream.read()), info.etag
+                    rows = pq.read_table(io.BytesIO(stream.read()), columns=COLUMNS).to_pylist()
+                self._fates, self._etag = {(row["source_key"], row["etag"]): _text(row) for row in rows}, info.etag
         except OSError:
             pass
 
 
-def read_fates(data: bytes) -> dict[str, Fate]:
-    """Read `loads.parquet`."""
-    rows = pq.read_table(io.BytesIO(data), columns=COLUMNS).to_pylist()
-    return {row["source_key"]: Fate(row["etag"], _text(row)) for row in rows}
-
-
-def _text(row: Mapping[str, object]) -> str:
+def _text(row: Mapping[str, Any]) -> str:
     status, landed, loaded = row["status"], row["landed_at"], row["loaded_at"]
     if status == "pending":
         return WAITING
     if status != "loaded":
         return f"{status}: {row['first_problem']}"
-    took = f" in {max(0, round((loaded - landed).total_seconds() * 1000)):,} ms" if landed and loaded else ""  # type: ignore[operator]
+    took = f" in {max(0, round((loaded - landed).total_seconds() * 1000)):,} ms" if landed and loaded else ""
     return f"loaded{took}, {row['rows_rejected'] or 0:,} rejected"

@@ -4,11 +4,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from storage import StoreUnavailable
 from storage.console import fields
 
 FIRST_WAIT, LONGEST_WAIT = 0.25, 10.0  # seconds between two tries
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +40,14 @@ class Outage:
                 log.info(fields("store back", store=self._url, seconds=time.monotonic() - self._since))
             self.error = ""
 
-    def wait_for(self, act: Callable[[], object], stop: threading.Event) -> bool:
-        """Do `act`, again and again while the store is away; False if `stop` was set before it was done."""
+    def wait_for(self, act: Callable[[], T], stop: threading.Event) -> T | None:
+        """Give what `act` gives, trying again while the store is away; None if `stop` was set before."""
         while not stop.is_set():
             try:
-                act()
+                given = act()
             except StoreUnavailable as error:
                 stop.wait(self.failed(error))
             else:
                 self.answered()
-                return True
-        return False
+                return given
+        return None
