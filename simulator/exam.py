@@ -3,7 +3,7 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -55,18 +55,17 @@ class Exam:
 
     def _summary(self, dataset: str) -> list[dict[str, Any]]:
         """Sum up what must be kept of a dataset, over all its files."""
-        shape, groups = SHAPES[dataset], defaultdict(list)
-        for one in self.questions:
-            for kept in one.file.answer.kept if one.file.dataset == dataset else ():
-                groups[kept.group].append(kept.sums)
-        return [
-            {
-                shape.group: group,
-                "rows": len(rows),
-                **{name: total(column) for name, column in zip(shape.sums, zip(*rows, strict=True), strict=True)},
-            }
-            for group, rows in sorted(groups.items())
-        ]
+        shape, files = SHAPES[dataset], [one.file for one in self.questions if one.file.dataset == dataset]
+        rows = sorted(summed((kept.group, kept.sums) for file in files for kept in file.answer.kept))
+        return [dict(zip((shape.group, "rows", *shape.sums), row, strict=True)) for row in rows]
+
+
+def summed(records: Iterable[tuple[str, Sequence[Number]]]) -> list[tuple[Any, ...]]:
+    """Group records, each a group and its numbers; give each group with its number of records and its sums."""
+    groups = defaultdict(list)
+    for group, numbers in records:
+        groups[group].append(numbers)
+    return [(group, len(rows), *map(total, zip(*rows, strict=True))) for group, rows in groups.items()]
 
 
 def total(numbers: Sequence[Number]) -> Number:

@@ -2,13 +2,13 @@
 
 import json
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from simulator.exam import total
+from simulator.exam import summed
 from simulator.judge import Cells, Unreadable, judged, read_columns
 from simulator.truth import SHAPES, Shape
 from storage import ObjectStore
@@ -130,11 +130,6 @@ def _published(store: ObjectStore, dataset: str) -> list[Cells]:
 
 def _sums(store: ObjectStore, dataset: str, keys: Iterable[str]) -> list[Cells]:
     """Sum up clean objects as a published summary would."""
-    shape, groups = SHAPES[dataset], defaultdict(list)
-    for key in keys:
-        for group, *sums in read_columns(store, key, [shape.group, *shape.sums]) or []:
-            groups[group].append(sums)
-    return [
-        (group, len(rows), *(total([one or 0 for one in column]) for column in zip(*rows, strict=True)))
-        for group, rows in groups.items()
-    ]
+    columns = [SHAPES[dataset].group, *SHAPES[dataset].sums]
+    records = (record for key in keys for record in read_columns(store, key, columns) or [])
+    return summed((group, [one or 0 for one in numbers]) for group, *numbers in records)
