@@ -32,12 +32,13 @@ def judged(store: ObjectStore, answer: dict[str, Any]) -> tuple[str, str]:
 
 
 def _clean_mistake(store: ObjectStore, key: str, answer: dict[str, Any]) -> str:
-    shape = SHAPES.get(answer["dataset"])
-    loaded = answer["status"] == "loaded" and shape is not None
-    found = read_columns(store, key, ["_line", *shape.texts, *shape.sums] if loaded and shape else [])
-    if found is None or not loaded or shape is None:
-        said = f"the file must be {answer['status']}"
-        return f"it is missing: {said}" if loaded else f"it is there: {said}" if found is not None else ""
+    said = f"the file must be {answer['status']}"
+    if answer["status"] != "loaded":
+        return "" if read_columns(store, key, []) is None else f"it is there: {said}"
+    shape = SHAPES[answer["dataset"]]
+    found = read_columns(store, key, ["_line", *shape.texts, *shape.sums])
+    if found is None:
+        return f"it is missing: {said}"
     width = len(shape.texts) + 1
     rows = [(row[0], digest(row[1:width]), *row[width:]) for row in found]
     return _first_difference(rows, list(map(tuple, answer["kept"])), shape)
