@@ -2,7 +2,7 @@
 
 import gzip
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from random import Random
 
@@ -14,10 +14,6 @@ else:
     from backports import zstd
 
 Form = Callable[[bytes, Random], bytes]
-
-
-def _ends(ends: Sequence[str], draw: Draw) -> File:
-    return good(draw, ends).file()
 
 
 def _blank_lines(draw: Draw) -> File:
@@ -86,9 +82,9 @@ FORMS: dict[str, tuple[str, Form]] = {
 
 FORM_KINDS: dict[str, Kind] = {
     **{kind: Kind(partial(_form, suffix, change)) for kind, (suffix, change) in FORMS.items()},
-    "CRLF": Kind(partial(_ends, ["\r\n"])),
-    "CR": Kind(partial(_ends, ["\r"])),
-    "mixed line ends": Kind(partial(_ends, ["\n", "\r\n", "\r"])),
+    "CRLF": Kind(lambda draw: good(draw, ["\r\n"]).file()),
+    "CR": Kind(lambda draw: good(draw, ["\r"]).file()),
+    "mixed line ends": Kind(lambda draw: good(draw, ["\n", "\r\n", "\r"]).file()),
     "blank lines": Kind(_blank_lines),
     "columns in another order": Kind(_reordered),
     "header alone": Kind(_header_alone),

@@ -1,6 +1,6 @@
 """What looks odd and is right all the same: every record of these files must be kept."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from random import Random
@@ -81,18 +81,16 @@ def _odd(write: Odd, draw: Draw) -> File:
     return page.file()
 
 
-ODD: dict[str, tuple[Odd, Sequence[str]]] = {
-    "plus sign": (_plus, ("companydata", "orders")),
-    "leading zeros": (_zeros, ("companydata", "orders")),
-    "spaces around numbers": (_spaces, ("companydata", "orders")),
-    "exponent": (_exponent, ("orders",)),
-    "big integers": (_big, ("companydata",)),
-    "all quoted": (_all_quoted, ("companydata", "orders")),
-    "quoted line ends": (_newlines, ("companydata", "orders")),
-    "doubled quotes": (_doubled, ("companydata", "orders")),
-    "other line breaks": (_other_breaks, ("companydata", "orders")),
-    "text kept exactly": (_spaced_text, ("companydata", "orders")),
-    "longest text": (_longest, ("orders",)),
+ODDITIES: dict[str, Kind] = {
+    "plus sign": Kind(partial(_odd, _plus)),
+    "leading zeros": Kind(partial(_odd, _zeros)),
+    "spaces around numbers": Kind(partial(_odd, _spaces)),
+    "exponent": Kind(partial(_odd, _exponent), ("orders",)),
+    "big integers": Kind(partial(_odd, _big), ("companydata",)),
+    "all quoted": Kind(partial(_odd, _all_quoted)),
+    "quoted line ends": Kind(partial(_odd, _newlines)),
+    "doubled quotes": Kind(partial(_odd, _doubled)),
+    "other line breaks": Kind(partial(_odd, _other_breaks)),
+    "text kept exactly": Kind(partial(_odd, _spaced_text)),
+    "longest text": Kind(partial(_odd, _longest), ("orders",)),
 }
-
-ODDITIES = {kind: Kind(partial(_odd, write), datasets) for kind, (write, datasets) in ODD.items()}
