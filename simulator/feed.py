@@ -63,11 +63,6 @@ class Feed:
         """Give the newest snapshot."""
         return self._state
 
-    @property
-    def running(self) -> bool:
-        """Say whether the feed's thread is alive, be it on or off."""
-        return self._thread.is_alive()
-
     def start(self) -> None:
         """Begin; a feed that is off waits to be switched on."""
         _log_switch(self._state)

@@ -136,7 +136,7 @@ def test_it_stops_at_once_while_the_store_is_away(store, make_feed) -> None:
     feed = make_feed()
     until(lambda: store.refused)
     feed.stop()
-    assert not feed.running
+    assert not feed._thread.is_alive()
 
 
 def test_pauses_grow_to_a_limit(monkeypatch) -> None:
