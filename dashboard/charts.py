@@ -54,12 +54,7 @@ def throughput_chart(loads: pd.DataFrame, now: datetime) -> Chart:
 
 def roles(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
     """Give the columns that name the rows of any frame, and those that are numbers."""
-    numbers = [
-        name
-        for name, column in frame.items()
-        if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    ]
-    return [str(name) for name in frame if name not in numbers], [str(name) for name in numbers]
+    return list(map(str, frame.select_dtypes(exclude="number"))), list(map(str, frame.select_dtypes("number")))
 
 
 def _largest(frame: pd.DataFrame, measure: str) -> pd.DataFrame:

@@ -66,11 +66,7 @@ def _largest(column: "pd.Series[Any]") -> int:
 
 def number_columns(frame: pd.DataFrame) -> dict[str, ColumnConfig]:
     """Give every number of `frame` thousands separators, and a fraction two digits."""
-    formats = {name: _format(frame[name]) for name in frame.columns}
-    return {name: st.column_config.NumberColumn(format=form) for name, form in formats.items() if form}
-
-
-def _format(column: "pd.Series[Any]") -> str:
-    if pd.api.types.is_bool_dtype(column) or not pd.api.types.is_numeric_dtype(column):
-        return ""
-    return "%,d" if pd.api.types.is_integer_dtype(column) else "%,.2f"
+    return {
+        str(name): st.column_config.NumberColumn(format="%,d" if pd.api.types.is_integer_dtype(column) else "%,.2f")
+        for name, column in frame.select_dtypes("number").items()
+    }
