@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeVar
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from dashboard.counts import Counts, count_problems
 from dashboard.rejects import Problems, Rejected
@@ -63,7 +62,7 @@ class Published:
 
     def status(self) -> Status | None:
         """Give the pipeline's status, `None` where nothing is published yet."""
-        return self._latest(STATUS, lambda data, _: parse_status(data))
+        return self._latest(STATUS, lambda data, _: Status.model_validate_json(data))
 
     def loads(self) -> pd.DataFrame | None:
         """Give the newest loads, the latest first, `None` where none are published yet."""
@@ -103,30 +102,22 @@ class Published:
 def _parsed(parse: Callable[[bytes, ObjectInfo], T], data: bytes, info: ObjectInfo) -> T:
     try:
         return parse(data, info)
-    except (ValidationError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise UnreadableError(
             f"{info.key} is not what this version of the pipeline publishes: {reason:.200}"
         ) from error
 
 
-def parse_status(data: bytes) -> Status:
-    """Read `status.json`."""
-    return Status.model_validate_json(data)
-
-
 def parse_loads(data: bytes) -> tuple[pd.DataFrame, Counts]:
     """Read `loads.parquet`: the loads, the latest first, with the milliseconds from landed to loaded; the problems."""
     table = pq.read_table(io.BytesIO(data))
-    return _loads_frame(table), count_problems(table)
-
-
-def _loads_frame(table: pa.Table) -> pd.DataFrame:
     frame = _frame(table)
     latest = frame["loaded_at"].fillna(frame["started_at"]).fillna(frame["noticed_at"])
     waited = (frame["loaded_at"] - frame["landed_at"]).astype("duration[us][pyarrow]").astype("int64[pyarrow]")
     frame = frame.assign(latest=latest, milliseconds=(waited / 1000).clip(lower=0).round())
-    return frame.sort_values("latest", ascending=False, kind="stable")[LOAD_COLUMNS].reset_index(drop=True)
+    frame = frame.sort_values("latest", ascending=False, kind="stable", ignore_index=True)[LOAD_COLUMNS]
+    return frame, count_problems(table)
 
 
 def parse_summary(data: bytes, info: ObjectInfo) -> Summary:
