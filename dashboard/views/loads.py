@@ -22,8 +22,9 @@ COLUMNS += ["found_by", "first_problem", "landed_at", "attempts", "stale"]
 def show(loads: pd.DataFrame | None, url: str) -> None:
     """Draw the filters, the newest loads, and below them the one that was opened."""
     st.subheader("Loads", anchor=False)
+    loads = pd.DataFrame(columns=COLUMNS) if loads is None else loads
     found = _filtered(loads)
-    if loads is None or found is None or loads.empty:
+    if loads.empty:
         notices.no_files()
         return
     shown = found.head(MAX_LOADS)
@@ -35,11 +36,10 @@ def show(loads: pd.DataFrame | None, url: str) -> None:
             _load(row if newest.empty else as_row(newest.iloc[0]), url)
 
 
-def _filtered(loads: pd.DataFrame | None) -> pd.DataFrame | None:
+def _filtered(loads: pd.DataFrame) -> pd.DataFrame:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         statuses = st.pills("Status", STATUSES, selection_mode="multi", key="statuses", on_change=close, args=("load",))
-        known = set() if loads is None else {*loads["dataset"].unique()} - {""}
-        options = sorted({*known, *st.session_state.get("load-datasets", [])})
+        options = sorted({*loads["dataset"].unique(), *st.session_state.get("load-datasets", [])} - {""})
         datasets = st.multiselect(
             "Dataset",
             options,
@@ -50,9 +50,9 @@ def _filtered(loads: pd.DataFrame | None) -> pd.DataFrame | None:
             on_change=close,
             args=("load",),
         )
-    if loads is not None and statuses:
+    if statuses:
         loads = loads[loads["status"].isin(statuses)]
-    return loads[loads["dataset"].isin(datasets)] if loads is not None and datasets else loads
+    return loads[loads["dataset"].isin(datasets)] if datasets else loads
 
 
 def _note(found: int, shown: int) -> str:
