@@ -1,4 +1,4 @@
-"""The shape of `published/status.json`; a null or absent value is its default."""
+"""What the pages show of `published/status.json`; a null or absent value is its default."""
 
 from typing import Any
 
@@ -61,12 +61,8 @@ class FoundBy(_Part):
 
 
 class Writer(_Part):
-    """The pipeline that publishes here, and when it last said so."""
+    """The pipeline that publishes here: when it last said so."""
 
-    id: str = ""
-    host: str = ""
-    pid: int = 0
-    started_at: AwareDatetime | None = None
     heartbeat_at: AwareDatetime | None = None
 
 
@@ -81,8 +77,7 @@ class Progress(_Part):
 
 
 class Status(Progress):
-    """The whole object: progress in all, and per dataset."""
+    """All of it: progress in all, and per dataset."""
 
-    lake: str = ""
     writer: Writer | None = None
     datasets: dict[str, Progress] = {}
