@@ -9,7 +9,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from dashboard import commands, text
 from dashboard.status import Files
 from dashboard.views import notices
-from dashboard.views.opened import Row, as_row, close, close_button, open_table
+from dashboard.views.opened import Row, as_row, choice, close, close_button, open_table
 from dashboard.views.tables import STILL, TIME, metrics
 from storage.layout import clean_key, rejected_key
 
@@ -39,17 +39,7 @@ def show(loads: pd.DataFrame | None, url: str) -> None:
 def _filtered(loads: pd.DataFrame) -> pd.DataFrame:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         statuses = st.pills("Status", STATUSES, selection_mode="multi", key="statuses", on_change=close, args=("load",))
-        options = sorted({*loads["dataset"].unique(), *st.session_state.get("load-datasets", [])} - {""})
-        datasets = st.multiselect(
-            "Dataset",
-            options,
-            key="load-datasets",
-            placeholder="all",
-            width=260,
-            select_all=False,
-            on_change=close,
-            args=("load",),
-        )
+        datasets = choice("load", "dataset", loads.loc[loads["dataset"] != "", "dataset"], width=260)
     if statuses:
         loads = loads[loads["status"].isin(statuses)]
     return loads[loads["dataset"].isin(datasets)] if datasets else loads

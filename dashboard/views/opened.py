@@ -4,7 +4,7 @@ A selection is a row's number, and new rows come in at the top: so the table sta
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -41,6 +41,16 @@ def close(name: str) -> None:
 def close_button(name: str) -> None:
     """Draw a button that closes the row."""
     st.button("Close", key=f"{name}-close", icon=":material/close:", on_click=close, args=(name,))
+
+
+def choice(name: str, column: str, values: "pd.Series[str]", width: int | Literal["stretch"] = "stretch") -> list[str]:
+    """Let the reader choose the values of a column that the table shows; none means all."""
+    label, key = column.capitalize(), f"{name}-{column}"
+    # What is chosen stays on offer, or the filter would be gone once its last row is.
+    options = sorted({*values.dropna().unique(), *st.session_state.get(key, [])})
+    return st.multiselect(
+        label, options, key=key, placeholder="all", width=width, select_all=False, on_change=close, args=(name,)
+    )
 
 
 def as_row(row: "pd.Series[Any]") -> Row:

@@ -11,7 +11,7 @@ from dashboard.queries import Published
 from dashboard.rejects import Problems, matching
 from dashboard.status import Status
 from dashboard.views import notices, over_time, problem
-from dashboard.views.opened import close, open_table
+from dashboard.views.opened import choice, close, open_table
 from dashboard.views.tables import STILL, table
 
 MAX_ROWS = 1000  # of the table, after the filters: sent again whenever one changes
@@ -64,7 +64,7 @@ def _problems(problems: Problems, counts: Counts, published: Published) -> None:
 def _filtered(*frames: pd.DataFrame) -> list[pd.DataFrame]:
     """Keep the rows of each frame that have what the reader chooses."""
     with st.container(horizontal=True):  # two by two on a narrow screen
-        chosen = {name: _choice(name, pd.concat([frame[name] for frame in frames])) for name in FILTERS}
+        chosen = {name: choice("reject", name, pd.concat([frame[name] for frame in frames])) for name in FILTERS}
         typed = st.text_input(
             "File",
             key="reject-file",
@@ -76,15 +76,6 @@ def _filtered(*frames: pd.DataFrame) -> list[pd.DataFrame]:
             args=("reject",),
         )
     return [matching(frame, chosen, (typed or "").strip()) for frame in frames]
-
-
-def _choice(name: str, column: "pd.Series[str]") -> list[str]:
-    key = f"reject-{name}"
-    # What is chosen stays on offer, or the filter would be gone once its last problem is corrected.
-    options = sorted({*column.dropna().unique(), *st.session_state.get(key, [])})
-    return st.multiselect(
-        name.capitalize(), options, key=key, placeholder="all", select_all=False, on_change=close, args=("reject",)
-    )
 
 
 def _unread(unread: dict[str, str]) -> None:

@@ -160,8 +160,8 @@ def test_loads_are_filtered_by_dataset(store: ObjectStore) -> None:
     publish_status(store)
     publish_loads(store, [load("raw/orders/a.csv"), load("raw/companydata/b.csv"), load("raw/x.txt", dataset="")])
     test = page(pipeline.show, store)
-    assert test.multiselect("load-datasets").options == ["companydata", "orders"]
-    test = healthy(test.multiselect("load-datasets").select("orders").run())
+    assert test.multiselect("load-dataset").options == ["companydata", "orders"]
+    test = healthy(test.multiselect("load-dataset").select("orders").run())
     assert test.dataframe[1].value["source_key"].tolist() == ["raw/orders/a.csv"]
 
 
