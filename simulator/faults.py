@@ -53,23 +53,20 @@ def _with_cell(row: Row, chance: Random, texts: Sequence[str]) -> str:
     return record(cells(row) | {column: chance.choice(texts)})
 
 
-def _stray_quote(row: Row, chance: Random) -> list[Bad]:
-    return [(_with_cell(row, chance, ['5" pipe', 'North"', 'a""b', ' "x"', 'x"y"z']), [(None, "quote")])]
+def _misquoted(texts: Sequence[str], row: Row, chance: Random) -> list[Bad]:
+    return [(_with_cell(row, chance, texts), [(None, "quote")])]
 
 
-def _after_quote(row: Row, chance: Random) -> list[Bad]:
-    return [(_with_cell(row, chance, ['"a"b', '"North" ', '"a" "b"', '"a"""b']), [(None, "quote")])]
+_stray_quote: Spoil = partial(_misquoted, ['5" pipe', 'North"', 'a""b', ' "x"', 'x"y"z'])
+_after_quote: Spoil = partial(_misquoted, ['"a"b', '"North" ', '"a" "b"', '"a"""b'])
+# A letter follows the quote, so that it can never close the one of a line before.
+_unclosed: Spoil = partial(_misquoted, ['"open', '"North'])
 
 
 def _torn(row: Row, chance: Random) -> list[Bad]:
     """Give a record of two lines with a quote that is wrong in the second: each line is rejected on its own."""
     first, second = _with_cell(row, chance, ['"two\nli"nes"']).split("\n")
     return [(first, [(None, "quote")]), (second, [(None, "quote")])]
-
-
-def _unclosed(row: Row, chance: Random) -> list[Bad]:
-    # A letter follows the quote, so that it can never close the one of a line before.
-    return [(_with_cell(row, chance, ['"open', '"North']), [(None, "quote")])]
 
 
 SPOILS: dict[str, Spoil] = {
