@@ -52,9 +52,9 @@ class FeedState:
 class Feed:
     """Writes `orders` files in the pace it is told, over a bounded number of names; waits for a store that is away."""
 
-    def __init__(self, store: ObjectStore, seed: int, state: FeedState, outage: Outage, names: int = NAMES) -> None:
+    def __init__(self, store: ObjectStore, seed: int, state: FeedState, outage: Outage) -> None:
         """Take the store to write to and what to do at first; nothing runs yet."""
-        self._store, self._seed, self._state, self._outage, self._names = store, seed, state, outage, names
+        self._store, self._seed, self._state, self._outage = store, seed, state, outage
         self._changed, self._stopping, self._due = threading.Condition(), False, time.monotonic()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
@@ -109,7 +109,7 @@ class Feed:
     def _put_next(self) -> None:
         state = self._state
         number, rows = state.files_written, state.rows
-        key = f"raw/orders/feed/orders-{number % self._names:03d}.csv"
+        key = f"raw/orders/feed/orders-{number % NAMES:03d}.csv"
         data = faulty_orders(self._seed, number, state) if state.fault_share else orders(self._seed, rows, number)
         etag = self._store.put(key, data)
         self._outage.answered()

@@ -16,8 +16,8 @@ FAST = 50.0
 def make_feed(store: FaultyStore):
     made = []
 
-    def make(*, on: bool = True, files_per_second: float = FAST, rows: int = 3, names: int = 500) -> Feed:
-        made.append(Feed(store, 7, FeedState(on, files_per_second, rows), Outage(store.url), names))
+    def make(*, on: bool = True, files_per_second: float = FAST, rows: int = 3) -> Feed:
+        made.append(Feed(store, 7, FeedState(on, files_per_second, rows), Outage(store.url)))
         made[-1].start()
         return made[-1]
 
@@ -35,8 +35,9 @@ def read(store: FaultyStore, key: str) -> bytes:
         return stream.read()
 
 
-def test_names_are_used_again(store, make_feed) -> None:
-    feed = make_feed(names=4)
+def test_names_are_used_again(store, monkeypatch, make_feed) -> None:
+    monkeypatch.setattr("simulator.feed.NAMES", 4)
+    feed = make_feed()
     until(lambda: feed.state.files_written >= 10)
     assert keys(store) == {f"raw/orders/feed/orders-00{number}.csv" for number in range(4)}
 
