@@ -80,17 +80,11 @@ def _comparable(one: float, other: float) -> bool:
 def options(frame: pd.DataFrame, labels: list[str], panels: list[list[str]], high: int = PANEL) -> dict[str, Any]:
     """Give the options of bars: one series per column of `frame`, in `panels` that are `high` pixels each."""
     indexes = range(len(panels))
+    legend = {"type": "scroll", "top": 0, "left": "center", "icon": "roundRect", "itemWidth": 12, "itemHeight": 12}
     return {
         "animationDuration": 250,
         "animationDurationUpdate": 250,
-        "legend": {
-            "type": "scroll",
-            "top": 0,
-            "left": "center",
-            "icon": "roundRect",
-            "itemWidth": 12,
-            "itemHeight": 12,
-        },
+        "legend": legend,
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "valueFormatter": "localized"},
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "grid": [_grid(index, high, _left(frame)) for index in indexes],

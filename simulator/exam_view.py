@@ -19,10 +19,7 @@ def show(examination: Examination) -> None:
     st.caption(f"{FILES} files with every kind of fault. What must come of each is known, so the result is graded.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.number_input("Seed", 0, 2**31, 7, key="exam_seed", width=150, help="The same seed, the same exam.")
-        for label, act, said in (
-            ("Write the exam", examination.write, WRITE),
-            ("Grade now", examination.grade, GRADE),
-        ):
+        for label, act, said in (("Write the exam", examination.write, WRITE), ("Grade now", examination.grade, GRADE)):
             st.button(label, key=label, on_click=_with_seed, args=(act,), help=said)
     _show_state(examination)
 

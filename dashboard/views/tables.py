@@ -41,13 +41,7 @@ def table(
     settings = number_columns(frame) | (columns or {})
     selecting: dict[str, Any] = {"on_select": on_select, "selection_mode": "single-row"} if on_select else {}
     st.dataframe(
-        frame,
-        hide_index=True,
-        height=height,
-        column_config=settings,
-        key=key,
-        placeholder=text.NONE,
-        **selecting,
+        frame, hide_index=True, height=height, column_config=settings, key=key, placeholder=text.NONE, **selecting
     )
 
 
