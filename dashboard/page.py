@@ -29,7 +29,9 @@ def _open() -> Published:
 
 
 def _page(name: str) -> None:
-    PAGES[name](_open())
+    published = _open()
+    st.title(name)
+    PAGES[name](published)
 
 
 st.set_page_config(page_title="Lakelet", page_icon=str(HERE / "icon.svg"), layout="wide")

@@ -16,14 +16,9 @@ from dashboard.views.tables import metrics, table
 MAX_ROWS = 1000  # of a summary's table: what a reader scrolls through, sent again whenever it changes
 
 
+@st.fragment(run_every=0.5, key="overview")
 def show(published: Published) -> None:
     """Draw the page."""
-    st.title("Overview")
-    _live(published)
-
-
-@st.fragment(run_every=0.5, key="overview")
-def _live(published: Published) -> None:
     seen = notices.latest(published, "overview", _read)
     if seen is None:
         return

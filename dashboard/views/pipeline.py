@@ -12,14 +12,9 @@ from dashboard.views import loads, notices
 from dashboard.views.tables import metrics, table
 
 
+@st.fragment(run_every=0.5, key="pipeline")
 def show(published: Published) -> None:
     """Draw the page."""
-    st.title("Pipeline")
-    _live(published)
-
-
-@st.fragment(run_every=0.5, key="pipeline")
-def _live(published: Published) -> None:
     seen = notices.latest(published, "pipeline", lambda published, _: published.loads())
     if seen is None:
         return

@@ -42,7 +42,6 @@ def _read(published: Published, status: Status) -> tuple[dict[str, str], dict[st
 
 def show(published: Published) -> None:
     """Draw the page."""
-    st.title("Query")
     st.html(MONOSPACE)
     state = _state(published)
     seen = notices.latest(published, "query", _read)

@@ -20,14 +20,9 @@ FILTERS = ("dataset", "rule", "column")
 COLUMNS = ["dataset", "source_key", "line", "column", "rule", "value", "message", "raw"]
 
 
+@st.fragment(run_every=0.5, key="rejects")
 def show(published: Published) -> None:
     """Draw the page."""
-    st.title("Rejects")
-    _live(published)
-
-
-@st.fragment(run_every=0.5, key="rejects")
-def _live(published: Published) -> None:
     seen = notices.latest(published, "rejects", lambda published, _: (published.problems(), published.counts()))
     if seen is None:
         return
