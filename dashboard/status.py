@@ -45,21 +45,6 @@ class Backlog(_Part):
     oldest_at: AwareDatetime | None = None
 
 
-class Latency(_Part):
-    """Milliseconds from landed to loaded, as percentiles."""
-
-    p50: float | None = None
-    p95: float | None = None
-    p99: float | None = None
-
-
-class FoundBy(_Part):
-    """How files were noticed."""
-
-    event: int = 0
-    sweep: int = 0
-
-
 class Writer(_Part):
     """The pipeline that publishes here: when it last said so."""
 
@@ -72,8 +57,8 @@ class Progress(_Part):
     files: Files = Files()
     rows: Rows = Rows()
     backlog: Backlog = Backlog()
-    latency_ms: Latency = Latency()
-    found_by: FoundBy = FoundBy()
+    latency_ms: dict[str, float | None] = {}  # from landed to loaded, by percentile
+    found_by: dict[str, int] = {}
 
 
 class Status(Progress):

@@ -31,8 +31,8 @@ def _numbers(status: Status) -> None:
     oldest = text.age(backlog.oldest_at, datetime.now(UTC)) if backlog.oldest_at else text.NONE
     groups = {
         "Waiting": {"files": text.number(backlog.files), "size": text.size(backlog.bytes), "oldest": oldest},
-        "Landed to loaded": {name: text.milliseconds(value) for name, value in latency},
-        "Found by": {name: text.number(value) for name, value in found},
+        "Landed to loaded": {name: text.milliseconds(value) for name, value in latency.items()},
+        "Found by": {name: text.number(value) for name, value in found.items()},
     }
     for column, (title, numbers) in zip(st.columns([3, 3, 2]), groups.items(), strict=True):
         with column, st.container(border=True):

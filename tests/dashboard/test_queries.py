@@ -42,7 +42,7 @@ def test_null_and_absent_values_are_defaults(store: ObjectStore) -> None:
     status = Published(store).status()
     assert status is not None
     assert (status.writer, status.backlog.files, status.rows.read) == (None, 0, 0)
-    assert status.datasets["a"].latency_ms.p50 is None
+    assert status.datasets["a"].latency_ms == {}
 
 
 def test_an_unchanged_object_is_fetched_once(tmp_path: Path) -> None:
