@@ -1,6 +1,5 @@
 """The server of the pages, with what they need in memory before the first visitor; `streamlit run dashboard/app.py`."""
 
-import altair  # noqa: F401  # streamlit itself imports it with the first chart
 import streamlit as st
 
 import storage.local
