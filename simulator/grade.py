@@ -73,9 +73,7 @@ def grade(store: ObjectStore, answers: dict[str, Any], *, alone: bool = True) ->
     for answer in answers["files"]:
         report.note(answer["fault"], *judged(store, answer))
     for dataset in answers["summary"]:
-        own = {clean_key(one["key"]) for one in answers["files"] if one["dataset"] == dataset}
-        others = _others(store, dataset, own) if alone else "may hold"
-        _grade_summary(store, dataset, answers, report, own, others)
+        _grade_summary(store, dataset, answers, report, alone)
     return report
 
 
@@ -85,10 +83,10 @@ def _others(store: ObjectStore, dataset: str, own: Set[str]) -> str:
     return f"holds {count}" if count else ""
 
 
-def _grade_summary(
-    store: ObjectStore, dataset: str, answers: dict[str, Any], report: Report, own: Set[str], others: str
-) -> None:
-    """Compare the published summary, or where there are `others` in it too, one of the exam's own clean objects."""
+def _grade_summary(store: ObjectStore, dataset: str, answers: dict[str, Any], report: Report, alone: bool) -> None:
+    """Compare the published summary, or where there are others in it too, one of the exam's own clean objects."""
+    own = {clean_key(one["key"]) for one in answers["files"] if one["dataset"] == dataset}
+    others = _others(store, dataset, own) if alone else "may hold"
     if others:
         report.notes.append(
             f"{dataset}: the lake {others} files that are not of this exam, so not its published summary was"
