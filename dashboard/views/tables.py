@@ -9,7 +9,6 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard import text
 
-Height = int | Literal["auto"]
 TIME = "YYYY-MM-DD HH:mm:ss"
 STILL = "The table stands still while a row of it is open."
 
@@ -25,7 +24,7 @@ def table(
     frame: pd.DataFrame,
     key: str,
     columns: dict[str, ColumnConfig] | None = None,
-    height: Height = "auto",
+    height: int | Literal["auto"] = "auto",
     on_select: Callable[[], None] | None = None,
 ) -> None:
     """Show a frame.
