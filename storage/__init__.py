@@ -1,15 +1,6 @@
 """Where objects are: one interface over a folder and an S3 bucket, and the names of the lake's keys."""
 
-from storage.base import Gap, InvalidKey, ObjectChanged, ObjectInfo, ObjectStore, StoreUnavailable, check_key
+from storage.base import Gap, InvalidKey, ObjectChanged, ObjectInfo, ObjectStore, StoreUnavailable
 from storage.url import open_store
 
-__all__ = [
-    "Gap",
-    "InvalidKey",
-    "ObjectChanged",
-    "ObjectInfo",
-    "ObjectStore",
-    "StoreUnavailable",
-    "check_key",
-    "open_store",
-]
+__all__ = ["Gap", "InvalidKey", "ObjectChanged", "ObjectInfo", "ObjectStore", "StoreUnavailable", "open_store"]
