@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -277,10 +277,8 @@ def _reading(state: Path) -> Iterator[Ledger]:
     path = state / "ledger.sqlite"
     if not path.exists():
         raise SettingError(f"PIPELINE_STATE: there is no ledger in {state}: start one with `python -m pipeline run`")
-    with ledger_errors(path):
-        ledger = Ledger(path)
+    with ledger_errors(path), closing(Ledger(path)) as ledger:
         yield ledger
-        ledger.close()
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from threading import Event, Thread
 
 from pipeline.ledger import Ledger
@@ -89,7 +89,7 @@ def watch(pipeline: Pipeline) -> None:
 def sweep_by_the_clock(pipeline: Pipeline) -> None:
     """List at every gap and by the clock, and then not before ten times as long as the last listing took."""
     complaint = Complaint("no listing")
-    with _own_ledger(pipeline) as ledger:
+    with closing(Ledger(pipeline.ledger.path)) as ledger:  # one's own connection: a long reading holds up nobody
         pause = AT_ONCE if ledger.known() <= FEW else FIRST_GAP_SECONDS
         while not _wait_any(pipeline.gap, pipeline.stop, pause):
             pipeline.gap.clear()
@@ -109,7 +109,7 @@ def _sweep(pipeline: Pipeline, ledger: Ledger) -> None:
 def publish_changes(pipeline: Pipeline) -> None:
     """Publish soon after a change, in a fifth of the time at most, and move the heartbeat."""
     complaint = Complaint("not published")
-    with _own_ledger(pipeline) as ledger:
+    with closing(Ledger(pipeline.ledger.path)) as ledger:
         publisher = Publisher(pipeline.store, ledger, pipeline.datasets)
         while not pipeline.stop.is_set():
             pipeline.changed.clear()
@@ -120,16 +120,6 @@ def publish_changes(pipeline: Pipeline) -> None:
             # No longer than a heartbeat: the program may have stood still meanwhile, as at a breakpoint.
             pipeline.stop.wait(min(max(PUBLISH_PAUSE, 4 * (time.monotonic() - began)), HEARTBEAT))
             _wait_any(pipeline.changed, pipeline.stop, HEARTBEAT)
-
-
-@contextmanager
-def _own_ledger(pipeline: Pipeline) -> Iterator[Ledger]:
-    """Give a connection of one's own, so that a long reading holds up nobody."""
-    ledger = Ledger(pipeline.ledger.path)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
 
 
 def _guarded(pipeline: Pipeline, part: Callable[[Pipeline], None]) -> None:
