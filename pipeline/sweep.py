@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from sqlite3 import Row
 
 from pipeline.ledger import Ledger, key_text, microseconds, now
@@ -165,13 +166,8 @@ def _write(ledger: Ledger, query: str, rows: Iterator[tuple[object, ...]] | None
 
 
 def _batches(items: Iterator[ObjectInfo], size: int = 1000) -> Iterator[list[ObjectInfo]]:
-    batch = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    yield batch
+    while batch := list(islice(items, size)):
+        yield batch
 
 
 def _raw_row(item: ObjectInfo) -> tuple[object, ...]:
