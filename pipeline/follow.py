@@ -42,7 +42,7 @@ def drain(pipeline: Pipeline, progress: Callable[[], None]) -> None:
     with Workers(pipeline) as workers:
         while not pipeline.stop.is_set():
             # Before the look, for what ends during it may leave more to do.
-            done = workers.idle and not pipeline.ledger.retries()
+            done = not workers.running and not pipeline.ledger.retries()
             if workers.start_next(wait=0 if done else 0.05) == "nothing" and done:
                 break
             if time.monotonic() - told > PROGRESS_PAUSE:

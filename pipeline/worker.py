@@ -10,7 +10,7 @@ from threading import BoundedSemaphore
 from typing import Any, Literal, Self
 
 from pipeline.cores import Closed, Outcomes
-from pipeline.ledger import Ledger, now
+from pipeline.ledger import now
 from pipeline.load import NotAsked, Result, SourceGone, Task, load, take_back
 from pipeline.outage import obstacle, wait_until_clear
 from pipeline.parts import Pipeline
@@ -45,11 +45,6 @@ class Workers:
         self.pool.shutdown(wait=False, cancel_futures=True)
         if self.running:
             self.pipeline.ledger.drop()
-
-    @property
-    def idle(self) -> bool:
-        """Say whether no load runs."""
-        return not self.running
 
     def start_next(self, wait: float) -> Literal["started", "full", "nothing"]:
         """Start to load what has waited longest; where that cannot be, wait a little and say why not."""
@@ -147,13 +142,9 @@ def _release_or_fail(pipeline: Pipeline, task: Task, error: Exception) -> None:
     if pipeline.away.is_set() or obstacle(pipeline):  # it would be the same for every file
         pipeline.ledger.release(task)
         pipeline.away.set()
-    else:
-        _fail(pipeline.ledger, task, error)
-
-
-def _fail(ledger: Ledger, task: Task, error: Exception) -> None:
+        return
     pause = 2**task.attempts * random.uniform(0.5, 1.5)
-    ledger.fail(task, f"{type(error).__name__}: {error}", pause)
+    pipeline.ledger.fail(task, f"{type(error).__name__}: {error}", pause)
     log.error(fields("failed", key=task.source_key, attempt=task.attempts + 1, error=repr(error)), exc_info=error)
 
 
