@@ -1,7 +1,7 @@
 """What differs between a Parquet object that should be and the one that is: named by object and line."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -61,14 +61,6 @@ def compare_records(key: str, expected: Record, found: Record) -> Iterator[Diffe
             yield Difference(key, None, f"footer, {name}", shown(value), shown(other[name]))
 
 
-def first_row_difference(key: str, expected: Iterable[Row], found: Iterable[Row], line: str) -> Difference | None:
-    """Give the first row that differs; `line` is the column by which a row is named."""
-    for one, other in zip_longest(expected, found):
-        if repr(one) != repr(other):  # as text, for not-a-number does not equal itself
-            return _row_difference(key, one, other, line)
-    return None
-
-
 def rows(file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[Row]:
     """Yield the rows of a file one by one."""
     for batch in file.iter_batches(_ROWS, columns=columns):
@@ -91,8 +83,10 @@ def _compare_rows(key: str, expected: Path, found: Path) -> Iterator[Difference]
             yield Difference(key, None, "columns", _columns(one), _columns(other))
         elif not _same_groups(one, other):
             line = "_line" if "_line" in one.schema_arrow.names else "line"
-            if difference := first_row_difference(key, rows(one), rows(other), line):
-                yield difference
+            for row, its in zip_longest(rows(one), rows(other)):
+                if repr(row) != repr(its):  # as text, for not-a-number does not equal itself
+                    yield _row_difference(key, row, its, line)
+                    return
 
 
 def _columns(file: pq.ParquetFile) -> str:
