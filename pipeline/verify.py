@@ -152,7 +152,8 @@ def _whole(store: ObjectStore, ledger: Ledger, datasets: Mapping[str, Dataset], 
     for info in store.list(RAW):
         if not source(info.key).ignored and _row(ledger, info.key) is None:
             yield unnoticed(info, None)
-    if strangers := [key for key in _outputs(store) if not _belongs(ledger, key)]:
+    outputs = (info.key for prefix in (CLEAN, REJECTED) for info in store.list(prefix))
+    if strangers := [key for key in outputs if not _belongs(ledger, key)]:
         time.sleep(patience)  # a pipeline that takes something over, or back, is not done in one moment
     for key in strangers:
         if not _belongs(ledger, key) and any(info.key == key for info in store.list(key)):
@@ -160,11 +161,6 @@ def _whole(store: ObjectStore, ledger: Ledger, datasets: Mapping[str, Dataset], 
             yield Recount(key, (Difference(key, None, "object", expected, "an object of none"),))
     yield Recount(LEDGER, tuple(compare_totals(ledger)))
     yield from compare_published(store, ledger, datasets, patience)
-
-
-def _outputs(store: ObjectStore) -> Iterator[str]:
-    for prefix in (CLEAN, REJECTED):
-        yield from (info.key for info in store.list(prefix))
 
 
 def _belongs(ledger: Ledger, key: str) -> bool:
