@@ -1,6 +1,7 @@
 """One source, recounted: its raw bytes, read again in the plain way, against its objects and its row in the ledger."""
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -86,8 +87,7 @@ def _fetch(store: ObjectStore, key: str, path: Path) -> str | None:
     """Copy an object into a file, and give its etag; None where there is none."""
     try:
         with store.open(key) as (info, stream), path.open("wb") as file:
-            while block := stream.read(1 << 20):
-                file.write(block)
+            shutil.copyfileobj(stream, file, 1 << 20)
         return info.etag
     except FileNotFoundError:
         return None

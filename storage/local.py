@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -48,7 +49,8 @@ class LocalStore:
         """Write an object and return its etag (see `ObjectStore.put`)."""
         path = self._path(key)
         with self._while_present(), _errors(key, writing=True):
-            staging = self._staging()  # first: it does not make anew a lake that went away
+            staging = self.root / STAGING
+            staging.mkdir(exist_ok=True)  # first: it does not make anew a lake that went away
             path.parent.mkdir(parents=True, exist_ok=True)
             if move and isinstance(source, Path) and (etag := _moved(source, path)):
                 return etag
@@ -148,11 +150,6 @@ class LocalStore:
             self._check_present()
             raise
 
-    def _staging(self) -> Path:
-        folder = self.root / STAGING
-        folder.mkdir(exist_ok=True)
-        return folder
-
     def _path(self, key: str) -> Path:
         path = self.root / check_key(key)
         self._check_present()
@@ -210,8 +207,7 @@ def _copy(source: bytes | Path, target: IO[bytes]) -> None:
         target.write(source)
     else:
         with source.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                target.write(block)
+            shutil.copyfileobj(stream, target, 1 << 20)
     target.flush()
 
 
