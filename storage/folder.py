@@ -59,7 +59,8 @@ def finished_writes(folder: Path, stop: Event) -> Iterator[str | Gap]:
 
 def _finished(seen: _Seen, folder: Path, watched: os.stat_result | None, stop: Event) -> Iterator[str | Gap]:
     unsure: dict[str, tuple[float, os.stat_result | None]] = {}  # path: when to look again, what the last look saw
-    while not stop.is_set() and _same_place(watched, _look(str(folder))):
+    # Until the folder is another one of its name, or none.
+    while not stop.is_set() and watched and (now := _look(str(folder))) and os.path.samestat(watched, now):
         try:
             event = seen.get(timeout=TICK)
         except queue.Empty:
@@ -115,11 +116,6 @@ def _has_no_writer(path: str | bytes) -> bool | None:
     finally:
         os.close(file)
     return True
-
-
-def _same_place(before: os.stat_result | None, now: os.stat_result | None) -> bool:
-    """Say whether a folder is still the one that is watched, and not another of its name."""
-    return before is not None and now is not None and (before.st_ino, before.st_dev) == (now.st_ino, now.st_dev)
 
 
 def _look(path: str | bytes) -> os.stat_result | None:
