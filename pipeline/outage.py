@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.parts import Pipeline
-from storage import ObjectStore, StoreUnavailable
+from storage import StoreUnavailable
 from storage.console import fields
 from storage.layout import PUBLISHED
 
@@ -28,8 +28,10 @@ class Obstacle(NamedTuple):
 
 def obstacle(pipeline: Pipeline) -> Obstacle | None:
     """Say what stands in the way of every load; None if the store takes an object and the state folder a file."""
+    probe = f"{PUBLISHED}.probe"
     try:
-        _probe_store(pipeline.store)
+        pipeline.store.put(probe, bytes(PROBE))
+        pipeline.store.delete(probe)
     except StoreUnavailable as error:
         return Obstacle("store away", "store back", str(error))
     except PermissionError as error:
@@ -40,11 +42,6 @@ def obstacle(pipeline: Pipeline) -> Obstacle | None:
         reason = f"PIPELINE_STATE: {pipeline.staging} cannot be written: {error.strerror}"
         return Obstacle("state away", "state back", reason)
     return None
-
-
-def _probe_store(store: ObjectStore) -> None:
-    store.put(f"{PUBLISHED}.probe", bytes(PROBE))
-    store.delete(f"{PUBLISHED}.probe")
 
 
 def _probe_folder(folder: Path) -> None:
