@@ -26,8 +26,7 @@ def problem(state: Path) -> str:
     writer = json.loads(found[0]) if found else None
     if not writer:
         return f"no pipeline works with {state}"
-    beat = datetime.fromisoformat(writer.get("heartbeat_at") or writer["started_at"])
-    age = (datetime.now(UTC) - beat).total_seconds()
+    age = (datetime.now(UTC) - datetime.fromisoformat(writer["heartbeat_at"])).total_seconds()
     return f"the pipeline of {state} has had no heartbeat for {age:.0f} s" if age > STANDS_STILL else ""
 
 

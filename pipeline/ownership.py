@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def state_folder(path: Path) -> Iterator[Path]:
+def state_folder(path: Path) -> Iterator[None]:
     """Hold the state folder for this program alone; `SettingError` says who has it, or why it cannot be had."""
     try:
         (path / "staging").mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def state_folder(path: Path) -> Iterator[Path]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield path
+        yield
 
 
 def _lock(file: TextIO) -> bool:
@@ -68,7 +68,7 @@ def claim_lake(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
         ledger.set("lake", _new_lake(store))
     check_lake(store, ledger)
     if last := json.loads(ledger.get("writer") or "null"):  # nobody signed out
-        log.warning(fields("unclean end", heartbeat_at=last.get("heartbeat_at"), action="load what was in flight"))
+        log.warning(fields("unclean end", heartbeat_at=last["heartbeat_at"], action="load what was in flight"))
     _refuse_second(store, ledger, stop)
     if not stop.is_set():
         me = {"id": ledger.id, "host": socket.gethostname(), "pid": os.getpid(), "started_at": iso(now())}

@@ -46,10 +46,9 @@ def status(ledger: Ledger) -> Status:
         f" ORDER BY id DESC LIMIT {LATENCY_LOADS}"
     )
     oldest = {name: _oldest(ledger, name) for name in sorted(names)}
-    writer = ledger.get("writer")
     return {
         "lake": ledger.get("lake"),
-        "writer": json.loads(writer) if writer else None,
+        "writer": json.loads(ledger.get("writer") or "null"),
         **_section(tally, took, min(filter(None, oldest.values()), default=None)),
         "datasets": {
             name: _section(

@@ -32,13 +32,13 @@ def _word(value: object) -> str:
     return text if plain else '"' + text.replace('"', "'").replace("\r", " ").replace("\n", " ") + '"'
 
 
-def configure_logging(level: str = "INFO") -> None:
+def configure_logging() -> None:
     """Send log lines to stderr as `2026-01-31T12:00:00Z INFO pipeline.worker loaded key=…`."""
     formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
-    logging.basicConfig(level=level, handlers=[handler])
+    logging.basicConfig(level="INFO", handlers=[handler])
     # A client of the store warns of each try that failed; our own lines tell of a store that is away, once.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
