@@ -9,8 +9,6 @@ from pipeline.draft.sample import Sample, check_header, read_sample
 from pipeline.reader.problem import Refused
 from storage.console import SettingError
 
-NAME = r"[a-z0-9][a-z0-9_-]*"
-
 
 def draft(stream: BinaryIO, file: str, name: str) -> tuple[dict[str, Any], list[str]]:
     """Give a contract (a Data Package v2 resource) that fits the records looked at, and what was not sure.
@@ -23,7 +21,7 @@ def draft(stream: BinaryIO, file: str, name: str) -> tuple[dict[str, Any], list[
     Raises:
         SettingError: no contract can be drafted from this file.
     """
-    if not re.fullmatch(NAME, name):
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise SettingError(f"--name: {name!r} cannot be a dataset's: expected a-z, 0-9, - and _, such as my-sales")
     try:
         sample = read_sample(stream, file)
@@ -34,7 +32,8 @@ def draft(stream: BinaryIO, file: str, name: str) -> tuple[dict[str, Any], list[
     specs = [describe(column, title, sample) for title, column in zip(sample.header, columns, strict=True)]
     missing = _missing(columns, specs, sample)
     for spec, column in zip(specs, columns, strict=True):
-        if column and not any(_cell(text, spec) in missing for text in column):
+        cells = column if spec["type"] == "string" else [text.strip(" \t") for text in column]
+        if cells and not any(cell in missing for cell in cells):
             spec["constraints"] = {"required": True}
     schema: dict[str, Any] = {"fieldsMatch": "equal", "fields": specs}
     if missing != [""]:
@@ -51,13 +50,10 @@ def dataset_name(file: str) -> str:
 def to_text(contract: dict[str, Any]) -> str:
     """Write a contract as the shipped ones are written: one line for each field."""
     fields = contract["schema"]["fields"]
-    lines = ",\n".join("      " + _json(one).replace("{", "{ ", 1)[:-1] + " }" for one in fields)
+    texts = (json.dumps(one, ensure_ascii=False) for one in fields)
+    lines = ",\n".join("      " + text.replace("{", "{ ", 1)[:-1] + " }" for text in texts)
     text = json.dumps({**contract, "schema": {**contract["schema"], "fields": []}}, indent=2, ensure_ascii=False)
     return text.replace('"fields": []', f'"fields": [\n{lines}\n    ]', 1)
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _resource(file: str, name: str, sample: Sample, schema: dict[str, Any]) -> dict[str, Any]:
@@ -69,10 +65,6 @@ def _resource(file: str, name: str, sample: Sample, schema: dict[str, Any]) -> d
         "dialect": sample.dialect,
         "schema": schema,
     }
-
-
-def _cell(text: str, spec: dict[str, Any]) -> str:
-    return text if spec["type"] == "string" else text.strip(" \t")
 
 
 def _missing(columns: list[list[str]], specs: list[dict[str, Any]], sample: Sample) -> list[str]:

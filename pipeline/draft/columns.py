@@ -94,8 +94,7 @@ def _number(values: list[str], sample: Sample, note: _Note) -> dict[str, Any] | 
 def _is_number(values: list[str], point: str, group: str | None) -> bool:
     """Judge as the reader does, but have groups of three digits: `1,2` is no number with groups."""
     spec = _of("number", decimalChar=point, groupChar=group)
-    grouped = [value for value in values if group and group in value]
-    if group and not (grouped and all(_in_threes(value, spec) for value in grouped)):
+    if group and not (any(group in value for value in values) and all(_in_threes(value, spec) for value in values)):
         return False
     return _fits(values, spec)
 
@@ -134,12 +133,8 @@ def _say_nearly(values: list[str], missing: list[str], note: _Note) -> None:
         bad = [one or not _in_threes(value, spec) for one, value in zip(wrong, values, strict=True)]
         if 0 < sum(bad) <= len(values) / 4:
             said = f"{sum(bad):,} of {len(values):,} different values are no {spec.type}"
-            advice = f"write {_json(spec)}" + "".join(f", and {word!r} into missingValues" for word in missing)
+            told = spec.model_dump(exclude={"name"}, exclude_defaults=True)
+            shape = ", ".join(f'"{name}": "{value}"' for name, value in told.items())
+            advice = f"write {shape}" + "".join(f", and {word!r} into missingValues" for word in missing)
             note(f"{said} ({values[bad.index(True)]!r}): string; where that is the file's mistake, {advice}")
             return
-
-
-def _json(spec: FieldSpec) -> str:
-    told = {"type": spec.type, "format": spec.format, "decimalChar": spec.decimalChar, "groupChar": spec.groupChar}
-    default = {"format": "default", "decimalChar": "."}
-    return ", ".join(f'"{name}": "{value}"' for name, value in told.items() if value and default.get(name) != value)

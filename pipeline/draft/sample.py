@@ -35,8 +35,7 @@ def read_sample(stream: BinaryIO, file: str) -> Sample:
     """Read a file's first records, having found out how it is written; `Refused` if it is no text."""
     sample = Sample({"delimiter": ","}, _encoding(stream))
     sample.dialect = _dialect(_head(stream, file, sample.encoding), sample.notes)
-    records = _records(stream, file, sample)
-    records = _decodable(records, stream, file, sample)
+    records = _decodable(_records(stream, file, sample), stream, file, sample)
     texts = [[cell.decode() for cell in record] for record in records]
     sample.header = texts[0] if texts else []
     sample.rows = [row for row in texts[1:] if len(row) == len(sample.header)]
