@@ -171,9 +171,9 @@ def run_dry(
     Nothing is written, so it may run beside a pipeline: under a debugger, or before a contract is put to use.
     """
     datasets = read_datasets(limits=Limits(record_mib << 20, grown_mib << 20))
-    outcome = dry_run(open_store(lake, os.environ), datasets, key)
-    show_outcome(outcome)
-    raise typer.Exit(1 if outcome.problems else 0)
+    record, problems = dry_run(open_store(lake, os.environ), datasets, key)
+    show_outcome(record, problems)
+    raise typer.Exit(1 if problems else 0)
 
 
 @app.command("verify")

@@ -1,7 +1,6 @@
 """One file, read as a load reads it, with nothing written: so it disturbs no pipeline that runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,16 +18,12 @@ from storage.layout import RAW, source
 SHOWN = 20  # problems
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a load would come to: its record, and the first of its problems."""
+def dry_run(store: ObjectStore, datasets: Mapping[str, Dataset], key: str) -> tuple[Record, list[dict[str, Any]]]:
+    """Read, check and transform one file; `SettingError` if there is no such file, or none of ours.
 
-    record: Record
-    problems: list[dict[str, Any]]
-
-
-def dry_run(store: ObjectStore, datasets: Mapping[str, Dataset], key: str) -> Outcome:
-    """Read, check and transform one file; `SettingError` if there is no such file, or none of ours."""
+    Returns:
+        The record that a load would have, and the first of its problems.
+    """
     found = source(key)
     if not key.startswith(RAW) or found.ignored:
         raise SettingError(f"KEY is {key!r}: {found.ignored or 'expected one that begins with raw/'}")
@@ -41,7 +36,7 @@ def dry_run(store: ObjectStore, datasets: Mapping[str, Dataset], key: str) -> Ou
                 staged = stage(stream, record, dataset, Path(folder, "file"))
         except FileNotFoundError:
             raise SettingError(f"KEY is {key!r}: there is no such file in {store.url}") from None
-        return Outcome(staged.record, _first(staged.rejected))
+        return staged.record, _first(staged.rejected)
 
 
 def _first(rejected: Path | bytes | None) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from pipeline import report
-from pipeline.dry_run import Outcome
+from pipeline.stage import Record
 from pipeline.verify import Report
 
 
@@ -37,13 +37,12 @@ def show_sources(rows: list[dict[str, Any]]) -> None:
         typer.echo(f"the newest {report.NEWEST_LOADS:,}; there may be more")
 
 
-def show_outcome(outcome: Outcome) -> None:
-    """Print what a load of one file would come to."""
-    record = outcome.record
-    for one in outcome.problems:
+def show_outcome(record: Record, problems: list[dict[str, Any]]) -> None:
+    """Print what a load of one file would come to: its record, and the first of its problems."""
+    for one in problems:
         place = f"line {one['line']}" if one["line"] else "the file"
         typer.echo(f"{place}{', column ' + one['column'] if one['column'] else ''}: {one['rule']}: {one['message']}")
-    if (more := sum(int(count or 0) for *_, count in record.problems or []) - len(outcome.problems)) > 0:
+    if (more := sum(int(count or 0) for *_, count in record.problems or []) - len(problems)) > 0:
         typer.echo(f"and {more:,} problems more")
     counts = ", ".join(
         f"{getattr(record, f'rows_{name}'):,} {name}" for name in ("read", "kept", "dropped", "rejected")
