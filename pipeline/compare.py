@@ -36,7 +36,8 @@ def compare_objects(key: str, expected: Path | None, found: Path | None) -> Iter
     """Yield what differs in an object: that it is there or not, each value of its footer, and its first wrong row."""
     if expected is None or found is None:
         if expected or found:
-            yield Difference(key, None, "object", _there(expected), _there(found))
+            said = ("an object" if path else "no object" for path in (expected, found))
+            yield Difference(key, None, "object", *said)
         return
     try:
         yield from compare_records(key, read_record(expected), read_record(found))
@@ -71,10 +72,6 @@ def shown(value: object) -> str:
     """Give a value as a person reads it, shortened."""
     text = str(value)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
-
-
-def _there(path: Path | None) -> str:
-    return "an object" if path else "no object"
 
 
 def _compare_rows(key: str, expected: Path, found: Path) -> Iterator[Difference]:

@@ -65,7 +65,9 @@ def claim_lake(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
         SettingError: the ledger is of another lake, or another pipeline's heartbeat moves.
     """
     if ledger.get("lake") is None:
-        ledger.set("lake", _new_lake(store))
+        if _lake_id(store) is None:
+            store.put(LAKE, json.dumps({"id": uuid.uuid4().hex}).encode())
+        ledger.set("lake", _lake_id(store) or "")  # the one that is there then, whoever made it
     check_lake(store, ledger)
     if last := json.loads(ledger.get("writer") or "null"):  # nobody signed out
         log.warning(fields("unclean end", heartbeat_at=last["heartbeat_at"], action="load what was in flight"))
@@ -126,13 +128,6 @@ def _lake_id(store: ObjectStore) -> str | None:
         raise SettingError(
             f"LAKE_URL: {LAKE} of {store.url} does not say which lake it is ({error!r}): remove it"
         ) from error
-
-
-def _new_lake(store: ObjectStore) -> str:
-    """Give the lake's id, making it where it is missing: the one that is there then, whoever made it."""
-    if _lake_id(store) is None:
-        store.put(LAKE, json.dumps({"id": uuid.uuid4().hex}).encode())
-    return _lake_id(store) or ""
 
 
 def _refuse_second(store: ObjectStore, ledger: Ledger, stop: Event) -> None:

@@ -45,7 +45,8 @@ def status(ledger: Ledger) -> Status:
         "SELECT dataset, (loaded_at - landed_at) / 1000.0 AS ms FROM history WHERE found_by = 'event'"
         f" ORDER BY id DESC LIMIT {LATENCY_LOADS}"
     )
-    oldest = {name: _oldest(ledger, name) for name in sorted(names)}
+    waiting = "SELECT min(landed_at) AS oldest FROM source WHERE status = 'pending' AND dataset = ?"
+    oldest = {name: ledger.rows(waiting, name)[0]["oldest"] for name in sorted(names)}
     return {
         "lake": ledger.get("lake"),
         "writer": json.loads(ledger.get("writer") or "null"),
@@ -59,11 +60,6 @@ def status(ledger: Ledger) -> Status:
             for name, landed_at in oldest.items()
         },
     }
-
-
-def _oldest(ledger: Ledger, dataset: str) -> int | None:
-    query = "SELECT min(landed_at) AS oldest FROM source WHERE status = 'pending' AND dataset = ?"
-    return ledger.rows(query, dataset)[0]["oldest"]  # type: ignore[no-any-return]
 
 
 def _section(tally: list[Row], took: list[Row], oldest: int | None) -> Status:
