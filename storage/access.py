@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
@@ -16,7 +16,7 @@ from storage.layout import CLEAN, REJECTED
 from storage.s3 import S3Store, client_errors
 
 Role = Literal["simulator", "pipeline", "reader"]
-ROLES: tuple[Role, ...] = ("simulator", "pipeline", "reader")
+ROLES: tuple[Role, ...] = get_args(Role)
 PROBE = ".probe"  # under raw/ it is a folder marker, which is nothing to the pipeline
 
 # What came of an exam, which the source system's page grades: of these datasets, and in this folder of them alone.
@@ -92,8 +92,7 @@ def prepare(store: S3Store, users: Iterable[User] = ()) -> None:
     with client_errors("", store.bucket):
         if not store.client.bucket_exists(store.bucket):
             store.client.make_bucket(store.bucket)
-    store.put(f"published/{PROBE}", b"a probe")
-    _prove_get(store)
+    _prove(store, "pipeline")
     for user in users:
         _make(store, user)
         _prove(store.as_user(user.access_key, user.secret_key), user.role)
@@ -142,10 +141,6 @@ def _prove(store: S3Store, role: Role) -> None:
             store.client.put_object(store.bucket, f"raw/{PROBE}/", io.BytesIO(), 0)
     elif role == "pipeline":
         store.put(f"published/{PROBE}", b"a probe")
-    _prove_get(store)
-
-
-def _prove_get(store: S3Store) -> None:
     with store.open(f"published/{PROBE}") as (_, stream):
         if stream.read() != b"a probe":
             raise OSError(f"{store.url} did not give back what was put")
