@@ -3,7 +3,7 @@
 import hashlib
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -28,10 +28,10 @@ class Dataset:
     transform: Transform | None
     schema: pa.Schema
     recipe: str
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits
 
 
-def read_datasets(folder: Path = FOLDER, limits: Limits | None = None) -> dict[str, Dataset]:
+def read_datasets(folder: Path = FOLDER, limits: Limits = Limits()) -> dict[str, Dataset]:  # noqa: B008 (it never changes)
     """Read every contract and transform; `SettingError` names the file that is not right."""
     return {path.stem: read_dataset(path, limits) for path in sorted(folder.glob("*.json"))}
 
@@ -52,7 +52,7 @@ def from_frame(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pandas(frame, schema, preserve_index=False, nthreads=1)
 
 
-def read_dataset(path: Path, limits: Limits | None = None) -> Dataset:
+def read_dataset(path: Path, limits: Limits = Limits()) -> Dataset:  # noqa: B008 (it never changes)
     """Read one contract and the transform beside it; `SettingError` says what is not right."""
     contract = read_contract(path)
     for one in contract.fields:
@@ -64,8 +64,7 @@ def read_dataset(path: Path, limits: Limits | None = None) -> Dataset:
     transform = _transform(script) if script.exists() else None
     schema = _schema(contract, transform, script)
     _check_names(path, contract, schema)
-    _check_summary(path, contract, schema)
-    return Dataset(contract, transform, schema, _recipe(path, script, limits or Limits()), limits or Limits())
+    return Dataset(contract, transform, schema, _recipe(path, script, limits), limits)
 
 
 def _transform(script: Path) -> Transform:
@@ -97,13 +96,10 @@ def _check_names(path: Path, contract: Contract, schema: pa.Schema) -> None:
     groups, sums = contract.summary.groupBy, contract.summary.sum
     for name in {name for name in (*groups, *sums) if (*groups, *sums, "rows").count(name) > 1}:
         raise SettingError(f"{path}: summary names {name!r}, which is a column of the summary already")
-
-
-def _check_summary(path: Path, contract: Contract, schema: pa.Schema) -> None:
-    for name in (*contract.summary.groupBy, *contract.summary.sum):
+    for name in (*groups, *sums):
         if name not in schema.names:
             raise SettingError(f"{path}: summary names {name!r}: expected one of {', '.join(schema.names)}")
-    for name in contract.summary.sum:
+    for name in sums:
         if not (pa.types.is_integer(schema.field(name).type) or pa.types.is_floating(schema.field(name).type)):
             raise SettingError(f"{path}: summary.sum names {name!r}: expected a column of numbers")
 
