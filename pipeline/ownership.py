@@ -136,13 +136,11 @@ def _refuse_second(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
     if not writer or writer["id"] == ledger.id:
         return
     log.warning(fields("another writer", host=writer["host"], pid=writer["pid"], action="wait whether it is alive"))
-    waited = 0.0
-    while waited < STANDS_STILL and not stop.wait(1.0):
-        waited += 1.0
+    for _ in range(round(STANDS_STILL)):
+        if stop.wait(1.0):
+            return
         if (seen := _writer(store)) and seen["id"] != ledger.id and seen["heartbeat_at"] != writer["heartbeat_at"]:
             raise SettingError(_stop_other(store, seen))
-    if stop.is_set():
-        return
     log.warning(fields("taken over", host=writer["host"], pid=writer["pid"], reason="its heartbeat stands still"))
 
 

@@ -20,15 +20,15 @@ class Selection:
 
     def where(self) -> tuple[str, list[object]]:
         """Give it as a condition on the table `source`, and the values for its marks."""
-        marks = ", ".join("?" * len(self.keys))
-        asked: list[tuple[str, tuple[object, ...]]] = [("TRUE", ())]
+        asked, values = ["TRUE"], list[object](self.keys)
         if self.keys:
-            asked.append((f"source_key IN ({marks})", self.keys))
+            asked.append(f"source_key IN ({', '.join('?' * len(self.keys))})")
         if self.status:
-            asked.append(("status = ?", (self.status,)))
+            asked.append("status = ?")
+            values.append(self.status)
         if self.stale:
-            asked.append(("stale", ()))
-        return " AND ".join(condition for condition, _ in asked), [one for _, values in asked for one in values]
+            asked.append("stale")
+        return " AND ".join(asked), values
 
     def check(self, ledger: Ledger) -> None:
         """Raise `SettingError` that names the keys which the ledger does not know."""
