@@ -48,7 +48,7 @@ class LocalStore:
     def put(self, key: str, source: bytes | Path, *, move: bool = False) -> str:
         """Write an object and return its etag (see `ObjectStore.put`)."""
         path = self._path(key)
-        with self._while_present(), _errors(key, writing=True):
+        with self._errors(key, writing=True):
             staging = self.root / STAGING
             staging.mkdir(exist_ok=True)  # first: it does not make anew a lake that went away
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ class LocalStore:
     @contextmanager
     def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
         """Give an object's stream and facts (see `ObjectStore.open`); waits until a fresh version is final."""
-        with self._while_present(), _errors(key):
+        with self._errors(key):
             stream = self._path(key).open("rb")
         # Errors inside the block are the reader's own, and the reader may close the stream.
         with stream, os.fdopen(os.dup(stream.fileno()), "rb") as watched:
@@ -80,7 +80,7 @@ class LocalStore:
 
     def stat(self, key: str) -> ObjectInfo:
         """Give an object's facts (see `ObjectStore.stat`)."""
-        with self._while_present(), _errors(key):
+        with self._errors(key):
             path = self._path(key)
             if path.is_dir():
                 raise FileNotFoundError(errno.ENOENT, "it is a folder", key)
@@ -91,18 +91,18 @@ class LocalStore:
         self._check_present()
         folders = [self.root / prefix.rpartition("/")[0]]
         while folders:
-            with _errors(self.url, missing_ok=True), os.scandir(folders.pop()) as entries:
+            with self._errors(self.url, missing_ok=True), os.scandir(folders.pop()) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         folders += [Path(entry.path)] if entry.name != STAGING else []
                     elif (key := self._key(entry.path)).startswith(prefix) and _is_file(entry):
-                        with _errors(key, missing_ok=True):
+                        with self._errors(key, missing_ok=True):
                             yield _info(key, entry.stat())
         self._check_present()  # a folder that went away meanwhile looks empty
 
     def delete(self, key: str) -> None:
         """Remove an object (see `ObjectStore.delete`)."""
-        with _errors(key):
+        with self._errors(key):
             self._path(key).unlink(missing_ok=True)
 
     def watch(self, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
@@ -126,7 +126,7 @@ class LocalStore:
             if isinstance(item, Gap):
                 yield item
             elif (key := self._key(item)).startswith(prefix):
-                with _errors(key, missing_ok=True):
+                with self._errors(key, missing_ok=True):
                     if Path(item).is_file():  # and not a pipe, which who opens it waits for
                         yield _info(key, Path(item).stat())
 
@@ -142,11 +142,19 @@ class LocalStore:
             raise StoreUnavailable(f"the folder {self.url} is gone")
 
     @contextmanager
-    def _while_present(self) -> Iterator[None]:
-        """Tell a store that went away just now from one that lacks an object."""
+    def _errors(self, place: str, *, missing_ok: bool = False, writing: bool = False) -> Iterator[None]:
+        """Turn the file system's errors into the store's, and tell one that went away from one that lacks an object."""
         try:
             yield
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            self._check_present()
+            if writing:
+                raise OSError(f"{place} cannot be written: {error}") from error
+            if not missing_ok:
+                raise FileNotFoundError(errno.ENOENT, "there is no such object", place) from error
+        except OSError as error:
+            if error.errno in _AWAY:
+                raise StoreUnavailable(f"{place}: {error.strerror}") from error
             self._check_present()
             raise
 
@@ -209,21 +217,3 @@ def _copy(source: bytes | Path, target: IO[bytes]) -> None:
         with source.open("rb") as stream:
             shutil.copyfileobj(stream, target, 1 << 20)
     target.flush()
-
-
-@contextmanager
-def _errors(place: str, *, missing_ok: bool = False, writing: bool = False) -> Iterator[None]:
-    """Turn the file system's errors into the store's."""
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        if writing:
-            raise OSError(f"{place} cannot be written: {error}") from error
-        if not missing_ok:
-            raise FileNotFoundError(errno.ENOENT, "there is no such object", place) from error
-    except (StoreUnavailable, ObjectChanged):
-        raise
-    except OSError as error:
-        if error.errno in _AWAY:
-            raise StoreUnavailable(f"{place}: {error.strerror}") from error
-        raise
