@@ -72,14 +72,12 @@ def unnoticed(info: ObjectInfo, known: str | None) -> Recount:
 
 
 def _against(store: ObjectStore, source: Source, staged: Staged, folder: Path) -> Iterator[Difference]:
-    record = staged.record
+    record, etags = staged.record, {}
     clean, rejected = clean_key(record.source_key), rejected_key(record.source_key)
-    clean_etag = _fetch(store, clean, folder / "found.clean")
-    rejected_etag = _fetch(store, rejected, folder / "found.rejected")
-    made_clean, made_rejected = (cast(Path | None, made) for made in (staged.clean, staged.rejected))  # in the folder
-    yield from compare_objects(clean, made_clean, folder / "found.clean" if clean_etag else None)
-    yield from compare_objects(rejected, made_rejected, folder / "found.rejected" if rejected_etag else None)
-    etags = {"clean_etag": clean_etag, "rejected_etag": rejected_etag}
+    for name, key, made in (("clean", clean, staged.clean), ("rejected", rejected, staged.rejected)):
+        found = folder / f"found.{name}"
+        etags[f"{name}_etag"] = etag = _fetch(store, key, found)
+        yield from compare_objects(key, cast(Path | None, made), found if etag else None)  # made in the folder
     yield from _against_ledger(source, record, status=record.status, size=record.size, **etags)
 
 
