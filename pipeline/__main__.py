@@ -40,7 +40,7 @@ app = typer.Typer(
     help="Turn every CSV that lands in the lake into Parquet, exactly.", no_args_is_help=True, add_completion=False
 )
 
-contracts = typer.Typer(no_args_is_help=True)
+contracts = typer.Typer(help="Check the contracts, or draft one for a file of your own.", no_args_is_help=True)
 app.add_typer(contracts, name="contract")
 
 Lake = Annotated[str, typer.Option(envvar="LAKE_URL", help="A folder, or a bucket: s3://lake.")]
@@ -209,11 +209,6 @@ def health(state: State = Path("state")) -> None:
     if said := problem(state):
         raise SettingError(said)
     typer.echo("alive")
-
-
-@contracts.callback()
-def contract() -> None:
-    """Check the contracts, or draft one for a file of your own."""
 
 
 @contracts.command("check")

@@ -50,7 +50,7 @@ def test_commands():
     assert named
     for package, command in named:
         main = (ROOT / package / "__main__.py").read_text()
-        assert f'command("{command}")' in main or f"def {command}(" in main
+        assert any(made in main for made in (f'command("{command}")', f"def {command}(", f'name="{command}"'))
 
 
 def test_launch_configurations():
