@@ -133,9 +133,5 @@ def _serve(pipe: Connection, load: Load) -> None:
     with suppress(EOFError, OSError):
         while True:
             tasks = pipe.recv()
-            told = {task: one for task, one in zip(tasks, load(tasks), strict=True) if _is_told(one)}
-            pipe.send(told)
-
-
-def _is_told(outcome: Outcome | Exception) -> bool:
-    return isinstance(outcome, _TOLD) or not isinstance(outcome, Exception)
+            outcomes = zip(tasks, load(tasks), strict=True)
+            pipe.send({task: one for task, one in outcomes if isinstance(one, _TOLD) or not isinstance(one, Exception)})

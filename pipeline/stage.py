@@ -209,10 +209,12 @@ def _transformed(typed: pa.Table, dataset: Dataset) -> pa.Table:
     if dataset.transform is None:
         return typed
     schema = dataset.schema.append(pa.field("_line", pa.int64()))
-    with _transform_refused():
+    try:
         rows = from_frame(dataset.transform(to_frame(typed)), schema)
         if not rows["_line"].equals(typed["_line"]):
             _check_lines(rows["_line"], typed["_line"])
+    except Exception as error:
+        raise Refused(Problem("transform", f"the transform failed: {error!r}")) from error
     return rows
 
 
@@ -220,14 +222,6 @@ def _check_lines(lines: pa.ChunkedArray, known: pa.ChunkedArray) -> None:
     unknown = pc.invert(pc.is_in(lines, value_set=known))
     if (np.diff(lines.to_numpy()) <= 0).any() or pc.any(unknown).as_py():
         raise ValueError("_line must stay an increasing part of the lines that came in")
-
-
-@contextmanager
-def _transform_refused() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise Refused(Problem("transform", f"the transform failed: {error!r}")) from error
 
 
 @contextmanager

@@ -12,17 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline.contract import Contract, FieldSpec
 from pipeline.reader.problem import VALUE_LIMIT, Problem
-from pipeline.reader.values import (
-    DATE,
-    FALSE,
-    INTEGER,
-    TIME,
-    TRUE,
-    ZONE,
-    format_pattern,
-    full_match,
-    grouped_number,
-)
+from pipeline.reader.values import DATE, FALSE, INTEGER, TIME, TRUE, ZONE, format_pattern, full_match, grouped_number
 
 
 def _integer(text: str, _: FieldSpec) -> int | None:
@@ -109,15 +99,12 @@ def explain_record(raw: bytes, line: int, header: list[str], contract: Contract)
     if len(cells) != len(header):
         message = f"expected {len(header)} fields, found {len(cells)}"
         problems.append(Problem("fields", message, line, raw=shown))
-    fields = {field.name: field for field in contract.fields}
-    for name, cell in zip(header, cells, strict=False):
+    fields: dict[str | None, FieldSpec] = {field.name: field for field in contract.fields}
+    names = [*header, *[None] * (len(cells) - len(header))]  # a cell beyond the header has none
+    for name, cell in zip(names, cells, strict=False):
         found = _cell_problems(cell, fields.get(name), contract, checked=len(cells) == len(header))
         problems += [Problem(rule, message, line, name, shown_text(cell), shown) for rule, message in found]
-    return problems + [
-        Problem(rule, message, line, None, shown_text(cell), shown)
-        for cell in cells[len(header) :]
-        for rule, message in _cell_problems(cell, None, contract, checked=False)
-    ]
+    return problems
 
 
 def explain_cell(cell: bytes, raw: bytes, line: int, field: FieldSpec, contract: Contract) -> list[Problem]:
@@ -141,13 +128,8 @@ def _cell_problems(cell: bytes, field: FieldSpec | None, contract: Contract, *, 
     try:
         text = cell.decode()
     except UnicodeDecodeError as error:
-        wrong = cell[error.start : error.end].hex(" ")
-        return [
-            (
-                "encoding",
-                f"the bytes {wrong} are not UTF-8: save the file as UTF-8, or name its encoding in the contract",
-            )
-        ]
+        wrong = f"the bytes {cell[error.start : error.end].hex(' ')} are not UTF-8"
+        return [("encoding", f"{wrong}: save the file as UTF-8, or name its encoding in the contract")]
     if "\0" in text:
         return [("encoding", "it has a NUL byte: is this text?")]
     return explain(text, field, contract.missing) if field and checked else []

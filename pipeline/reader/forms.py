@@ -17,14 +17,8 @@ Offsets = NDArray[np.int32]
 _ZERO = np.uint8(ord("0"))
 _LONGEST_INTEGER = 18  # digits that never leave 64 bits
 _SIZES = {"date": (10,), "datetime": (16, 19, *range(21, 27))}  # of a time without its zone
-_SEPARATORS = (
-    (4, b"-"),
-    (7, b"-"),
-    (10, b"T "),
-    (13, b":"),
-    (16, b":"),
-    (19, b"."),
-)  # places, and what may stand there
+# Places, and what may stand there.
+_SEPARATORS = ((4, b"-"), (7, b"-"), (10, b"T "), (13, b":"), (16, b":"), (19, b"."))
 
 
 def _table(letters: bytes) -> Mask:

@@ -127,10 +127,7 @@ def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Ar
         # One block for Arrow too: over two of them it loses line ends inside quotes (apache/arrow#51368).
         read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=len(block.data) + 2, use_threads=False),
         parse_options=pyarrow.csv.ParseOptions(
-            delimiter=contract.delimiter,
-            quote_char=contract.quote,
-            newlines_in_values=True,
-            invalid_row_handler=note,
+            delimiter=contract.delimiter, quote_char=contract.quote, newlines_in_values=True, invalid_row_handler=note
         ),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(wanted, pa.string()),
