@@ -1,5 +1,6 @@
 """Command line of the pipeline: `run`, `once`, `status`, `replay`, `dry-run`, `verify`, `health`, `contract`."""
 
+import gc
 import json
 import os
 from collections.abc import Iterator
@@ -250,6 +251,7 @@ def _pipeline(lake: str, state: Path, limits: Limits, **settings: Any) -> Iterat
     """Make a pipeline ready: the one writer of its state folder and of its lake."""
     datasets = read_datasets(limits=limits)
     store = open_store(lake, os.environ)
+    gc.freeze()  # what is here by now stays: to look through all of it for garbage holds up every load
     with state_folder(state), ledger_errors(state / "ledger.sqlite"):
         # With the lock, and before the store is used: no thread runs yet.
         cores = Cores(processes(settings["workers"]), partial(load, store, datasets, state / "staging"))
