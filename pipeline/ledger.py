@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline.database import Database
 from pipeline.load import NO_RECIPE, TOGETHER, Result, Task, together
@@ -176,7 +176,7 @@ class Ledger(Database):
         with self.transaction() as db:
             [row] = db.execute("SELECT clean_etag, loaded_etag FROM source WHERE source_key = ?", (task.source_key,))
             if row["loaded_etag"] is None:  # meanwhile it was asked for again
-                _update(db, task.source_key, in_flight=0)
+                _update(db, task.source_key, {"in_flight": 0})
                 return
             status = "loaded" if row["clean_etag"] else "refused"
             facts = {"size": found.size, "landed_at": microseconds(found.modified)}
@@ -207,9 +207,9 @@ class Ledger(Database):
         One that an unclean end left in flight goes on to run alone, unless it was seen to be `harmless`.
         """
         with self.transaction() as db:
-            _update(db, task.source_key, in_flight=0, noticed_at=now(), **_UNKNOWN)
+            _update(db, task.source_key, {"in_flight": 0, "noticed_at": now(), **_UNKNOWN})
             if harmless:
-                _update(db, task.source_key, alone=0)
+                _update(db, task.source_key, {"alone": 0})
 
     def drop(self) -> None:
         """Let what is still in flight at an orderly end wait again: that is no death."""
@@ -238,13 +238,10 @@ class Ledger(Database):
 
         The columns in `always` are set all the same.
         """
-        _update(db, task.source_key, **(always or {}), in_flight=0, alone=0, changed_at=now())
-        values = {**_CLEAN_SLATE, **values, "status": status, "etag": etag}
-        columns = ", ".join(f"{name} = ?" for name in values)
-        db.execute(
-            f"UPDATE source SET {columns} WHERE source_key = ? AND etag IN (?, ?)",
-            (*values.values(), task.source_key, task.etag, etag),
-        )
+        ended = {**(always or {}), "in_flight": 0, "alone": 0, "changed_at": now()}
+        settled = {**ended, **_CLEAN_SLATE, **values, "status": status, "etag": etag}
+        if not _update(db, task.source_key, settled, (task.etag, etag)):
+            _update(db, task.source_key, ended)
 
     def adopt(self, record: Record, clean_etag: str | None, rejected_etag: str | None, landed_at: int) -> None:
         """Take a result over from the store, whose source is gone and which the ledger does not know as it is."""
@@ -259,7 +256,8 @@ class Ledger(Database):
             if row["status"] == "missing":  # it may have come back meanwhile
                 replace_shares(db, [record])
                 etags = {"clean_etag": clean_etag, "rejected_etag": rejected_etag}
-                _update(db, record.source_key, **_result(record), **etags, loaded_at=landed_at, changed_at=now())
+                made = {**_result(record), **etags, "loaded_at": landed_at, "changed_at": now()}
+                _update(db, record.source_key, made)
 
 
 # An attempt that ended between two puts leaves objects that belong to no one version: no version has its result then.
@@ -276,12 +274,17 @@ def _result(record: Record) -> dict[str, object]:
 def _forget_result(db: sqlite3.Connection, key: str, dataset: str) -> None:
     nothing = Record(key, dataset, etag="", size=0, recipe="")
     replace_shares(db, [nothing])
-    _update(db, key, **{**_result(nothing), **_UNKNOWN, "clean_etag": None, "rejected_etag": None})
+    _update(db, key, {**_result(nothing), **_UNKNOWN, "clean_etag": None, "rejected_etag": None})
 
 
-def _update(db: sqlite3.Connection, key: str, **values: Any) -> None:
+def _update(
+    db: sqlite3.Connection, key: str, values: Mapping[str, object], etags: tuple[str, str] | None = None
+) -> bool:
+    """Set columns of a source, if it is one of some versions, and say whether it was."""
     columns = ", ".join(f"{name} = ?" for name in values)
-    db.execute(f"UPDATE source SET {columns}, touched = {_SWEEP} WHERE source_key = ?", (*values.values(), key))
+    condition = " AND etag IN (?, ?)" if etags else ""
+    query = f"UPDATE source SET {columns}, touched = {_SWEEP} WHERE source_key = ?{condition}"
+    return bool(db.execute(query, (*values.values(), key, *(etags or ()))).rowcount)
 
 
 def _remember(db: sqlite3.Connection, task: Task, record: Record, moment: int) -> None:
