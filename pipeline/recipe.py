@@ -4,6 +4,7 @@ import hashlib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -38,8 +39,14 @@ def read_datasets(folder: Path = FOLDER, limits: Limits = Limits()) -> dict[str,
 
 def to_frame(rows: pa.Table) -> pd.DataFrame:
     """Give rows as an Arrow-backed frame, which costs no copy and keeps integers and nulls what they are."""
-    arrays = zip(rows.column_names, map(pd.arrays.ArrowExtensionArray, rows.columns), strict=True)
-    return pd.DataFrame(dict(arrays), copy=False)
+    frame = pd.DataFrame(dict(enumerate(map(pd.arrays.ArrowExtensionArray, rows.columns))), copy=False)
+    frame.columns = _index(tuple(rows.column_names)).view()  # a transform may give its columns a name
+    return frame
+
+
+@cache
+def _index(names: tuple[str, ...]) -> pd.Index:
+    return pd.Index(names)  # which takes as long as all the rest of a small frame
 
 
 def from_frame(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:

@@ -143,8 +143,7 @@ def _counted(record: Record, batch: Batch, kept: int) -> Record:
 
 def _with_lineage(rows: pa.Table, source_key: str) -> pa.Table:
     source = pa.DictionaryArray.from_arrays(np.zeros(rows.num_rows, np.int8), [source_key])
-    line = rows["_line"]
-    return rows.drop_columns("_line").append_column("_source_key", source).append_column("_line", line)
+    return rows.add_column(rows.num_columns - 1, "_source_key", source)  # before the line, which is the last
 
 
 class _Rejects:

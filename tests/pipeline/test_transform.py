@@ -106,4 +106,6 @@ def test_a_frame_is_what_arrow_makes_of_rows():
     frame = to_frame(TYPED)
     pd.testing.assert_frame_equal(frame, TYPED.to_pandas(types_mapper=pd.ArrowDtype))
     frame["_line"] += 1
+    frame.columns.name, frame.index.name = "changed", "too"
     assert TYPED["_line"].to_pylist() == [2, 3, 4]
+    pd.testing.assert_frame_equal(to_frame(TYPED), TYPED.to_pandas(types_mapper=pd.ArrowDtype))
