@@ -48,6 +48,7 @@ def drain(pipeline: Pipeline, progress: Callable[[], None]) -> None:
             if time.monotonic() - told > PROGRESS_PAUSE:
                 progress()
                 told = time.monotonic()
+    progress()
     pipeline.stop.set()
     _end(pipeline, threads)
 

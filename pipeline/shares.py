@@ -15,6 +15,8 @@ def replace_shares(db: sqlite3.Connection, records: Sequence[Record]) -> None:
     keys = json.dumps([record.source_key for record in records])
     query = "SELECT dataset, share FROM source WHERE source_key IN (SELECT value FROM json_each(?))"
     changes = [(row["dataset"], -1, json.loads(row["share"])) for row in db.execute(query, (keys,))]
+    if len(changes) != len(records):  # what no source has could never be taken out again
+        raise LookupError(f"{len(records)} records are of {len(changes)} sources")
     changes += [(record.dataset, 1, record.share or []) for record in records]
     for dataset in {dataset for dataset, _, _ in changes}:
         _add(db, dataset, [(sign, one) for of, sign, share in changes if of == dataset for one in share])

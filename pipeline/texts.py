@@ -45,10 +45,17 @@ def stage_texts(texts: Sequence[Text], datasets: Mapping[str, Dataset]) -> list[
 def _stage(texts: Sequence[Text], dataset: Dataset | None) -> list[Staged | Exception]:
     """Stage files of one dataset."""
     if dataset is None:
-        return [stage(BytesIO(text.content), text.record, dataset, None) for text in texts]
+        return [_refused(text) for text in texts]
     batches = zip(texts, _read(texts, dataset), strict=True)
     stages = [stage_batches(one, text.record, dataset, None) for text, one in batches]
     return in_step(stages, partial(counted, dataset.contract.summary))
+
+
+def _refused(text: Text) -> Staged | Exception:
+    try:
+        return stage(BytesIO(text.content), text.record, None, None)
+    except Exception as error:
+        return error
 
 
 def _read(texts: Sequence[Text], dataset: Dataset) -> list[Iterator[Batch]]:
