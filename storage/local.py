@@ -16,7 +16,6 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 
 from storage.base import Gap, InvalidKey, ObjectChanged, ObjectInfo, StoreUnavailable, check_key, parquet_dataset
 from storage.console import SettingError, fields
-from storage.folder import finished_writes
 
 if TYPE_CHECKING:
     import pyarrow.dataset
@@ -54,12 +53,13 @@ class LocalStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             if move and isinstance(source, Path) and (etag := _moved(source, path)):
                 return etag
-            with tempfile.NamedTemporaryFile(dir=staging, delete=False) as staged:
+            descriptor, staged = tempfile.mkstemp(dir=staging)
+            with os.fdopen(descriptor, "wb") as target:
                 try:
-                    _copy(source, staged.file)
-                    return _placed(Path(staged.name), path, staged.fileno())
+                    _copy(source, target)
+                    return _placed(Path(staged), path, descriptor)
                 except BaseException:
-                    Path(staged.name).unlink(missing_ok=True)
+                    Path(staged).unlink(missing_ok=True)
                     raise
 
     @contextmanager
@@ -122,6 +122,8 @@ class LocalStore:
             stop.wait(RETRY)
 
     def _writes(self, folder: Path, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
+        from storage.folder import finished_writes  # with watchdog, which none but who watches needs
+
         for item in finished_writes(folder, stop):
             if isinstance(item, Gap):
                 yield item
