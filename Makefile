@@ -96,11 +96,12 @@ lock: | .venv/bin/python  ## pin what pyproject.toml asks for; ARGS=--upgrade ta
 	$(subst pyproject.toml --group build,benchmarks/peers.in,$(COMPILE)) -o benchmarks/peers.txt
 	rm -rf .venv/lock
 
+# What is imported is compiled then; to compile all of it before takes as long as to install it.
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 
 .venv/%.stamp: requirements/%.txt pyproject.toml | .venv/bin/python
 	@echo "installing requirements/$*.txt into .venv"
-	@$(PIP) install --require-hashes -r requirements/$*.txt
+	@$(PIP) install --no-compile --require-hashes -r requirements/$*.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
