@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Timer
@@ -80,16 +80,22 @@ def in_turns(commands: Mapping[str, Command], rounds: int) -> dict[str, list[Run
     """Run all of them `rounds` times, one after the other in each round; who fails is not asked again."""
     runs: dict[str, list[Run]] = {name: [] for name in commands}
     failed = set()
-    for number in range(rounds):
-        for name, command in commands.items():
-            if name in failed:
-                continue
-            print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
-            if done := run(command):
-                runs[name].append(done)
-            else:
-                failed.add(name)
+    for name in turns(list(commands), rounds):
+        if name in failed:
+            continue
+        if done := run(commands[name]):
+            runs[name].append(done)
+        else:
+            failed.add(name)
     return runs
+
+
+def turns(names: Sequence[str], rounds: int) -> Iterator[str]:
+    """Yield each name once a round, and say so; every other round backwards, so that nobody always follows the same."""
+    for number in range(rounds):
+        for name in names if number % 2 == 0 else reversed(names):
+            print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
+            yield name
 
 
 def median(runs: Sequence[Run], what: str) -> float:

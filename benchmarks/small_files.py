@@ -29,7 +29,21 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import HERE, PEERS, Bar, Command, Run, median, plot, ratios, rows_of, run, save, show_bars
+from benchmarks.measure import (
+    HERE,
+    PEERS,
+    Bar,
+    Command,
+    Run,
+    median,
+    plot,
+    ratios,
+    rows_of,
+    run,
+    save,
+    show_bars,
+    turns,
+)
 from pipeline.__main__ import app
 from simulator.datasets import COMPANYDATA, DEPARTMENTS, MONTHS, STORES, orders
 from storage import ObjectStore, open_store
@@ -153,20 +167,18 @@ def drained(new_lake: Callable[[Path], str], files: int, rounds: int) -> dict[st
     expected = None
     # All of them stay until the end: ext4 goes through the files that were removed just now whenever it makes one.
     with tempfile.TemporaryDirectory() as places:
-        for number in range(rounds):
-            for name in WHAT:
-                print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
-                place = Path(tempfile.mkdtemp(dir=places))
-                url = new_lake(place)
-                put = run([sys.executable, "-m", "benchmarks.small_files", "--put", url, str(files)])
-                done = run(commands(url, place, files)[name])
-                if not (put and done):
-                    raise ValueError(f"{name} failed")
-                found = sums(open_store(url, os.environ))
-                expected = expected or found
-                if found != expected or found[0] != files * ROWS:
-                    raise ValueError(f"{name} gives {found} for {files:,} files, {ONCE} {expected}")
-                runs[name].append(done)
+        for name in turns(list(WHAT), rounds):
+            place = Path(tempfile.mkdtemp(dir=places))
+            url = new_lake(place)
+            put = run([sys.executable, "-m", "benchmarks.small_files", "--put", url, str(files)])
+            done = run(commands(url, place, files)[name])
+            if not (put and done):
+                raise ValueError(f"{name} failed")
+            found = sums(open_store(url, os.environ))
+            expected = expected or found
+            if found != expected or found[0] != files * ROWS:
+                raise ValueError(f"{name} gives {found} for {files:,} files, others {expected}")
+            runs[name].append(done)
     return runs
 
 
