@@ -96,7 +96,7 @@ lock: | .venv/bin/python  ## pin what pyproject.toml asks for; ARGS=--upgrade ta
 	$(subst pyproject.toml --group build,benchmarks/peers.in,$(COMPILE)) -o benchmarks/peers.txt
 	rm -rf .venv/lock
 
-# What is imported is compiled then; to compile all of it before takes as long as to install it.
+# What is imported is compiled then; to compile all of it before makes an install half as long again.
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 
 .venv/%.stamp: requirements/%.txt pyproject.toml | .venv/bin/python

@@ -177,7 +177,7 @@ def drained(new_lake: Callable[[Path], str], files: int, rounds: int) -> dict[st
             found = sums(open_store(url, os.environ))
             expected = expected or found
             if found != expected or found[0] != files * ROWS:
-                raise ValueError(f"{name} gives {found} for {files:,} files, others {expected}")
+                raise ValueError(f"{name} gives {found} for {files:,} files, {ONCE} {expected}")
             runs[name].append(done)
     return runs
 

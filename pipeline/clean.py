@@ -42,7 +42,7 @@ class CleanWriter:
     def write(self, rows: pa.Table) -> None:
         """Take rows."""
         self._tables.append(rows)
-        self._size += rows.get_total_buffer_size()  # `nbytes` takes as long as a column to encode
+        self._size += rows.get_total_buffer_size()  # of a slice, too, what it holds in memory
         if self._size >= GROUP_SIZE:
             self._pool = self._pool or ThreadPoolExecutor(1, "write")
             self._settle()

@@ -39,6 +39,21 @@ def test_rows_are_written_in_groups_and_in_order(tmp_path):
     assert file.metadata.metadata[b"said"] == b"so"
 
 
+@pytest.mark.parametrize(
+    ("tables", "groups"),
+    [
+        pytest.param([ROWS.select(["id"]).take([n]) for n in range(50)], 1, id="small"),
+        pytest.param([ROWS.select(["name"]).slice(n, 1) for n in range(3)], 3, id="slices"),
+    ],
+)
+def test_a_group_is_what_is_held_in_memory(tables, groups, tmp_path):
+    with clean.CleanWriter(tmp_path / "a", tables[0].schema) as writer:
+        for rows in tables:
+            writer.write(rows)
+        writer.finish({})
+    assert pq.ParquetFile(tmp_path / "a").num_row_groups == groups
+
+
 def test_the_same_rows_give_the_same_bytes(tmp_path):
     assert write(tmp_path / "a", 10).read_bytes() == write(tmp_path / "b", 10).read_bytes()
 
