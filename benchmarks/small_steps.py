@@ -24,10 +24,11 @@ from benchmarks.small_files import DATASETS
 from pipeline.clean import CleanWriter
 from pipeline.load import TOGETHER
 from pipeline.reader.together import read_together
-from pipeline.recipe import Dataset, from_frame, read_datasets, to_frame
+from pipeline.recipe import Dataset, read_datasets
 from pipeline.stage import FOOTER, Record
 from pipeline.summary import Groups, Share, counted
 from pipeline.texts import Text, stage_texts
+from pipeline.transform import transformed
 
 File = tuple[str, bytes]  # key and content
 T = TypeVar("T")
@@ -54,10 +55,8 @@ def take_steps(dataset: Dataset, files: Sequence[File], clock: Clock) -> None:
     tables = [batch.rows for batch in read]
     if transform := dataset.transform:
         schema = dataset.schema.append(pa.field("_line", pa.int64()))
-        made = clock.time(
-            "transform", several, lambda: [from_frame(transform(to_frame(one)), schema) for one in tables]
-        )
-        tables = made
+        made = clock.time("transform", several, lambda: transformed(tables, transform, schema, rowwise=dataset.rowwise))
+        tables = [one for one in made if isinstance(one, pa.Table)]
     shares = clock.time("sums", several, lambda: _shares(tables, dataset))
     footers = [{FOOTER: repr(share).encode()} for share in shares]
     clock.time("encode", several, lambda: [_encoded(*one) for one in zip(tables, footers, strict=True)])

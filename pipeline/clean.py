@@ -1,6 +1,7 @@
 """The file of good rows: row groups of some size, encoded as their values ask for, written while others are read."""
 
 import base64
+from collections.abc import Container
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
@@ -68,24 +69,34 @@ class CleanWriter:
         if self._writer is None:
             # Statistics of text take a third as long as the text, and in rows of any order they tell nothing.
             told = [field.name for field in self._schema if not pa.types.is_string(field.type)]
-            settings = {"compression": "zstd", "write_statistics": told, "store_schema": False, **encodings(rows)}
+            settings = {"write_statistics": told, "store_schema": False, **encodings(rows)}
             self._writer = pq.ParquetWriter(self._sink, rows.schema.remove_metadata(), **settings)
         if rows.num_rows:
             self._writer.write_table(rows, row_group_size=rows.num_rows)
 
 
 def encodings(rows: pa.Table) -> dict[str, Any]:
-    """Choose a dictionary for few different values, for many numbers and times their differences.
+    """Choose a dictionary for few different values, for many numbers and times their differences, and zstd for others.
 
     A sample of the rows tells; where there are fewer, numbers and times are many, and others few.
     """
     sample = rows.slice(0, SAMPLE)
     differ = [field.name for field in rows.schema if _differ(field.type)]
     few = [name for name in rows.schema.names if (name not in differ if len(sample) < SAMPLE else _few(sample[name]))]
+    differences = dict.fromkeys((name for name in differ if name not in few), "DELTA_BINARY_PACKED")
     return {
         "use_dictionary": few,
-        "column_encoding": {name: "DELTA_BINARY_PACKED" for name in differ if name not in few},
+        "column_encoding": differences,
+        "compression": _compression(rows.schema, differences),
     }
+
+
+def _compression(schema: pa.Schema, differences: Container[str]) -> str | dict[str, str]:
+    """Choose none for what is packed already: zstd takes as long for a small column, and gains nothing."""
+    if any(map(pa.types.is_nested, schema.types)):  # whose columns in the file have other names
+        return "zstd"
+    packed = [one.name in differences or pa.types.is_dictionary(one.type) for one in schema]
+    return {name: "none" if one else "zstd" for name, one in zip(schema.names, packed, strict=True)}
 
 
 def _few(column: pa.ChunkedArray) -> bool:

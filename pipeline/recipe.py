@@ -2,61 +2,39 @@
 
 import hashlib
 import importlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 
 from pipeline.contract import Contract, read_contract
 from pipeline.reader import masks
 from pipeline.reader.source import Limits
+from pipeline.transform import Transform, to_frame
 from storage.console import SettingError
 
-FORMAT_VERSION = "4"  # of what we write: a new one makes every load stale
+FORMAT_VERSION = "5"  # of what we write: a new one makes every load stale
 FOLDER = Path(__file__).parent / "datasets"
-
-Transform = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """How the files of one dataset are loaded; `schema` is that of its clean rows, lineage left out."""
+    """How the files of one dataset are loaded.
+
+    `schema` is that of its clean rows, lineage left out; `rowwise` says that the transform looks at each row alone.
+    """
 
     contract: Contract
     transform: Transform | None
     schema: pa.Schema
     recipe: str
     limits: Limits
+    rowwise: bool = False
 
 
 def read_datasets(folder: Path = FOLDER, limits: Limits = Limits()) -> dict[str, Dataset]:  # noqa: B008 (it never changes)
     """Read every contract and transform; `SettingError` names the file that is not right."""
     return {path.stem: read_dataset(path, limits) for path in sorted(folder.glob("*.json"))}
-
-
-def to_frame(rows: pa.Table) -> pd.DataFrame:
-    """Give rows as an Arrow-backed frame, which costs no copy and keeps integers and nulls what they are."""
-    frame = pd.DataFrame(dict(enumerate(map(pd.arrays.ArrowExtensionArray, rows.columns))), copy=False)
-    frame.columns = _index(tuple(rows.column_names)).view()  # a transform may give its columns a name
-    return frame
-
-
-@cache
-def _index(names: tuple[str, ...]) -> pd.Index:
-    return pd.Index(names)  # which takes as long as all the rest of a small frame
-
-
-def from_frame(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
-    """Give a frame's columns of these names as rows of these types; an error says which it has not, or not so."""
-    arrays = {name: series.array for name, series in frame.items()}
-    types = {name: one.dtype.pyarrow_dtype for name, one in arrays.items() if isinstance(one.dtype, pd.ArrowDtype)}
-    if len(arrays) == len(frame.columns) and all(types.get(field.name) == field.type for field in schema):
-        return pa.Table.from_pydict(arrays, schema)  # the other way looks at each column thrice
-    # Threads for each frame take longer than its columns.
-    return pa.Table.from_pandas(frame, schema, preserve_index=False, nthreads=1)
 
 
 def read_dataset(path: Path, limits: Limits = Limits()) -> Dataset:  # noqa: B008 (it never changes)
@@ -68,16 +46,17 @@ def read_dataset(path: Path, limits: Limits = Limits()) -> Dataset:  # noqa: B00
         except (ValueError, pa.ArrowException) as error:
             raise SettingError(f"{path}: field {one.name!r}: constraints: {error}") from error
     script = path.with_suffix(".py")
-    transform = _transform(script) if script.exists() else None
+    transform, rowwise = _transform(script) if script.exists() else (None, False)
     schema = _schema(contract, transform, script)
     _check_names(path, contract, schema)
-    return Dataset(contract, transform, schema, _recipe(path, script, limits), limits)
+    return Dataset(contract, transform, schema, _recipe(path, script, limits), limits, rowwise)
 
 
-def _transform(script: Path) -> Transform:
+def _transform(script: Path) -> tuple[Transform, bool]:
+    """Give the function, and whether it looks at each row alone."""
     try:
         module = importlib.import_module(f"pipeline.datasets.{script.stem}")
-        return module.transform  # type: ignore[no-any-return]
+        return module.transform, getattr(module, "ROWWISE", False)
     except Exception as error:
         raise SettingError(f"{script}: expected a function transform(frame): {error!r}") from error
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,16 +12,16 @@ from typing import BinaryIO, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.clean import CleanWriter
 from pipeline.reader.batch import Batch
 from pipeline.reader.problem import Problem, Refused
 from pipeline.reader.read import read_csv
-from pipeline.recipe import Dataset, from_frame, to_frame
+from pipeline.recipe import Dataset
 from pipeline.steps import Steps, finish
 from pipeline.summary import Counted, Groups, Share, counted
+from pipeline.transform import transformed
 
 FOOTER = b"lakelet"
 MAX_COUNTS = 100  # rules and columns that a record counts one by one; what is beyond is counted together
@@ -34,6 +34,7 @@ REJECTED_SCHEMA = pa.schema(
 )
 
 Reader = Callable[..., Iterator[Batch]]  # `read_csv`, or the plain one
+Made = tuple[pa.Table, Counted]  # the rows that come out of the transform, and their sums
 Counts = list[list[str | int | None]]  # of problems: [[rule, column, count], …], the most first
 
 
@@ -88,13 +89,23 @@ def stage(
         problem = Problem("contract", f"there is no contract for {name!r}: add pipeline/datasets/{name}.json")
         return stage_refusal(problem, record, place)
     batches = read(stream, record.source_key, dataset.contract, limits=dataset.limits)
-    return finish(stage_batches(batches, record, dataset, place), partial(counted, dataset.contract.summary))
+    return finish(stage_batches(batches, record, dataset, place), partial(made_of, dataset))
+
+
+def made_of(dataset: Dataset, read: Sequence[pa.Table]) -> list[Made | Exception]:
+    """Transform good rows and sum them up: those of several files in one go, where that can be."""
+    schema, rows = dataset.schema.append(pa.field("_line", pa.int64())), list[pa.Table | Refused](read)
+    if dataset.transform:
+        rows = transformed(read, dataset.transform, schema, rowwise=dataset.rowwise)
+    tables = [one for one in rows if isinstance(one, pa.Table)]
+    counts = iter(counted(dataset.contract.summary, tables) if tables else [])
+    return [(one, next(counts)) if isinstance(one, pa.Table) else one for one in rows]
 
 
 def stage_batches(
     batches: Iterator[Batch], record: Record, dataset: Dataset, place: Path | None
-) -> Steps[pa.Table, Counted, Staged]:
-    """Do as `stage` with what is read of a file, but ask for the sums of its good rows."""
+) -> Steps[pa.Table, Made, Staged]:
+    """Do as `stage` with what is read of a file, but ask for what is `made_of` its good rows."""
     try:
         return (yield from _stage_rows(batches, record, dataset, place))
     except Refused as refusal:
@@ -103,7 +114,7 @@ def stage_batches(
 
 def _stage_rows(
     batches: Iterator[Batch], record: Record, dataset: Dataset, place: Path | None
-) -> Steps[pa.Table, Counted, Staged]:
+) -> Steps[pa.Table, Made, Staged]:
     """Write the good rows and the problems block by block, so that memory is bounded whatever the file's size."""
     groups, rejects = Groups(), _Rejects(place, record.source_key)
     schema = pa.schema([*dataset.schema, *LINEAGE])
@@ -111,9 +122,9 @@ def _stage_rows(
     with rejects, CleanWriter(clean, schema) as writer:
         for batch in batches:
             rejects.write(batch.problems)
-            rows = _transformed(batch.rows, dataset)
             with _summary_refused():
-                groups.add((yield rows))
+                rows, counts = yield batch.rows
+                groups.add(counts)
             writer.write(_with_lineage(rows, record.source_key))
             record = _counted(record, batch, rows.num_rows)
         with _summary_refused():
@@ -201,26 +212,6 @@ def stage_refusal(problem: Problem, record: Record, place: Path | None) -> Stage
         record = replace(rejects.counted(record), status="refused")
         rejects.finish(record)
     return Staged(record, None, rejects.content)
-
-
-def _transformed(typed: pa.Table, dataset: Dataset) -> pa.Table:
-    """Run the transform and hold it to its rules."""
-    if dataset.transform is None:
-        return typed
-    schema = dataset.schema.append(pa.field("_line", pa.int64()))
-    try:
-        rows = from_frame(dataset.transform(to_frame(typed)), schema)
-        if not rows["_line"].equals(typed["_line"]):
-            _check_lines(rows["_line"], typed["_line"])
-    except Exception as error:
-        raise Refused(Problem("transform", f"the transform failed: {error!r}")) from error
-    return rows
-
-
-def _check_lines(lines: pa.ChunkedArray, known: pa.ChunkedArray) -> None:
-    unknown = pc.invert(pc.is_in(lines, value_set=known))
-    if (np.diff(lines.to_numpy()) <= 0).any() or pc.any(unknown).as_py():
-        raise ValueError("_line must stay an increasing part of the lines that came in")
 
 
 @contextmanager

@@ -11,9 +11,10 @@ Ask = TypeVar("Ask")
 Answer = TypeVar("Answer")
 Result = TypeVar("Result")
 Steps = Generator[Ask, Answer, Result]  # it yields what it asks for, is sent the answer, and returns what came of it
+Answers = Callable[[Sequence[Ask]], Sequence[Answer | Exception]]
 
 
-def finish(steps: Steps[Ask, Answer, Result], answer: Callable[[Sequence[Ask]], Sequence[Answer]]) -> Result:
+def finish(steps: Steps[Ask, Answer, Result], answer: Answers[Ask, Answer]) -> Result:
     """Take all steps, and give what came of them."""
     [result] = in_step([steps], answer)
     if isinstance(result, Exception):
@@ -21,9 +22,7 @@ def finish(steps: Steps[Ask, Answer, Result], answer: Callable[[Sequence[Ask]], 
     return result
 
 
-def in_step(
-    together: Iterable[Steps[Ask, Answer, Result]], answer: Callable[[Sequence[Ask]], Sequence[Answer]]
-) -> list[Result | Exception]:
+def in_step(together: Iterable[Steps[Ask, Answer, Result]], answer: Answers[Ask, Answer]) -> list[Result | Exception]:
     """Take each step of all before the next one, and give what came of each: an error ends that one alone."""
     results: dict[int, Result | Exception] = {}
     ahead = dict(enumerate(together))
@@ -43,7 +42,7 @@ def in_step(
     return [results[number] for number in sorted(results)]
 
 
-def _answers(asks: Sequence[Ask], answer: Callable[[Sequence[Ask]], Sequence[Answer]]) -> Sequence[Answer | Exception]:
+def _answers(asks: Sequence[Ask], answer: Answers[Ask, Answer]) -> Sequence[Answer | Exception]:
     """Answer all at once; where that fails one by one, for the error is that of one alone."""
     try:
         return answer(asks) if asks else []

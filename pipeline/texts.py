@@ -10,9 +10,8 @@ from pipeline.reader.batch import Batch
 from pipeline.reader.read import read_csv
 from pipeline.reader.together import read_together
 from pipeline.recipe import Dataset
-from pipeline.stage import Record, Staged, stage, stage_batches
+from pipeline.stage import Record, Staged, made_of, stage, stage_batches
 from pipeline.steps import in_step
-from pipeline.summary import counted
 from storage.console import fields
 
 ROOM = 2 << 20  # bytes that are staged together at most: in rows of two bytes each takes fifty in memory
@@ -48,7 +47,7 @@ def _stage(texts: Sequence[Text], dataset: Dataset | None) -> list[Staged | Exce
         return [_refused(text) for text in texts]
     batches = zip(texts, _read(texts, dataset), strict=True)
     stages = [stage_batches(one, text.record, dataset, None) for text, one in batches]
-    return in_step(stages, partial(counted, dataset.contract.summary))
+    return in_step(stages, partial(made_of, dataset))
 
 
 def _refused(text: Text) -> Staged | Exception:

@@ -69,10 +69,24 @@ def test_values_choose_their_encoding():
     assert chosen == {
         "use_dictionary": ["word", "a.b", "list"],
         "column_encoding": {"id": "DELTA_BINARY_PACKED"},
+        "compression": "zstd",
     }
     chosen = clean.encodings(ROWS.slice(0, 10))
     assert chosen["use_dictionary"] == [name for name in ROWS.schema.names if name not in ("id", "a.b")]
     assert chosen["column_encoding"] == dict.fromkeys(("id", "a.b"), "DELTA_BINARY_PACKED")
+
+
+def test_what_is_packed_is_not_compressed_again(tmp_path):
+    rows = ROWS.drop_columns(["list"]).append_column("key", pa.DictionaryArray.from_arrays([0] * 100, ["of one file"]))
+    schema = rows.schema.set(5, pa.field("key", pa.string()))
+    with clean.CleanWriter(tmp_path / "a", schema) as writer:
+        writer.write(rows)
+        writer.finish({})
+    group = pq.ParquetFile(tmp_path / "a").metadata.row_group(0)
+    found = {group.column(n).path_in_schema: group.column(n).compression for n in range(group.num_columns)}
+    packed = dict.fromkeys(("id", "key"), "UNCOMPRESSED")
+    assert found == dict.fromkeys(rows.schema.names, "ZSTD") | packed
+    assert pq.read_table(tmp_path / "a").equals(rows.cast(schema))
 
 
 def test_an_error_of_the_writing_thread_is_the_callers(tmp_path):

@@ -138,7 +138,7 @@ def test_a_store_that_is_away_is_asked_once(loads, three, monkeypatch, verb):
 @pytest.mark.parametrize("together", [True, False])
 def test_a_fault_of_ours_is_told_of_its_file_alone(three, monkeypatch, together):
     """Wherever it comes to light: in what is done for all, or in what is done for each."""
-    module, name = (texts, "read_together") if together else (stage, "_transformed")
+    module, name = (texts, "read_together") if together else (stage, "_with_lineage")
     real = getattr(module, name)
 
     def broken(given, *more):
@@ -148,6 +148,43 @@ def test_a_fault_of_ours_is_told_of_its_file_alone(three, monkeypatch, together)
 
     monkeypatch.setattr(module, name, broken)
     assert [type(one) for one in three()] == [Result, Result if together else ZeroDivisionError, Result]
+
+
+@pytest.mark.parametrize(
+    ("transform", "calls"),
+    [
+        pytest.param(lambda frame: frame.assign(x=frame["n"] / 2), 1, id="changes"),
+        pytest.param(lambda frame: frame[frame["n"] != 2], 1, id="drops"),
+        pytest.param(lambda frame: frame[frame["n"] == 3], 1, id="leaves none of some"),
+        pytest.param(lambda frame: frame[frame["n"] > 9], 4, id="leaves none"),
+        pytest.param(lambda frame: frame[frame["n"] != 2].reset_index(drop=True), 4, id="drops, numbered again"),
+        pytest.param(lambda frame: frame[frame["n"] != 2].set_index("n", drop=False), 4, id="drops, another index"),
+        pytest.param(lambda frame: frame[frame["n"] == 3].set_axis([1]), 4, id="the index of another row"),
+        pytest.param(lambda frame: frame.iloc[::-1], 4, id="turns around"),
+        pytest.param(lambda frame: frame if 2 not in set(frame["n"]) else 1 / 0, 4, id="fails"),
+    ],
+)
+def test_a_transform_of_single_rows_sees_all_at_once(loads, write_dataset, transform, calls):
+    """And gives for each file what it would give for it alone; where it is not clear what, it is called for each."""
+    loads.store.put("raw/numbers/a.csv", b"name,n,x\na,1,1\na,2,1\n")
+    loads.store.put("raw/numbers/b.csv", b"name,n,x\nb,1,1\nb,2,1\nb,3,1\nb,1,1\n")
+    loads.store.put("raw/numbers/c.csv", b"name,n,x\nc,1,1\n")
+    seen, tasks = [], [Task(item.key, "numbers", item.etag, "event", 0, 0) for item in loads.store.list("raw/")]
+
+    def look(frame):
+        seen.append(len(frame))
+        return transform(frame)
+
+    def made(turns: list[list[Task]], **change) -> list[object]:
+        dataset = replace(write_dataset(), transform=look, **change)
+        outcomes = [one for turn in turns for one in load(loads.store, {"numbers": dataset}, loads.staging, turn)]
+        return [(one.record, objects(loads, one)) for one in outcomes]
+
+    alone = made([[task] for task in tasks])
+    seen.clear()
+    assert made([tasks], rowwise=True) == alone
+    assert len(seen) == calls
+    assert seen[0] == 7
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline.recipe import from_frame, read_datasets, to_frame
+from pipeline.recipe import read_datasets
+from pipeline.transform import from_frame, to_frame
 
 HEADER = b"name,n,x\n"
 ROWS = HEADER + b"a,1,0.5\nb,2,1.5\nc,3,2.5\n"

@@ -1,0 +1,97 @@
+"""Good rows through a user's transform, as frames of pandas, and back."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.reader.problem import Problem, Refused
+
+Transform = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def to_frame(rows: pa.Table) -> pd.DataFrame:
+    """Give rows as an Arrow-backed frame, which costs no copy and keeps integers and nulls what they are."""
+    frame = pd.DataFrame(dict(enumerate(map(pd.arrays.ArrowExtensionArray, rows.columns))), copy=False)
+    frame.columns = _index(tuple(rows.column_names)).view()  # a transform may give its columns a name
+    return frame
+
+
+@cache
+def _index(names: tuple[str, ...]) -> pd.Index:
+    return pd.Index(names)  # which takes as long as all the rest of a small frame
+
+
+def from_frame(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    """Give a frame's columns of these names as rows of these types; an error says which it has not, or not so."""
+    arrays = {name: series.array for name, series in frame.items()}
+    types = {name: one.dtype.pyarrow_dtype for name, one in arrays.items() if isinstance(one.dtype, pd.ArrowDtype)}
+    if len(arrays) == len(frame.columns) and all(types.get(field.name) == field.type for field in schema):
+        return pa.Table.from_pydict(arrays, schema)  # the other way looks at each column thrice
+    # Threads for each frame take longer than its columns.
+    return pa.Table.from_pandas(frame, schema, preserve_index=False, nthreads=1)
+
+
+def transformed(
+    tables: Sequence[pa.Table], transform: Transform, schema: pa.Schema, *, rowwise: bool
+) -> list[pa.Table | Refused]:
+    """Run a transform over each table of good rows, or over all at once if it looks at each row alone.
+
+    Args:
+        schema: of the rows that come out, `_line` among them.
+
+    Returns:
+        What came of each, or why its file is refused: the transform failed, or did not keep to its rules.
+    """
+    if rowwise and len(tables) > 1 and (parts := _at_once(tables, transform, schema)):
+        return parts
+    return [_alone(rows, transform, schema) for rows in tables]
+
+
+def _at_once(tables: Sequence[pa.Table], transform: Transform, schema: pa.Schema) -> list[pa.Table] | None:
+    """Give None where it fails, or it is not clear which rows it kept: each alone will tell."""
+    typed = pa.concat_tables(tables)
+    edges = np.cumsum([0, *map(len, tables)])
+    try:
+        frame = transform(to_frame(typed))
+        rows = from_frame(frame, schema)
+        if not rows["_line"].equals(typed["_line"]):
+            edges = np.searchsorted(_kept(frame, typed["_line"]), edges)
+    except Exception:
+        return None
+    return [rows.slice(start, stop - start) for start, stop in pairwise(edges)]
+
+
+def _kept(frame: pd.DataFrame, lines: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Give the places of the rows that are left, by the index that they came with."""
+    places = frame.index.to_numpy()
+    # A new index begins at 0 again, and one of the file's own columns has a name.
+    again = np.array_equal(places, np.arange(len(places)))
+    if again or frame.index.name is not None or (np.diff(places) <= 0).any():
+        raise ValueError("these are no places")
+    if lines.take(pa.array(places)).to_pylist() != frame["_line"].to_list():
+        raise ValueError("these are the places of other rows")
+    return places
+
+
+def _alone(typed: pa.Table, transform: Transform, schema: pa.Schema) -> pa.Table | Refused:
+    try:
+        rows = from_frame(transform(to_frame(typed)), schema)
+        if not rows["_line"].equals(typed["_line"]):
+            _check_lines(rows["_line"], typed["_line"])
+    except Exception as error:
+        refusal = Refused(Problem("transform", f"the transform failed: {error!r}"))
+        refusal.__cause__ = error
+        return refusal
+    return rows
+
+
+def _check_lines(lines: pa.ChunkedArray, known: pa.ChunkedArray) -> None:
+    unknown = pc.invert(pc.is_in(lines, value_set=known))
+    if (np.diff(lines.to_numpy()) <= 0).any() or pc.any(unknown).as_py():
+        raise ValueError("_line must stay an increasing part of the lines that came in")
