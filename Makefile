@@ -96,12 +96,11 @@ lock: | .venv/bin/python  ## pin what pyproject.toml asks for; ARGS=--upgrade ta
 	$(subst pyproject.toml --group build,benchmarks/peers.in,$(COMPILE)) -o benchmarks/peers.txt
 	rm -rf .venv/lock
 
-# What is imported is compiled then; to compile all of it before makes an install half as long again.
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 
 .venv/%.stamp: requirements/%.txt pyproject.toml | .venv/bin/python
 	@echo "installing requirements/$*.txt into .venv"
-	@$(PIP) install --no-compile --require-hashes -r requirements/$*.txt
+	@$(PIP) install --require-hashes -r requirements/$*.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from pipeline.ledger import HISTORY_ROWS, Ledger
+from pipeline.memory import set_allocators
 from pipeline.ownership import claim_lake
 from pipeline.parts import Pipeline
 from pipeline.publish import Publisher
@@ -189,6 +190,7 @@ STEPS: dict[str, Callable[[Pipeline], dict[str, float]]] = {
 
 def main() -> None:
     """Do one step, and print what it took as the last line."""
+    set_allocators()
     step, folder, lake = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     store = ManyObjects(folder / "lake", int(lake)) if lake.isdigit() else open_store(lake, os.environ)
     pipeline = Pipeline(store, Ledger(folder / "ledger.sqlite"), read_datasets(), folder / "staging", workers=0)

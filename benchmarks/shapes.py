@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from benchmarks.known import clocked, tell
 from benchmarks.measure import HERE
 from benchmarks.sales import pieces
+from pipeline.memory import set_allocators
 from pipeline.recipe import FOLDER, read_dataset
 from pipeline.stage import Record, stage
 
@@ -110,6 +111,7 @@ def load(path: Path, contract: Path) -> dict[str, object]:
 
 def main() -> None:
     """Load one file, and print what it took as the last line."""
+    set_allocators()
     tell(load(*map(Path, sys.argv[1:])))
 
 

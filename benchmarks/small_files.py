@@ -45,6 +45,7 @@ from benchmarks.measure import (
     turns,
 )
 from pipeline.__main__ import app
+from pipeline.memory import set_allocators
 from simulator.datasets import COMPANYDATA, DEPARTMENTS, MONTHS, STORES, orders
 from storage import ObjectStore, open_store
 from storage.console import configure_logging
@@ -114,6 +115,7 @@ def loaded(state: Path) -> tuple[int, float]:
 def command(name: str, url: str, state: str, files: int) -> None:
     """Run the program's own command, imports left out, until the backlog is done; print its seconds."""
     configure_logging()
+    set_allocators()
     began, cpu = time.time(), sum(os.times()[:4])  # with that of the processes beside, which have ended at the end
     if name == "run":
         Thread(target=_stop_when_done, args=(Path(state), files), daemon=True).start()
