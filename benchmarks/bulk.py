@@ -7,6 +7,7 @@ anything is shown, the rows kept and their sums are compared. `--memory-rows` lo
 """
 
 import argparse
+import gc
 import json
 import sys
 import tempfile
@@ -75,6 +76,7 @@ def lakelet(source: Path, target: Path) -> dict[str, Any]:
     staging.mkdir(exist_ok=True)
     datasets = read_datasets(HERE / "datasets")
     set_allocators()
+    gc.freeze()  # as the pipeline does when it starts
     started = time.perf_counter()
     [result] = load(LocalStore(lake), datasets, staging, [Task(key, "sales", "", "event", 0, 0)])
     seconds = time.perf_counter() - started
