@@ -4,6 +4,8 @@
 find those that do not. They alone are judged by patterns (`0x1F`, `+5`, `inf`, blanks around a value).
 """
 
+import functools
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -21,18 +23,28 @@ _SIZES = {"date": (10,), "datetime": (16, 19, *range(21, 27))}  # of a time with
 _SEPARATORS = ((4, b"-"), (7, b"-"), (10, b"T "), (13, b":"), (16, b":"), (19, b"."))
 
 
-def _table(letters: bytes) -> Mask:
-    """Give a table by byte, which is true for these."""
-    table = np.zeros(256, bool)
-    table[list(letters)] = True
+def _strange(letters: bytes) -> Mask:
+    """Give a table by byte, which is true for all but these."""
+    table = np.ones(256, bool)
+    table[list(letters)] = False
     return table
 
 
-_LETTERS = {"integer": _table(b"-"), "number": _table(b"-.eE+")}  # beside digits
+_STRANGE = {"integer": _strange(b"-"), "number": _strange(b"-.eE+")}  # of what is no digit
 
-# What two digits stand for, by their bytes as one number; other bytes give what no part of a time is.
-_PAIRS = np.full(1 << 16, -(1 << 20), np.int32)
-_PAIRS[np.frombuffer(b"".join(b"%02d" % number for number in range(100)), np.uint16)] = np.arange(100)
+_NONE = -(1 << 28)  # so far below zero that no other part of a time makes up for it
+
+
+def _two_digits(first: int, last: int, unit: int) -> NDArray[np.int32]:
+    """Give a table by the bytes of two digits as one number: how many units they are above the first, or `_NONE`."""
+    table = np.full(1 << 16, _NONE, np.int32)
+    digits = np.frombuffer(b"".join(b"%02d" % number for number in range(first, last + 1)), np.uint16)
+    table[digits] = unit * np.arange(len(digits))
+    return table
+
+
+_CENTURY, _YEAR, _MONTH, _DAY = (_two_digits(*one) for one in ((0, 99, 1200), (0, 99, 12), (1, 12, 1), (1, 31, 1)))
+_HOUR, _MINUTE, _SECOND = (_two_digits(*one) for one in ((0, 23, 3600), (0, 59, 60), (0, 59, 1)))
 
 # By year * 12 + month - 1: the number of a month's first day, and of its days; the year 0 has none.
 _FIRST = np.arange("0000-01", "10000-02", dtype="M8[M]").astype("M8[D]").astype(np.int32)
@@ -54,7 +66,7 @@ def odd_numbers(text: pa.Array, type_: str) -> Mask:
     long = type_ == "integer" and len(data) > _LONGEST_INTEGER
     odd = offsets[1:] - offsets[:-1] > _LONGEST_INTEGER if long else np.zeros(len(text), bool)
     others = (data - _ZERO > 9).nonzero()[0]
-    strange = others[~_LETTERS[type_][data[others]]]
+    strange = others.compress(_STRANGE[type_].take(data.take(others)))
     if len(strange):
         odd[np.searchsorted(offsets, strange, "right") - 1] = True
     return _valid(odd, text)
@@ -73,8 +85,9 @@ def plain_times(text: pa.Array, type_: str) -> tuple[pa.Array, Mask]:
         first = int(np.argmax(lengths > 0))
         size, zone = int(lengths[first]), int(data[offsets[first] : offsets[first + 1]].tobytes().endswith(b"Z"))
         if size - zone in _SIZES[type_] and not (zone and type_ == "date"):
-            rows = np.flatnonzero(lengths == size)
-            whole = len(rows) * size == len(data)
+            alike = lengths == size
+            rows = slice(None) if alike.all() else np.flatnonzero(alike)
+            whole = np.count_nonzero(alike) * size == len(data)
             chars = data.reshape(-1, size) if whole else data[offsets[rows, None] + np.arange(size)]
             values[rows], there = _times(chars[:, : size - zone])
             odd[rows] = ~there | (chars[:, -1] != ord("Z")) if zone else ~there
@@ -85,18 +98,19 @@ def plain_times(text: pa.Array, type_: str) -> tuple[pa.Array, Mask]:
 def _times(chars: Bytes) -> tuple[NDArray[np.int32] | NDArray[np.int64], Mask]:
     """Read times without zone, a row of bytes each: days or microseconds since 1970, and which of them there are."""
     size = chars.shape[1]
-    month, day = _pair(chars, 5), _pair(chars, 8)
-    number = _pair(chars, 0) * 1200 + _pair(chars, 2) * 12 + month - 1
-    days = _FIRST.take(number, mode="clip") + day - 1
-    there = (month > 0) & (month < 13) & (number >= 0) & (day > 0) & (day <= _DAYS.take(number, mode="clip"))
+    month = _part(_CENTURY, chars, 0) + _part(_YEAR, chars, 2) + _part(_MONTH, chars, 5)
+    day = _part(_DAY, chars, 8)
+    there = (month >= 0) & (day >= 0) & (day < _DAYS.take(month, mode="clip"))
     for place, letters in _SEPARATORS:
         if place < size:
-            there &= (chars[:, place] == letters[0]) | (chars[:, place] == letters[-1])
+            there &= functools.reduce(np.bitwise_or, (chars[:, place] == letter for letter in letters))
+    days = day + _FIRST.take(month, mode="clip")
     if size == 10:
         return days, there
-    hour, minute, second = _pair(chars, 11), _pair(chars, 14), _pair(chars, 17) if size > 16 else np.int32(0)
-    there &= (hour >= 0) & (hour < 24) & (minute >= 0) & (minute < 60) & (second >= 0) & (second < 60)
-    micros = (days.astype(np.int64) * 86_400 + (hour * 3600 + minute * 60 + second)) * 1_000_000
+    second = _part(_HOUR, chars, 11) + _part(_MINUTE, chars, 14)
+    second += _part(_SECOND, chars, 17) if size > 16 else 0
+    there &= second >= 0
+    micros = (days.astype(np.int64) * 86_400 + second) * 1_000_000
     for place in range(20, size):
         digit = chars[:, place] - _ZERO
         there &= digit < 10
@@ -104,8 +118,8 @@ def _times(chars: Bytes) -> tuple[NDArray[np.int32] | NDArray[np.int64], Mask]:
     return micros, there
 
 
-def _pair(chars: Bytes, place: int) -> NDArray[np.int32]:
-    return _PAIRS.take(chars[:, place : place + 2].view(np.uint16)[:, 0])
+def _part(table: NDArray[np.int32], chars: Bytes, place: int) -> NDArray[np.int32]:
+    return table.take(chars[:, place : place + 2].view(np.uint16)[:, 0])
 
 
 def _bytes(text: pa.Array) -> tuple[Offsets, Bytes]:
