@@ -108,8 +108,8 @@ class Contract:
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema of the typed rows, before the transform."""
-        return pa.schema([pa.field(field.name, TYPES[field.type]) for field in self.fields])
+        """The Arrow schema of the typed rows, before the transform; a required field has no nulls."""
+        return pa.schema([pa.field(one.name, TYPES[one.type], not one.constraints.required) for one in self.fields])
 
 
 def read_contract(path: Path) -> Contract:

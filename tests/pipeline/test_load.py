@@ -28,6 +28,12 @@ def test_a_header_alone_is_a_file_with_no_rows(loads, write_dataset):
     assert loads.clean().schema.names == ["name", "n", "x", "_source_key", "_line"]
 
 
+def test_a_required_column_says_that_it_has_no_nulls(loads, write_dataset):
+    loads(write_dataset(), HEADER + b"a,,\n,1,1\n")
+    assert loads.clean().to_pylist() == [{"name": "a", "n": None, "x": None, "_source_key": loads.key, "_line": 2}]
+    assert [field.nullable for field in loads.clean().schema][:3] == [False, True, True]
+
+
 @pytest.mark.parametrize(
     ("content", "rule", "words"),
     [
