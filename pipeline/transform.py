@@ -48,7 +48,8 @@ def transformed(
     Returns:
         What came of each, or why its file is refused: the transform failed, or did not keep to its rules.
     """
-    if rowwise and len(tables) > 1 and (parts := _at_once(tables, transform, schema)):
+    shared = any(map(pa.types.is_dictionary, schema.types))  # the words of one file are not to be those of another
+    if rowwise and not shared and len(tables) > 1 and (parts := _at_once(tables, transform, schema)):
         return parts
     return [_alone(rows, transform, schema) for rows in tables]
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.recipe import read_datasets
-from pipeline.transform import from_frame, to_frame
+from pipeline.transform import from_frame, to_frame, transformed
 
 HEADER = b"name,n,x\n"
 ROWS = HEADER + b"a,1,0.5\nb,2,1.5\nc,3,2.5\n"
@@ -110,3 +110,11 @@ def test_a_frame_is_what_arrow_makes_of_rows():
     frame.columns.name, frame.index.name = "changed", "too"
     assert TYPED["_line"].to_pylist() == [2, 3, 4]
     pd.testing.assert_frame_equal(to_frame(TYPED), TYPED.to_pandas(types_mapper=pd.ArrowDtype))
+
+
+def test_words_of_one_file_are_not_those_of_another():
+    """Arrow would write all categories of a frame to each file."""
+    tables = [pa.table({"name": [name], "_line": [2]}) for name in ("a", "b")]
+    schema = pa.schema([("name", pa.dictionary(pa.int8(), pa.string())), ("_line", pa.int64())])
+    made = transformed(tables, lambda frame: frame.astype({"name": "category"}), schema, rowwise=True)
+    assert [rows["name"].chunk(0).dictionary.to_pylist() for rows in made] == [["a"], ["b"]]
