@@ -1,7 +1,6 @@
 """The file of good rows: row groups of some size, encoded as their values ask for, written while others are read."""
 
 import base64
-from collections.abc import Container
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +17,7 @@ FEW = 0.2  # of a sample's values are different: a dictionary pays
 class CleanWriter:
     """Writes rows of one schema to a Parquet file, a row group at a time, in a thread if there is more than one.
 
+    What is made in memory is small, and one row group: its tables may be slices of what several files hold together.
     A column of text may come as a dictionary, which spares a look at each cell; the file has text all the same.
     """
 
@@ -44,7 +44,7 @@ class CleanWriter:
         """Take rows."""
         self._tables.append(rows)
         self._size += rows.get_total_buffer_size()  # of a slice, too, what it holds in memory
-        if self._size >= GROUP_SIZE:
+        if self._size >= GROUP_SIZE and isinstance(self._sink, Path):
             self._pool = self._pool or ThreadPoolExecutor(1, "write")
             self._settle()
             self._written = self._pool.submit(self._write_group, self._take())
@@ -80,29 +80,22 @@ def encodings(rows: pa.Table) -> dict[str, Any]:
 
     A sample of the rows tells; where there are fewer, numbers and times are many, and others few.
     """
+    if any(map(pa.types.is_nested, rows.schema.types)):  # whose columns in the file have other names
+        return {"compression": "zstd"}
     sample = rows.slice(0, SAMPLE)
     differ = [field.name for field in rows.schema if _differ(field.type)]
     few = [name for name in rows.schema.names if (name not in differ if len(sample) < SAMPLE else _few(sample[name]))]
     differences = dict.fromkeys((name for name in differ if name not in few), "DELTA_BINARY_PACKED")
-    return {
-        "use_dictionary": few,
-        "column_encoding": differences,
-        "compression": _compression(rows.schema, differences),
-    }
-
-
-def _compression(schema: pa.Schema, differences: Container[str]) -> str | dict[str, str]:
-    """Choose none for what is packed already: zstd takes as long for a small column, and gains nothing."""
-    if any(map(pa.types.is_nested, schema.types)):  # whose columns in the file have other names
-        return "zstd"
-    packed = [one.name in differences or pa.types.is_dictionary(one.type) for one in schema]
-    return {name: "none" if one else "zstd" for name, one in zip(schema.names, packed, strict=True)}
+    # What is packed already gains nothing, and a small column takes as long.
+    packed = [field.name in differences or pa.types.is_dictionary(field.type) for field in rows.schema]
+    compression = {name: "none" if one else "zstd" for name, one in zip(rows.schema.names, packed, strict=True)}
+    return {"use_dictionary": few, "column_encoding": differences, "compression": compression}
 
 
 def _few(column: pa.ChunkedArray) -> bool:
     try:
         return bool(pc.count_distinct(column).as_py() <= FEW * len(column))
-    except pa.ArrowNotImplementedError:  # nested, or a dictionary already
+    except pa.ArrowNotImplementedError:  # a dictionary already
         return True
 
 

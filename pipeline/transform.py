@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from pipeline.reader.problem import Problem, Refused
 
 Transform = Callable[[pd.DataFrame], pd.DataFrame]
+
+_FAR = 1 << 40  # where the index of rows of several files begins: so that no new index is taken for it
 
 
 def to_frame(rows: pa.Table) -> pd.DataFrame:
@@ -57,27 +58,25 @@ def transformed(
 def _at_once(tables: Sequence[pa.Table], transform: Transform, schema: pa.Schema) -> list[pa.Table] | None:
     """Give None where it fails, or it is not clear which rows it kept: each alone will tell."""
     typed = pa.concat_tables(tables)
-    edges = np.cumsum([0, *map(len, tables)])
+    frame = to_frame(typed)
+    frame.index = pd.RangeIndex(_FAR, _FAR + len(frame))
     try:
-        frame = transform(to_frame(typed))
-        rows = from_frame(frame, schema)
-        if not rows["_line"].equals(typed["_line"]):
-            edges = np.searchsorted(_kept(frame, typed["_line"]), edges)
+        made = transform(frame)
+        rows, places = from_frame(made, schema), _places(made.index)
+        if not rows["_line"].equals(typed["_line"].take(places)):
+            return None
     except Exception:
         return None
+    edges = np.searchsorted(places, np.cumsum([0, *map(len, tables)]))
     return [rows.slice(start, stop - start) for start, stop in pairwise(edges)]
 
 
-def _kept(frame: pd.DataFrame, lines: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Give the places of the rows that are left, by the index that they came with."""
-    places = frame.index.to_numpy()
-    # A new index begins at 0 again, and one of the file's own columns has a name.
-    again = np.array_equal(places, np.arange(len(places)))
-    if again or frame.index.name is not None or (np.diff(places) <= 0).any():
-        raise ValueError("these are no places")
-    if lines.take(pa.array(places)).to_pylist() != frame["_line"].to_list():
-        raise ValueError("these are the places of other rows")
-    return places
+def _places(index: pd.Index) -> pa.Array:
+    """Give the places of the rows that are left, if they have the index that they came with, in order."""
+    places = index.to_numpy() - _FAR
+    if index.name is not None or (np.diff(places) <= 0).any():
+        raise ValueError("this is another index")
+    return pa.array(places, pa.int64())
 
 
 def _alone(typed: pa.Table, transform: Transform, schema: pa.Schema) -> pa.Table | Refused:

@@ -8,6 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from random import Random
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -150,41 +151,68 @@ def test_a_fault_of_ours_is_told_of_its_file_alone(three, monkeypatch, together)
     assert [type(one) for one in three()] == [Result, Result if together else ZeroDivisionError, Result]
 
 
+@pytest.fixture
+def frames(loads, write_dataset):
+    """Give the sizes of the frames that a transform gets when files are loaded together, which must be as alone."""
+
+    def load_both(transform, *contents: bytes) -> list[int]:
+        keys = [f"raw/numbers/{number}.csv" for number in range(len(contents))]
+        etags = [loads.store.put(key, b"name,n,x\n" + content) for key, content in zip(keys, contents, strict=True)]
+        tasks = [Task(key, "numbers", etag, "event", 0, 0) for key, etag in zip(keys, etags, strict=True)]
+        seen: list[int] = []
+
+        def look(frame):
+            seen.append(len(frame))
+            return transform(frame)
+
+        def made(turns: list[list[Task]], **change) -> list[object]:
+            dataset = replace(write_dataset(), transform=look, **change)
+            outcomes = [one for turn in turns for one in load(loads.store, {"numbers": dataset}, loads.staging, turn)]
+            return [(one.record, objects(loads, one)) for one in outcomes]
+
+        alone = made([[task] for task in tasks])
+        seen.clear()
+        assert made([tasks], rowwise=True) == alone
+        return seen
+
+    return load_both
+
+
 @pytest.mark.parametrize(
     ("transform", "calls"),
     [
         pytest.param(lambda frame: frame.assign(x=frame["n"] / 2), 1, id="changes"),
         pytest.param(lambda frame: frame[frame["n"] != 2], 1, id="drops"),
         pytest.param(lambda frame: frame[frame["n"] == 3], 1, id="leaves none of some"),
-        pytest.param(lambda frame: frame[frame["n"] > 9], 4, id="leaves none"),
+        pytest.param(lambda frame: frame[frame["n"] > 9], 1, id="leaves none"),
         pytest.param(lambda frame: frame[frame["n"] != 2].reset_index(drop=True), 4, id="drops, numbered again"),
         pytest.param(lambda frame: frame[frame["n"] != 2].set_index("n", drop=False), 4, id="drops, another index"),
-        pytest.param(lambda frame: frame[frame["n"] == 3].set_axis([1]), 4, id="the index of another row"),
         pytest.param(lambda frame: frame.iloc[::-1], 4, id="turns around"),
         pytest.param(lambda frame: frame if 2 not in set(frame["n"]) else 1 / 0, 4, id="fails"),
     ],
 )
-def test_a_transform_of_single_rows_sees_all_at_once(loads, write_dataset, transform, calls):
-    """And gives for each file what it would give for it alone; where it is not clear what, it is called for each."""
-    loads.store.put("raw/numbers/a.csv", b"name,n,x\na,1,1\na,2,1\n")
-    loads.store.put("raw/numbers/b.csv", b"name,n,x\nb,1,1\nb,2,1\nb,3,1\nb,1,1\n")
-    loads.store.put("raw/numbers/c.csv", b"name,n,x\nc,1,1\n")
-    seen, tasks = [], [Task(item.key, "numbers", item.etag, "event", 0, 0) for item in loads.store.list("raw/")]
+def test_a_transform_of_single_rows_sees_all_at_once(frames, transform, calls):
+    """Where it is not clear what came of which file, it is called for each."""
+    assert frames(transform, b"a,1,1\na,2,1\n", b"b,1,1\nb,2,1\nb,3,1\nb,1,1\n", b"c,1,1\n") == [7, 2, 4, 1][:calls]
 
-    def look(frame):
-        seen.append(len(frame))
-        return transform(frame)
 
-    def made(turns: list[list[Task]], **change) -> list[object]:
-        dataset = replace(write_dataset(), transform=look, **change)
-        outcomes = [one for turn in turns for one in load(loads.store, {"numbers": dataset}, loads.staging, turn)]
-        return [(one.record, objects(loads, one)) for one in outcomes]
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda frame: frame.dropna(subset="n").reset_index(drop=True).query("n > 2"),
+        lambda frame: frame.query("n != 2").set_axis(range(1, 1 + len(frame.query("n != 2")))),
+        lambda frame: pd.concat([frame.query("n > 3"), frame.query("not n > 3")]),
+        lambda frame: frame.sort_values("n", ascending=False),
+    ],
+)
+def test_rows_of_the_same_line_stay_in_their_files(frames, transform):
+    assert frames(transform, b"a,,1\n", b"b,2,2\n", b"c,5,3\n", b"d,7,4\n") == [4, 1, 1, 1, 1]
 
-    alone = made([[task] for task in tasks])
-    seen.clear()
-    assert made([tasks], rowwise=True) == alone
-    assert len(seen) == calls
-    assert seen[0] == 7
+
+def test_a_small_file_is_one_row_group_whatever_it_is_loaded_with(frames):
+    """A last record without line end is a block of its own, and a slice of what several files hold together."""
+    content = b"a,,\n" * 60_000 + b"a,1,2"
+    assert frames(lambda frame: frame.assign(name="of many letters " * 5), *3 * [content]) == [180_000, 3]
 
 
 @pytest.fixture
