@@ -80,7 +80,7 @@ def _decompressed(stream: BinaryIO, key: str, block_size: int, limits: Limits) -
     name = key.lower()
     if not name.endswith((".gz", ".zst")):
         while chunk := stream.read(block_size):
-            yield chunk + stream.readline(block_size // 64)  # nothing is left over then, and copied to what comes next
+            yield chunk + stream.readline(block_size // 64)  # a record cut in two would be copied twice
         return
     codec, decoder = ("gzip", _Gzip) if name.endswith(".gz") else ("zstd", zstd.ZstdDecompressor)
     grown = 0

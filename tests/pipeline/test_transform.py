@@ -63,6 +63,13 @@ def test_a_broken_one_refuses_the_file(loads, write_dataset, transform):
     assert (problem["rule"], problem["line"]) == ("transform", None)
 
 
+def test_a_module_says_that_it_looks_at_each_row_alone():
+    assert [(name, dataset.rowwise) for name, dataset in read_datasets().items()] == [
+        ("companydata", True),
+        ("orders", False),
+    ]
+
+
 def test_the_shipped_one_adds_net(loads):
     content = b"Month,Dept,Store,Sold,Returned,Ordered\n1-Jan,Toys,North,10,3,5\n"
     loads(read_datasets()["companydata"], content)
