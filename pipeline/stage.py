@@ -1,6 +1,7 @@
 """A CSV stream to two staged Parquet files, good rows and problems, and the record of the load in their footers."""
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from pipeline.recipe import Dataset
 from pipeline.steps import Steps, finish
 from pipeline.summary import Counted, Groups, Share, counted
 from pipeline.transform import transformed
+from storage.console import fields
 
 FOOTER = b"lakelet"
 MAX_COUNTS = 100  # rules and columns that a record counts one by one; what is beyond is counted together
@@ -36,6 +38,8 @@ REJECTED_SCHEMA = pa.schema(
 Reader = Callable[..., Iterator[Batch]]  # `read_csv`, or the plain one
 Made = tuple[pa.Table, Counted]  # the rows that come out of the transform, and their sums
 Counts = list[list[str | int | None]]  # of problems: [[rule, column, count], …], the most first
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,8 @@ def stage_batches(
     try:
         return (yield from _stage_rows(batches, record, dataset, place))
     except Refused as refusal:
+        if refusal.problem.rule == "transform":  # a user's code: its author needs the place, not the words alone
+            log.warning(fields("transform failed", key=record.source_key), exc_info=refusal.__cause__)
         return stage_refusal(refusal.problem, record, place)
 
 
