@@ -107,10 +107,10 @@ def explain_record(raw: bytes, line: int, header: list[str], contract: Contract)
     return problems
 
 
-def explain_cell(cell: bytes, raw: bytes, line: int, field: FieldSpec, contract: Contract) -> list[Problem]:
-    """Give every problem of one cell of a record that has as many fields as its header."""
+def explain_cell(cell: bytes, shown: str, line: int, field: FieldSpec, contract: Contract) -> list[Problem]:
+    """Give every problem of one cell of a record, shown so, that has as many fields as its header."""
     found = _cell_problems(cell, field, contract, checked=True)
-    return [Problem(rule, message, line, field.name, shown_text(cell), shown_text(raw)) for rule, message in found]
+    return [Problem(rule, message, line, field.name, shown_text(cell), shown) for rule, message in found]
 
 
 FAULTS = {

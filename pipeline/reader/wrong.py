@@ -3,7 +3,7 @@
 import functools
 import heapq
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -58,26 +58,33 @@ class Wrong:
         odd, problems = self.odd[part], []
         for record in np.flatnonzero(odd) + part.start:
             raw, line = self.block.data[self.block.starts[record] : self.block.stops[record]], self.block.lines[record]
-            problems += _some(explain_record(raw, int(line), self.header.names, self.contract), raw, int(line))
+            found = explain_record(raw, int(line), self.header.names, self.contract)
+            problems += _some(found, shown_text(raw), int(line))
+        shown = functools.cache(lambda start, stop: shown_text(self.block.data[start:stop]))  # one for all its problems
         records, before = np.flatnonzero(~odd) + part.start, int((~self.odd[: part.start]).sum())
         for number in sorted(self.broken, key=self.header.places.__getitem__):
             at = np.flatnonzero(self.broken[number][before : before + len(records)])
             cells = self.texts[number].take(pa.array(before + at)).to_pylist()
-            problems += self._of_cells(number, records[at], cells)
+            problems += self._of_cells(number, records[at], cells, shown)
         return sorted(problems, key=attrgetter("line"))
 
-    def _of_cells(self, number: int, records: Offsets, cells: list[str | None]) -> Iterator[Problem]:
+    def _of_cells(
+        self, number: int, records: Offsets, cells: list[str | None], shown: Callable[[int, int], str]
+    ) -> Iterator[Problem]:
         """Say what is wrong with one field's cells, each of another record; a null is one of the missing values."""
         field, place = self.contract.fields[number], self.header.places[number]
         block, contract = self.block, self.contract
         ends = (part[records].tolist() for part in (block.starts, block.stops, block.lines))
         for start, stop, line, text in zip(*ends, cells, strict=True):
-            raw = block.data[start:stop]
-            cell = split_record(raw, contract.delimiter, contract.quote)[place] if text is None else text.encode()
-            yield from _some(explain_cell(cell, raw, line, field, contract), raw, line)
+            cell = self._cell(start, stop, place) if text is None else text.encode()
+            record = shown(start, stop)
+            yield from _some(explain_cell(cell, record, line, field, contract), record, line)
+
+    def _cell(self, start: int, stop: int, place: int) -> bytes:
+        return split_record(self.block.data[start:stop], self.contract.delimiter, self.contract.quote)[place]
 
 
-def _some(problems: list[Problem], raw: bytes, line: int) -> list[Problem]:
+def _some(problems: list[Problem], record: str, line: int) -> list[Problem]:
     if not problems:
-        raise AssertionError(f"line {line} was marked as bad, and no rule says why: {shown_text(raw)!r}")
+        raise AssertionError(f"line {line} was marked as bad, and no rule says why: {record!r}")
     return problems

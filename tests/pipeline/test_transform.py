@@ -63,6 +63,16 @@ def test_a_broken_one_refuses_the_file(loads, write_dataset, transform):
     assert (problem["rule"], problem["line"]) == ("transform", None)
 
 
+def test_its_author_is_told_where_it_failed(loads, write_dataset, caplog):
+    def broken(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(n=frame["gone"])
+
+    key = loads(replace(write_dataset(), transform=broken), ROWS).record.source_key
+    [line, *traceback] = caplog.text.splitlines()
+    assert f"transform failed key={key}" in line
+    assert any("test_transform.py" in one and one.endswith("in broken") for one in traceback)
+
+
 def test_a_module_says_that_it_looks_at_each_row_alone():
     assert [(name, dataset.rowwise) for name, dataset in read_datasets().items()] == [
         ("companydata", True),
