@@ -72,7 +72,7 @@ lint: $(DEV)  ## check style and types
 	$(BIN)python -m mypy
 
 # The peers live in an environment of their own, so that Lakelet never comes to need one of them.
-bench: $(DEV) .venv/peers.stamp  ## measure Lakelet beside its peers, about 3 minutes; FULL=1 for everything, far longer
+bench: $(DEV) .venv/peers.stamp  ## measure Lakelet beside its peers, about 4 minutes; FULL=1 for everything, far longer
 	$(BIN)python -m benchmarks.bulk $(if $(FULL),--rows 5000000 --rounds 5 --memory-rows 50000000)
 	$(BIN)python -m benchmarks.growth $(if $(FULL),--full)
 	$(BIN)python -m benchmarks.small_files $(if $(FULL),--files 2000 --rounds 5)

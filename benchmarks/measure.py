@@ -122,9 +122,9 @@ def rows_of(runs: dict[str, list[Run]]) -> list[dict[str, Any]]:
     return found
 
 
-def show_bars(console: Console, bars: Sequence[Bar]) -> None:
+def show_bars(console: Console, bars: Sequence[Bar], title: str = "bars") -> None:
     """Print each bar in a line."""
-    table = Table("bar", "promised", "measured", "holds", title="bars")
+    table = Table("bar", "promised", "measured", "holds", title=title)
     for bar in bars:
         table.add_row(bar.what, bar.promised, bar.measured, "yes" if bar.holds else "[bold]NO[/bold]")
     console.print(table)

@@ -1,6 +1,6 @@
 """Many small CSVs to Parquet, in a bucket and in a folder: Lakelet beside the loops that people write instead.
 
-    python -m benchmarks.small_files [--files 200] [--rounds 1] [--dataset companydata]
+    python -m benchmarks.small_files [--files 600] [--rounds 1] [--dataset companydata]
 
 Each file has 1,000 rows of a shipped dataset: `companydata` (six columns, 28 KB, with a transform), or `orders` (ten
 columns, 120 KB). A backlog is drained by `once`, by `run`, and by the others, in turns, each in a new bucket or folder;
@@ -255,7 +255,7 @@ def compare(server: MinioServer, files: int, rounds: int) -> None:
 def main() -> None:
     """Compare; or do one part of it, as a program of its own."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--files", type=int, default=200)
+    parser.add_argument("--files", type=int, default=600)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--dataset", choices=DATASETS, default="companydata")
     parser.add_argument("--put", nargs=2, help=argparse.SUPPRESS)

@@ -23,6 +23,7 @@ from rich.table import Table
 from benchmarks.small_files import DATASETS
 from pipeline.clean import CleanWriter
 from pipeline.load import TOGETHER
+from pipeline.memory import set_allocators
 from pipeline.reader.together import read_together
 from pipeline.recipe import Dataset, read_datasets
 from pipeline.stage import FOOTER, Record
@@ -89,6 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--times", type=int, default=100)
     times, table = parser.parse_args().times, Table("step")
+    set_allocators()
     columns: list[Clock] = []
     for name, dataset in read_datasets().items():
         files = [(f"raw/{name}/{number}.csv", DATASETS[name].body(number)) for number in range(TOGETHER)]
