@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
@@ -29,7 +30,7 @@ from pipeline.ownership import claim_lake, state_folder
 from pipeline.parts import Pipeline
 from pipeline.reader.source import Limits
 from pipeline.recipe import FOLDER, read_dataset, read_datasets
-from pipeline.selection import Selection
+from pipeline.selection import selected
 from pipeline.signals import stop_on_signals
 from pipeline.tables import show_differences, show_outcome, show_sources, show_status
 from pipeline.verify import verify
@@ -123,11 +124,10 @@ def status(
 
     As JSON it is the object of published/status.json, or a list of rows as in published/loads.parquet.
     """
-    selection = Selection(tuple(keys or ()), of_status, stale)
+    some = bool(keys or of_status or stale)
     with _reading(state) as ledger:
-        selection.check(ledger)
-        condition, values = selection.where()
-        files = report.sources(ledger, condition, *values).to_pylist() if selection else None
+        condition, values = selected(ledger, keys or (), of_status, stale=stale)
+        files = report.sources(ledger, condition, *values).to_pylist() if some else None
         told = report.status(ledger)
     if as_json:
         typer.echo(json.dumps(told if files is None else files, indent=1, default=datetime.isoformat))
@@ -149,12 +149,10 @@ def replay(
 
     A pipeline that runs takes them at once; else the next one does. Their rows stay until they are replaced.
     """
-    selection = Selection(tuple(keys or ()), of_status, stale)
-    if bool(selection) == everything:
+    if bool(keys or of_status or stale) == everything:
         raise SettingError("say which files to load again: KEY…, --status, --stale, or --all")
     with _reading(state) as ledger:
-        selection.check(ledger)
-        condition, values = selection.where()
+        condition, values = selected(ledger, keys or (), of_status, stale=stale)
         count = ledger.replay(condition, *values)
     waits = "file waits" if count == 1 else "files wait"
     typer.echo(f"{count:,} {waits} to be loaded again" if count else "no such file has anything to load again")
@@ -257,8 +255,8 @@ def _pipeline(lake: str, state: Path, limits: Limits, **settings: Any) -> Iterat
         cores = Cores(processes(settings["workers"]), partial(load, store, datasets, state / "staging"))
         ledger = Ledger(state / "ledger.sqlite")
         pipeline = Pipeline(store, ledger, datasets, state / "staging", cores=cores, **settings)
-        for leftover in pipeline.staging.iterdir():
-            leftover.unlink()
+        shutil.rmtree(pipeline.staging)  # with what a load that was killed has left
+        pipeline.staging.mkdir()
         stop_on_signals(pipeline)
         when_there(pipeline, lambda: claim_lake(store, ledger, pipeline.stop))
         if pipeline.stop.is_set():

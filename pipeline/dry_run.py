@@ -1,17 +1,16 @@
 """One file, read as a load reads it, with nothing written: so it disturbs no pipeline that runs."""
 
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import pyarrow.parquet as pq
 
 from pipeline.load import NO_RECIPE
 from pipeline.recipe import Dataset
 from pipeline.stage import Record, stage
-from storage import ObjectStore
+from storage import InvalidKey, ObjectStore
 from storage.console import SettingError
 from storage.layout import RAW, source
 
@@ -36,13 +35,15 @@ def dry_run(store: ObjectStore, datasets: Mapping[str, Dataset], key: str) -> tu
                 staged = stage(stream, record, dataset, Path(folder, "file"))
         except FileNotFoundError:
             raise SettingError(f"KEY is {key!r}: there is no such file in {store.url}") from None
-        return staged.record, _first(staged.rejected)
+        except InvalidKey as error:  # a link that leads out of the lake
+            raise SettingError(f"KEY: {error}") from None
+        return staged.record, _first(cast(Path | None, staged.rejected))  # made in the folder
 
 
-def _first(rejected: Path | bytes | None) -> list[dict[str, Any]]:
+def _first(rejected: Path | None) -> list[dict[str, Any]]:
     if rejected is None:
         return []
-    with pq.ParquetFile(BytesIO(rejected) if isinstance(rejected, bytes) else rejected) as file:
+    with pq.ParquetFile(rejected) as file:
         batch = next(file.iter_batches(SHOWN, columns=["line", "column", "rule", "message"]))
     rows: list[dict[str, Any]] = batch.to_pylist()
     return rows

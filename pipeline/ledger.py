@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from pipeline.database import Database
-from pipeline.load import NO_RECIPE, TOGETHER, Result, Task, together
+from pipeline.load import NO_RECIPE, TOGETHER, Result, Task, front_of
 from pipeline.shares import replace_shares
 from pipeline.stage import Record
 from storage import ObjectInfo
@@ -26,7 +26,7 @@ _COUNTS = ("rows_read", "rows_kept", "rows_dropped", "rows_rejected")
 _TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, recipe, retract, size"
 _WAITS = "status = 'pending' AND in_flight = 0"
 _SWEEP = "(SELECT number FROM sweep)"
-# Of a file that was never taken, there can be no object where each that was listed is of one that was.
+# A file that was never taken has no outputs, if the last listing found outputs of taken files only.
 _FIRST = (
     "coalesce(started_at, loaded_at) IS NULL AND EXISTS (SELECT 1 FROM meta WHERE (name, value) = ('outputs', 'ours'))"
 )
@@ -118,7 +118,7 @@ class Ledger(Database):
     def take(self, workers: int = 0, pace: Mapping[str, float] | None = None) -> list[Task]:
         """Take the file that has waited longest; it stays taken until it is settled or released.
 
-        With `workers` that share what waits, take some small ones at once, as many as `load.together` says with their
+        With `workers` that share what waits, take some small ones at once, as many as `load.front_of` says with their
         `pace`. What an unclean end left in flight comes first, when nothing else is in flight, and nothing beside it.
         """
         moment = now()
@@ -140,7 +140,7 @@ class Ledger(Database):
             if not rows or (flying is not None and (flying or rows[0]["alone"])):
                 return []
             front = rows[:1] if rows[0]["alone"] else rows
-            taken = together([Task(*row[1:]) for row in front], pace or {})
+            taken = front_of([Task(*row[1:]) for row in front], pace or {})
             keys = json.dumps([task.source_key for task in taken])
             db.execute(
                 "UPDATE source SET in_flight = 1, started_at = ? WHERE source_key IN (SELECT value FROM json_each(?))",
@@ -165,7 +165,7 @@ class Ledger(Database):
             for task, result in results.items():
                 record = result.record
                 etags = {"clean_etag": result.clean_etag, "rejected_etag": result.rejected_etag}
-                made = {**_result(record), **etags, "loaded_at": moment}
+                made = {**result_columns(record), **etags, "loaded_at": moment, "stale": 0}
                 done = {"size": record.size, "attempts": task.attempts + 1}
                 self._settle(db, task, record.etag, record.status, made, **done)
                 _remember(db, task, record, moment)
@@ -256,7 +256,8 @@ class Ledger(Database):
             if row["status"] == "missing":  # it may have come back meanwhile
                 replace_shares(db, [record])
                 etags = {"clean_etag": clean_etag, "rejected_etag": rejected_etag}
-                made = {**_result(record), **etags, "loaded_at": landed_at, "changed_at": now()}
+                told = {**result_columns(record), **etags, "stale": 0}
+                made = {**told, "loaded_at": landed_at, "changed_at": now()}
                 _update(db, record.source_key, made)
 
 
@@ -264,17 +265,17 @@ class Ledger(Database):
 _UNKNOWN = {"loaded_etag": None}
 
 
-def _result(record: Record) -> dict[str, object]:
-    """Give the columns of a result that its record tells."""
+def result_columns(record: Record) -> dict[str, object]:
+    """Give the columns of a source that the record of its result tells."""
     kept = {name: getattr(record, name) for name in (*_COUNTS, "recipe", "first_problem")}
     texts = {name: json.dumps(getattr(record, name) or [], ensure_ascii=False) for name in ("problems", "share")}
-    return {**kept, **texts, "loaded_etag": record.etag, "stale": 0}
+    return {**kept, **texts, "loaded_etag": record.etag}
 
 
 def _forget_result(db: sqlite3.Connection, key: str, dataset: str) -> None:
     nothing = Record(key, dataset, etag="", size=0, recipe="")
     replace_shares(db, [nothing])
-    _update(db, key, {**_result(nothing), **_UNKNOWN, "clean_etag": None, "rejected_etag": None})
+    _update(db, key, {**result_columns(nothing), **_UNKNOWN, "clean_etag": None, "rejected_etag": None, "stale": 0})
 
 
 def _update(

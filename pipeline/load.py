@@ -1,12 +1,12 @@
 """Versions of files, from `raw/` to `clean/` and `rejected/`, in the order that a crash cannot spoil."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ParamSpec, TypeVar
-from uuid import uuid4
 
 from pipeline.reader.problem import Problem
 from pipeline.recipe import Dataset
@@ -15,7 +15,7 @@ from pipeline.texts import ROOM, Text, stage_texts
 from storage import InvalidKey, ObjectInfo, ObjectStore, StoreUnavailable
 from storage.layout import clean_key, rejected_key
 
-SMALL = 1 << 20  # bytes of a plain file whose results need none: they stay in memory until they are put
+SMALL = 1 << 20  # bytes of a plain file whose results are kept in memory until they are put, not in a staged file
 TOGETHER = 16  # small files that are loaded together at most: half as many take a twentieth more
 SECONDS = 1.0  # that they take together at most, as far as is known
 NO_RECIPE = "none"  # of a dataset without a contract
@@ -54,7 +54,7 @@ class Task:
         return _is_small(self.source_key, self.size)
 
 
-def together(tasks: list[Task], pace: Mapping[str, float]) -> list[Task]:
+def front_of(tasks: list[Task], pace: Mapping[str, float]) -> list[Task]:
     """Give those at the front of a queue that are loaded together: the first, and small ones while there is room.
 
     Args:
@@ -136,21 +136,11 @@ def _begin(store: ObjectStore, datasets: Mapping[str, Dataset], staging: Path, t
             if (info.etag, recipe) == (task.loaded_etag, task.recipe):
                 return info
             record = Record(info.key, task.dataset, info.etag, info.size, recipe)
-            if _is_small(info.key, info.size):
+            if dataset and _is_small(info.key, info.size):
                 return Text(record, stream.read())
-            staged = stage(stream, record, dataset, staging_ends.enter_context(_place(staging)))
+            place = Path(staging_ends.enter_context(TemporaryDirectory(dir=staging)), "file")
+            staged = stage(stream, record, dataset, place)
         return _put(store, staged, task)
-
-
-@contextmanager
-def _place(staging: Path) -> Iterator[Path]:
-    """Give a place for a file's results, which is empty again at the end."""
-    place = staging / uuid4().hex
-    try:
-        yield place
-    finally:
-        for leftover in staging.glob(f"{place.name}.*"):
-            leftover.unlink()
 
 
 def take_back(store: ObjectStore, source_key: str) -> None:

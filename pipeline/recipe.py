@@ -1,14 +1,16 @@
 """A dataset made ready: its contract, its transform, the rows that come out, and the recipe that names all this."""
 
 import hashlib
-import importlib
+import sys
 from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline.contract import Contract, read_contract
 from pipeline.reader import masks
+from pipeline.reader.batch import batch_schema
 from pipeline.reader.source import Limits
 from pipeline.transform import Transform, to_frame
 from storage.console import SettingError
@@ -55,7 +57,11 @@ def read_dataset(path: Path, limits: Limits = Limits()) -> Dataset:  # noqa: B00
 def _transform(script: Path) -> tuple[Transform, bool]:
     """Give the function, and whether it looks at each row alone."""
     try:
-        module = importlib.import_module(f"pipeline.datasets.{script.stem}")
+        spec = spec_from_file_location(f"pipeline.datasets.{script.stem}", script.resolve())
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[spec.name] = module_from_spec(spec)
+        spec.loader.exec_module(module)
         return module.transform, getattr(module, "ROWWISE", False)
     except Exception as error:
         raise SettingError(f"{script}: expected a function transform(frame): {error!r}") from error
@@ -65,9 +71,9 @@ def _schema(contract: Contract, transform: Transform | None, script: Path) -> pa
     """Learn the types that come out of the transform by calling it with an empty frame."""
     if transform is None:
         return contract.schema
-    empty = contract.schema.append(pa.field("_line", pa.int64())).empty_table()
     try:
-        made = pa.Table.from_pandas(transform(to_frame(empty)), preserve_index=False).schema.remove_metadata()
+        empty = to_frame(batch_schema(contract).empty_table())
+        made = pa.Table.from_pandas(transform(empty), preserve_index=False).schema.remove_metadata()
     except Exception as error:
         raise SettingError(f"{script}: transform failed on an empty frame: {error!r}") from error
     if "_line" not in made.names:
@@ -85,6 +91,9 @@ def _check_names(path: Path, contract: Contract, schema: pa.Schema) -> None:
     for name in (*groups, *sums):
         if name not in schema.names:
             raise SettingError(f"{path}: summary names {name!r}: expected one of {', '.join(schema.names)}")
+    for name in groups:
+        if pa.types.is_nested(schema.field(name).type):
+            raise SettingError(f"{path}: summary.groupBy names {name!r}: expected a column of plain values")
     for name in sums:
         if not (pa.types.is_integer(schema.field(name).type) or pa.types.is_floating(schema.field(name).type)):
             raise SettingError(f"{path}: summary.sum names {name!r}: expected a column of numbers")

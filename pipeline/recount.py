@@ -1,6 +1,5 @@
 """One source, recounted: its raw bytes, read again in the plain way, against its objects and its row in the ledger."""
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, cast
 import pyarrow.parquet as pq
 
 from pipeline.compare import UNREADABLE, Difference, compare_objects, compare_records, rows, shown, unreadable
+from pipeline.ledger import result_columns
 from pipeline.load import NO_RECIPE
 from pipeline.reader.plain import read_csv_plainly
 from pipeline.recipe import Dataset
@@ -93,10 +93,7 @@ def _fetch(store: ObjectStore, key: str, path: Path) -> str | None:
 
 def _against_ledger(source: Source, record: Record, **more: object) -> Iterator[Difference]:
     """Yield each value that the ledger's row of a source has otherwise than the objects."""
-    counts = {name: getattr(record, name) for name in ("rows_read", "rows_kept", "rows_dropped", "rows_rejected")}
-    told = {"loaded_etag": record.etag, "recipe": record.recipe, **counts, "first_problem": record.first_problem}
-    texts = {name: json.dumps(getattr(record, name) or [], ensure_ascii=False) for name in ("problems", "share")}
-    for name, value in {**told, **texts, **more}.items():
+    for name, value in {**result_columns(record), **more}.items():
         if source[name] != value:
             yield Difference(record.source_key, None, f"ledger, {name}", shown(value), shown(source[name]))
 

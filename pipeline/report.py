@@ -131,7 +131,7 @@ def summary(ledger: Ledger, dataset: Dataset) -> pa.Table:
         # A share that another contract left behind is counted under what it still has in common with this one.
         group = {name: json.loads(row["group"]).get(name) for name in spec.groupBy}
         merge(totals, group, row["rows"], exact_sums(row["sums"]))
-    groups = sorted(totals.items(), key=lambda one: one[0])
+    groups = sorted(totals.items())
     types = {name: dataset.schema.field(name).type for name in (*spec.groupBy, *spec.sum)}
     columns = {name: _column([json.loads(group)[name] for group, _ in groups], types[name]) for name in spec.groupBy}
     columns["rows"] = pa.array([rows for _, (rows, _) in groups], pa.int64())

@@ -1,41 +1,25 @@
 """Which sources of the ledger a command is about."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
 
-from pipeline.ledger import Ledger
+from pipeline.ledger import Ledger, key_text
 from storage.console import SettingError
 
 
-@dataclass(frozen=True)
-class Selection:
-    """Some sources: those with these keys, with this status, and stale, as far as each is asked; else all."""
+def selected(ledger: Ledger, keys: Sequence[str], status: str | None, *, stale: bool) -> tuple[str, list[object]]:
+    """Give a condition on the table `source`, and the values for its marks: of these keys, this status, and stale.
 
-    keys: tuple[str, ...] = ()
-    status: str | None = None
-    stale: bool = False
-
-    def __bool__(self) -> bool:
-        """Say whether anything is asked."""
-        return bool(self.keys or self.status or self.stale)
-
-    def where(self) -> tuple[str, list[object]]:
-        """Give it as a condition on the table `source`, and the values for its marks."""
-        asked, values = ["TRUE"], list[object](self.keys)
-        if self.keys:
-            asked.append(f"source_key IN ({', '.join('?' * len(self.keys))})")
-        if self.status:
-            asked.append("status = ?")
-            values.append(self.status)
-        if self.stale:
-            asked.append("stale")
-        return " AND ".join(asked), values
-
-    def check(self, ledger: Ledger) -> None:
-        """Raise `SettingError` that names the keys which the ledger does not know."""
-        condition, values = Selection(self.keys).where()
-        known = {row["source_key"] for row in ledger.rows(f"SELECT source_key FROM source WHERE {condition}", *values)}
-        if unknown := [key for key in self.keys if key not in known]:
-            raise SettingError(
-                f"KEY: the ledger knows no {', '.join(map(repr, unknown))}: expected a key as `status` shows it, "
-                "like raw/companydata/companydata.csv"
-            )
+    What is not asked for is not in it. `SettingError` names the keys which the ledger does not know.
+    """
+    listed = json.dumps([key_text(key) for key in keys])
+    query = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT source_key FROM source)"
+    if unknown := [row["value"] for row in ledger.rows(query, listed)]:
+        raise SettingError(
+            f"KEY: the ledger knows no {', '.join(map(repr, unknown))}: expected a key as `status` shows it, "
+            "like raw/companydata/companydata.csv"
+        )
+    asked: list[tuple[str, object]] = [("status = ?", status)] if status else []
+    asked += [("source_key IN (SELECT value FROM json_each(?))", listed)] if keys else []
+    asked += [("stale = ?", 1)] if stale else []
+    return " AND ".join(["TRUE", *(condition for condition, _ in asked)]), [value for _, value in asked]

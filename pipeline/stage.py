@@ -19,6 +19,7 @@ from pipeline.clean import CleanWriter
 from pipeline.reader.batch import Batch
 from pipeline.reader.problem import Problem, Refused
 from pipeline.reader.read import read_csv
+from pipeline.reader.wrong import PROBLEMS
 from pipeline.recipe import Dataset
 from pipeline.steps import Steps, finish
 from pipeline.summary import Counted, Groups, Share, counted
@@ -28,7 +29,6 @@ from storage.console import fields
 FOOTER = b"lakelet"
 MAX_COUNTS = 100  # rules and columns that a record counts one by one; what is beyond is counted together
 OTHERS = "others"
-PROBLEMS = 4096  # that are written at a time: with their records they have 16 MiB at most
 LINEAGE = [pa.field("_source_key", pa.string()), pa.field("_line", pa.int64())]
 REJECTED_SCHEMA = pa.schema(
     [("source_key", pa.string()), ("line", pa.int64())]
@@ -128,8 +128,8 @@ def _stage_rows(
     with rejects, CleanWriter(clean, schema) as writer:
         for batch in batches:
             rejects.write(batch.problems)
+            rows, counts = yield batch.rows
             with _summary_refused():
-                rows, counts = yield batch.rows
                 groups.add(counts)
             writer.write(_with_lineage(rows, record.source_key))
             record = _counted(record, batch, rows.num_rows)

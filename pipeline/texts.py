@@ -10,11 +10,11 @@ from pipeline.reader.batch import Batch
 from pipeline.reader.read import read_csv
 from pipeline.reader.together import read_together
 from pipeline.recipe import Dataset
-from pipeline.stage import Record, Staged, made_of, stage, stage_batches
+from pipeline.stage import Record, Staged, made_of, stage_batches
 from pipeline.steps import in_step
 from storage.console import fields
 
-ROOM = 2 << 20  # bytes that are staged together at most: in rows of two bytes each takes fifty in memory
+ROOM = 2 << 20  # bytes that are staged together at most: a row of two bytes takes about fifty in memory
 
 log = logging.getLogger(__name__)
 
@@ -36,25 +36,16 @@ def stage_texts(texts: Sequence[Text], datasets: Mapping[str, Dataset]) -> list[
         numbers.setdefault(text.record.dataset, []).append(number)
     staged: dict[int, Staged | Exception] = {}
     for name, of_dataset in numbers.items():
-        some = _stage([texts[number] for number in of_dataset], datasets.get(name))
+        some = _stage([texts[number] for number in of_dataset], datasets[name])
         staged |= zip(of_dataset, some, strict=True)
     return [staged[number] for number in range(len(texts))]
 
 
-def _stage(texts: Sequence[Text], dataset: Dataset | None) -> list[Staged | Exception]:
+def _stage(texts: Sequence[Text], dataset: Dataset) -> list[Staged | Exception]:
     """Stage files of one dataset."""
-    if dataset is None:
-        return [_refused(text) for text in texts]
     batches = zip(texts, _read(texts, dataset), strict=True)
     stages = [stage_batches(one, text.record, dataset, None) for text, one in batches]
     return in_step(stages, partial(made_of, dataset))
-
-
-def _refused(text: Text) -> Staged | Exception:
-    try:
-        return stage(BytesIO(text.content), text.record, None, None)
-    except Exception as error:
-        return error
 
 
 def _read(texts: Sequence[Text], dataset: Dataset) -> list[Iterator[Batch]]:

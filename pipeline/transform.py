@@ -13,7 +13,7 @@ from pipeline.reader.problem import Problem, Refused
 
 Transform = Callable[[pd.DataFrame], pd.DataFrame]
 
-_FAR = 1 << 40  # where the index of rows of several files begins: so that no new index is taken for it
+_FAR = 1 << 40  # the first label of the index of rows of several files: no index that is made anew has it
 
 
 def to_frame(rows: pa.Table) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from storage import ObjectStore, StoreUnavailable, open_store
+from storage import InvalidKey, ObjectStore, StoreUnavailable, open_store
 from storage.access import prepare, users_from
 from storage.console import SettingError, configure_logging, run
 from storage.layout import RAW
@@ -76,8 +76,11 @@ def list_objects(
     prefix: Annotated[str, typer.Argument(help="Only keys that start with this.")] = "", lake: Url = "./lake"
 ) -> None:
     """List the lake's objects: size, time of the last change (UTC), key."""
-    for item in open_store(lake, os.environ).list(prefix):
-        typer.echo(f"{item.size:>14,}  {item.modified:%Y-%m-%dT%H:%M:%SZ}  {item.key}")
+    try:
+        for item in open_store(lake, os.environ).list(prefix):
+            typer.echo(f"{item.size:>14,}  {item.modified:%Y-%m-%dT%H:%M:%SZ}  {item.key}")
+    except InvalidKey as error:
+        raise SettingError(str(error)) from error
 
 
 if __name__ == "__main__":

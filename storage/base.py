@@ -70,7 +70,7 @@ class ObjectStore(Protocol):
         """Give an object's facts; `FileNotFoundError` where there is none."""
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Yield every object whose key starts with `prefix`, in no certain order."""
+        """Yield every object whose key starts with `prefix`, in no certain order; `InvalidKey` if it has a `..`."""
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from storage.base import InvalidKey, check_key
+from storage.base import MAX_KEY_BYTES, InvalidKey, check_key
 
 RAW, CLEAN, REJECTED, PUBLISHED = "raw/", "clean/", "rejected/", "published/"
 LOADS = PUBLISHED + "loads.parquet"
@@ -12,14 +12,14 @@ LAKE = PUBLISHED + "lake.json"
 
 _PARQUET = ".parquet"
 NAME_BYTES = 255 - len(_PARQUET)  # a store may hold names of 255 bytes, and ours are longer than the source's
+KEY_BYTES = MAX_KEY_BYTES - len(REJECTED) + len(RAW) - len(_PARQUET)
 _CSV = re.compile(r"\.csv(\.gz|\.zst)?\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An input of ours: its key and the dataset it belongs to, or why it is `ignored`."""
+    """What an input is: the dataset it belongs to, or why it is `ignored`."""
 
-    key: str
     dataset: str = ""
     ignored: str = ""
 
@@ -29,15 +29,17 @@ def source(key: str) -> Source:
     try:
         check_key(key)
     except InvalidKey as error:
-        return Source(key, ignored=str(error))
+        return Source(ignored=str(error))
     dataset, slash, _ = key.removeprefix(RAW).partition("/")
     if not slash:
-        return Source(key, ignored="not in a dataset's folder: move it to raw/<dataset>/")
+        return Source(ignored="not in a dataset's folder: move it to raw/<dataset>/")
     if not _CSV.search(key):
-        return Source(key, ignored="not a CSV file: expected a name that ends in .csv, .csv.gz or .csv.zst")
+        return Source(ignored="not a CSV file: expected a name that ends in .csv, .csv.gz or .csv.zst")
     if len(key.rpartition("/")[2].encode()) > NAME_BYTES:
-        return Source(key, ignored=f"its name is too long: expected at most {NAME_BYTES} bytes after the last slash")
-    return Source(key, dataset)
+        return Source(ignored=f"its name is too long: expected at most {NAME_BYTES} bytes after the last slash")
+    if len(key.encode()) > KEY_BYTES:
+        return Source(ignored=f"its key is too long: expected at most {KEY_BYTES} bytes")
+    return Source(dataset)
 
 
 def clean_key(source_key: str) -> str:

@@ -89,12 +89,16 @@ class LocalStore:
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects below `prefix` (see `ObjectStore.list`)."""
         self._check_present()
+        if ".." in prefix.split("/"):
+            raise InvalidKey(f"prefix {prefix!r:.80}: a part of it is '..'")
+        if prefix.startswith("/"):
+            return  # no key begins so, and the folder would be another
         folders = [self.root / prefix.rpartition("/")[0]]
         while folders:
             with self._errors(self.url, missing_ok=True), os.scandir(folders.pop()) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
-                        folders += [Path(entry.path)] if entry.name != STAGING else []
+                        folders += [Path(entry.path)] if Path(entry.path) != self.root / STAGING else []
                     elif (key := self._key(entry.path)).startswith(prefix) and _is_file(entry):
                         with self._errors(key, missing_ok=True):
                             yield _info(key, entry.stat())
@@ -102,8 +106,8 @@ class LocalStore:
 
     def delete(self, key: str) -> None:
         """Remove an object (see `ObjectStore.delete`)."""
-        with self._errors(key):
-            self._path(key).unlink(missing_ok=True)
+        with self._errors(key, missing_ok=True):
+            self._path(key).unlink()
 
     def watch(self, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
         """Yield each finished write below `prefix` (see `ObjectStore.watch`)."""

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Offsets = NDArray[np.int64]
-Rule = str
+from pipeline.reader.problem import VALUE_LIMIT
 
-RAW_LIMIT = 4096  # bytes of a fault's text that are kept
+Offsets = NDArray[np.int64]
 
 _LF, _CR = 10, 13
 
@@ -26,7 +25,7 @@ class Fault:
     """A physical line that is no record: its number, why (`quote` or `size`), and its first bytes."""
 
     line: int
-    rule: Rule
+    rule: str
     raw: bytes
 
 
@@ -151,7 +150,7 @@ class _Records:
             position = after
         return position
 
-    def _sound(self, position: int, *, last: bool) -> tuple[int, Rule | None]:
+    def _sound(self, position: int, *, last: bool) -> tuple[int, str | None]:
         """Take the sound records up to the next fault, and give where that starts and why it is one."""
         marks, line = self.marks, int(np.searchsorted(self.marks.nexts, position, "right"))
         first_quote = int(np.searchsorted(marks.quotes, position))
@@ -184,14 +183,14 @@ class _Records:
         self.lines.append(lines[filled] + self.first_line)
         self.spans.append((position, int(self.marks.nexts[ends[-1]])))
 
-    def _fault(self, position: int, rule: Rule, *, last: bool) -> int | None:
+    def _fault(self, position: int, rule: str, *, last: bool) -> int | None:
         """Take out the physical line at `position`; give where the next one starts, or None if that is not here yet."""
         line = int(np.searchsorted(self.marks.nexts, position, "right"))
         ended = line < len(self.marks.ends)
-        if not ended and not last and self.marks.size - position <= max(self.limit, RAW_LIMIT):
+        if not ended and not last and self.marks.size - position <= max(self.limit, VALUE_LIMIT):
             return None
         stop = int(self.marks.ends[line]) if ended else self.marks.size
-        raw = self.marks.text[position : min(stop, position + RAW_LIMIT)]
+        raw = self.marks.text[position : min(stop, position + VALUE_LIMIT)]
         self.faults.append(Fault(line + self.first_line, rule, raw))
         self.passing = not ended
         return int(self.marks.nexts[line]) if ended else None

@@ -38,7 +38,11 @@ def check_cells(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tu
     Returns:
         The values, and the masks of the cells that break a rule, of those rules alone that are broken.
     """
-    values, masks = _strings(text, missing) if field.type == "string" else _typed(text, field, missing)
+    values, masks = text, list[pa.Array]()
+    if field.type != "string":
+        values, masks = _typed(text, field, missing)
+    elif missing != bare(missing):
+        values = _nulled(text, missing)
     if field.constraints.rules:
         masks += [check(values) for check in _constraints(field)]
     if field.constraints.required and values.null_count:
@@ -49,10 +53,6 @@ def check_cells(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tu
 def _nulled(text: pa.Array, missing: frozenset[str]) -> pa.Array:
     null = pc.is_in(text, value_set=pa.array(sorted(missing), pa.string()))
     return pc.if_else(null, pa.scalar(None, pa.string()), text)
-
-
-def _strings(text: pa.Array, missing: frozenset[str]) -> tuple[pa.Array, list[pa.Array]]:
-    return text if missing == bare(missing) else _nulled(text, missing), []
 
 
 def _typed(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[pa.Array, list[pa.Array]]:

@@ -17,7 +17,7 @@ from pipeline.reader.explain import explain_cell, explain_fault, explain_record,
 from pipeline.reader.header import Header
 from pipeline.reader.problem import Problem
 
-PROBLEMS = 4096  # that are told at a time: with their records they have 16 MiB at most
+PROBLEMS = 4096  # that are told and written at a time: with their records they have 16 MiB at most
 
 
 @dataclass(frozen=True)

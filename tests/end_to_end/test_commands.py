@@ -34,6 +34,7 @@ def test_a_wrong_question_is_answered_in_one_line(local_lake):
     assert local_lake.command("once").returncode == 0
     for arguments, named in (
         (("status", "raw/companydata/x.csv"), "raw/companydata/x.csv"),
+        (("status", "raw/companydata/\udcff.csv"), r"\udcff.csv"),
         (("replay", "raw/companydata/a.csv", "raw/companydata/x.csv"), "raw/companydata/x.csv"),
         (("replay",), "--stale"),
         (("replay", "--all", "raw/companydata/a.csv"), "--all"),
@@ -200,6 +201,10 @@ def test_a_link_that_leads_out_of_the_lake_is_refused_and_not_followed(local_lak
 
     assert local_lake.command("once").returncode == 0
 
+    dry = local_lake.command("dry-run", "raw/companydata/link.csv")
+    assert dry.returncode == 2
+    assert "leads out" in dry.stderr
+    assert dry.stderr.count("\n") == 1
     assert local_lake.sums() == company_sums([company_csv(2)])
     row = local_lake.loads()["companydata/link.csv"]
     assert (row["status"], row["rows_read"]) == ("refused", 0)

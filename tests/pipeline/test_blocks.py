@@ -52,7 +52,7 @@ def fast(text: bytes, limit: int, size: int) -> Found:
 @given(st.text('a",\n\r" é', max_size=60).map(str.encode), st.integers(1, 70), st.integers(1, 70))
 def test_the_fast_way_is_the_plain_way(text, limit, size):
     """With every chunk the same, and the whole as from one chunk: so a load and its `verify` have the same batches."""
-    with mock.patch.object(blocks, "RAW_LIMIT", RAW_LIMIT):
+    with mock.patch.object(blocks, "VALUE_LIMIT", RAW_LIMIT):
         found = fast_by_chunk(text, limit, size)
     assert found == plain(text, limit, size)
     assert joined(found) == joined(plain(text, limit, len(text) or 1))

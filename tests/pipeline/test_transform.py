@@ -7,8 +7,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from pipeline.recipe import read_datasets
+from pipeline.recipe import read_dataset, read_datasets
 from pipeline.transform import from_frame, to_frame, transformed
+from storage.console import SettingError
 
 HEADER = b"name,n,x\n"
 ROWS = HEADER + b"a,1,0.5\nb,2,1.5\nc,3,2.5\n"
@@ -78,6 +79,28 @@ def test_a_module_says_that_it_looks_at_each_row_alone():
         ("companydata", True),
         ("orders", False),
     ]
+
+
+MODULE = """
+def transform(frame):
+    return frame.assign({column})
+"""
+
+
+def test_it_is_the_one_beside_the_contract(write_dataset, tmp_path):
+    write_dataset()
+    for name in ("numbers", "companydata"):  # which is also the name of one that is shipped
+        contract = tmp_path / "datasets" / f"{name}.json"
+        contract.write_text((tmp_path / "datasets" / "numbers.json").read_text().replace('"numbers"', f'"{name}"'))
+        contract.with_suffix(".py").write_text(MODULE.format(column="twice=2 * frame['n']"))
+        assert read_dataset(contract).schema.names[-1] == "twice"
+
+
+def test_groups_are_of_plain_values(write_dataset, tmp_path):
+    write_dataset()
+    (tmp_path / "datasets" / "numbers.py").write_text(MODULE.format(column="parts=frame['name'].str.split('-')"))
+    with pytest.raises(SettingError, match=r"numbers\.json: summary\.groupBy names 'parts'"):
+        write_dataset(summary={"groupBy": ["parts"]})
 
 
 def test_the_shipped_one_adds_net(loads):

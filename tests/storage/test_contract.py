@@ -23,6 +23,7 @@ AWKWARD = [
     "raw/x=1/y&z.csv",
     "raw/日本/😀.csv",
     "raw/_leading/.hidden.csv",
+    "raw/d/.staging/a.csv",
     "raw/1/2/3/4/5/6/7/8/9/10.csv",
     "raw/quote'\"<>#?;:@!$,()[]{}|^~`*.csv",
     "raw/Ünïcode composed é and decomposed é.csv",
@@ -107,7 +108,8 @@ class TestObjects:
         store.put("raw/b.csv", b"x")
 
         store.delete("raw/a.csv")
-        store.delete("raw/a.csv")
+        for key in ("raw/a.csv", "raw", "raw/b.csv/c.csv"):
+            store.delete(key)
 
         assert [item.key for item in store.list("")] == ["raw/b.csv"]
 
@@ -121,6 +123,15 @@ class TestObjects:
         with pytest.raises(InvalidKey), store.open(key):
             pass
         assert list(store.list("")) == []
+
+    def test_no_listing_leads_out(self, store):
+        store.put("raw/a.csv", b"x")
+
+        for prefix in ("/", "/etc/"):
+            assert list(store.list(prefix)) == []
+        for prefix in ("../", "raw/../../"):
+            with pytest.raises(InvalidKey):
+                list(store.list(prefix))
 
     def test_many_small_objects(self, store):
         keys = [f"raw/many/{number:04d}.csv" for number in range(1500)]
