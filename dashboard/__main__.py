@@ -11,8 +11,6 @@ import typer
 from storage import console, open_store
 from storage.layout import PUBLISHED
 
-PATIENCE = 2.0  # seconds in which the store must answer, for a container's health check is not patient either
-
 Port = Annotated[int, typer.Option(envvar="DASHBOARD_PORT", min=1, max=65535, help="The port of the page.")]
 Lake = Annotated[str, typer.Option(envvar="LAKE_URL", help="The lake: a folder (./lake) or a bucket (s3://lake).")]
 Host = Annotated[str, typer.Option(envvar="DASHBOARD_HOST", help="The address to listen on.")]
@@ -21,15 +19,17 @@ app = typer.Typer(help="Show what the pipeline published.", no_args_is_help=True
 
 
 @app.command()
-def run(host: Host = "127.0.0.1", port: Port = 8002) -> None:
-    """Serve the pages until stopped; the store is LAKE_URL (default ./lake)."""
+def run(host: Host = "127.0.0.1", port: Port = 8002, lake: Lake = "./lake") -> None:
+    """Serve the pages until stopped."""
+    open_store(lake, os.environ)  # a wrong setting is one line here, before the server
+    os.environ["LAKE_URL"] = lake  # which is how the server, the process that this one becomes, learns of an option
     console.serve_page(Path(__file__).with_name("app.py"), host, port, "DASHBOARD_PORT")
 
 
 @app.command()
 def health(port: Port = 8002, lake: Lake = "./lake") -> None:
     """Exit with 0 if the running page says ok and the store answers, else 1."""
-    console.check_page(port, lambda: list(open_store(lake, os.environ, PATIENCE).list(f"{PUBLISHED}.health")))
+    console.check_page(port, open_store(lake, os.environ, console.PATIENCE), f"{PUBLISHED}.health")
 
 
 @app.command(hidden=True)

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pandas as pd
@@ -98,9 +99,19 @@ def views(datasets: Iterable[str]) -> dict[str, str]:
 
 
 def schemas(store: ObjectStore, views: Mapping[str, str]) -> dict[str, pa.Schema]:
-    """Give the columns of each view that has an object, as the first one has them."""
+    """Give the columns of each view that has an object, as the first one has them; a damaged one has none."""
     firsts = {name: next(iter(store.list(prefix)), None) for name, prefix in views.items()}
-    return {name: store.dataset(first.key).schema for name, first in firsts.items() if first}
+    found = {name: _schema(store, first.key) for name, first in firsts.items() if first}
+    return {name: schema for name, schema in found.items() if schema is not None}
+
+
+def _schema(store: ObjectStore, key: str) -> pa.Schema | None:
+    try:
+        return store.dataset(key).schema
+    except (pa.ArrowException, OSError):
+        with suppress(FileNotFoundError):
+            store.stat(key)  # which tells a store that is away or refuses, while Arrow has one error for all
+        return None
 
 
 def examples(schemas: Mapping[str, pa.Schema]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard.queries import Published
 from dashboard.views import overview, pipeline, query, rejects
 from storage import open_store
-from storage.console import SettingError
+from storage.console import PATIENCE, SettingError
 
 PAGES = {"Overview": overview.show, "Pipeline": pipeline.show, "Rejects": rejects.show, "Query": query.show}
 HERE = Path(__file__).parent
@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 @st.cache_resource(show_spinner=False)
 def _published(url: str) -> Published:
-    return Published(open_store(url, os.environ, patience=2.0))
+    return Published(open_store(url, os.environ, PATIENCE))
 
 
 def _open() -> Published:

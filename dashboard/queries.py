@@ -44,10 +44,8 @@ class Summary:
         if groups == self.groups:
             return self
         numbers = [*self.measures, "rows"]
-        if not groups:
-            frame = self.frame[numbers].sum().to_frame().T
-        else:
-            frame = self.frame.groupby(groups, dropna=False)[numbers].sum().reset_index()
+        one = pd.Series(0, self.frame.index)  # a group by, so that each column keeps its type
+        frame = self.frame.groupby(groups or one, dropna=False)[numbers].sum().reset_index(drop=not groups)
         return replace(self, frame=frame, groups=groups)
 
 

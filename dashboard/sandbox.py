@@ -53,8 +53,8 @@ def answer(store: ObjectStore, views: Mapping[str, str], sql: str) -> pa.Table:
     Raises:
         QueryError: it is not one query, it is wrong, or it may not be run.
     """
-    connection = connect({name: _dataset(store, prefix) for name, prefix in named(views, sql).items()})
     try:
+        connection = connect({name: _dataset(store, prefix) for name, prefix in named(views, sql).items()})
         check(connection, sql)
         return _first_rows(_relation(connection, sql).to_arrow_reader(BATCH))
     except (duckdb.Error, pa.ArrowException, OSError) as error:

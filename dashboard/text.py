@@ -25,7 +25,8 @@ def size(value: float) -> str:
     """Write a number of bytes as `1.2 MB`."""
     if value < 1000:
         return f"{value:.0f} B"
-    power = min(len(_UNITS), int(math.log(value, 1000)))
+    # What would be written as 1,000.0 is the next unit's.
+    power = min(len(_UNITS), int(math.log(value * 1.00005, 1000)))
     return f"{value / 1000**power:,.1f} {_UNITS[power - 1]}"
 
 

@@ -8,10 +8,8 @@ import typer
 
 from simulator.settings import DEFAULTS, PORT, Settings, whole
 from storage import open_store
-from storage.console import SettingError, check_page, configure_logging, run, serve_page
+from storage.console import PATIENCE, SettingError, check_page, configure_logging, run, serve_page
 from storage.layout import RAW
-
-PATIENCE = 2.0  # seconds in which the store must answer, for a container's health check is not patient either
 
 Lake = Annotated[str, typer.Option(envvar="LAKE_URL", help="The lake: a folder (./lake) or a bucket (s3://lake).")]
 Host = Annotated[str, typer.Option(envvar="SIMULATOR_HOST", help="Address to listen on.")]
@@ -112,7 +110,7 @@ def grade(
 def health(port: Port = PORT, lake_url: Lake = DEFAULTS["LAKE_URL"]) -> None:
     """Exit with 0 if the running page says ok and the store answers, else 1."""
     # By a listing of next to nothing, for the source system's user may read nothing under raw/.
-    check_page(_port(port), lambda: list(open_store(lake_url, os.environ, PATIENCE).list(f"{RAW}.health")))
+    check_page(_port(port), open_store(lake_url, os.environ, PATIENCE), f"{RAW}.health")
 
 
 def _port(text: str) -> int:

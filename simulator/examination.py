@@ -72,8 +72,9 @@ class Examination:
     def _run(self, act: Callable[[], None]) -> None:
         try:
             act()
-        except OSError as error:
-            log.error(fields("exam refused", seed=self.state.seed, error=error))
+        except Exception as error:
+            ours = None if isinstance(error, OSError) else error
+            log.error(fields("exam refused", seed=self.state.seed, error=error), exc_info=ours)
             self.state = replace(self.state, stage="refused", error=str(error))
 
     def _sit(self, seed: int) -> None:

@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage import ObjectStore
@@ -26,13 +27,13 @@ class Fates:
         return self._fates.get((key, etag), WAITING)
 
     def refresh(self) -> None:
-        """Look again; nothing published, or a store that is away, leaves what is known."""
+        """Look again; nothing readable there, or a store that is away, leaves what is known."""
         try:
             if self._store.stat(LOADS).etag != self._etag:
                 with self._store.open(LOADS) as (info, stream):
                     rows = pq.read_table(io.BytesIO(stream.read()), columns=COLUMNS).to_pylist()
                 self._fates, self._etag = {(row["source_key"], row["etag"]): _text(row) for row in rows}, info.etag
-        except OSError:
+        except (OSError, pa.ArrowException):
             pass
 
 

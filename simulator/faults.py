@@ -5,7 +5,7 @@ from functools import partial
 from random import Random
 
 from simulator.bad_values import VALUES, Value
-from simulator.truth import Draw, File, Kind, Row, Verdict, cells, record, sheet
+from simulator.truth import SHAPES, Draw, File, Kind, Row, Verdict, cells, record, sheet
 
 Bad = tuple[str | bytes, Sequence[Verdict]]  # a physical line as it is written, and what is wrong with it
 Spoil = Callable[[Row, Random], list[Bad]]
@@ -81,9 +81,18 @@ SPOILS: dict[str, Spoil] = {
 }
 
 
-def _any(row: Row, chance: Random) -> list[Bad]:
-    kinds = [kind for kind in SPOILS if kind not in VALUES or _dataset(row) in VALUES[kind]]
+def kinds_of(dataset: str) -> tuple[str, ...]:
+    """Give the kinds of fault that a record of a dataset can have."""
+    return tuple(kind for kind in SPOILS if dataset in VALUES.get(kind, SHAPES))
+
+
+def one_of(kinds: Sequence[str], row: Row, chance: Random) -> list[Bad]:
+    """Spoil a record in one of these ways."""
     return SPOILS[chance.choice(kinds)](row, chance)
+
+
+def _any(row: Row, chance: Random) -> list[Bad]:
+    return one_of(kinds_of(_dataset(row)), row, chance)
 
 
 def spoiled(spoil: Spoil, draw: Draw) -> File:
@@ -143,7 +152,7 @@ def _large(draw: Draw) -> File:
 
 
 FAULTS: dict[str, Kind] = {
-    **{kind: Kind(partial(spoiled, spoil), tuple(VALUES.get(kind, ("companydata", "orders"))))
+    **{kind: Kind(partial(spoiled, spoil), tuple(VALUES.get(kind, SHAPES)))
        for kind, spoil in SPOILS.items()},
     "a bit of all": Kind(partial(spoiled, _any)),
     "large with quoted line ends": Kind(_large, ("companydata",)),

@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 
-from simulator.bad_values import VALUES
 from simulator.datasets import orders
-from simulator.faults import SPOILS, spoiled
+from simulator.faults import kinds_of, one_of, spoiled
 from simulator.outage import Outage
 from simulator.truth import Draw, good_rows
 from storage import ObjectStore
@@ -19,7 +19,7 @@ from storage.console import fields
 NAMES = 500  # used again, so that a forgotten feed fills no disk
 NEWEST = 20
 STOP_SECONDS = 5.0  # a put that hangs longer is left to end with the process
-FAULTS = tuple(kind for kind in SPOILS if "orders" in VALUES.get(kind, ("orders",)))
+FAULTS = kinds_of("orders")
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ def faulty_orders(seed: int, number: int, state: FeedState) -> bytes:
     """Write file `number` of the feed with a share of its records spoiled, as `state` says."""
     kinds, rows = state.faults or FAULTS, good_rows("orders", seed, number, state.rows)
     draw = Draw("orders", rows, Random(f"{seed}/{number}/faults"), state.fault_share)
-    return spoiled(lambda row, chance: SPOILS[chance.choice(kinds)](row, chance), draw).versions[0]
+    return spoiled(partial(one_of, kinds), draw).versions[0]
 
 
 def _log_switch(state: FeedState) -> None:

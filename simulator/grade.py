@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,27 +77,23 @@ def grade(store: ObjectStore, answers: dict[str, Any], *, alone: bool = True) ->
     return report
 
 
-def _others(store: ObjectStore, dataset: str, own: Set[str]) -> str:
-    """Say how many clean objects there are beside an exam's own; empty if there are none."""
-    count = sum(item.key not in own for item in store.list(f"{CLEAN}{dataset}/"))
-    return f"holds {count}" if count else ""
-
-
 def _grade_summary(store: ObjectStore, dataset: str, answers: dict[str, Any], report: Report, alone: bool) -> None:
     """Compare the published summary, or where there are others in it too, one of the exam's own clean objects."""
     own = {clean_key(one["key"]) for one in answers["files"] if one["dataset"] == dataset}
-    others = _others(store, dataset, own) if alone else "may hold"
-    if others:
+    alone = alone and all(item.key in own for item in store.list(f"{CLEAN}{dataset}/"))
+    if not alone:
         report.notes.append(
-            f"{dataset}: the lake {others} files that are not of this exam, so not its published summary was"
+            f"{dataset}: the lake has, or may have, files that are not of this exam, so not its published summary was"
             " compared, but one computed from the clean objects of the exam's files"
         )
-    key = f"{CLEAN}{dataset}/" if others else summary_key(dataset)
+    key = summary_key(dataset) if alone else f"{CLEAN}{dataset}/"
     try:
-        rows = _sums(store, dataset, own) if others else _published(store, dataset)
+        rows = _published(store, dataset) if alone else _sums(store, dataset, own)
         message = _summary_mistake(SHAPES[dataset], rows, answers["summary"][dataset])
     except Unreadable as error:
         message = str(error)
+    except (TypeError, ValueError, OverflowError) as error:
+        message = f"it cannot be added up: {error}"
     report.note(SUMMARY, key, message)
 
 

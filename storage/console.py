@@ -7,12 +7,16 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from storage.base import ObjectStore
+
+PATIENCE = 2.0  # seconds in which the store must answer a page or a health check, which are not patient either
 
 _UsageError: Any = typer.BadParameter.__base__  # what Typer raises for every wrong option; it exports only this child
 
@@ -90,8 +94,8 @@ def serve_page(script: Path, host: str, port: int, variable: str) -> NoReturn:
     )
 
 
-def check_page(port: int, ask_store: Callable[[], object]) -> None:
-    """Say `ok` if the page server of `port` says so and the store answers to `ask_store`; else why not, and end with 1.
+def check_page(port: int, store: "ObjectStore", prefix: str) -> None:
+    """Say `ok` if the page server of `port` says so and the store lists a prefix; else why not, and end with 1.
 
     A store that is away counts, since a page can do nothing for its visitor then; whoever serves it goes on by itself.
     """
@@ -104,7 +108,7 @@ def check_page(port: int, ask_store: Callable[[], object]) -> None:
     if said != "ok":  # the server answers 200 on any path, so only the body tells
         _unwell(f"the page on port {port} is not ok: it said {said!r}")
     try:
-        ask_store()
+        list(store.list(prefix))
     except OSError as error:
         _unwell(str(error))
     typer.echo("ok")

@@ -1,8 +1,9 @@
 """A real browser for the pages: one Chromium per file, and a page per test, which fails it on any error of the page."""
 
+import http.client
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -102,3 +103,18 @@ def browser_page(browser: Browser) -> Iterator[Page]:
         context.on("page", errors.watch)
         yield context.new_page()
     assert not errors, "\n".join(errors)
+
+
+def opens(port: int, host: str) -> int:
+    """Ask a page's server for the connection of its page, as a browser does that was led to it by another name."""
+    headers = {
+        "Host": f"{host}:{port}",
+        "Origin": f"http://{host}:{port}",
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request("GET", "/_stcore/stream", headers=headers)
+        return connection.getresponse().status

@@ -78,6 +78,24 @@ def test_every_example_runs(store: ObjectStore) -> None:
         assert len(answer(store, names, sql)) > 0, title
 
 
+def test_a_damaged_object_hides_its_own_view_alone(store: ObjectStore) -> None:
+    publish_companydata(store, [1, 2, 3])
+    store.put("clean/companydata/a.csv.parquet", b"")
+    names = views(["companydata"])
+    assert list(schemas(store, names)) == ["published_summary_companydata"]
+    with pytest.raises(QueryError, match=r"a\.csv\.parquet"):
+        answer(store, names, "SELECT * FROM clean_companydata")
+
+
+def test_a_store_that_refuses_says_so(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("the bucket refuses")
+
+    monkeypatch.setattr(store, "dataset", refuse)
+    with pytest.raises(QueryError, match="the bucket refuses"):
+        answer(store, views(["companydata"]), "SELECT * FROM clean_companydata")
+
+
 def test_an_empty_lake_has_no_examples(store: ObjectStore) -> None:
     assert examples(schemas(store, views(["orders"]))) == {}
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.browser import opens
 from tests.dashboard.server import command, healthy, serving
 from tests.minio_server import free_port
 
@@ -34,6 +35,7 @@ def test_the_server_is_healthy_only_while_it_runs(tmp_path: Path) -> None:
     with serving(tmp_path / "log", **lake) as address:
         port = int(address.rpartition(":")[2])
         assert healthy(port, **lake)
+        assert [opens(port, host) for host in ("localhost", "127.0.0.1", "elsewhere.example")] == [101, 101, 403]
     assert not healthy(port, **lake)
 
 
@@ -70,6 +72,13 @@ def test_a_wrong_port_is_wrong_usage() -> None:
     ended = command("run", DASHBOARD_PORT="eighty")
     assert ended.returncode == 2
     assert "DASHBOARD_PORT" in ended.stdout
+
+
+def test_a_wrong_lake_is_one_line() -> None:
+    ended = command("run", LAKE_URL="s3://lake", AWS_ENDPOINT_URL="http://127.0.0.1:1")
+    assert ended.returncode == 2
+    assert "AWS_ACCESS_KEY_ID" in ended.stdout
+    assert len(ended.stdout.splitlines()) == 1
 
 
 def test_an_unused_port_is_not_healthy(tmp_path: Path) -> None:

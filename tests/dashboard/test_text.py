@@ -14,7 +14,16 @@ def test_numbers_have_separators() -> None:
 
 @pytest.mark.parametrize(
     ("value", "written"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_234_567, "1.2 MB"), (2.5e9, "2.5 GB"), (5e16, "50,000.0 TB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_999, "1.0 MB"),
+        (1_234_567, "1.2 MB"),
+        (2.5e9, "2.5 GB"),
+        (5e16, "50,000.0 TB"),
+    ],
 )
 def test_sizes(value: float, written: str) -> None:
     assert text.size(value) == written

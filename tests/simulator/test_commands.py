@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator
 
+from tests.browser import opens
 from tests.minio_server import until
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +52,7 @@ def test_run_writes_without_a_visitor_and_stops_cleanly(server, tmp_path: Path, 
     assert (raw / "orders" / "feed" / "orders-000.csv").read_bytes().count(b"\n") == 5
     well = {"SIMULATOR_PORT": free_port, "LAKE_URL": str(tmp_path / "lake")}
     assert simulator("health", **well).returncode == 0
+    assert [opens(int(free_port), host) for host in ("localhost", "elsewhere.example")] == [101, 403]
     server.send_signal(signal.SIGTERM)
     _, said = server.communicate(timeout=10)
     assert server.returncode in (0, -signal.SIGTERM)  # uvicorn ends by the signal that it was sent, once it is done

@@ -75,11 +75,11 @@ def graded(tmp_path: Path):
         "summary": {"companydata": [{"Dept": "D", "rows": 1, "Sold": 1, "Returned": 2, "Ordered": 3}]},
     }
 
-    def found(**objects: list[dict[str, object]] | bytes) -> list[str]:
+    def found(*, alone: bool = True, **objects: list[dict[str, object]] | bytes) -> list[str]:
         keys = {"clean": clean_key(key), "rejected": rejected_key(key), "summary": summary_key("companydata")}
         for name, content in objects.items():
             store.put(keys[name], content if isinstance(content, bytes) else parquet(content))
-        return [mistake.message for mistake in grade(store, answers).mistakes]
+        return [mistake.message for mistake in grade(store, answers, alone=alone).mistakes]
 
     return found
 
@@ -102,6 +102,9 @@ def test_what_is_wrong_is_named(graded) -> None:
     assert graded(summary=[summary, summary | {"Dept": "E"}]) == ["Dept 'E' must not be there"]
     assert graded(summary=[summary | {"Dept": "E"}]) == ["Dept 'D' is missing"]
     assert graded(summary=[summary]) == []
+    foreign = graded(clean=[row | {"Sold": "1"}], alone=False)
+    assert foreign[0].startswith("line 2: Sold is 1, expected 1")
+    assert foreign[-1].startswith("it cannot be added up")
 
 
 def test_an_empty_lake_fails(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 import pytest
 
 from simulator.datasets import companydata
+from simulator.fates import WAITING, Fates
 from simulator.settings import Settings
 from simulator.system import COMPANYDATA_KEY
 from storage.console import SettingError
+from storage.layout import LOADS
 from tests.minio_server import until
 
 
@@ -81,3 +83,10 @@ def test_settings_have_defaults() -> None:
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingError, match=f"^{name} is '{value}': expected "):
         Settings.from_environ({name: value})
+
+
+def test_what_is_published_and_unreadable_tells_nothing(store) -> None:
+    store.inner.put(LOADS, b"nonsense")
+    fates = Fates(store)
+    fates.refresh()
+    assert fates.of("raw/orders/a.csv", "an etag") == WAITING
