@@ -48,8 +48,8 @@ FROM differing CROSS JOIN raw_listing USING (source_key) WHERE source_key NOT IN
 """
 _CHANGED = f"""
 UPDATE source SET status = iif(raw.ignored = '', 'pending', 'ignored'), etag = raw.etag, size = raw.size,
-    found_by = 'sweep', landed_at = raw.landed_at, noticed_at = :now, attempts = 0, deaths = 0, retry_at = NULL,
-    retract = 0
+    found_by = 'sweep', landed_at = raw.landed_at, noticed_at = :now, error = nullif(raw.ignored, ''), attempts = 0,
+    deaths = 0, retry_at = NULL, retract = 0
 FROM raw_listing AS raw WHERE raw.source_key = source.source_key AND {_OLDER}
     AND (raw.etag IS NOT iif(status IN ('loaded', 'refused'), loaded_etag, source.etag) OR status = 'missing')
 """
