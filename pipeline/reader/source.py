@@ -79,8 +79,8 @@ def _decoded(first: bytes, chunks: Iterator[bytes], encoding: str) -> Iterator[b
 def _decompressed(stream: BinaryIO, key: str, block_size: int, limits: Limits) -> Iterator[bytes]:
     name = key.lower()
     if not name.endswith((".gz", ".zst")):
-        while chunk := stream.read(block_size):
-            yield chunk + stream.readline(block_size // 64)  # a record cut in two would be copied twice
+        while chunk := _read_lines(stream, block_size):
+            yield chunk
         return
     codec, decoder = ("gzip", _Gzip) if name.endswith(".gz") else ("zstd", zstd.ZstdDecompressor)
     grown = 0
@@ -93,6 +93,18 @@ def _decompressed(stream: BinaryIO, key: str, block_size: int, limits: Limits) -
                 yield out
     except (zlib.error, zstd.ZstdError, EOFError) as error:
         raise Refused(Problem("compression", f"the file is not whole {codec} data: {error}")) from error
+
+
+def _read_lines(stream: BinaryIO, size: int) -> bytes:
+    """Read so many bytes, and on to the end of the line if that is near: to join a record that is cut copies all."""
+    near = size // 64
+    if not stream.seekable():
+        return stream.read(size) + stream.readline(near)
+    start = stream.tell()
+    stream.seek(start + size)
+    rest = len(stream.readline(near))
+    stream.seek(start)
+    return stream.read(size + rest)
 
 
 def _members(stream: BinaryIO, new_decoder: Callable[[], Any]) -> Iterator[tuple[int, bytes]]:

@@ -17,7 +17,7 @@ from pipeline.reader.batch import Batch
 from pipeline.reader.plain import read_csv_plainly
 from pipeline.reader.problem import Problem, Refused
 from pipeline.reader.read import read_csv
-from pipeline.reader.source import Limits
+from pipeline.reader.source import Limits, text_chunks
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -252,3 +252,26 @@ def test_large_files_with_quotes_at_every_border(contract, fault):
         assert [row["_line"] for row in rows] == good
         assert [one[0] for one in problems] == bad
         assert rejected == len(bad)
+
+
+class Pipe(io.BytesIO):
+    """A stream as a bucket's answer is one: it has no places to go to."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, *_: object) -> int:
+        raise io.UnsupportedOperation
+
+    tell = seek
+
+
+@pytest.mark.parametrize("stream", [io.BytesIO, Pipe])
+def test_a_chunk_ends_with_its_line_where_that_is_near(stream):
+    short, long = b"nine by n\n" * 500, b"x" * 5000 + b"\n"
+    content = short + long + short
+    chunks = list(text_chunks(stream(content), "raw/numbers/a.csv", "utf-8", 640, Limits()))
+    assert b"".join(chunks) == content
+    cut = [chunk for chunk in chunks if not chunk.endswith(b"\n")]
+    assert 0 < len(cut) <= len(long) // 640 + 1
+    assert all(chunk.endswith(b"x") and len(chunk) <= 650 for chunk in cut)
