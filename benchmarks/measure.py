@@ -49,6 +49,7 @@ class Bar:
 def run(command: Command) -> Run | None:
     """Run a program whose last line is JSON with `seconds` in it, and maybe `peak`; None if it fails."""
     _forget_own_peak()
+    os.sync()  # so that nobody waits for a disk that is still busy with what another has written
     with tempfile.TemporaryFile() as out:
         environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
         process = subprocess.Popen(
