@@ -1,10 +1,19 @@
-"""What the pages show of `published/status.json`; an absent value is its default."""
+"""What the pages show of `published/status.json`; a null or absent value is its default."""
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, model_validator
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: item for name, item in value.items() if item is not None}
 
 
 class Files(_Part):

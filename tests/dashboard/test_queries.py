@@ -37,8 +37,8 @@ def test_status_is_read_whole(store: ObjectStore) -> None:
     assert status.writer.heartbeat_at is not None
 
 
-def test_absent_values_are_defaults(store: ObjectStore) -> None:
-    store.put(STATUS, b'{"writer": null, "rows": {"kept": 1}, "datasets": {"a": {}}}')
+def test_null_and_absent_values_are_defaults(store: ObjectStore) -> None:
+    store.put(STATUS, b'{"writer": null, "backlog": null, "rows": {"read": null}, "datasets": {"a": {}}}')
     status = Published(store).status()
     assert status is not None
     assert (status.writer, status.backlog.files, status.rows.read) == (None, 0, 0)
@@ -121,12 +121,16 @@ def test_a_summary_adds_up_to_fewer_groups(store: ObjectStore) -> None:
 def test_sums_stay_exact_to_64_bits(store: ObjectStore) -> None:
     largest = 2**63 - 1
     roles = {"groupBy": ["kind"], "sum": ["units", "price"]}
-    columns = {"kind": ["x", None], "rows": [1, 1], "units": [largest, -1], "price": [0.5, 1.0]}
+    columns = {"kind": ["x", None], "rows": [1, 1], "units": [largest, -largest], "price": [0.5, 1.0]}
     publish_summary(store, "a", columns, roles)
     summary = Published(store).summary("a")
     assert summary is not None
-    assert summary.frame["units"].tolist() == [largest, -1]
-    assert summary.by([]).frame.to_dict("list") == {"units": [largest - 1], "price": [1.5], "rows": [2]}
+    assert summary.frame["units"].tolist() == [largest, -largest]
+    assert summary.by([]).frame.to_dict("list") == {"units": [0], "price": [1.5], "rows": [2]}
+    publish_summary(store, "b", columns | {"units": [largest, -1]}, roles)
+    other = Published(store).summary("b")
+    assert other is not None
+    assert other.by([]).frame["units"].tolist() == [largest - 1]
 
 
 def test_loads_tell_how_long_each_took(store: ObjectStore) -> None:
