@@ -30,6 +30,7 @@ from pipeline.worker import process
 from storage import ObjectInfo, ObjectStore, open_store
 from storage.layout import CLEAN, RAW, clean_key, source_key
 from storage.local import LocalStore
+from tests.datasets import DATASETS
 
 LOADS = 60  # of which the median is taken
 PUTS = 16  # at a time
@@ -79,7 +80,7 @@ def _key(number: int) -> str:
 
 def fill(path: Path, objects: int) -> None:
     """Write a ledger that knows so many loaded objects."""
-    ledger, recipe = Ledger(path), read_datasets()["companydata"].recipe
+    ledger, recipe = Ledger(path), read_datasets(DATASETS)["companydata"].recipe
     with ledger.transaction() as db:
         db.execute(SOURCES, (objects, recipe, SHARE))
         db.execute(HISTORY, (min(objects, HISTORY_ROWS),))
@@ -193,7 +194,7 @@ def main() -> None:
     set_allocators()
     step, folder, lake = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     store = ManyObjects(folder / "lake", int(lake)) if lake.isdigit() else open_store(lake, os.environ)
-    pipeline = Pipeline(store, Ledger(folder / "ledger.sqlite"), read_datasets(), folder / "staging", workers=0)
+    pipeline = Pipeline(store, Ledger(folder / "ledger.sqlite"), read_datasets(DATASETS), folder / "staging", workers=0)
     tell(STEPS[step](pipeline))
 
 

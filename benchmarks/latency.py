@@ -34,6 +34,7 @@ from benchmarks.small_files import DIFFERENT, ROWS
 from simulator.datasets import orders
 from storage import Gap, ObjectInfo, ObjectStore, open_store
 from storage.layout import CLEAN, RAW, STATUS, summary_key
+from tests.datasets import DATASETS
 from tests.minio_server import MinioServer, remove_minio, start_minio, until
 
 RATE = 10.0  # files a second
@@ -121,7 +122,7 @@ def program(command: Command, seen: Seen) -> Iterator[None]:
                 told = json.loads(line)
                 seen.clean.setdefault(told["name"], told["at"])
 
-    environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
+    environment = os.environ | {"PYTHONPATH": str(HERE.parent), "PIPELINE_DATASETS": str(DATASETS)}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
     thread = Thread(target=note)
     thread.start()

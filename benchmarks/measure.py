@@ -18,6 +18,8 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
+from tests.datasets import DATASETS
+
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PEERS = HERE.parent / ".venv" / "peers" / "bin" / "python"  # `make bench` puts it there
@@ -51,7 +53,7 @@ def run(command: Command) -> Run | None:
     _forget_own_peak()
     os.sync()  # so that nobody waits for a disk that is still busy with what another has written
     with tempfile.TemporaryFile() as out:
-        environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
+        environment = os.environ | {"PYTHONPATH": str(HERE.parent), "PIPELINE_DATASETS": str(DATASETS)}
         process = subprocess.Popen(
             [str(one) for one in command], stdout=out, stderr=subprocess.DEVNULL, env=environment
         )

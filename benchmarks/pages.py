@@ -39,6 +39,7 @@ from tests.dashboard.publish import (
     writer,
 )
 from tests.dashboard.server import healthy
+from tests.datasets import DATASETS
 from tests.minio_server import free_port, remove_minio, start_minio, until
 
 RATE = 5  # files a second
@@ -57,7 +58,8 @@ def program(name: str, **environ: str) -> Iterator[int]:
     """Run one of the three programs; give its process id."""
     quiet = subprocess.DEVNULL
     command = [sys.executable, "-m", name, "run"]
-    process = subprocess.Popen(command, env=os.environ | environ, stdout=quiet, stderr=quiet)
+    environ = os.environ | {"PIPELINE_DATASETS": str(DATASETS)} | environ
+    process = subprocess.Popen(command, env=environ, stdout=quiet, stderr=quiet)
     try:
         yield process.pid
     finally:

@@ -19,11 +19,12 @@ from benchmarks.known import clocked, tell
 from benchmarks.measure import HERE
 from benchmarks.sales import pieces
 from pipeline.memory import set_allocators
-from pipeline.recipe import FOLDER, read_dataset
+from pipeline.recipe import read_dataset
 from pipeline.stage import Record, stage
+from tests.datasets import DATASETS
 
 PIECE = 10_000  # records
-COMPANYDATA, SALES = FOLDER / "companydata.json", HERE / "datasets" / "sales.json"
+COMPANYDATA, SALES = DATASETS / "companydata.json", HERE / "datasets" / "sales.json"
 HEADER = b"Month,Dept,Store,Sold,Returned,Ordered\n"
 BAD = [
     b"1-Jan,Toys,North,many,1,1\n",

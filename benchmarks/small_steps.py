@@ -30,6 +30,7 @@ from pipeline.stage import FOOTER, Record
 from pipeline.summary import Groups, Share, counted
 from pipeline.texts import Text, stage_texts
 from pipeline.transform import transformed
+from tests.datasets import DATASETS as CONTRACTS
 
 File = tuple[str, bytes]  # key and content
 T = TypeVar("T")
@@ -92,7 +93,7 @@ def main() -> None:
     times, table = parser.parse_args().times, Table("step")
     set_allocators()
     columns: list[Clock] = []
-    for name, dataset in read_datasets().items():
+    for name, dataset in read_datasets(CONTRACTS).items():
         files = [(f"raw/{name}/{number}.csv", DATASETS[name].body(number)) for number in range(TOGETHER)]
         alone, together = Clock(), Clock()
         for number in range(times):

@@ -29,7 +29,7 @@ from pipeline.outage import when_there
 from pipeline.ownership import claim_lake, state_folder
 from pipeline.parts import Pipeline
 from pipeline.reader.source import Limits
-from pipeline.recipe import FOLDER, read_dataset, read_datasets
+from pipeline.recipe import read_dataset, read_datasets
 from pipeline.selection import selected
 from pipeline.signals import stop_on_signals
 from pipeline.tables import show_differences, show_outcome, show_sources, show_status
@@ -45,8 +45,20 @@ app = typer.Typer(
 contracts = typer.Typer(help="Check the contracts, or draft one for a file of your own.", no_args_is_help=True)
 app.add_typer(contracts, name="contract")
 
+DATASETS = Path(__file__).parent / "datasets"
+
 Lake = Annotated[str, typer.Option(envvar="LAKE_URL", help="A folder, or a bucket: s3://lake.")]
 State = Annotated[Path, typer.Option(envvar="PIPELINE_STATE", help="The folder of the ledger and of what is staged.")]
+Datasets = Annotated[
+    Path,
+    typer.Option(
+        envvar="PIPELINE_DATASETS",
+        exists=True,
+        file_okay=False,
+        help="The folder of contracts and transforms.",
+        show_default="pipeline/datasets",
+    ),
+]
 Workers = Annotated[
     int, typer.Option(envvar="PIPELINE_WORKERS", min=0, help="Loads at a time; 0 = in the main thread.")
 ]
@@ -69,6 +81,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def run(
     lake: Lake = "./lake",
     state: State = Path("state"),
+    datasets: Datasets = DATASETS,
     workers: Workers = 4,
     sweep_seconds: SweepSeconds = 30,
     record_mib: RecordMib = 1,
@@ -78,7 +91,7 @@ def run(
     """Follow the lake: load what is there, then what comes, until Ctrl-C or SIGTERM."""
     limits = Limits(record_mib << 20, grown_mib << 20)
     settings = {"workers": workers, "sweep_seconds": sweep_seconds, "retract_deleted": retract_deleted}
-    with _pipeline(lake, state, limits, **settings) as pipeline:
+    with _pipeline(lake, state, datasets, limits, **settings) as pipeline:
         follow(pipeline)
 
 
@@ -86,6 +99,7 @@ def run(
 def once(
     lake: Lake = "./lake",
     state: State = Path("state"),
+    datasets: Datasets = DATASETS,
     workers: Workers = 4,
     record_mib: RecordMib = 1,
     grown_mib: GrownMib = 1024,
@@ -97,7 +111,7 @@ def once(
     """Load what waits, then stop."""
     limits, console = Limits(record_mib << 20, grown_mib << 20), Console(stderr=True)
     settings = {"workers": workers, "retract_deleted": retract_deleted}
-    with _pipeline(lake, state, limits, **settings) as pipeline, Progress(console=console) as bar:
+    with _pipeline(lake, state, datasets, limits, **settings) as pipeline, Progress(console=console) as bar:
         files = bar.add_task("files", total=None)
 
         def progress() -> None:
@@ -162,6 +176,7 @@ def replay(
 def run_dry(
     key: Annotated[str, typer.Argument(help="A file, like raw/companydata/a.csv.")],
     lake: Lake = "./lake",
+    datasets: Datasets = DATASETS,
     record_mib: RecordMib = 1,
     grown_mib: GrownMib = 1024,
 ) -> None:
@@ -169,8 +184,8 @@ def run_dry(
 
     Nothing is written, so it may run beside a pipeline: under a debugger, or before a contract is put to use.
     """
-    datasets = read_datasets(limits=Limits(record_mib << 20, grown_mib << 20))
-    record, problems = dry_run(open_store(lake, os.environ), datasets, key)
+    known = read_datasets(datasets, Limits(record_mib << 20, grown_mib << 20))
+    record, problems = dry_run(open_store(lake, os.environ), known, key)
     show_outcome(record, problems)
     raise typer.Exit(1 if problems else 0)
 
@@ -180,18 +195,19 @@ def verify_lake(
     keys: Annotated[list[str] | None, typer.Argument(help="Sources, as raw/…; the whole lake without any.")] = None,
     lake: Lake = "./lake",
     state: State = Path("state"),
+    datasets: Datasets = DATASETS,
     record_mib: RecordMib = 1,
     grown_mib: GrownMib = 1024,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Recount the lake from its raw files, in the plain way; exit with 1 if anything differs."""
-    datasets = read_datasets(limits=Limits(record_mib << 20, grown_mib << 20))
+    known = read_datasets(datasets, Limits(record_mib << 20, grown_mib << 20))
     with _reading(state) as ledger, Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("files", total=None)
         found = verify(
             open_store(lake, os.environ),
             ledger,
-            datasets,
+            known,
             lambda done, total: bar.update(task, completed=done, total=total),
             keys or (),
         )
@@ -212,13 +228,12 @@ def health(state: State = Path("state")) -> None:
 
 @contracts.command("check")
 def check_contracts(
-    files: Annotated[
-        list[Path] | None, typer.Argument(help="Contracts; all in pipeline/datasets/ without any.")
-    ] = None,
+    files: Annotated[list[Path] | None, typer.Argument(help="Contracts; all of the folder without any.")] = None,
+    datasets: Datasets = DATASETS,
 ) -> None:
     """Read contracts and their transforms as the pipeline does; exit with 1 if one is wrong."""
     wrong = False
-    for path in files or sorted(FOLDER.glob("*.json")):
+    for path in files or sorted(datasets.glob("*.json")):
         try:
             read_dataset(path)
             typer.echo(f"{path}: ok")
@@ -245,9 +260,9 @@ def draft_contract(
 
 
 @contextmanager
-def _pipeline(lake: str, state: Path, limits: Limits, **settings: Any) -> Iterator[Pipeline]:
+def _pipeline(lake: str, state: Path, folder: Path, limits: Limits, **settings: Any) -> Iterator[Pipeline]:
     """Make a pipeline ready: the one writer of its state folder and of its lake."""
-    datasets = read_datasets(limits=limits)
+    datasets = read_datasets(folder, limits)
     store = open_store(lake, os.environ)
     gc.freeze()  # what is here by now stays: to look through all of it for garbage holds up every load
     with state_folder(state), ledger_errors(state / "ledger.sqlite"):

@@ -16,7 +16,6 @@ from pipeline.transform import Transform, to_frame
 from storage.console import SettingError
 
 FORMAT_VERSION = "5"  # of what we write: a new one makes every load stale
-FOLDER = Path(__file__).parent / "datasets"
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,8 @@ class Dataset:
     rowwise: bool = False
 
 
-def read_datasets(folder: Path = FOLDER, limits: Limits = Limits()) -> dict[str, Dataset]:  # noqa: B008 (it never changes)
-    """Read every contract and transform; `SettingError` names the file that is not right."""
+def read_datasets(folder: Path, limits: Limits = Limits()) -> dict[str, Dataset]:  # noqa: B008 (it never changes)
+    """Read every contract of a folder and the transforms beside them; `SettingError` names the file that is wrong."""
     return {path.stem: read_dataset(path, limits) for path in sorted(folder.glob("*.json"))}
 
 

@@ -90,7 +90,9 @@ def stage(
     """Read, check and convert one version of a file into `place`, or in memory; what cannot be loaded has a problem."""
     if dataset is None:
         name = record.dataset
-        problem = Problem("contract", f"there is no contract for {name!r}: add pipeline/datasets/{name}.json")
+        # The folder in use is not named: it is no part of the recipe, and the same recipe writes the same bytes.
+        way_out = f"add {name}.json to pipeline/datasets, or to the folder that PIPELINE_DATASETS names"
+        problem = Problem("contract", f"there is no contract for {name!r}: {way_out}")
         return stage_refusal(problem, record, place)
     batches = read(stream, record.source_key, dataset.contract, limits=dataset.limits)
     return finish(stage_batches(batches, record, dataset, place), partial(made_of, dataset))

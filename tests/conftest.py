@@ -11,6 +11,8 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.datasets import DATASETS
+
 settings.register_profile("lakelet", deadline=None)  # a loaded machine is slow, not wrong: tests have a limit
 settings.load_profile("lakelet")
 
@@ -57,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # No test may work with the lake that a shell points at: in the dev container that is the stack's.
     for name in [name for name in os.environ if name.startswith(("AWS_", "LAKE_URL", "PIPELINE_", "MAKE", "MFLAGS"))]:
         del os.environ[name]
+    os.environ["PIPELINE_DATASETS"] = str(DATASETS)  # nor with the contracts that a user may edit
     for need, (_, what) in NEEDS.items():
         config.addinivalue_line("markers", f"needs_{need}: the test needs {what}")
 

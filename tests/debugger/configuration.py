@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.datasets import RELATIVE
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -23,7 +25,7 @@ def configurations() -> dict[str, dict[str, Any]]:
 def configuration(name: str, workspace: str, **inputs: str) -> dict[str, Any]:
     """Give a launch configuration with what an editor fills in, for a workspace that is opened at a path.
 
-    `inputs` are what a person answers to what it asks; each must be one that it does ask.
+    `inputs` are what a person answers to what it asks; each must be one that it does ask. The contracts are the tests'.
     """
     text = json.dumps(configurations()[name]).replace("${workspaceFolder}", workspace)
     asked = {one["id"] for one in json.loads((ROOT / ".vscode/launch.json").read_text())["inputs"]}
@@ -32,7 +34,7 @@ def configuration(name: str, workspace: str, **inputs: str) -> dict[str, Any]:
         text = text.replace(f"${{input:{each}}}", answer)
     assert "${input:" not in text
     filled: dict[str, Any] = json.loads(text)
-    filled["env"] = {**env_file(), **filled.get("env", {})}
+    filled["env"] = {**env_file(), **filled.get("env", {}), "PIPELINE_DATASETS": RELATIVE}
     return filled
 
 

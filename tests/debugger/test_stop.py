@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.health import problem
 from storage import open_store
+from tests.datasets import RELATIVE
 from tests.debugger.configuration import ROOT, configuration, first_line
 from tests.debugger.dap import Command, DebugSession, Stop, TerminalRequest
 from tests.end_to_end.conftest import new_lake
@@ -20,7 +21,7 @@ from tests.stack.compose import DEV_CONTAINER, Stack
 
 KEY = "raw/companydata/workshop.csv"
 LAUNCH = "Pipeline (backlog once)"
-TRANSFORM = "pipeline/datasets/companydata.py"
+TRANSFORM = f"{RELATIVE}/companydata.py"
 LOAD = "pipeline/load.py"
 ONE_FILE = {TRANSFORM: "transform", "pipeline/reader/explain.py": "explain_cell"}
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage.layout import LOADS
+from tests.datasets import RELATIVE
 from tests.debugger.configuration import configuration, first_line
 from tests.debugger.dap import Command, DebugSession, TerminalRequest
 from tests.debugger.test_stop import TRANSFORM, next_stop, workshop_file
@@ -174,7 +175,7 @@ def test_a_rebuild_keeps_the_lake_and_the_state(dev_container):
     assert (opened["outcome"], opened["remoteUser"]) == ("success", "lakelet")
     assert dev_container.stack.containers()["dev"]["ID"] != old
     assert (loaded(dev_container), ledger(dev_container)) == before
-    assert dev_container.shell("python -m pipeline once", check=False).returncode == 0
+    assert dev_container.shell(f"PIPELINE_DATASETS={RELATIVE} python -m pipeline once", check=False).returncode == 0
     assert loaded(dev_container) == before[0]
 
 

@@ -20,6 +20,7 @@ import pytest
 from storage import ObjectStore, open_store
 from storage.layout import LOADS, STATUS, summary_key
 from tests import program
+from tests.datasets import DATASETS
 from tests.minio_server import until
 from tests.program import Prepare, Program
 from tests.storage.conftest import BACKENDS
@@ -127,7 +128,8 @@ class Lake:
 
 
 def new_lake(store: ObjectStore, environ: dict[str, str], state: Path) -> Lake:
-    return Lake(store, {**os.environ, "PIPELINE_WORKERS": "2", **environ, "PIPELINE_STATE": str(state)}, state)
+    settings = {"PIPELINE_DATASETS": str(DATASETS), "PIPELINE_WORKERS": "2", **environ, "PIPELINE_STATE": str(state)}
+    return Lake(store, {**os.environ, **settings}, state)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import urllib3
 
 from storage import open_store
 from storage.layout import LOADS, summary_key
+from tests.datasets import RELATIVE
 from tests.minio_server import ROOT, free_port, until
 
 VARIABLE = "LAKELET_TEST_RUN"
@@ -44,6 +45,7 @@ def test_a_fresh_clone_runs_and_ends(tmp_path, browser_page):
     clone, run, ports = tmp_path / "clone", uuid.uuid4().hex, (free_port(), free_port())
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
     variables = {"SIMULATOR_PORT": str(ports[0]), "DASHBOARD_PORT": str(ports[1]), VARIABLE: run}
+    variables |= {"PIPELINE_DATASETS": RELATIVE}
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LAKE", "PIPELINE"))}
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(

@@ -15,6 +15,7 @@ from pipeline.recipe import read_datasets
 from pipeline.sweep import sweep
 from pipeline.worker import Workers
 from storage import Gap, ObjectInfo, ObjectStore
+from tests.datasets import DATASETS
 from tests.end_to_end.conftest import Lake
 
 Act = Callable[[], object]
@@ -54,7 +55,7 @@ class Scripted:
         self.lake, self.store = lake, ScriptedStore(lake.store)
         self.gone: dict[str, bytes] = {}  # what was deleted, and keeps its rows
         (lake.state / "staging").mkdir(parents=True)
-        datasets = read_datasets()
+        datasets = read_datasets(DATASETS)
         self.pipeline = Pipeline(
             self.store, Ledger(lake.state / "ledger.sqlite"), datasets, lake.state / "staging", workers=0
         )

@@ -3,19 +3,20 @@ import json
 import frictionless
 import pytest
 
-from pipeline.recipe import FOLDER, read_datasets
+from pipeline.recipe import read_datasets
 from storage.console import SettingError
+from tests.datasets import DATASETS
 from tests.pipeline.conftest import NUMBERS
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(DATASETS.glob("*.json")), ids=lambda path: path.stem)
 def test_the_standard_takes_our_contracts(path):
     descriptor = json.loads(path.read_text())
     assert frictionless.Resource.validate_descriptor(descriptor).valid
 
 
-def test_the_shipped_datasets():
-    datasets = read_datasets()
+def test_the_datasets_of_the_exam():
+    datasets = read_datasets(DATASETS)
     assert set(datasets) >= {"companydata", "orders"}
     assert datasets["companydata"].schema.names == ["Month", "Dept", "Store", "Sold", "Returned", "Ordered", "Net"]
     assert str(datasets["companydata"].schema.field("Net").type) == "int64"

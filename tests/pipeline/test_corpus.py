@@ -8,12 +8,13 @@ import pytest
 from pipeline.reader.plain import read_csv_plainly
 from pipeline.reader.problem import Refused
 from pipeline.reader.read import read_csv
-from pipeline.recipe import FOLDER, read_dataset
+from pipeline.recipe import read_dataset
+from tests.datasets import DATASETS
 from tests.pipeline.corpus import COLUMNS, Odd, corpus
 
 FILES = corpus()
 LARGE = [odd for odd in FILES if len(odd.content) > 100_000]
-CONTRACT = read_dataset(FOLDER / "companydata.json").contract
+CONTRACT = read_dataset(DATASETS / "companydata.json").contract
 
 
 def read(odd: Odd, reader=read_csv, **settings: int) -> tuple[list[tuple], list[tuple], str | None]:

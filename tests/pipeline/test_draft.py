@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from pipeline.draft import dataset_name, draft, to_text
 from pipeline.reader.read import read_csv
-from pipeline.recipe import FOLDER, read_dataset
+from pipeline.recipe import read_dataset
 from storage.console import SettingError
+from tests.datasets import DATASETS
 
 
 def drafted(content: bytes, tmp_path, file: str = "my.csv"):
@@ -196,8 +197,16 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_the_folder_of_contracts_is_a_setting(tmp_path, monkeypatch):
+    assert run("check").stdout.splitlines() == [f"{path}: ok" for path in sorted(DATASETS.glob("*.json"))]
+    assert run("check", "--datasets", str(tmp_path)).stdout == ""
+    monkeypatch.setenv("PIPELINE_DATASETS", str(tmp_path / "gone"))
+    wrong = run("check")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert all(word in wrong.stderr for word in ("--datasets", "PIPELINE_DATASETS", "gone"))
+
+
 def test_the_commands(tmp_path):
-    assert run("check").stdout.splitlines() == [f"{path}: ok" for path in sorted(FOLDER.glob("*.json"))]
     (tmp_path / "My Sales.csv").write_text("a;b\n1;2,5\n")
     made = run("draft", str(tmp_path / "My Sales.csv"))
     assert made.returncode == 0

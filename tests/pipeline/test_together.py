@@ -24,6 +24,7 @@ from pipeline.recipe import read_datasets
 from pipeline.worker import process
 from storage import StoreUnavailable
 from storage.layout import clean_key, rejected_key
+from tests.datasets import DATASETS
 from tests.pipeline.test_corpus import FILES
 from tests.pipeline.test_read import BODY, CONTRACT_FIELDS, HEADER, MISSING, RECORD, batches_of, contract_of
 
@@ -50,7 +51,7 @@ def test_loading_together_is_loading_alone(loads, seed):
     for number, odd in enumerate(some):
         key = f"raw/companydata/{number}.csv{Path(odd.name).suffix.removeprefix('.csv')}"
         tasks.append(Task(key, "companydata", loads.store.put(key, odd.content), "event", 0, 0))
-    datasets = read_datasets()
+    datasets = read_datasets(DATASETS)
 
     def made(turns: list[list[Task]]) -> list[object]:
         outcomes = [one for turn in turns for one in load(loads.store, datasets, loads.staging, turn)]

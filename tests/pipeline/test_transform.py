@@ -10,6 +10,7 @@ import pytest
 from pipeline.recipe import read_dataset, read_datasets
 from pipeline.transform import from_frame, to_frame, transformed
 from storage.console import SettingError
+from tests.datasets import DATASETS
 
 HEADER = b"name,n,x\n"
 ROWS = HEADER + b"a,1,0.5\nb,2,1.5\nc,3,2.5\n"
@@ -75,7 +76,7 @@ def test_its_author_is_told_where_it_failed(loads, write_dataset, caplog):
 
 
 def test_a_module_says_that_it_looks_at_each_row_alone():
-    assert [(name, dataset.rowwise) for name, dataset in read_datasets().items()] == [
+    assert [(name, dataset.rowwise) for name, dataset in read_datasets(DATASETS).items()] == [
         ("companydata", True),
         ("orders", False),
     ]
@@ -105,7 +106,7 @@ def test_groups_are_of_plain_values(write_dataset, tmp_path):
 
 def test_the_shipped_one_adds_net(loads):
     content = b"Month,Dept,Store,Sold,Returned,Ordered\n1-Jan,Toys,North,10,3,5\n"
-    loads(read_datasets()["companydata"], content)
+    loads(read_datasets(DATASETS)["companydata"], content)
     assert loads.clean()["Net"].to_pylist() == [7]
 
 

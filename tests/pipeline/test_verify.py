@@ -28,6 +28,7 @@ from storage import StoreUnavailable
 from storage.console import SettingError
 from storage.layout import LOADS, RAW, STATUS, clean_key, rejected_key, summary_key
 from storage.local import LocalStore
+from tests.datasets import DATASETS as FOLDER
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -45,7 +46,7 @@ CONTENT = (
     b"2-Jan,Toys,North,9,4,13\n"
 )
 LINES = [2, 4, 7, 8]
-DATASETS = read_datasets()
+DATASETS = read_datasets(FOLDER)
 
 
 class Lake:

@@ -4,13 +4,12 @@ import json
 import re
 import time
 from decimal import ROUND_HALF_UP, Decimal
-from pathlib import Path
 
 import pytest
 
 from simulator import datasets
+from tests.datasets import DATASETS
 
-CONTRACTS = Path(__file__).parents[2] / "pipeline" / "datasets"
 CENT = Decimal("0.01")
 
 
@@ -41,7 +40,7 @@ def test_same_seed_same_bytes(make) -> None:
     ("dataset", "data"), [("companydata", datasets.companydata(1)), ("orders", datasets.orders(1, 2_000))]
 )
 def test_data_fits_its_contract(dataset: str, data: bytes) -> None:
-    contract = json.loads((CONTRACTS / f"{dataset}.json").read_text())["schema"]["fields"]
+    contract = json.loads((DATASETS / f"{dataset}.json").read_text())["schema"]["fields"]
     rows = rows_of(data)
     assert list(rows[0]) == [field["name"] for field in contract]
     for field in contract:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from storage import ObjectStore, open_store
+from tests.datasets import RELATIVE
 
 ROOT = Path(__file__).parents[2]
 STACK = ("docker-compose.yaml",)
@@ -113,7 +114,7 @@ class Stack:
         users = {"MINIO_ROOT": ROOT_USER} | {role.upper(): self.role(role) for role in ROLES}
         keys = {f"{name}_USER": user.access_key for name, user in users.items()}
         keys |= {f"{name}_PASSWORD": user.secret_key for name, user in users.items()}
-        return keys | self.variables
+        return keys | {"PIPELINE_DATASETS": RELATIVE} | self.variables
 
     def compose(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a compose command on this project; one that fails is an error with its last words."""
