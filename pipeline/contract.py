@@ -12,6 +12,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from storage.console import SettingError
+from storage.layout import DATASET_NAME
 
 TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
@@ -83,7 +84,7 @@ class Summary(_Part):
 
 class _Resource(_Part):
     schema_url: str = Field(default="", alias="$schema")
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    name: Annotated[str, StringConstraints(pattern=DATASET_NAME)]
     path: str = ""
     title: str = ""
     description: str = ""

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from contextlib import closing
 from threading import Event, Thread
 
-from pipeline.ledger import Ledger
+from pipeline.ledger import Ledger, key_text
 from pipeline.outage import Complaint, when_there
 from pipeline.ownership import HEARTBEAT, check_lake, keep_lake, sign_out
 from pipeline.parts import Pipeline
 from pipeline.publish import Publisher
 from pipeline.sweep import sweep
 from pipeline.worker import STOP_SECONDS, Workers
-from storage import Gap, StoreUnavailable
+from storage import Gap, ObjectInfo, StoreUnavailable
 from storage.console import fields
-from storage.layout import RAW
+from storage.layout import RAW, source
 
 PUBLISH_PAUSE = 0.25  # seconds: `published/` changes at most four times a second
 PROGRESS_PAUSE = 0.1  # seconds between two looks at how far it is
@@ -82,9 +82,17 @@ def watch(pipeline: Pipeline) -> None:
     for item in pipeline.store.watch(RAW, pipeline.stop):
         if isinstance(item, Gap):
             pipeline.gap.set()
-        elif pipeline.ledger.notice(item, "event"):
+        elif _note(pipeline.ledger, item):
             pipeline.wake.set()
             pipeline.changed.set()
+
+
+def _note(ledger: Ledger, item: ObjectInfo) -> bool:
+    """Note a write, and return whether it is news; what is not ours is logged when it is first seen."""
+    known = "SELECT 1 FROM source WHERE source_key = ? AND status = 'ignored'"
+    if (reason := source(item.key).ignored) and not ledger.rows(known, key_text(item.key)):
+        log.info(fields("ignored", key=item.key, reason=reason))
+    return ledger.notice(item, "event")
 
 
 def sweep_by_the_clock(pipeline: Pipeline) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from sqlite3 import Row
@@ -18,6 +18,7 @@ from pipeline.summary import Exact, Totals, merge, rounded
 from storage.console import fields
 
 NEWEST_LOADS = 5_000
+NAMED = 10  # folders without a contract that a status names
 LATENCY_LOADS = 1_000  # the newest loads found by event, over which percentiles are taken
 FileStatus = Literal["pending", "loaded", "refused", "failed", "missing", "ignored"]
 STATUSES: tuple[FileStatus, ...] = get_args(FileStatus)
@@ -38,28 +39,39 @@ log = logging.getLogger(__name__)
 
 
 def status(ledger: Ledger) -> Status:
-    """Give what `status.json` holds: counts, backlog, latency, writer; in all and by dataset."""
-    tally = ledger.rows("SELECT * FROM tally")
-    names = {row["dataset"] for row in (*tally, *ledger.rows("SELECT dataset FROM recipe"))} - {""}
+    """Return what `status.json` holds: counts, backlog, latency, writer; in all and by dataset.
+
+    Folders without a contract are no datasets. They are counted together, in `no_contract`, however many there are.
+    """
+    tally = ledger.rows("SELECT * FROM tally WHERE files <> 0")
+    datasets = sorted(row["dataset"] for row in ledger.rows("SELECT dataset FROM recipe"))
+    strays = sorted({row["dataset"] for row in tally} - {"", *datasets})
     took = ledger.rows(
         "SELECT dataset, (loaded_at - landed_at) / 1000.0 AS ms FROM history WHERE found_by = 'event'"
         f" ORDER BY id DESC LIMIT {LATENCY_LOADS}"
     )
-    waiting = "SELECT min(landed_at) AS oldest FROM source WHERE status = 'pending' AND dataset = ?"
-    oldest = {name: ledger.rows(waiting, name)[0]["oldest"] for name in sorted(names)}
+    waiting = {row["dataset"] for row in tally if row["status"] == "pending"}
+    first = "SELECT min(landed_at) AS oldest FROM source WHERE status = 'pending' AND dataset = ?"
+    oldest = {name: ledger.rows(first, name)[0]["oldest"] for name in waiting}
+
+    def section(names: Collection[str]) -> Status:
+        rows, loads = ([row for row in some if row["dataset"] in names] for some in (tally, took))
+        return _section(rows, loads, min((oldest[name] for name in waiting.intersection(names)), default=None))
+
     return {
         "lake": ledger.get("lake"),
         "writer": json.loads(ledger.get("writer") or "null"),
-        **_section(tally, took, min(filter(None, oldest.values()), default=None)),
-        "datasets": {
-            name: _section(
-                [row for row in tally if row["dataset"] == name],
-                [row for row in took if row["dataset"] == name],
-                landed_at,
-            )
-            for name, landed_at in oldest.items()
-        },
+        **section({"", *datasets, *strays}),
+        "datasets": {name: section({name}) for name in datasets},
+        "no_contract": {**section(set(strays)), **_folders(tally, strays)},
     }
+
+
+def _folders(tally: list[Row], names: list[str]) -> Status:
+    """Count the folders without a contract, and name some; one whose files are gone is not there any more."""
+    present = {row["dataset"] for row in tally if row["status"] != "missing" or row["rows_kept"]}
+    folders = [name for name in names if name in present]
+    return {"folders": len(folders), "names": folders[:NAMED]}
 
 
 def _section(tally: list[Row], took: list[Row], oldest: int | None) -> Status:

@@ -25,6 +25,7 @@ from pipeline.steps import Steps, finish
 from pipeline.summary import Counted, Groups, Share, counted
 from pipeline.transform import transformed
 from storage.console import fields
+from storage.layout import wrong_dataset_name
 
 FOOTER = b"lakelet"
 MAX_COUNTS = 100  # rules and columns that a record counts one by one; what is beyond is counted together
@@ -89,13 +90,22 @@ def stage(
 ) -> Staged:
     """Read, check and convert one version of a file into `place`, or in memory; what cannot be loaded has a problem."""
     if dataset is None:
-        name = record.dataset
-        # The folder in use is not named: it is no part of the recipe, and the same recipe writes the same bytes.
-        way_out = f"add {name}.json to pipeline/datasets, or to the folder that PIPELINE_DATASETS names"
-        problem = Problem("contract", f"there is no contract for {name!r}: {way_out}")
-        return stage_refusal(problem, record, place)
+        return stage_refusal(Problem("contract", _no_contract(record.dataset)), record, place)
     batches = read(stream, record.source_key, dataset.contract, limits=dataset.limits)
     return finish(stage_batches(batches, record, dataset, place), partial(made_of, dataset))
+
+
+def _no_contract(name: str) -> str:
+    """Return the way out for a file without a contract.
+
+    The folder in use is not named: it is no part of the recipe, and the same recipe writes the same bytes.
+    """
+    if wrong := wrong_dataset_name(name):
+        return f"there can be no contract for this folder: {wrong}; put the file into a folder with such a name"
+    return (
+        f"there is no contract for {name!r}: add {name}.json to pipeline/datasets, or to the folder that "
+        "PIPELINE_DATASETS names, if it is not there yet, and restart the pipeline: it reads contracts at its start"
+    )
 
 
 def made_of(dataset: Dataset, read: Sequence[pa.Table]) -> list[Made | Exception]:

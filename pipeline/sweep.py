@@ -14,6 +14,8 @@ from storage import ObjectInfo, ObjectStore
 from storage.console import fields
 from storage.layout import CLEAN, RAW, REJECTED, clean_key, rejected_key, source, source_key
 
+SHOWN = 100  # objects that are not ours, which one listing names in the log
+
 log = logging.getLogger(__name__)
 
 # Where ledger and listing differ, found in one pass that only reads the ledger: a million files that are as they were
@@ -68,6 +70,10 @@ _RETRACTED = f"""
 UPDATE source SET status = 'pending', retract = 1, found_by = 'sweep', noticed_at = :now
 WHERE status = 'missing' AND {_HAS_RESULT} AND {_OLDER} AND {_NOT_LISTED}
 """
+_IGNORED = """
+SELECT source_key, ignored FROM differing CROSS JOIN raw_listing USING (source_key) LEFT JOIN source USING (source_key)
+WHERE ignored <> '' AND status IS NOT 'ignored' LIMIT ?
+"""
 _LOST = f"""
 SELECT source_key, dataset, clean_etag FROM source
 WHERE status = 'missing' AND {_HAS_RESULT} AND {_OLDER}
@@ -109,14 +115,19 @@ def sweep(store: ObjectStore, ledger: Ledger, *, retract_deleted: bool = False) 
 
 
 def _reconcile(ledger: Ledger, values: dict[str, int], began: int, *, retract_deleted: bool) -> int:
-    told = {}
+    told: dict[str, int] = {}
     with ledger.transaction() as db:
         [known] = db.execute(_KNOWN).fetchone()
+        ignored = db.execute(_IGNORED, (SHOWN + 1,)).fetchall()
         for name, query in (("new", _NEW), ("changed", _CHANGED), ("spoiled", _SPOILED), ("gone", _GONE)):
             told[name] = db.execute(query, values).rowcount
         db.execute(_FORGOTTEN, values)
         if retract_deleted and known:
             told["retracted"] = db.execute(_RETRACTED, values).rowcount
+    for row in ignored[:SHOWN]:
+        log.info(fields("ignored", key=row["source_key"], reason=row["ignored"]))
+    if len(ignored) > SHOWN:
+        log.info(fields("more ignored", see="status --status ignored"))
     if retract_deleted and told["gone"] and not known:
         log.warning(fields("nothing retracted", gone=told["gone"], reason="no known file is listed: is this the lake?"))
     if any(told.values()):

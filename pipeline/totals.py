@@ -125,7 +125,8 @@ def _compare(store: ObjectStore, key: str, expected: bytes) -> Iterator[Differen
 def _counts(status: bytes) -> dict[str, object]:
     """Take what is counted out of a status: the writer's heartbeat goes on, and latency is no count."""
     told = json.loads(status)
-    sections = {"": told, **{f"{name}: ": one for name, one in told["datasets"].items()}}
+    sections = {"": told, "no contract: ": told["no_contract"]}
+    sections |= {f"{name}: ": one for name, one in told["datasets"].items()}
     parts = ("files", "rows", "backlog", "found_by")
     return {"lake": told["lake"], **{f"{of}{part}": one[part] for of, one in sections.items() for part in parts}}
 

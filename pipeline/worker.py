@@ -150,8 +150,11 @@ def _release_or_fail(pipeline: Pipeline, task: Task, error: Exception) -> None:
 
 def _log_result(task: Task, result: Result) -> None:
     record, took = result.record, (now() - task.landed_at) / 1000
-    said = {"rows": record.rows_kept, "ms": took, "found_by": task.found_by, "problem": record.first_problem}
-    log.info(fields(record.status, key=task.source_key, **{name: one for name, one in said.items() if one is not None}))
+    counts = {name: getattr(record, f"rows_{name}") for name in ("kept", "dropped", "rejected")}
+    problem = {"problem": record.first_problem} if record.first_problem else {}
+    facts = {"rows": record.rows_read, **counts, "ms": took, "found_by": task.found_by, **problem}
+    level = logging.WARNING if problem else logging.INFO  # a file with a problem lost records, or is refused
+    log.log(level, fields(record.status, key=task.source_key, **facts))
 
 
 class _Inline(Executor):

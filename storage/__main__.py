@@ -10,7 +10,7 @@ import typer
 from storage import InvalidKey, ObjectStore, StoreUnavailable, open_store
 from storage.access import prepare, users_from
 from storage.console import SettingError, configure_logging, run
-from storage.layout import RAW
+from storage.layout import RAW, wrong_dataset_name
 from storage.s3 import S3Store
 
 app = typer.Typer(
@@ -63,6 +63,8 @@ def put(
     """Put a file into the lake, whole or not at all."""
     if bool(dataset) == bool(key):
         raise SettingError("say where to put the file: either --dataset NAME or --key KEY")
+    if dataset and (wrong := wrong_dataset_name(dataset)):
+        raise SettingError(f"--dataset (DATASET of `make put`): {wrong}")
     target = key or f"{RAW}{dataset}/{file.name}"
     try:
         open_store(lake, os.environ).put(target, file)

@@ -1,6 +1,7 @@
 """What every program of ours does at its edge: log lines, one-line errors, exit codes, a page's port."""
 
 import http.client
+import json
 import logging
 import os
 import socket
@@ -26,20 +27,47 @@ class SettingError(ValueError):
 
 
 def fields(event: str, **values: object) -> str:
-    """Write one event as a log line: `loaded key=raw/a.csv rows=3`; text with spaces is quoted."""
+    """Write one event as a log line: `loaded key=raw/a.csv rows=3`.
+
+    A text is written as it is, or as a JSON string where a space, a quote, `=` or a character that does not print is in
+    it. So every text can be read back exactly, and none of them ends the line or turns it around.
+    """
     return " ".join([event, *(f"{name}={_word(value)}" for name, value in values.items())])
 
 
 def _word(value: object) -> str:
     text = f"{value:.1f}" if isinstance(value, float) else str(value)
-    plain = text and not any(character.isspace() or character in '"=' for character in text)
-    return text if plain else '"' + text.replace('"', "'").replace("\r", " ").replace("\n", " ") + '"'
+    plain = text.isprintable() and text and not any(character in ' "=' for character in text)
+    return text if plain else printable(json.dumps(text, ensure_ascii=False))
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Escape what does not print, as JSON does: control characters, line ends, and what turns the direction of text."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in keep else _ESCAPES.get(one) or _escaped(one) for one in text)
+
+
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
+
+
+class _Formatter(logging.Formatter):
+    """Writes times in UTC, and lets no line of anybody steer the terminal; the lines of a traceback stay."""
+
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), keep="\n")
 
 
 def configure_logging() -> None:
     """Send log lines to stderr as `2026-01-31T12:00:00Z INFO pipeline.worker loaded key=…`."""
-    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
+    formatter = _Formatter("%(asctime)sZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level="INFO", handlers=[handler])
@@ -58,13 +86,13 @@ def run(app: typer.Typer) -> NoReturn:
         code = 130
     except _UsageError as error:
         if message := error.format_message():  # it is empty where no command was named: then the help was shown
-            print(f"error: {message}", file=sys.stderr)
+            _print_error(message)
         code = 2
     except (SettingError, PermissionError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        _print_error(str(error))
         code = 2
     except ConnectionError as error:
-        print(f"error: the store does not answer: {error}", file=sys.stderr)
+        _print_error(f"the store does not answer: {error}")
         code = 1
     except BaseException:
         traceback.print_exc()
@@ -74,6 +102,10 @@ def run(app: typer.Typer) -> NoReturn:
     sys.stderr.flush()
     # Arrow's threads sometimes abort the interpreter's own exit, and then the exit code would be theirs.
     os._exit(code if isinstance(code, int) else 1 if code else 0)
+
+
+def _print_error(message: str) -> None:
+    print(f"error: {printable(' '.join(message.splitlines()))}", file=sys.stderr)
 
 
 def serve_page(script: Path, host: str, port: int, variable: str) -> NoReturn:

@@ -10,6 +10,8 @@ LOADS = PUBLISHED + "loads.parquet"
 STATUS = PUBLISHED + "status.json"
 LAKE = PUBLISHED + "lake.json"
 
+DATASET_NAME = "^[a-z0-9][a-z0-9_-]*$"  # of a contract, and so of the folder of its files
+
 _PARQUET = ".parquet"
 NAME_BYTES = 255 - len(_PARQUET)  # a store may hold names of 255 bytes, and ours are longer than the source's
 KEY_BYTES = MAX_KEY_BYTES - len(REJECTED) + len(RAW) - len(_PARQUET)
@@ -40,6 +42,17 @@ def source(key: str) -> Source:
     if len(key.encode()) > KEY_BYTES:
         return Source(ignored=f"its key is too long: expected at most {KEY_BYTES} bytes")
     return Source(dataset)
+
+
+def wrong_dataset_name(name: str) -> str:
+    """Return what is wrong with the name of a dataset and which one to take; an empty text if nothing is."""
+    if re.fullmatch(DATASET_NAME, name):
+        return ""
+    better = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:40] or "my-data"
+    return (
+        f"{name!r:.80} cannot be the name of a dataset: expected a-z, 0-9, - and _, with a letter or digit first, "
+        f"like {better!r}"
+    )
 
 
 def clean_key(source_key: str) -> str:

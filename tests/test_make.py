@@ -82,6 +82,15 @@ def test_put_into_the_folder(folder):
     assert (folder.path / "lake/raw/companydata/my file.csv").read_bytes() == CSV
 
 
+@pytest.mark.parametrize("dataset", ["Sales", "a b", "../x"])
+def test_put_refuses_a_dataset_that_no_contract_can_name(folder, dataset):
+    (folder.path / "my.csv").write_bytes(CSV)
+    done = folder.make("put", "FILE=my.csv", f"DATASET={dataset}")
+    assert done.returncode == 2
+    assert "expected a-z, 0-9, - and _" in done.stderr
+    assert not (folder.path / "lake/raw").exists()
+
+
 @pytest.mark.parametrize("told", [[], ["FILE=x.csv"], ["DATASET=companydata"]])
 def test_put_without_a_file_or_a_dataset_says_how(folder, told):
     done = folder.make("put", *told)

@@ -133,8 +133,8 @@ def _outputs(decoder: Any, data: bytes) -> Iterator[bytes]:
 
 def _bomb(grown: int, read: int, limits: Limits) -> Problem:
     message = (
-        f"the file grows to more than {grown:,} bytes out of {read:,}: expected at most {limits.grown:,} bytes or "
-        f"{limits.ratio} times its size; split it, or raise PIPELINE_GROWN_MIB"
+        f"the first {read:,} bytes of the file grow to more than {grown:,}: expected at most {limits.grown:,} or "
+        f"{limits.ratio} times as many; split the file, or raise PIPELINE_GROWN_MIB"
     )
     return Problem("size", message)
 

@@ -1,6 +1,8 @@
 """What a person does by hand: look at files, load them again, take deleted ones back."""
 
 import json
+import re
+import time
 
 from pipeline.ledger import MAX_ATTEMPTS
 from tests.end_to_end.conftest import company_csv, company_sums, history
@@ -27,6 +29,63 @@ def test_status_of_some_files(lake):
     shown = lake.command("status", "raw/companydata/c [1].csv").stdout
     assert "c [1].csv" in shown
     assert "24" in shown
+
+
+def test_folders_without_a_contract_are_one_line_and_vanish_with_their_files(lake):
+    for number in range(12):
+        lake.put(f"nobody {number:02}/a.csv", BAD)
+    lake.put("companydata/a.csv", company_csv(1))
+    assert lake.command("once").returncode == 0
+
+    told = lake.status()
+    assert [name for name in told["datasets"] if "nobody" in name] == []
+    assert (told["no_contract"]["folders"], told["no_contract"]["files"]["refused"]) == (12, 12)
+    assert told["files"]["refused"] == 12
+    shown = lake.command("status").stdout
+    assert "no contract (12)" in shown
+    assert "raw/nobody 00/, " in shown
+    assert "and 2 more" in shown
+    assert lake.command("verify").returncode == 0
+
+    for item in list(lake.store.list("raw/nobody")):
+        lake.store.delete(item.key)
+    assert lake.command("once").returncode == 0
+    assert (lake.status()["no_contract"]["folders"], lake.status()["no_contract"]["names"]) == (0, [])
+    assert "no contract" not in lake.command("status").stdout
+
+
+def test_the_status_of_all_has_what_the_status_of_json_has(local_lake):
+    local_lake.put("companydata/a.csv", company_csv(1) + b"too,few\n")
+    assert local_lake.command("once").returncode == 0
+    shown = local_lake.command("status").stdout
+    told = local_lake.status()
+    for name in (*told["files"], *told["rows"]):
+        assert f" {name} " in shown
+    [numbers] = [line.split()[1:5] for line in shown.splitlines() if line.split()[:2] == ["all", "25"]]
+    assert numbers == ["25", "24", "0", "1"]
+
+
+def test_the_log_says_what_became_of_each_file(lake):
+    spoiled, odd, text = "companydata/a'b\"c.csv", "companydata/a\u202eb.csv", "companydata/x.tsv"
+    with lake.pipeline(SWEEP_SECONDS="1") as program:
+        until(lambda: list(lake.store.list("published/status")))
+        for name in (spoiled, odd, "nobody/a.csv"):
+            lake.put(name, company_csv(1) + b"too,few\n" if name == spoiled else company_csv(2))
+            lake.wait_loaded(name)
+        for content in (b"a", b"b"):  # whoever writes a log there would fill ours
+            lake.put(text, content)
+            until(lambda: f"ignored key=raw/{text}" in program.log)
+        time.sleep(2.5)  # listings that see it too
+        lines = [line.split(" ", 1)[1] for line in program.log.splitlines()]
+    [ignored] = [line for line in lines if "ignored key" in line]
+    assert re.match(rf"INFO pipeline.\w+ ignored key=raw/{text} reason=", ignored)
+    [rejected] = [line for line in lines if line.startswith("WARNING pipeline.worker loaded")]
+    assert f"key={json.dumps('raw/' + spoiled)} rows=25 kept=24 dropped=0 rejected=1 ms=" in rejected
+    assert "line 26" in rejected
+    [good] = [line for line in lines if line.startswith("INFO pipeline.worker loaded")]
+    assert f"key={json.dumps('raw/' + odd)} rows=24 kept=24 dropped=0 rejected=0 ms=" in good
+    [refused] = [line for line in lines if "worker refused" in line]
+    assert refused.startswith("WARNING")
 
 
 def test_a_wrong_question_is_answered_in_one_line(local_lake):

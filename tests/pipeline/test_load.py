@@ -1,12 +1,13 @@
 """One version of one file: its rows, its lines, or why it is refused; and the record in the footer."""
 
 import gzip
+import io
 
 import pytest
 
 from pipeline import stage
-from pipeline.load import Task
-from pipeline.stage import read_record
+from pipeline.load import NO_RECIPE, Task
+from pipeline.stage import Record, read_record
 
 HEADER = b"name,n,x\n"
 
@@ -122,8 +123,18 @@ def test_integers_of_any_length(loads, write_dataset, digits):
     assert (record.status, record.rows_kept) == ("loaded", int(digits == "0" * 5000 + "7"))
 
 
-def test_no_contract_says_where_to_put_one(loads):
-    assert "add numbers.json to" in loads(None, HEADER).record.first_problem
+def test_no_contract_says_where_to_put_one_and_that_contracts_are_read_at_the_start(loads):
+    problem = loads(None, HEADER).record.first_problem
+    assert "add numbers.json to" in problem
+    assert "restart the pipeline" in problem
+
+
+@pytest.mark.parametrize(("folder", "better"), [("Sales", "sales"), ("a b", "a-b"), ("_x", "x"), ("Ä", "my-data")])
+def test_a_folder_that_no_contract_can_name_is_told_how_to_be_named(folder, better):
+    record = Record(f"raw/{folder}/a.csv", folder, "etag", 1, NO_RECIPE)
+    problem = stage.stage(io.BytesIO(b"a"), record, None, None).record.first_problem
+    assert f"like '{better}'" in problem
+    assert ".json" not in problem
 
 
 @pytest.mark.parametrize("cut", [1, 12, 30])
