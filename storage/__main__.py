@@ -30,6 +30,7 @@ def init(
     """Make the folder, or the bucket and its users, and prove that it takes and gives objects; safe to repeat.
 
     The users are those that SIMULATOR_USER, PIPELINE_USER and READER_USER name, each with its …_PASSWORD.
+    Users that had these roles under another name are removed, and so are keys that a user made for itself.
     """
     store = open_store(lake, os.environ)
     made = _prepare(store, wait)
@@ -78,6 +79,8 @@ def list_objects(
     prefix: Annotated[str, typer.Argument(help="Only keys that start with this.")] = "", lake: Url = "./lake"
 ) -> None:
     """List the lake's objects: size, time of the last change (UTC), key."""
+    if "://" not in lake and not Path(lake).is_dir():
+        raise SettingError(f"LAKE_URL: there is no folder {lake}: name the lake's, or make one: python -m storage init")
     try:
         for item in open_store(lake, os.environ).list(prefix):
             typer.echo(f"{item.size:>14,}  {item.modified:%Y-%m-%dT%H:%M:%SZ}  {item.key}")

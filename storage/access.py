@@ -2,16 +2,17 @@
 
 import io
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
-from minio.error import MinioAdminException
+from minio.error import InvalidResponseError, MinioAdminException
 
 from storage.base import StoreUnavailable
-from storage.console import SettingError
+from storage.console import SettingError, fields
 from storage.layout import CLEAN, REJECTED
 from storage.s3 import S3Store, client_errors
 
@@ -27,6 +28,8 @@ _EXAMS = tuple(
     for of in ("", "-of-nobody")
 )
 _WRITE = ("PutObject", "AbortMultipartUpload", "ListMultipartUploadParts")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,16 +51,22 @@ class User:
 
 def users_from(environ: Mapping[str, str]) -> list[User]:
     """Give the users that `<ROLE>_USER` and `<ROLE>_PASSWORD` name; a role without both has none."""
-    users = []
+    users: dict[str, User] = {}
     for role in ROLES:
         user, password = (environ.get(f"{role.upper()}_{name}", "") for name in ("USER", "PASSWORD"))
+        if same := users.get(user):
+            names = f"{same.role.upper()}_USER and {role.upper()}_USER"
+            raise SettingError(f"{names} are both {user!r}: each role needs a user of its own")
         if user or password:
-            users.append(User(role, user, password))
-    return users
+            users[user] = User(role, user, password)
+    return list(users.values())
 
 
 def policy(role: Role, bucket: str) -> dict[str, Any]:
-    """Give what a role may do in a bucket, as an S3 policy; all that it does not name is denied."""
+    """Return what a role may do in a bucket, as a policy of the server.
+
+    What no rule allows is denied, except that the server lets a user manage its own account unless a rule denies it.
+    """
     whole = f"arn:aws:s3:::{bucket}"
 
     def allow(actions: Iterable[str], *prefixes: str, only: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -79,11 +88,19 @@ def policy(role: Role, bucket: str) -> dict[str, Any]:
         ],
         "reader": [allow(["GetBucketLocation", "ListBucket"]), allow(["GetObject"], "")],
     }
-    return {"Version": "2012-10-17", "Statement": rules[role]}
+    deny = [
+        {"Effect": "Deny", "Action": ["admin:*"]},
+        # The right to remove an object includes its earlier versions unless it is denied.
+        {"Effect": "Deny", "Action": ["s3:DeleteObjectVersion"], "Resource": [f"{whole}/*"]},
+    ]
+    return {"Version": "2012-10-17", "Statement": [*rules[role], *deny]}
 
 
 def prepare(store: S3Store, users: Iterable[User] = ()) -> None:
-    """Make bucket, users and policies where they are missing, and prove each with a real put and get; safe to repeat.
+    """Create bucket, users and policies, and prove each with a real put and get; safe to repeat.
+
+    Each user has its configured password afterwards, and no other key. Users of an older configuration are removed:
+    those whose one policy is a role's policy for this bucket, while another user has that role now.
 
     Raises:
         StoreUnavailable: the server does not answer, or not yet.
@@ -94,7 +111,11 @@ def prepare(store: S3Store, users: Iterable[User] = ()) -> None:
             store.client.make_bucket(store.bucket)
     _prove(store, "pipeline")
     for user in users:
-        _make(store, user)
+        try:
+            with client_errors("", store.bucket):
+                _make(store, user)
+        except MinioAdminException as error:
+            raise _translated(error, user) from error
         _prove(store.as_user(user.access_key, user.secret_key), user.role)
     with client_errors(PROBE, store.bucket):
         store.client.remove_object(store.bucket, f"raw/{PROBE}/")
@@ -102,6 +123,7 @@ def prepare(store: S3Store, users: Iterable[User] = ()) -> None:
 
 
 def _make(store: S3Store, user: User) -> None:
+    """Create or update a user; remove its other keys, and the users that had its role before."""
     admin = MinioAdmin(
         endpoint=store.endpoint,
         credentials=StaticProvider(store.access_key, store.secret_key),
@@ -110,13 +132,28 @@ def _make(store: S3Store, user: User) -> None:
         http_client=store.http(retries=1),
     )
     name = f"{store.bucket}-{user.role}"
+    admin.policy_add(policy_name=name, policy=policy(user.role, store.bucket))  # first: from now on, no new keys
+    admin.user_add(access_key=user.access_key, secret_key=user.secret_key)
+    admin.policy_set(policy_name=name, user=user.access_key)  # replaces whatever else the user might have had
+    _remove_keys(store, admin, user.access_key)
+    for other, account in json.loads(admin.user_list()).items():
+        if account.get("policyName") == name and other != user.access_key:
+            _remove_keys(store, admin, other)
+            admin.user_remove(other)
+            log.warning(fields("user removed", user=other, policy=name, now=user.access_key))
+
+
+def _remove_keys(store: S3Store, admin: MinioAdmin, user: str) -> None:
+    """Remove the access keys that a user has made for itself: lasting ones and temporary ones."""
+    for account in json.loads(admin.list_service_account(user))["accounts"] or []:
+        admin.delete_service_account(account["accessKey"])
+        log.warning(fields("access key removed", user=user, key=account["accessKey"]))
+    query: dict[str, str | list[str] | tuple[str]] = {"user": user, "fullRevoke": "true"}
     try:
-        with client_errors("", store.bucket):
-            admin.user_add(access_key=user.access_key, secret_key=user.secret_key)
-            admin.policy_add(policy_name=name, policy=policy(user.role, store.bucket))
-            admin.policy_set(policy_name=name, user=user.access_key)  # replaces whatever else the user might have had
-    except MinioAdminException as error:
-        raise _translated(error, user) from error
+        # MinioAdmin has no method for it. The server does not remove temporary keys together with their user.
+        store.client._execute("POST", "minio", "admin/v3/revoke-tokens/builtin", query_params=query)
+    except InvalidResponseError as error:
+        log.warning(fields("temporary keys not removed", user=user, error=error, action="they end when they expire"))
 
 
 def _translated(error: MinioAdminException, user: User) -> Exception:

@@ -258,3 +258,11 @@ def test_a_folder_that_goes_just_after_it_was_seen_is_away(tmp_path, monkeypatch
     with pytest.raises(StoreUnavailable):
         act(store)
     assert not store.root.exists()
+
+
+def test_a_listing_of_a_lake_that_is_not_there_says_so(tmp_path):
+    listing = [sys.executable, "-m", "storage", "list", "--lake", str(tmp_path / "lake")]
+    ended = subprocess.run(listing, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"error: LAKE_URL: there is no folder {tmp_path / 'lake'}: ")
+    assert not (tmp_path / "lake").exists()
