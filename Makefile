@@ -9,7 +9,7 @@ RUNTIME := .venv/runtime.stamp
 DEV := .venv/dev.stamp
 endif
 
-.PHONY: help run up down put reset test lint bench lock
+.PHONY: help run up down put reset exam test lint bench lock
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,14 @@ reset:  ## forget all data: ./lake, ./state and the volumes of the stack; says w
 	case $$answer in [yY]*) ;; *) echo "nothing was changed"; exit 0;; esac; \
 	rm -rf $$folders; \
 	[ -z "$$volumes" ] || { docker compose down --remove-orphans && docker volume rm $$volumes; } >/dev/null
+
+exam: $(RUNTIME)  ## grade the pipeline in an exam of odd files, in a lake of its own; SEED=7 FILES=200
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap 'exit 130' INT TERM; \
+	export LAKE_URL="$$folder/lake" PIPELINE_STATE="$$folder/state" PIPELINE_DATASETS=simulator/exam_datasets; \
+	$(BIN)python -m simulator exam --seed "$${SEED:-7}" --files "$${FILES:-200}" --key "$$folder/key.json" && \
+	echo "the pipeline loads them by the contracts in $$PIPELINE_DATASETS; lake and key are removed in the end" && \
+	{ $(BIN)python -m pipeline once >"$$folder/log" 2>&1 || { cat "$$folder/log" >&2; exit 1; }; } && \
+	$(BIN)python -m simulator grade --key "$$folder/key.json"
 
 test: $(DEV)  ## run the tests, all that this machine can; ARGS="-k name" narrows them
 	$(BIN)python -m pytest --numprocesses 3 --no-loadscope-reorder $(ARGS)

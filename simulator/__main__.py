@@ -66,7 +66,7 @@ def put_batch(
 @app.command()
 def exam(
     seed: Annotated[str, typer.Option(metavar="N", help="Same seed, same exam.")],
-    files: Annotated[str, typer.Option(metavar="N", help="How many files; 100 and more hold every kind.")] = "200",
+    files: Annotated[str, typer.Option(metavar="N", help="How many files; 81 and more hold every kind.")] = "200",
     share: Annotated[str, typer.Option(metavar="PERCENT", help="Share of bad records in a file that has some.")] = "20",
     key: Annotated[
         str, typer.Option(metavar="FILE", help="Where the answer key goes; if not given, exam-N.json.")

@@ -1,5 +1,6 @@
 """An exam for a pipeline: a lake of odd files, and beside the lake the key that says what must come of each."""
 
+import hashlib
 import json
 import math
 from collections import defaultdict
@@ -18,6 +19,7 @@ from simulator.wholes import WHOLES, bomb
 from storage import ObjectStore
 from storage.layout import RAW
 
+CONTRACTS = Path(__file__).parent / "exam_datasets"
 KINDS: dict[str, Kind] = {**WHOLES, **FORM_KINDS, **ODDITIES, **FAULTS}
 
 
@@ -49,6 +51,7 @@ class Exam:
         """Give the answer key, as it stands in its JSON file."""
         return {
             "seed": self.seed,
+            "contracts": contracts(),
             "files": [_answer(one) for one in self.questions],
             "summary": {dataset: self._summary(dataset) for dataset in SHAPES},
         }
@@ -58,6 +61,12 @@ class Exam:
         shape, files = SHAPES[dataset], [one.file for one in self.questions if one.file.dataset == dataset]
         rows = sorted(summed((kept.group, kept.sums) for file in files for kept in file.answer.kept))
         return [dict(zip((shape.group, "rows", *shape.sums), row, strict=True)) for row in rows]
+
+
+def contracts() -> dict[str, str]:
+    """Return the contracts and transforms that the answers hold for: the name of each file and its SHA-256's start."""
+    paths = [path for kind in ("*.json", "[!_]*.py") for path in CONTRACTS.glob(kind)]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in sorted(paths)}
 
 
 def summed(records: Iterable[tuple[str, Sequence[Number]]]) -> list[tuple[Any, ...]]:
@@ -107,5 +116,6 @@ def write_key(exam: Exam, path: Path) -> None:
     """Write the answer key, one file of the exam per line."""
     answers = exam.answers()
     lines = ",\n".join(json.dumps(one, ensure_ascii=False) for one in answers["files"])
-    summary = json.dumps(answers["summary"], ensure_ascii=False)
-    path.write_text(f'{{"seed": {exam.seed},\n"files": [\n{lines}\n],\n"summary": {summary}}}\n', encoding="utf-8")
+    seed, named, summary = (json.dumps(answers[name], ensure_ascii=False) for name in ("seed", "contracts", "summary"))
+    text = f'{{"seed": {seed},\n"contracts": {named},\n"files": [\n{lines}\n],\n"summary": {summary}}}\n'
+    path.write_text(text, encoding="utf-8")

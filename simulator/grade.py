@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,12 @@ class Mistake:
 
 @dataclass
 class Report:
-    """What a pipeline got right, by kind of fault, and what not."""
+    """What a pipeline got right, by kind of fault, and what not; and the contracts that the answers hold for."""
 
     files: Counter[str] = field(default_factory=Counter)
     mistakes: list[Mistake] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    contracts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def wrong(self) -> Counter[str]:
@@ -64,27 +65,24 @@ def read_key(path: Path) -> dict[str, Any]:
     return answers
 
 
-def grade(store: ObjectStore, answers: dict[str, Any], *, alone: bool = True) -> Report:
-    """Compare what is in the lake with an answer key.
-
-    Where the exam may not be `alone` in the lake, nothing is listed: its own objects are read, and no others.
-    """
-    report = Report()
+def grade(store: ObjectStore, answers: dict[str, Any]) -> Report:
+    """Compare what is in the lake with an answer key."""
+    report = Report(contracts=answers.get("contracts", {}))
     for answer in answers["files"]:
         report.note(answer["fault"], *judged(store, answer))
     for dataset in answers["summary"]:
-        _grade_summary(store, dataset, answers, report, alone)
+        _grade_summary(store, dataset, answers, report)
     return report
 
 
-def _grade_summary(store: ObjectStore, dataset: str, answers: dict[str, Any], report: Report, alone: bool) -> None:
+def _grade_summary(store: ObjectStore, dataset: str, answers: dict[str, Any], report: Report) -> None:
     """Compare the published summary, or where there are others in it too, one of the exam's own clean objects."""
     own = {clean_key(one["key"]) for one in answers["files"] if one["dataset"] == dataset}
-    alone = alone and all(item.key in own for item in store.list(f"{CLEAN}{dataset}/"))
+    alone = all(item.key in own for item in store.list(f"{CLEAN}{dataset}/"))
     if not alone:
         report.notes.append(
-            f"{dataset}: the lake has, or may have, files that are not of this exam, so not its published summary was"
-            " compared, but one computed from the clean objects of the exam's files"
+            f"{dataset}: the lake has files that are not of this exam, so not its published summary was compared,"
+            " but one computed from the clean objects of the exam's files"
         )
     key = summary_key(dataset) if alone else f"{CLEAN}{dataset}/"
     try:

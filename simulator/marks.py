@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from simulator.grade import Report
+from simulator.grade import SUMMARY, Report
 
 SHOWN = 20  # mistakes
+OTHERS = "a pipeline that loads by other contracts or transforms has other results: see PIPELINE_DATASETS"
 
 
 def print_report(report: Report, *, as_json: bool) -> None:
@@ -25,7 +26,13 @@ def print_report(report: Report, *, as_json: bool) -> None:
         console.print(f"and {len(report.mistakes) - SHOWN} more: --json names them all")
     for note in report.notes:
         console.print(f"note: {note}", soft_wrap=True)
-    console.print(f"score: {report.score:g} %")
+    if report.contracts:
+        named = ", ".join(map(" ".join, report.contracts.items()))
+        console.print(f"the answers hold for {named}, which are in simulator/exam_datasets", soft_wrap=True)
+        if report.mistakes:
+            console.print(f"note: {OTHERS}", soft_wrap=True)
+    files, sums = report.files.total() - report.files[SUMMARY], report.files[SUMMARY]
+    console.print(f"score: {report.score:g} % of {files} files and {sums} summaries")
 
 
 def _table(report: Report) -> Table:
@@ -33,15 +40,22 @@ def _table(report: Report) -> Table:
     for name in ("Files", "Right", "Wrong"):
         table.add_column(name, justify="right")
     wrong = report.wrong
-    for fault, files in sorted(report.files.items()):
-        style = "red" if wrong[fault] else None
-        table.add_row(fault, str(files), str(files - wrong[fault]), str(wrong[fault] or ""), style=style)
+    kinds = sorted(set(report.files) - {SUMMARY})
+
+    def add(name: str, files: int, mistakes: int) -> None:
+        table.add_row(name, str(files), str(files - mistakes), str(mistakes or ""), style="red" if mistakes else None)
+
+    for fault in kinds:
+        add(fault, report.files[fault], wrong[fault])
     table.add_section()
-    table.add_row("all", str(report.files.total()), str(report.files.total() - wrong.total()), str(wrong.total() or ""))
+    add(f"{len(kinds)} kinds", sum(report.files[one] for one in kinds), sum(wrong[one] for one in kinds))
+    add("summaries", report.files[SUMMARY], wrong[SUMMARY])
     return table
 
 
 def _plain(report: Report) -> dict[str, object]:
     kinds = {fault: {"files": files, "wrong": report.wrong[fault]} for fault, files in sorted(report.files.items())}
+    sums = kinds.pop(SUMMARY)
     mistakes = [asdict(mistake) for mistake in report.mistakes]
-    return {"score": report.score, "faults": kinds, "mistakes": mistakes, "notes": report.notes}
+    told = {"score": report.score, "faults": kinds, "summaries": sums, "mistakes": mistakes}
+    return {**told, "notes": report.notes, "contracts": report.contracts}

@@ -6,13 +6,12 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from simulator import exam_view, system
+from simulator import system
 from simulator.fates import Fates
 from simulator.feed import FAULTS, NAMES, FeedState
 from simulator.settings import FILES_PER_SECOND, ROWS
 
 LIVE = 1.0  # seconds
-TABLE = 320  # pixels: so that the exam below is seen without scrolling
 
 
 @st.fragment(run_every=LIVE, key="companydata")
@@ -26,7 +25,7 @@ def show_companydata(source: system.SourceSystem) -> None:
     source.fates.refresh()
     fate = source.fates.of(system.COMPANYDATA_KEY, source.companydata.etag)
     st.caption(f"Written at {source.companydata.written_at:%H:%M:%S} UTC: {fate}")
-    st.table(pd.read_csv(io.BytesIO(source.companydata.data)), border="horizontal", hide_index=True, height=TABLE)
+    st.table(pd.read_csv(io.BytesIO(source.companydata.data)), border="horizontal", hide_index=True)
 
 
 def show_button(source: system.SourceSystem) -> None:
@@ -138,7 +137,6 @@ def show() -> None:
     with left:
         show_button(source)
         show_companydata(source)
-        exam_view.show(source.examination)
     with right:
         show_feed(source)
 

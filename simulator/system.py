@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from simulator.datasets import companydata
-from simulator.examination import Examination
 from simulator.fates import Fates
 from simulator.feed import STOP_SECONDS, Feed, FeedState
 from simulator.outage import Outage
@@ -30,14 +29,13 @@ class CompanyData:
 
 
 class SourceSystem:
-    """Everything that writes to the lake in this process: one file on demand, the feed, and an exam."""
+    """Everything that writes to the lake in this process: one file on demand, and the feed."""
 
     def __init__(self, store: ObjectStore, settings: Settings) -> None:
         """Take the store to write to; nothing runs yet."""
         self.store, self.outage = store, Outage(store.url)
         self.companydata: CompanyData | None = None
         self.fates = Fates(store)
-        self.examination = Examination(store, self.fates, self.outage)
         self._seed = random.SystemRandom().getrandbits(32) if settings.seed is None else settings.seed
         state = FeedState(settings.feed_on, settings.files_per_second, settings.rows)
         self.feed = Feed(store, self._seed, state, self.outage)
@@ -53,7 +51,6 @@ class SourceSystem:
         """End all that runs."""
         self._stop.set()
         self.feed.stop()
-        self.examination.stop(STOP_SECONDS)
         self._first.join(STOP_SECONDS)
 
     def regenerate(self) -> None:

@@ -13,20 +13,12 @@ from minio.error import InvalidResponseError, MinioAdminException
 
 from storage.base import StoreUnavailable
 from storage.console import SettingError, fields
-from storage.layout import CLEAN, REJECTED
 from storage.s3 import S3Store, client_errors
 
 Role = Literal["simulator", "pipeline", "reader"]
 ROLES: tuple[Role, ...] = get_args(Role)
 PROBE = ".probe"  # under raw/ it is a folder marker, which is nothing to the pipeline
 
-# What came of an exam, which the source system's page grades: of these datasets, and in this folder of them alone.
-_EXAMS = tuple(
-    f"{kind}{dataset}{of}/exam/"
-    for kind in (CLEAN, REJECTED)
-    for dataset in ("companydata", "orders")
-    for of in ("", "-of-nobody")
-)
 _WRITE = ("PutObject", "AbortMultipartUpload", "ListMultipartUploadParts")
 
 log = logging.getLogger(__name__)
@@ -79,7 +71,7 @@ def policy(role: Role, bucket: str) -> dict[str, Any]:
             allow(["GetBucketLocation"]),
             allow(["ListBucket"], only=("raw/", "published/")),
             allow(_WRITE, "raw/"),
-            allow(["GetObject"], "published/", *_EXAMS),
+            allow(["GetObject"], "published/"),
         ],
         "pipeline": [
             allow(["GetBucketLocation", "ListBucket", "ListenBucketNotification"]),

@@ -20,7 +20,6 @@ ONLY = {
     "streamlit": {
         "simulator/app.py",
         "simulator/page.py",
-        "simulator/exam_view.py",
         "dashboard/app.py",
         "dashboard/page.py",
     },

@@ -1,6 +1,7 @@
 """What a hand on the shell does to the data: `make put` and `make reset`, in a folder with just what they read."""
 
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.datasets import RELATIVE
 from tests.minio_server import ROOT
 from tests.stack.compose import PORTS, free_ports
 
@@ -97,6 +99,24 @@ def test_put_without_a_file_or_a_dataset_says_how(folder, told):
     assert done.returncode == 2
     assert "usage: make put FILE=my.csv DATASET=companydata" in done.stderr
     assert folder.data() == []
+
+
+@pytest.mark.parametrize("maximum", [None, 200])
+def test_an_exam_is_written_graded_and_forgotten(folder, maximum):
+    """By the contracts of the exam, whatever the pipeline's own folder has; what is less than all right is an error."""
+    shutil.copytree(ROOT / "simulator", folder.path / "simulator")
+    shutil.copytree(ROOT / "pipeline", folder.path / "pipeline", ignore=lambda *_: ["datasets"])
+    contract = folder.path / RELATIVE / "companydata.json"
+    if maximum:
+        told = contract.read_text()
+        contract.write_text(told.replace('"minimum": 0', f'"minimum": 0, "maximum": {maximum}'))
+    (folder.path / "tmp").mkdir()
+    done = folder.make("exam", "SEED=3", "FILES=20", f"TMPDIR={folder.path / 'tmp'}", "LAKE_URL=elsewhere")
+    assert (done.returncode == 0, "score: 100 % of 20 files" in done.stdout) == (not maximum, not maximum), done
+    assert f"by the contracts in {RELATIVE}" in done.stdout
+    assert hashlib.sha256(contract.read_bytes()).hexdigest()[:12] in done.stdout
+    assert (folder.data(), list((folder.path / "tmp").iterdir())) == ([], [])
+    assert not (folder.path / "elsewhere").exists()
 
 
 @pytest.mark.parametrize("answer", ["", "\n", "n\n", "what?\n"])

@@ -27,6 +27,5 @@ def make_system(store: FaultyStore) -> Iterator[Callable[..., SourceSystem]]:
 
     yield make
     for system in made:
-        system.examination.stop(10)
         if system.feed._thread.is_alive():
             system.stop()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +15,8 @@ from simulator.truth import digest
 from simulator.wholes import NAMES
 from storage.layout import clean_key, rejected_key, source, summary_key
 from storage.local import LocalStore
-from tests.simulator.test_commands import simulator
+from tests.datasets import DATASETS
+from tests.simulator.test_commands import ROOT, simulator
 
 
 def test_same_seed_same_exam() -> None:
@@ -75,11 +77,12 @@ def graded(tmp_path: Path):
         "summary": {"companydata": [{"Dept": "D", "rows": 1, "Sold": 1, "Returned": 2, "Ordered": 3}]},
     }
 
-    def found(*, alone: bool = True, **objects: list[dict[str, object]] | bytes) -> list[str]:
+    def found(**objects: list[dict[str, object]] | bytes) -> list[str]:
         keys = {"clean": clean_key(key), "rejected": rejected_key(key), "summary": summary_key("companydata")}
+        keys["foreign"] = clean_key("raw/companydata/another.csv")
         for name, content in objects.items():
             store.put(keys[name], content if isinstance(content, bytes) else parquet(content))
-        return [mistake.message for mistake in grade(store, answers, alone=alone).mistakes]
+        return [mistake.message for mistake in grade(store, answers).mistakes]
 
     return found
 
@@ -102,7 +105,7 @@ def test_what_is_wrong_is_named(graded) -> None:
     assert graded(summary=[summary, summary | {"Dept": "E"}]) == ["Dept 'E' must not be there"]
     assert graded(summary=[summary | {"Dept": "E"}]) == ["Dept 'D' is missing"]
     assert graded(summary=[summary]) == []
-    foreign = graded(clean=[row | {"Sold": "1"}], alone=False)
+    foreign = graded(clean=[row | {"Sold": "1"}], foreign=[row])
     assert foreign[0].startswith("line 2: Sold is 1, expected 1")
     assert foreign[-1].startswith("it cannot be added up")
 
@@ -116,11 +119,26 @@ def test_an_empty_lake_fails(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     said = json.loads(done.stdout)
     assert said["score"] < 20
-    assert sum(kind["files"] for kind in said["faults"].values()) == 12 + 2
-    assert len(said["mistakes"]) == sum(kind["wrong"] for kind in said["faults"].values())
+    assert (len(said["faults"]), sum(kind["files"] for kind in said["faults"].values())) == (12, 12)
+    assert said["summaries"] == {"files": 2, "wrong": 2}
+    assert len(said["mistakes"]) == sum(kind["wrong"] for kind in said["faults"].values()) + 2
+    assert list(said["contracts"]) == sorted(one.name for one in DATASETS.iterdir() if one.name[0] != "_")
     table = simulator("grade", "--key", key, **lake)
     assert table.returncode == 1
-    assert f"score: {said['score']:g} %" in table.stdout
+    assert f"score: {said['score']:g} % of 12 files and 2 summaries" in table.stdout
+    for name, its in said["contracts"].items():
+        assert f"{name} {its}" in table.stdout
+    assert "PIPELINE_DATASETS" in table.stdout  # what may be the reason
+
+
+def test_its_counts_agree() -> None:
+    """Of kinds and of files: in the code, in the help, in the docs and in `make exam`."""
+    said = simulator("exam", "--help", COLUMNS="200", NO_COLOR="1").stdout + (ROOT / "docs/exam.md").read_text()
+    said += "".join(line for line in (ROOT / "Makefile").read_text().splitlines() if "FILES" in line or "SEED" in line)
+    kinds = re.findall(r"(\d+) kinds|(\d+) and more hold every kind|from (\d+) on", said)
+    assert {number for found in kinds for number in found if number} == {str(len(KINDS))}
+    files = re.findall(r"(\d+) files|FILES=(\d+)|FILES:-(\d+)|default: (\d{3})", said)
+    assert {number for found in files for number in found if number} == {"200"}
 
 
 def test_wrong_usage_is_one_line(tmp_path: Path) -> None:

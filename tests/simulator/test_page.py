@@ -4,7 +4,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import simulator.system
-from simulator import examination
 from tests.dashboard.publish import load, publish_loads
 from tests.minio_server import until
 
@@ -112,62 +111,6 @@ def test_what_became_of_each_file_is_shown(store, system) -> None:
     assert at.run().caption[1].value.endswith(": refused: no header")
     at.button(key="regenerate").click().run()
     assert at.caption[1].value.endswith(": waiting")  # that was the version before
-
-
-def bars(at: AppTest) -> list[str]:
-    return [bar.proto.text for bar in at.get("progress")]
-
-
-def test_an_exam_is_written_and_graded_when_all_has_its_result(store, system) -> None:
-    at = open_page()
-    at.number_input(key="exam_seed").set_value(3)
-    at.button(key="Write the exam").click().run()
-    until(lambda: system.examination.state.stage == "waiting", 30)
-    assert "0 of 200 files have their result" in bars(at.run())[0]
-    at.button(key="Write the exam").click().run()  # one at a time
-    keys = [item.key for item in store.inner.list("raw/") if "/exam/3/" in item.key]
-    assert len(keys) == examination.FILES
-    loads = [load(key, etag=store.inner.stat(key).etag) for key in keys]
-    publish_loads(store.inner, [*loads[1:], load(keys[0], status="pending", etag=loads[0]["etag"])])
-    until(lambda: system.examination.state.done == 199)
-    publish_loads(store.inner, loads)
-    until(lambda: system.examination.state.stage == "graded", 30)
-    at.run()
-    assert not at.exception
-    score, right = at.metric[:2]
-    assert score.label == "Score of seed 3"
-    assert 0 < float(score.value.removesuffix(" %")) < 100  # what must not be loaded is right already
-    assert right.value.endswith(" of 202")
-    mistakes = at.dataframe[0].value
-    assert len(mistakes) == len(system.examination.state.report.mistakes)
-    assert "it is missing: the file must be loaded" in set(mistakes["What is wrong with it"])
-
-
-def test_an_exam_is_graded_now_without_waiting(system) -> None:
-    at = open_page()
-    at.button(key="Write the exam").click().run()
-    until(lambda: system.examination.state.stage == "waiting", 30)
-    at.button(key="Grade now").click().run()
-    until(lambda: system.examination.state.stage == "graded", 30)
-    first = system.examination.state.report
-    at.number_input(key="exam_seed").set_value(8)
-    at.button(key="Grade now").click().run()
-    until(lambda: system.examination.state.stage == "graded", 30)
-    assert (system.examination.state.seed, system.examination.state.report is first) == (8, False)
-
-
-def test_an_exam_waits_for_a_store_that_is_away_and_tells_of_one_that_refuses(store, system) -> None:
-    at = open_page()
-    store.away()
-    at.button(key="Write the exam").click().run()
-    until(lambda: system.outage.error)
-    assert "0 of" in bars(at.run())[0]
-    store.back()
-    until(lambda: system.examination.state.stage == "waiting", 30)
-    store.error = PermissionError("AccessDenied for this user")
-    at.button(key="Grade now").click().run()
-    until(lambda: system.examination.state.stage == "refused", 30)
-    assert "AccessDenied for this user" in at.run().error[0].value
 
 
 def test_two_visitors_share_one_feed(system) -> None:

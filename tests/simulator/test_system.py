@@ -90,17 +90,3 @@ def test_what_is_published_and_unreadable_tells_nothing(store) -> None:
     fates = Fates(store)
     fates.refresh()
     assert fates.of("raw/orders/a.csv", "an etag") == WAITING
-
-
-def test_an_exam_that_ends_with_a_fault_lets_another_be_written(make_system, monkeypatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise TypeError("a fault of ours")
-
-    taken = make_system().examination
-    with monkeypatch.context() as patch:
-        patch.setattr("simulator.examination.grade", fail)
-        taken.grade(7)
-        until(lambda: taken.state.stage == "refused", 30)
-    assert taken.state.error == "a fault of ours"
-    taken.grade(7)
-    until(lambda: taken.state.stage == "graded", 60)

@@ -12,11 +12,9 @@ from minio.credentials.providers import AssumeRoleProvider, Provider, StaticProv
 from minio.error import S3Error
 from minio.versioningconfig import ENABLED, VersioningConfig
 
-from simulator.exam import make_exam
 from storage import StoreUnavailable, open_store
 from storage.access import PROBE, ROLES, Role, User, policy, prepare, users_from
 from storage.console import SettingError
-from storage.layout import clean_key, rejected_key
 from storage.s3 import S3Store
 from tests.storage.conftest import watching
 
@@ -164,41 +162,6 @@ def listed(store: S3Store, keys: Provider) -> list[str | None]:
     """List `published/` with other keys than the store's own."""
     client = Minio(store.endpoint, credentials=keys, region=store.region, secure=False)
     return [item.object_name for item in client.list_objects(store.bucket, "published/")]
-
-
-EXAM = ["clean/companydata/exam/7/a.csv.parquet", "rejected/orders-of-nobody/exam/7/a.csv.parquet"]
-NO_EXAM = [
-    "clean/companydata/exam.csv.parquet",
-    "clean/companydata/examination/a.csv.parquet",
-    "clean/companydata/feed/a.csv.parquet",
-    "clean/companydata/2026/exam/a.csv.parquet",
-    "clean/sales/exam/a.csv.parquet",
-    "clean/exam/7/a.csv.parquet",
-    "raw/companydata/exam/7/a.csv",
-]
-
-
-@pytest.mark.needs_engine
-def test_the_simulator_reads_what_came_of_its_exams_and_nothing_beside_it(lake):
-    simulator = lake["simulator"]
-    for key in (*EXAM, *NO_EXAM):
-        lake["root"].put(key, b"some bytes")
-        assert denied(lambda: read(simulator, key)) == (key in NO_EXAM), key  # noqa: B023
-    for key in EXAM:
-        folder = key.rpartition("/")[0] + "/"
-        assert denied(lambda: simulator.put(key, b"x"))  # noqa: B023
-        assert denied(lambda: simulator.delete(key))  # noqa: B023
-        assert denied(lambda: list(simulator.list(folder)))  # noqa: B023
-        with pytest.raises(FileNotFoundError):
-            read(simulator, f"{folder}missing.csv.parquet")
-
-
-def test_every_file_of_an_exam_may_be_graded():
-    allowed = [one for rule in allowing("simulator", "lake") for one in rule["Resource"]]
-    prefixes = tuple(one.removeprefix("arn:aws:s3:::lake/").removesuffix("*") for one in allowed if "/exam/" in one)
-    for question in make_exam(7, 200, 0.2).questions:
-        assert clean_key(question.key).startswith(prefixes)
-        assert rejected_key(question.key).startswith(prefixes)
 
 
 @pytest.mark.needs_engine
