@@ -60,13 +60,20 @@ Datasets = Annotated[
     ),
 ]
 Workers = Annotated[
-    int, typer.Option(envvar="PIPELINE_WORKERS", min=0, help="Loads at a time; 0 = in the main thread.")
+    int, typer.Option(envvar="PIPELINE_WORKERS", min=0, max=256, help="Loads at a time; 0 = in the main thread.")
 ]
-RecordMib = Annotated[int, typer.Option(envvar="PIPELINE_RECORD_MIB", min=1, help="MiB that one record may have.")]
+RecordMib = Annotated[
+    int, typer.Option(envvar="PIPELINE_RECORD_MIB", min=1, max=1024, help="MiB that one record may have.")
+]
 GrownMib = Annotated[
-    int, typer.Option(envvar="PIPELINE_GROWN_MIB", min=1, help="MiB that a file of over 200 times less may grow to.")
+    int,
+    typer.Option(
+        envvar="PIPELINE_GROWN_MIB", min=1, max=1 << 30, help="MiB that a file of over 200 times less may grow to."
+    ),
 ]
-SweepSeconds = Annotated[float, typer.Option(envvar="SWEEP_SECONDS", min=1, help="Seconds between two listings.")]
+SweepSeconds = Annotated[
+    float, typer.Option(envvar="SWEEP_SECONDS", min=1, max=31_536_000, help="Seconds between two listings.")
+]
 RetractDeleted = Annotated[
     bool,
     typer.Option("--retract-deleted", envvar="PIPELINE_RETRACT_DELETED", help="Take the rows of a deleted file back."),

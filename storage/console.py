@@ -1,5 +1,6 @@
 """What every program of ours does at its edge: log lines, one-line errors, exit codes, a page's port."""
 
+import errno
 import http.client
 import json
 import logging
@@ -85,7 +86,7 @@ def run(app: typer.Typer) -> NoReturn:
     except typer.Abort:
         code = 130
     except _UsageError as error:
-        if message := error.format_message():  # it is empty where no command was named: then the help was shown
+        if message := _usage(error):  # it is empty where no command was named: then the help was shown
             _print_error(message)
         code = 2
     except (SettingError, PermissionError) as error:
@@ -104,6 +105,23 @@ def run(app: typer.Typer) -> NoReturn:
     os._exit(code if isinstance(code, int) else 1 if code else 0)
 
 
+_KINDS = {int: "a whole number", float: "a number", bool: "on or off"}
+
+
+def _usage(error: Any) -> str:
+    """Return what is wrong with an option: the variable, what it is and what it takes, in no library's words."""
+    if type(error) is not typer.BadParameter or error.param is None:
+        return str(error.format_message())
+    param, wrong = error.param, getattr(error.__cause__, "errors", None)
+    name = param.envvar or param.opts[-1]
+    kind = _KINDS.get(param.type_descriptor.annotation)
+    if wrong is None or kind is None:
+        return f"{name}: {error.message.removeprefix('Value error, ')}"
+    low, high = getattr(param, "min", None), getattr(param, "max", None)
+    bounds = "" if low is None else f" of at least {low:,}" if high is None else f" from {low:,} to {high:,}"
+    return f"{name} is {wrong()[0]['input']!r}: expected {kind}{bounds}"
+
+
 def _print_error(message: str) -> None:
     print(f"error: {printable(' '.join(message.splitlines()))}", file=sys.stderr)
 
@@ -116,6 +134,9 @@ def serve_page(script: Path, host: str, port: int, variable: str) -> NoReturn:
         try:
             probe.bind((host, port))
         except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                name = variable.replace("PORT", "HOST")
+                raise SettingError(f"{name} is {host!r}: expected an address of this machine, like 127.0.0.1") from None
             raise SettingError(
                 f"port {port} cannot be used on {host} ({error.strerror}): "
                 f"stop what uses it, or set {variable} to another port"
