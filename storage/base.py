@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # Arrow is loaded where it is used: a command that only asks 
     import pyarrow.fs
 
 MAX_KEY_BYTES = 1024  # S3's own limit
+# Seconds since 1970: the years that pandas' and Arrow's 64 bits of nanoseconds hold.
+_EARLIEST, _LATEST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (1678, 2262))
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -95,6 +97,14 @@ def check_key(key: str) -> str:
     if _NO_TEXT.search(key):
         raise InvalidKey(f"key {key!r:.80}: it has a control character or is not valid text")
     return key
+
+
+def time_of(seconds: float) -> datetime:
+    """Return the UTC time that is `seconds` after 1970; one that readers cannot hold becomes the nearest they can.
+
+    A file system keeps years that a `datetime` does not: negative ones, and those beyond 9999.
+    """
+    return datetime.fromtimestamp(min(max(seconds, _EARLIEST), _LATEST), UTC)
 
 
 def parquet_dataset(paths: list[str], filesystem: "pyarrow.fs.FileSystem") -> "pyarrow.dataset.Dataset":

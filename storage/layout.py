@@ -16,6 +16,7 @@ _PARQUET = ".parquet"
 NAME_BYTES = 255 - len(_PARQUET)  # a store may hold names of 255 bytes, and ours are longer than the source's
 KEY_BYTES = MAX_KEY_BYTES - len(REJECTED) + len(RAW) - len(_PARQUET)
 _CSV = re.compile(r"\.csv(\.gz|\.zst)?\Z", re.IGNORECASE)
+_LIKE_AN_OUTPUT = re.compile(r"\.csv(\.gz|\.zst)?\.parquet/", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,14 @@ def source(key: str) -> Source:
         check_key(key)
     except InvalidKey as error:
         return Source(ignored=str(error))
-    dataset, slash, _ = key.removeprefix(RAW).partition("/")
+    dataset, slash, rest = key.removeprefix(RAW).partition("/")
     if not slash:
         return Source(ignored="not in a dataset's folder: move it to raw/<dataset>/")
     if not _CSV.search(key):
         return Source(ignored="not a CSV file: expected a name that ends in .csv, .csv.gz or .csv.zst")
+    if _LIKE_AN_OUTPUT.search(rest):
+        # Beside it `a.csv` may stand, whose clean object would have to be a file where this one's needs a folder.
+        return Source(ignored="a folder above it has a name as our results have (….csv.parquet): rename that folder")
     if len(key.rpartition("/")[2].encode()) > NAME_BYTES:
         return Source(ignored=f"its name is too long: expected at most {NAME_BYTES} bytes after the last slash")
     if len(key.encode()) > KEY_BYTES:

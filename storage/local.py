@@ -8,13 +8,21 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from itertools import accumulate
 from pathlib import Path
 from threading import Event
 from typing import IO, TYPE_CHECKING, BinaryIO
 
-from storage.base import Gap, InvalidKey, ObjectChanged, ObjectInfo, StoreUnavailable, check_key, parquet_dataset
+from storage.base import (
+    Gap,
+    InvalidKey,
+    ObjectChanged,
+    ObjectInfo,
+    StoreUnavailable,
+    check_key,
+    parquet_dataset,
+    time_of,
+)
 from storage.console import SettingError, fields
 
 if TYPE_CHECKING:
@@ -193,7 +201,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def _info(key: str, facts: os.stat_result) -> ObjectInfo:
-    return ObjectInfo(key, _etag(facts), facts.st_size, datetime.fromtimestamp(facts.st_mtime, UTC))
+    return ObjectInfo(key, _etag(facts), facts.st_size, time_of(facts.st_mtime))
 
 
 def _etag(facts: os.stat_result) -> str:
