@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from queue import Empty, LifoQueue
 from threading import Thread
 
-from pipeline.load import NotAsked, Outcome, SourceGone, Task
+from pipeline.load import NotAsked, NotYet, Outcome, SourceGone, Task
 from storage import ObjectChanged, StoreUnavailable
 from storage.console import fields
 
@@ -30,7 +30,7 @@ PER_CORE = 4  # processes at most: each has some 20 MB of its own, and beyond tw
 log = logging.getLogger(__name__)
 
 # Other errors are not told: the file is loaded here, where they come again with their traceback.
-_TOLD = (SourceGone, NotAsked, ObjectChanged, StoreUnavailable, PermissionError)
+_TOLD = (SourceGone, NotAsked, NotYet, ObjectChanged, StoreUnavailable, PermissionError)
 _PR_SET_PDEATHSIG = 1
 
 

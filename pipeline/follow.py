@@ -1,6 +1,7 @@
 """What runs: a watcher that only notes, a sweeper that lists, workers that load, a publisher that tells."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -20,6 +21,7 @@ from storage.layout import RAW, source
 PUBLISH_PAUSE = 0.25  # seconds: `published/` changes at most four times a second
 PROGRESS_PAUSE = 0.1  # seconds between two looks at how far it is
 FIRST_GAP_SECONDS = 2.0  # a watch that does not listen by then is not waited for: MinIO's takes half a second
+WRITERS_SECONDS = 3.0  # that `once` waits for files which cannot be read yet, when all others are done
 AT_ONCE = 0.02  # seconds, in which the watch of a folder listens
 FEW = 10_000  # known files: so few are rather listed at once, and again where the watch listens later
 
@@ -36,19 +38,27 @@ def follow(pipeline: Pipeline) -> None:
 
 
 def drain(pipeline: Pipeline, progress: Callable[[], None]) -> None:
-    """List once, load until nothing waits or is to be tried again, and publish; `progress` is called meanwhile."""
+    """List once, load until nothing waits or is to be tried again, and publish; `progress` is called meanwhile.
+
+    Files that cannot be read as things are, as while a program writes them, are waited for a little, and then named.
+    """
     when_there(pipeline, lambda: _sweep(pipeline, pipeline.ledger))
-    threads, told = _start(pipeline, publish_changes), 0.0
+    threads, told, idle_since = _start(pipeline, publish_changes), 0.0, math.inf
     with Workers(pipeline) as workers:
         while not pipeline.stop.is_set():
             # Before the look, for what ends during it may leave more to do.
             done = not workers.running and not pipeline.ledger.retries()
             if workers.start_next(wait=0 if done else 0.05) == "nothing" and done:
-                break
+                idle_since = min(idle_since, time.monotonic())
+                if time.monotonic() > idle_since + WRITERS_SECONDS or not pipeline.ledger.deferred():
+                    break
+                pipeline.stop.wait(0.05)
             if time.monotonic() - told > PROGRESS_PAUSE:
                 progress()
                 told = time.monotonic()
     progress()
+    for row in pipeline.ledger.deferred():
+        log.warning(fields("not loaded", key=row["source_key"], reason=row["error"], action="the next start will"))
     pipeline.stop.set()
     _end(pipeline, threads)
 

@@ -19,12 +19,14 @@ FoundBy = Literal["event", "sweep"]
 
 MAX_ATTEMPTS = 5
 MAX_DEATHS = 3
-LONGEST_PAUSE = 60.0  # seconds until a failed file is tried again; more is left of it only after a jump of the clock
+SHORTEST_PAUSE = 1.0  # seconds until a file that could not be read is tried again
+LONGEST_PAUSE = 60.0  # seconds until a file is tried again; more is left of it only after a jump of the clock
 HISTORY_ROWS = 100_000
 _COUNTS = ("rows_read", "rows_kept", "rows_dropped", "rows_rejected")
 # As the fields of a `Task`, but for the last.
 _TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, recipe, retract, size"
-_WAITS = "status = 'pending' AND in_flight = 0"
+_LATER = "retry_at BETWEEN :soon AND :late"
+_WAITS = f"status = 'pending' AND in_flight = 0 AND (retry_at IS NULL OR NOT {_LATER})"
 _SWEEP = "(SELECT number FROM sweep)"
 # A file that was never taken has no outputs, if the last listing found outputs of taken files only.
 _FIRST = (
@@ -97,7 +99,7 @@ class Ledger(Database):
                 " attempts = 0, deaths = 0, retry_at = NULL, retract = 0,"
                 " changed_at = coalesce(excluded.changed_at, changed_at)"
                 " WHERE CASE WHEN status IN ('loaded', 'refused') THEN loaded_etag ELSE etag END IS NOT excluded.etag"
-                " OR status = 'missing'",
+                " OR status = 'missing' OR status = 'pending' AND retry_at IS NOT NULL",
                 (*values, found.ignored or None, values[-1] if found.ignored else None),
             )
             return bool(made.rowcount)
@@ -122,20 +124,22 @@ class Ledger(Database):
         `pace`. What an unclean end left in flight comes first, when nothing else is in flight, and nothing beside it.
         """
         moment = now()
+        later = {"soon": moment + 1, "late": moment + round(LONGEST_PAUSE * 1e6)}
         with self.transaction() as db:
             db.execute(
-                "UPDATE source SET status = 'pending', retry_at = NULL WHERE status = 'failed' AND retry_at IS NOT NULL"
-                " AND retry_at NOT BETWEEN ? AND ?",
-                (moment + 1, moment + round(LONGEST_PAUSE * 1e6)),
+                "UPDATE source SET status = 'pending', retry_at = NULL"
+                f" WHERE status = 'failed' AND retry_at IS NOT NULL AND NOT {_LATER}",
+                later,
             )
             [flying] = db.execute("SELECT max(alone) FROM source WHERE in_flight = 1").fetchone()
             [waiting] = db.execute(
-                f"SELECT count(*) FROM (SELECT 1 FROM source WHERE {_WAITS} LIMIT ?)", (workers * TOGETHER or 1,)
+                f"SELECT count(*) FROM (SELECT 1 FROM source WHERE {_WAITS} LIMIT :limit)",
+                {**later, "limit": workers * TOGETHER or 1},
             ).fetchone()
             rows = db.execute(
                 f"SELECT alone, {_TASK}, {_FIRST} AS first FROM source WHERE {_WAITS}"
-                " ORDER BY alone DESC, noticed_at LIMIT ?",
-                (math.ceil(waiting / max(1, workers)),),
+                " ORDER BY alone DESC, noticed_at LIMIT :limit",
+                {**later, "limit": math.ceil(waiting / max(1, workers))},
             ).fetchall()
             if not rows or (flying is not None and (flying or rows[0]["alone"])):
                 return []
@@ -210,6 +214,27 @@ class Ledger(Database):
             _update(db, task.source_key, {"in_flight": 0, "noticed_at": now(), **_UNKNOWN})
             if harmless:
                 _update(db, task.source_key, {"alone": 0})
+
+    def defer(self, task: Task, reason: str) -> bool:
+        """Return a task to the queue because its file cannot be read as things are; True if that is news.
+
+        Nothing is counted against the file. It is tried again after as long as it has waited so far, within bounds,
+        and at once when an event tells of it.
+        """
+        moment = now()
+        with self.transaction() as db:
+            query = "SELECT noticed_at, error, changed_at FROM source WHERE source_key = ?"
+            [row] = db.execute(query, (task.source_key,))
+            pause = min(max(moment - row["noticed_at"], SHORTEST_PAUSE * 1e6), LONGEST_PAUSE * 1e6)
+            waits = {"error": reason, "retry_at": moment + round(pause), "changed_at": row["changed_at"] or moment}
+            _update(db, task.source_key, waits, (task.etag, task.etag))
+            _update(db, task.source_key, {"in_flight": 0, "alone": 0})
+            return bool(row["error"] != reason)
+
+    def deferred(self) -> list[sqlite3.Row]:
+        """Return key and reason of each file that waits because it could not be read."""
+        query = "SELECT source_key, error FROM source WHERE status = 'pending' AND retry_at IS NOT NULL"
+        return self.rows(query)
 
     def drop(self) -> None:
         """Let what is still in flight at an orderly end wait again: that is no death."""

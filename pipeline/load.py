@@ -32,6 +32,14 @@ class NotAsked(Exception):
     """Nothing was done for the file: the store had not answered for one that was loaded together with it."""
 
 
+class NotYet(Exception):
+    """The file cannot be read as things are, which is no fault of its: the reason is for a person."""
+
+
+class BeingWritten(NotYet):
+    """A program has the file open for writing, so its bytes are not final."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A file to load, and what the ledger knows of the result it has now."""
@@ -89,8 +97,8 @@ def load(
 
     Returns:
         What came of each, or the version if it has its result, or an error that is its alone: `SourceGone` where it is
-        not there, `ObjectChanged` where it was written to while it was read, `StoreUnavailable` where the store does
-        not answer, and `NotAsked` for the files after that.
+        not there, `NotYet` where it cannot be read as things are, `ObjectChanged` where it was written to while it was
+        read, `StoreUnavailable` where the store does not answer, and `NotAsked` for the files after that.
     """
     attempt = _Attempts()
     begun = [attempt(_begin, store, datasets, staging, task) for task in tasks]
@@ -130,17 +138,27 @@ def _begin(store: ObjectStore, datasets: Mapping[str, Dataset], staging: Path, t
                 info, stream = reading_ends.enter_context(store.open(task.source_key))
             except FileNotFoundError as error:
                 raise SourceGone(task.source_key) from error
+            except PermissionError as error:
+                raise NotYet(str(error)) from error
             except InvalidKey as error:  # a link that leads out of the lake: it is listed, and must not be followed
                 record = Record(task.source_key, task.dataset, task.etag, 0, recipe)
                 return _put(store, stage_refusal(Problem("key", str(error)), record, None), task)
             if (info.etag, recipe) == (task.loaded_etag, task.recipe):
                 return info
+            _check_finished(info, task)
             record = Record(info.key, task.dataset, info.etag, info.size, recipe)
             if dataset and _is_small(info.key, info.size):
                 return Text(record, stream.read())
             place = Path(staging_ends.enter_context(TemporaryDirectory(dir=staging)), "file")
             staged = stage(stream, record, dataset, place)
         return _put(store, staged, task)
+
+
+def _check_finished(info: ObjectInfo, task: Task) -> None:
+    """Raise `BeingWritten` for a version that is not final; the watch tells of no other than a final one."""
+    watched = (task.found_by, task.etag) == ("event", info.etag)
+    if info.being_written or (info.being_written is None and not watched):
+        raise BeingWritten("a program has it open for writing, or changed it just now: loaded once it is closed")
 
 
 def take_back(store: ObjectStore, source_key: str) -> None:

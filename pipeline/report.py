@@ -107,7 +107,7 @@ def loads(ledger: Ledger) -> pa.Table:
 
 def sources(ledger: Ledger, condition: str, *values: object) -> pa.Table:
     """Give the sources that meet a condition, as `LOADS_SCHEMA` has them; those that changed last, the newest first."""
-    problem = "iif(status IN ('failed', 'ignored'), error, first_problem)"
+    problem = "iif(status IN ('failed', 'ignored') OR status = 'pending' AND retry_at, error, first_problem)"
     names = ", ".join(problem if name == "first_problem" else name for name in LOADS_SCHEMA.names)
     rows = ledger.rows(
         f"SELECT {names} FROM source WHERE {condition} ORDER BY changed_at DESC LIMIT {NEWEST_LOADS}",

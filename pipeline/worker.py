@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from pipeline.cores import Closed, Outcomes
 from pipeline.ledger import now
-from pipeline.load import NotAsked, Result, SourceGone, Task, load, take_back
+from pipeline.load import BeingWritten, NotAsked, NotYet, Result, SourceGone, Task, load, take_back
 from pipeline.outage import obstacle, wait_until_clear
 from pipeline.parts import Pipeline
 from storage import ObjectChanged, ObjectInfo
@@ -124,6 +124,10 @@ def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception) -> 
         ledger.release(task)
     elif isinstance(outcome, ObjectChanged):
         ledger.release(task, harmless=True)
+    elif isinstance(outcome, NotYet):
+        if ledger.defer(task, str(outcome)):
+            level = logging.INFO if isinstance(outcome, BeingWritten) else logging.WARNING
+            log.log(level, fields("waits", key=task.source_key, reason=outcome, action="try again"))
     elif not isinstance(outcome, SourceGone):
         _release_or_fail(pipeline, task, outcome)
     elif not task.retract:

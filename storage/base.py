@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -33,12 +33,17 @@ class InvalidKey(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """One version of one object: `etag` changes with the bytes, `size` is in bytes, `modified` in UTC."""
+    """One version of one object: `etag` changes with the bytes, `size` is in bytes, `modified` in UTC.
+
+    `being_written` is of an object that was opened: a program still has it open for writing, so its bytes are not
+    final; None where that may be so.
+    """
 
     key: str
     etag: str
     size: int
     modified: datetime
+    being_written: bool | None = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

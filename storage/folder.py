@@ -1,10 +1,8 @@
 """Finished writes in a folder, by watchdog."""
 
-import errno
 import logging
 import os
 import queue
-import signal
 import sys
 import time
 import warnings
@@ -23,6 +21,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 
 from storage.base import Gap
+from storage.writers import being_written
 
 LOOK_AGAIN = 1.0  # seconds between the two looks that must agree where no event tells that a file is closed
 TICK = 0.25  # seconds until a watch sees that it should stop
@@ -95,27 +94,16 @@ def _settled(unsure: dict[str, tuple[float, os.stat_result | None]]) -> Iterator
 
 
 def _has_no_writer(path: str | bytes) -> bool | None:
-    """Ask Linux whether nobody has a new file open for writing, as after a rename or in a folder that is new.
-
-    The kernel gives a read lease only on a file without writers. None where it cannot tell.
-    """
-    if not _LINUX:
-        return None
-    import fcntl
-
+    """Return whether nobody has a new file open for writing, as after a rename or in a new folder; None if unknown."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return None
     try:
-        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # a writer that comes now must not end us by a SIGIO
-        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except OSError as error:
-        return False if error.errno == errno.EAGAIN else None  # its close will be told
+        writing = being_written(file)
     finally:
         os.close(file)
-    return True
+    return None if writing is None else not writing  # the close of one that is being written will be told
 
 
 def _look(path: str | bytes) -> os.stat_result | None:

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from threading import Event
@@ -24,6 +25,7 @@ from storage.base import (
     time_of,
 )
 from storage.console import SettingError, fields
+from storage.writers import being_written
 
 if TYPE_CHECKING:
     import pyarrow.dataset
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 STAGING = ".staging"  # under the root, so that a rename is atomic, and outside every prefix that is watched
 FINAL_AFTER = 0.02  # seconds: two writes within one tick of the file system's clock would share an etag
 LEFT_AFTER = 3600.0  # seconds: no put takes so long
+SETTLED = 1.0  # seconds without a change after which a file is finished, where the system cannot tell
 RETRY = 1.0  # seconds before a watch that ended is begun again
 
 _AWAY = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
@@ -62,13 +65,15 @@ class LocalStore:
             if move and isinstance(source, Path) and (etag := _moved(source, path)):
                 return etag
             descriptor, staged = tempfile.mkstemp(dir=staging)
-            with os.fdopen(descriptor, "wb") as target:
-                try:
+            try:
+                with os.fdopen(descriptor, "wb") as target:
                     _copy(source, target)
-                    return _placed(Path(staged), path, descriptor)
-                except BaseException:
-                    Path(staged).unlink(missing_ok=True)
-                    raise
+                # Open for reading only, so that nobody who sees the object takes it for one that is being written.
+                with Path(staged).open("rb") as written:
+                    return _placed(Path(staged), path, written.fileno())
+            except BaseException:
+                Path(staged).unlink(missing_ok=True)
+                raise
 
     @contextmanager
     def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
@@ -81,7 +86,7 @@ class LocalStore:
             if 0 <= age < FINAL_AFTER:
                 time.sleep(FINAL_AFTER - age)
             before = os.fstat(watched.fileno())
-            yield _info(key, before), stream
+            yield replace(_info(key, before), being_written=_being_written(watched.fileno(), before)), stream
             after = os.fstat(watched.fileno())
             if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
                 raise ObjectChanged(f"{key} was written to while it was read")
@@ -170,6 +175,8 @@ class LocalStore:
             if error.errno in _AWAY:
                 raise StoreUnavailable(f"{place}: {error.strerror}") from error
             self._check_present()
+            if isinstance(error, PermissionError):
+                raise PermissionError(_not_permitted(place, error, "written" if writing else "read")) from error
             raise
 
     def _path(self, key: str) -> Path:
@@ -185,12 +192,23 @@ class LocalStore:
         return path.removeprefix(str(self.root)).replace(os.sep, "/").lstrip("/")
 
 
+def _not_permitted(place: object, error: OSError, act: str) -> str:
+    return f"{place} cannot be {act} by user {os.geteuid()} ({error.strerror}): change its owner or its mode"
+
+
 def _clear(staging: Path) -> None:
     """Remove what puts that were killed have left; others may be putting just now, so what is young stays."""
     with suppress(OSError):  # a lake that may only be read, or somebody else clears it too
         for leftover in staging.iterdir():
             if time.time() - leftover.stat().st_mtime > LEFT_AFTER:
                 leftover.unlink()
+
+
+def _being_written(file: int, facts: os.stat_result) -> bool | None:
+    writing = being_written(file)
+    if writing is None and abs(time.time() - max(facts.st_mtime, facts.st_ctime)) > SETTLED:
+        return False
+    return writing
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

@@ -1,17 +1,20 @@
 """What may happen to files and folders that a person moves, protects or writes to while the pipeline looks at them."""
 
+import mmap
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from storage import open_store
-from tests.end_to_end.conftest import Lake, company_csv, company_sums, new_lake
+from storage import open_store, writers
+from tests.end_to_end.conftest import Lake, company_csv, company_sums, history, new_lake
 from tests.faults.truth import assert_true, verify
+from tests.minio_server import until
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has this")
 
@@ -52,6 +55,76 @@ def test_a_file_of_any_time_is_loaded(memory_lake):
     assert landed["companydata/5.csv"].year == 1938
     assert "2262-01-01" in memory_lake.command("status", "--json", "raw/companydata/3.csv").stdout
     assert_true(memory_lake)
+
+
+@linux
+@pytest.mark.parametrize("way", ["sweep", "event", "mapped", "moved"])
+def test_a_file_that_a_program_has_open_for_writing_is_not_loaded(local_lake, raw, way):
+    """A writer has flushed the first half of a number; what comes is the whole file, once, as soon as it is closed."""
+    content, path = company_csv(1), raw / "a.csv"
+    half = content[:-1].rindex(b",") + 1
+    local_lake.put("companydata/b.csv", company_csv(2))
+    writer = (raw.parent.parent / "elsewhere.csv" if way == "moved" else path).open("w+b", buffering=0)
+    try:
+        writer.write(content[:half])
+        if way == "mapped":
+            writer.truncate(len(content))
+            mapped = mmap.mmap(writer.fileno(), len(content))
+            writer.close()
+        with local_lake.pipeline(SWEEP_SECONDS="1") as program:
+            local_lake.wait_loaded("companydata/b.csv")
+            if way == "moved":
+                (raw.parent.parent / "elsewhere.csv").rename(path)
+            elif way == "event":
+                path.open("ab").close()  # another's close is no sign that this one is done
+            until(lambda: "waits key=raw/companydata/a.csv" in program.log, what="a word about the writer")
+            time.sleep(2.5)  # two listings
+            assert [row["status"] for row in local_lake.loads().values()].count("loaded") == 1
+            if way == "mapped":
+                mapped[half:] = content[half:]
+                mapped.close()
+            else:
+                writer.write(content[half:])
+                writer.close()
+            row = local_lake.wait_loaded("companydata/a.csv")["companydata/a.csv"]
+    finally:
+        writer.close()
+    assert (row["rows_read"], row["attempts"], history(local_lake)) == (24, 1, 2)
+    assert_true(local_lake)
+
+
+@linux
+def test_a_known_file_that_is_written_anew_keeps_its_rows_until_it_is_closed(local_lake, raw):
+    local_lake.put("companydata/a.csv", company_csv(1))
+    assert local_lake.finish("once") == 0
+    with (raw / "a.csv").open("r+b", buffering=0) as writer:
+        writer.write(company_csv(2)[:50])
+        told = local_lake.command("once", "--retract-deleted")
+        assert (told.returncode, local_lake.sums()) == (0, company_sums([company_csv(1)]))
+        assert "not loaded key=raw/companydata/a.csv" in told.stderr
+        assert "has it open for writing" in local_lake.command("status", "raw/companydata/a.csv").stdout
+        writer.write(company_csv(2)[50:])
+    assert local_lake.finish("once") == 0
+    assert_true(local_lake)
+
+
+@linux
+def test_where_the_system_does_not_tell_a_file_is_loaded_when_it_has_not_changed_for_a_second(local_lake, raw):
+    content = company_csv(1)
+    with (raw / "a.csv").open("wb", buffering=0) as writer:
+        writer.write(content[: len(content) // 2])
+        with local_lake.pipeline(prepare=_unaware, SWEEP_SECONDS="1"):
+            for place in range(len(content) // 2, len(content), len(content) // 8):
+                time.sleep(0.4)
+                assert not any(row["status"] == "loaded" for row in local_lake.loads().values())
+                writer.write(content[place : place + len(content) // 8])
+            local_lake.wait_loaded("companydata/a.csv")  # it is still open
+    assert history(local_lake) == 1
+    assert_true(local_lake)
+
+
+def _unaware() -> None:
+    writers._ALL_WRITERS_KNOWN.clear()
 
 
 @pytest.mark.parametrize("folder_first", [True, False])
