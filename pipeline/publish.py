@@ -2,8 +2,11 @@
 
 import io
 import json
+import logging
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +15,10 @@ from pipeline import report
 from pipeline.ledger import Ledger
 from pipeline.recipe import Dataset
 from storage import ObjectStore
+from storage.console import fields
 from storage.layout import LOADS, STATUS, summary_key
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -33,15 +39,32 @@ class Publisher:
 
 
 def contents(ledger: Ledger, datasets: Mapping[str, Dataset]) -> list[tuple[str, bytes]]:
-    """Give every published object, all of one moment of the ledger."""
+    """Return every published object, all of one moment of the ledger; a summary that cannot be made is left out."""
     with ledger.transaction("DEFERRED"):
-        summaries = [(name, report.summary(ledger, dataset)) for name, dataset in datasets.items()]
+        summaries = [(name, _summary(ledger, name, dataset)) for name, dataset in datasets.items()]
         loads, status = report.loads(ledger), report.status(ledger)
     return [
-        *((summary_key(name), _parquet(table)) for name, table in summaries),
+        *((summary_key(name), content) for name, content in summaries if content),
         (LOADS, _parquet(loads)),
         (STATUS, json.dumps(status, indent=1).encode()),
     ]
+
+
+def _summary(ledger: Ledger, name: str, dataset: Dataset) -> bytes | None:
+    try:
+        return _parquet(report.summary(ledger, dataset))
+    except sqlite3.Error:
+        raise
+    except Exception as error:  # a fault of ours, or a damaged share: the other datasets go on
+        _log_unpublished(name, repr(error))
+        return None
+
+
+@cache
+def _log_unpublished(dataset: str, error: str) -> None:
+    """Log an error once, for a publisher comes back four times a second."""
+    action = "correct the contract or the transform, and replay the dataset; `verify` names damage"
+    log.error(fields("summary not published", dataset=dataset, error=error, action=action))
 
 
 def _parquet(table: pa.Table) -> bytes:

@@ -5,17 +5,21 @@ import sys
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pyarrow as pa
 
 from pipeline.contract import Contract, read_contract
+from pipeline.output_schema import output_schema
 from pipeline.reader import masks
-from pipeline.reader.batch import batch_schema
 from pipeline.reader.source import Limits
-from pipeline.transform import Transform, to_frame
+from pipeline.summary import GROUP_TYPES, SUM_TYPES
+from pipeline.transform import Transform, call_user_code
 from storage.console import SettingError
 
-FORMAT_VERSION = "5"  # of what we write: a new one makes every load stale
+FORMAT_VERSION = "6"  # of what we write: a new one makes every load stale
+GROUPS = "text, whole numbers, numbers, booleans, dates or times with a date"
+SUMS = "whole numbers or numbers"
 
 
 @dataclass(frozen=True)
@@ -47,37 +51,32 @@ def read_dataset(path: Path, limits: Limits = Limits()) -> Dataset:  # noqa: B00
         except (ValueError, pa.ArrowException) as error:
             raise SettingError(f"{path}: field {one.name!r}: constraints: {error}") from error
     script = path.with_suffix(".py")
-    transform, rowwise = _transform(script) if script.exists() else (None, False)
-    schema = _schema(contract, transform, script)
+    transform, rowwise, schema = None, False, contract.schema
+    if script.exists():
+        module = _module(script)
+        transform, rowwise = module.transform, getattr(module, "ROWWISE", False)
+        schema = output_schema(script, module.transform, contract, getattr(module, "TYPES", {}))
     _check_names(path, contract, schema)
     return Dataset(contract, transform, schema, _recipe(path, script, limits), limits, rowwise)
 
 
-def _transform(script: Path) -> tuple[Transform, bool]:
-    """Give the function, and whether it looks at each row alone."""
+def _module(script: Path) -> ModuleType:
+    """Run the file of a transform."""
     try:
         spec = spec_from_file_location(f"pipeline.datasets.{script.stem}", script.resolve())
         assert spec is not None
         assert spec.loader is not None
         module = sys.modules[spec.name] = module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module.transform, getattr(module, "ROWWISE", False)
+        call_user_code(spec.loader.exec_module, module)
+        if not callable(module.transform):
+            raise TypeError(f"transform is {module.transform!r}")
     except Exception as error:
         raise SettingError(f"{script}: expected a function transform(frame): {error!r}") from error
-
-
-def _schema(contract: Contract, transform: Transform | None, script: Path) -> pa.Schema:
-    """Learn the types that come out of the transform by calling it with an empty frame."""
-    if transform is None:
-        return contract.schema
-    try:
-        empty = to_frame(batch_schema(contract).empty_table())
-        made = pa.Table.from_pandas(transform(empty), preserve_index=False).schema.remove_metadata()
-    except Exception as error:
-        raise SettingError(f"{script}: transform failed on an empty frame: {error!r}") from error
-    if "_line" not in made.names:
-        raise SettingError(f"{script}: transform lost the column _line: it must stay, one number per row")
-    return made.remove(made.get_field_index("_line"))
+    if not isinstance(getattr(module, "TYPES", {}), dict):
+        raise SettingError(
+            f"{script}: TYPES is {module.TYPES!r}: expected types by column, such as {{'Margin': 'number'}}"
+        )
+    return module
 
 
 def _check_names(path: Path, contract: Contract, schema: pa.Schema) -> None:
@@ -90,12 +89,10 @@ def _check_names(path: Path, contract: Contract, schema: pa.Schema) -> None:
     for name in (*groups, *sums):
         if name not in schema.names:
             raise SettingError(f"{path}: summary names {name!r}: expected one of {', '.join(schema.names)}")
-    for name in groups:
-        if pa.types.is_nested(schema.field(name).type):
-            raise SettingError(f"{path}: summary.groupBy names {name!r}: expected a column of plain values")
-    for name in sums:
-        if not (pa.types.is_integer(schema.field(name).type) or pa.types.is_floating(schema.field(name).type)):
-            raise SettingError(f"{path}: summary.sum names {name!r}: expected a column of numbers")
+    for part, names, types, takes in (("groupBy", groups, GROUP_TYPES, GROUPS), ("sum", sums, SUM_TYPES, SUMS)):
+        for name in names:
+            if not any(kind(type_ := schema.field(name).type) for kind in types):
+                raise SettingError(f"{path}: summary.{part} names {name!r}, which is {type_}: expected {takes}")
 
 
 def _recipe(contract: Path, script: Path, limits: Limits) -> str:

@@ -157,9 +157,10 @@ def summary(ledger: Ledger, dataset: Dataset) -> pa.Table:
 
 def _column(values: list[Any], type_: pa.DataType) -> pa.Array:
     """Give group values in their type; one that a contract of before left behind, and that has another, is null."""
+    as_text = pa.types.is_temporal(type_) or pa.types.is_decimal(type_) or any(isinstance(one, str) for one in values)
     try:
-        return pa.array(values, pa.string() if any(isinstance(one, str) for one in values) else type_).cast(type_)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array(values, pa.string() if as_text else type_).cast(type_)
+    except (pa.ArrowException, OverflowError):
         return pa.concat_arrays([_column([one], type_) if len(values) > 1 else pa.nulls(1, type_) for one in values])
 
 

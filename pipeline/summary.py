@@ -17,6 +17,12 @@ import pyarrow.compute as pc
 
 from pipeline.contract import Summary
 
+# The types of columns that can be groups, and of those that can be summed up.
+GROUP_TYPES = (
+    *(pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_float32, pa.types.is_float64),
+    *(pa.types.is_boolean, pa.types.is_date32, pa.types.is_timestamp, pa.types.is_decimal),
+)
+SUM_TYPES = (pa.types.is_integer, pa.types.is_float32, pa.types.is_float64)
 INT64 = range(-(2**63), 2**63)
 
 Exact = int | Fraction
@@ -30,7 +36,8 @@ def counted(spec: Summary, tables: Sequence[pa.Table]) -> list[Counted]:
     rows = pa.concat_tables(tables)
     keys = {f"key{number}": name for number, name in enumerate(spec.groupBy)}  # whatever the fields are called
     sums = {f"sum{number}": name for number, name in enumerate(spec.sum)}
-    columns = {alias: _exact(rows[name]) for alias, name in (keys | sums).items()}
+    columns = {alias: rows[name] for alias, name in keys.items()}
+    columns |= {alias: _exact(rows[name]) for alias, name in sums.items()}
     if len(tables) > 1 or not keys:  # one more key takes an eighth more time
         columns["table"] = np.repeat(np.arange(len(tables)), [len(one) for one in tables])
     alike = [name for name in columns if name not in sums]
@@ -101,6 +108,7 @@ def _exact(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, Decimal):
-        return int(value)
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+    """Return a value of a group as JSON has it, where zero has one sign as in SQL, and a time or a decimal is text."""
+    if isinstance(value, float):
+        return value + 0.0
+    return value if value is None or isinstance(value, str | int | bool) else str(value)

@@ -140,8 +140,8 @@ def _unequal_rows(key: str, expected: list[Row], found: list[Row]) -> Iterator[D
     """Tell of the first row that differs, by the columns that do."""
     nothing: Row = {}
     for number, (one, other) in enumerate(zip_longest(expected, found, fillvalue=nothing), 1):
-        if one != other:
-            names = [name for name in one | other if name not in one or one[name] != other.get(name)]
+        if repr(one) != repr(other):  # as text, for not-a-number does not equal itself
+            names = [name for name in one | other if name not in one or repr(one[name]) != repr(other.get(name))]
             values = [", ".join(f"{name} {row[name]!r}" for name in names if name in row) for row in (one, other)]
             yield Difference(key, None, f"row {number}", *(shown(value or "no row here") for value in values))
             return

@@ -1,19 +1,55 @@
 """Good rows through a user's transform, as frames of pandas, and back."""
 
+import signal
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
+from threading import Event, current_thread, main_thread
+from types import FrameType
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.columns import WrongColumn, exact_column
 from pipeline.reader.problem import Problem, Refused
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Transform = Callable[[pd.DataFrame], pd.DataFrame]
 
 _FAR = 1 << 40  # the first label of the index of rows of several files: no index that is made anew has it
+
+
+def call_user_code(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function of a user; what it raises to end the program is an error of its own, but for a real Ctrl-C.
+
+    Raises:
+        RuntimeError: it raised `SystemExit`, or another `BaseException`.
+    """
+    interrupted = Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    handler = signal.getsignal(signal.SIGINT)
+    if direct := handler is signal.default_int_handler and current_thread() is main_thread():
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        return function(*args, **kwargs)
+    except Exception:
+        raise
+    except BaseException as error:
+        if interrupted.is_set():
+            raise
+        raise RuntimeError(f"it raised {error!r}, which would end the program") from error
+    finally:
+        if direct:
+            signal.signal(signal.SIGINT, handler)
 
 
 def to_frame(rows: pa.Table) -> pd.DataFrame:
@@ -29,13 +65,22 @@ def _index(names: tuple[str, ...]) -> pd.Index:
 
 
 def from_frame(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
-    """Give a frame's columns of these names as rows of these types; an error says which it has not, or not so."""
+    """Convert a frame's columns of these names to these types, without a change of any value.
+
+    Raises:
+        KeyError: the frame lacks a column.
+        WrongColumn: a column cannot be converted.
+    """
     arrays = {name: series.array for name, series in frame.items()}
     types = {name: one.dtype.pyarrow_dtype for name, one in arrays.items() if isinstance(one.dtype, pd.ArrowDtype)}
-    if len(arrays) == len(frame.columns) and all(types.get(field.name) == field.type for field in schema):
+    if len(arrays) < len(frame.columns):
+        raise ValueError(f"Duplicate column names found: {list(frame.columns)}")
+    if all(types.get(field.name) == field.type for field in schema):
         return pa.Table.from_pydict(arrays, schema)  # the other way looks at each column thrice
-    # Threads for each frame take longer than its columns.
-    return pa.Table.from_pandas(frame, schema, preserve_index=False, nthreads=1)
+    if missing := [name for name in schema.names if name not in arrays]:
+        raise KeyError(f"the column {missing[0]!r} is missing from what the transform returns")
+    columns = [exact_column(field.name, frame[field.name], field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def transformed(
@@ -49,8 +94,7 @@ def transformed(
     Returns:
         What came of each, or why its file is refused: the transform failed, or did not keep to its rules.
     """
-    shared = any(map(pa.types.is_dictionary, schema.types))  # the words of one file are not to be those of another
-    if rowwise and not shared and len(tables) > 1 and (parts := _at_once(tables, transform, schema)):
+    if rowwise and len(tables) > 1 and (parts := _at_once(tables, transform, schema)):
         return parts
     return [_alone(rows, transform, schema) for rows in tables]
 
@@ -61,7 +105,7 @@ def _at_once(tables: Sequence[pa.Table], transform: Transform, schema: pa.Schema
     frame = to_frame(typed)
     frame.index = pd.RangeIndex(_FAR, _FAR + len(frame))
     try:
-        made = transform(frame)
+        made = call_user_code(transform, frame)
         rows, places = from_frame(made, schema), _places(made.index)
         if not rows["_line"].equals(typed["_line"].take(places)):
             return None
@@ -81,9 +125,12 @@ def _places(index: pd.Index) -> pa.Array:
 
 def _alone(typed: pa.Table, transform: Transform, schema: pa.Schema) -> pa.Table | Refused:
     try:
-        rows = from_frame(transform(to_frame(typed)), schema)
+        rows = from_frame(call_user_code(transform, to_frame(typed)), schema)
         if not rows["_line"].equals(typed["_line"]):
             _check_lines(rows["_line"], typed["_line"])
+    except WrongColumn as error:
+        message = f"the transform made other values than its column has: {error}"
+        return Refused(Problem("transform", message, column=error.column, value=error.value))
     except Exception as error:
         refusal = Refused(Problem("transform", f"the transform failed: {error!r}"))
         refusal.__cause__ = error
