@@ -54,10 +54,8 @@ def output_schema(script: Path, transform: Transform, contract: Contract, declar
     except SettingError as error:
         examples, why = {}, str(error).removeprefix(f"{script}: ")
     known = {one.name: TYPES[one.type] for one in contract.fields}
-    fields = []
-    for name in empty:
-        if name == "_line":
-            continue
+    schema = pa.schema([])
+    for name in (one for one in empty if one != "_line"):
         if name in declared:
             type_ = _declared(script, name, declared[name], examples.get(name))
         else:
@@ -65,9 +63,8 @@ def output_schema(script: Path, transform: Transform, contract: Contract, declar
         if type_ is None:
             way_out = f"declare it beside the transform, such as TYPES = {{{name!r}: 'number'}}"
             raise SettingError(f"{script}: the type of column {name!r} cannot be learnt ({why}): {way_out}")
-        _check_parquet(script, pa.field(name, type_))
-        fields.append(pa.field(name, type_))
-    return pa.schema(fields)
+        schema = schema.append(_kept(script, pa.field(name, type_)))
+    return schema
 
 
 def _columns(script: Path, what: str, call: Callable[[], pd.DataFrame]) -> dict[str, pd.Series]:
@@ -149,8 +146,8 @@ def _is_sure(column: pd.Series) -> bool:
     return not isinstance(type_, pd.CategoricalDtype) and type_ not in (float, object)
 
 
-def _check_parquet(script: Path, field: pa.Field) -> None:
-    """Write a row: not every type of Arrow is one of Parquet, and those of pandas are known to pandas alone."""
+def _kept(script: Path, field: pa.Field) -> pa.Field:
+    """Return a field if Parquet holds its type: not all of Arrow's, and those of pandas for pandas alone."""
     try:
         if isinstance(field.type, pa.BaseExtensionType):
             raise NotImplementedError
@@ -161,6 +158,7 @@ def _check_parquet(script: Path, field: pa.Field) -> None:
         advice = f"convert it, such as frame[{field.name!r}].astype(str)"
         found = f"column {field.name!r} is {field.type}, which Parquet does not hold"
         raise SettingError(f"{script}: {found}: {advice}") from error
+    return field
 
 
 def example_rows(contract: Contract) -> pa.Table:
