@@ -9,6 +9,7 @@ from typing import Literal
 
 from storage.console import SettingError
 
+LedgerError = sqlite3.Error
 VERSION = 2  # of the schema: a ledger of another one is not opened
 
 _FORGET = "remove its folder, for what it knows is told by the lake, or loaded again"

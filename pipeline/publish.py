@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import report
+from pipeline.database import LedgerError
 from pipeline.ledger import Ledger
 from pipeline.recipe import Dataset
 from storage import ObjectStore
@@ -53,7 +53,7 @@ def contents(ledger: Ledger, datasets: Mapping[str, Dataset]) -> list[tuple[str,
 def _summary(ledger: Ledger, name: str, dataset: Dataset) -> bytes | None:
     try:
         return _parquet(report.summary(ledger, dataset))
-    except sqlite3.Error:
+    except LedgerError:
         raise
     except Exception as error:  # a fault of ours, or a damaged share: the other datasets go on
         _log_unpublished(name, repr(error))
