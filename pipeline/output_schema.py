@@ -93,7 +93,8 @@ def _unwatched(transform: Transform, frame: pd.DataFrame) -> pd.DataFrame:
             outcome.set_exception(error)
 
     thread = Thread(target=call, name="example rows", daemon=True)
-    thread.pydev_do_not_trace = True  # type: ignore[attr-defined]  # debugpy's mark
+    # As debugpy marks threads of its own.
+    thread.pydev_do_not_trace = thread.is_pydev_daemon_thread = True  # type: ignore[attr-defined]
     thread.start()
     return outcome.result()
 
