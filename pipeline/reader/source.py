@@ -18,7 +18,16 @@ BLOCK_SIZE = 4 << 20  # bytes of text that are read at a time
 READ_SIZE = 1 << 18  # bytes of a compressed object that are read at a time
 GROWN_SIZE = 1 << 22  # bytes that come out of it at a time
 
-_BOMS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
+_SKIPPABLE = b"\x2a\x4d\x18"  # from the second byte on: a frame of zstd with no data
+_PADDING = b"\0\r\n"
+
+_BOMS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # it begins with that of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 _BINARY = {
     b"PK\x03\x04": "an Excel workbook or another zip",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -28,6 +37,25 @@ _BINARY = {
     b"\x89PNG": "a PNG picture",
     b"%PDF-": "a PDF",
 }
+
+
+# Python's own forms of text, for its sources and for names of hosts; no file of data is written so.
+_NO_FILES = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "mbcs", "oem")
+_PROBE = "a,\"b\";'c'\t|\r\n1.5\n"
+
+
+def encoding_problem(encoding: str) -> str:
+    """Return why no file can be read in an encoding; empty where one can."""
+    expected = "expected one of text, like utf-8 or cp1252"
+    try:
+        codec = codecs.lookup(encoding)
+        decoder = codecs.getincrementaldecoder(encoding)("strict")
+        written = _PROBE.encode(encoding)  # LookupError where it is not of text, such as hex
+        known = codec.name.replace("_", "-") not in _NO_FILES
+        good = known and decoder.decode(written[:5]) + decoder.decode(written[5:], final=True) == _PROBE
+    except (LookupError, ValueError):
+        return f"is none that Python knows for text: {expected}"
+    return "" if good else f"is not for files of text: {expected}"
 
 
 @dataclass(frozen=True)
@@ -82,17 +110,14 @@ def _decompressed(stream: BinaryIO, key: str, block_size: int, limits: Limits) -
         while chunk := _read_lines(stream, block_size):
             yield chunk
         return
-    codec, decoder = ("gzip", _Gzip) if name.endswith(".gz") else ("zstd", zstd.ZstdDecompressor)
+    codec = "gzip" if name.endswith(".gz") else "zstd"
     grown = 0
-    try:
-        for read, out in _members(stream, decoder):
-            grown += len(out)
-            if grown > limits.grown and grown > limits.ratio * read:
-                raise Refused(_bomb(grown, read, limits))
-            if out:
-                yield out
-    except (zlib.error, zstd.ZstdError, EOFError) as error:
-        raise Refused(Problem("compression", f"the file is not whole {codec} data: {error}")) from error
+    for read, out in _members(stream, codec):
+        grown += len(out)
+        if grown > limits.grown and grown > limits.ratio * read:
+            raise Refused(_bomb(grown, read, limits))
+        if out:
+            yield out
 
 
 def _read_lines(stream: BinaryIO, size: int) -> bytes:
@@ -107,22 +132,43 @@ def _read_lines(stream: BinaryIO, size: int) -> bytes:
     return stream.read(size + rest)
 
 
-def _members(stream: BinaryIO, new_decoder: Callable[[], Any]) -> Iterator[tuple[int, bytes]]:
-    """Yield how much was read so far and what came out of it, member by member; zeros after the last are padding."""
-    read, decoder, ended = 0, None, False
-    while data := stream.read(READ_SIZE):
-        read += len(data)
-        while data:
-            if decoder is None:
-                data = data.lstrip(b"\0") if ended else data
-                decoder = new_decoder() if data else None
-            if decoder is not None:
-                for out in _outputs(decoder, data):
-                    yield read, out
-                data, ended = (decoder.unused_data, True) if decoder.eof else (b"", ended)
-                decoder = None if decoder.eof else decoder
-    if decoder is not None:
-        raise EOFError("it ends too early")
+def _members(stream: BinaryIO, codec: str) -> Iterator[tuple[int, bytes]]:
+    """Yield how much was read so far and what came out of it, member by member.
+
+    Zeros and line ends after a member are padding: a tape or a shell has added them.
+    """
+    read, decoder, ended, begin = 0, None, False, b""
+    try:
+        while data := stream.read(READ_SIZE):
+            read += len(data)
+            while data:
+                if decoder is None and (data := data.lstrip(_PADDING) if ended else data):
+                    decoder, begin = _DECODERS[codec](), data[:8]
+                if decoder is not None:
+                    for out in _outputs(decoder, data):
+                        yield read, out
+                    data, ended = (decoder.unused_data, True) if decoder.eof else (b"", ended)
+                    decoder = None if decoder.eof else decoder
+        if decoder is not None:
+            raise EOFError("it ends too early")
+    except (zlib.error, zstd.ZstdError, EOFError) as error:
+        raise Refused(Problem("compression", _not_whole(error, codec, begin, ended=ended))) from error
+
+
+def _not_whole(error: Exception, codec: str, begin: bytes, *, ended: bool) -> str:
+    """Return why compressed data cannot be read; `begin` are the first bytes of the member that fails."""
+    if len(begin) >= 4 and not begin.startswith(_MAGIC[codec]) and begin[1:4] != _SKIPPABLE:
+        if ended:
+            other = f"after the end of its {codec} data other bytes follow ({begin.hex(' ')})"
+            return f"{other}: cut them off, or compress the file again"
+        return (
+            f"the file is not {codec} data, it begins with {begin.hex(' ')}: compress it with {codec}, or name it anew"
+        )
+    if "too much memory" in str(error):
+        return "the zstd data needs a window of more than 128 MiB: compress the file with --long=27 or without --long"
+    if "Dictionary" in str(error):
+        return "the zstd data needs a dictionary, which is not in the file: compress it without one"
+    return f"the file is not whole {codec} data: {error}"
 
 
 def _outputs(decoder: Any, data: bytes) -> Iterator[bytes]:
@@ -157,3 +203,6 @@ class _Gzip:
         out = self._zlib.decompress(self._zlib.unconsumed_tail + data, limit)
         self.needs_input = not self._zlib.unconsumed_tail and len(out) < limit
         return out
+
+
+_DECODERS: dict[str, Callable[[], Any]] = {"gzip": _Gzip, "zstd": zstd.ZstdDecompressor}
