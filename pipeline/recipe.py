@@ -9,9 +9,10 @@ from types import ModuleType
 
 import pyarrow as pa
 
-from pipeline.contract import Contract, read_contract
+from pipeline.contract import Contract, alike_names, read_contract
 from pipeline.output_schema import output_schema
 from pipeline.reader import masks
+from pipeline.reader.problem import LIST_LIMIT, listed, shortened
 from pipeline.reader.source import Limits
 from pipeline.summary import GROUP_TYPES, SUM_TYPES
 from pipeline.transform import Transform, call_user_code
@@ -49,7 +50,8 @@ def read_dataset(path: Path, limits: Limits = Limits()) -> Dataset:  # noqa: B00
         try:
             masks.check_column(pa.array(["x"]), one, contract.missing)
         except (ValueError, pa.ArrowException) as error:
-            raise SettingError(f"{path}: field {one.name!r}: constraints: {error}") from error
+            said = shortened(str(error), LIST_LIMIT)
+            raise SettingError(f"{path}: field {shortened(one.name)!r}: constraints: {said}") from error
     script = path.with_suffix(".py")
     transform, rowwise, schema = None, False, contract.schema
     if script.exists():
@@ -80,15 +82,22 @@ def _module(script: Path) -> ModuleType:
 
 
 def _check_names(path: Path, contract: Contract, schema: pa.Schema) -> None:
+    if alike := alike_names(schema.names):
+        raise SettingError(f"{path.with_suffix('.py')}: of the columns that come out, {alike}: give one another name")
     for name in schema.names:
-        if name in ("_line", "_source_key"):
+        if name.casefold() in ("_line", "_source_key"):
             raise SettingError(f"{path}: {name!r} is the name of a column that every load adds: choose another")
+    _check_summary(path, contract, schema)
+
+
+def _check_summary(path: Path, contract: Contract, schema: pa.Schema) -> None:
     groups, sums = contract.summary.groupBy, contract.summary.sum
-    for name in {name for name in (*groups, *sums) if (*groups, *sums, "rows").count(name) > 1}:
-        raise SettingError(f"{path}: summary names {name!r}, which is a column of the summary already")
+    if alike := alike_names(["rows", *groups, *sums]):
+        raise SettingError(f"{path}: summary: {alike} (it has its own column rows): name another column")
     for name in (*groups, *sums):
         if name not in schema.names:
-            raise SettingError(f"{path}: summary names {name!r}: expected one of {', '.join(schema.names)}")
+            expected = f"expected one of {listed(schema.names)}"
+            raise SettingError(f"{path}: summary names {shortened(name)!r}: {expected}")
     for part, names, types, takes in (("groupBy", groups, GROUP_TYPES, GROUPS), ("sum", sums, SUM_TYPES, SUMS)):
         for name in names:
             if not any(kind(type_ := schema.field(name).type) for kind in types):

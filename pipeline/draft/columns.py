@@ -43,7 +43,7 @@ def _fits(values: list[str], spec: FieldSpec) -> bool:
 
 
 def _of(type_: str, **properties: Any) -> FieldSpec:
-    return FieldSpec(name="", type=type_, **properties)  # type: ignore[arg-type]
+    return FieldSpec(name="x", type=type_, **properties)  # type: ignore[arg-type]
 
 
 _SHAPES = (

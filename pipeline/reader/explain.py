@@ -3,15 +3,15 @@
 import functools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.contract import Contract, FieldSpec
-from pipeline.reader.problem import VALUE_LIMIT, Problem
+from pipeline.contract import Contract, FieldSpec, as_cell
+from pipeline.reader.problem import VALUE_LIMIT, Problem, listed, shortened
 from pipeline.reader.values import DATE, FALSE, INTEGER, TIME, TRUE, ZONE, format_pattern, full_match, grouped_number
 
 
@@ -79,30 +79,31 @@ def parse(text: str, field: FieldSpec, missing: frozenset[str]) -> Any:
         return None
     parser, expected = PARSERS[field.type]
     if (value := parser(cell, field)) is None:
-        shape = expected if field.format == "default" else f"a {field.type} that exists, as {field.format}"
-        raise ValueError(f"expected {shape}, found {text[:VALUE_LIMIT]!r}")
+        shape = expected if field.format == "default" else f"a {field.type} that exists, as {shortened(field.format)}"
+        raise ValueError(f"expected {shape}, found {shortened(text)!r}")
     return value
 
 
-@functools.lru_cache(4096)
-def literal(value: Any, field: FieldSpec) -> Any:
-    """Give a constraint's bound or option as a value of the field's type; it is written in the default format."""
-    plain = field.model_copy(update={"format": "default", "decimalChar": ".", "groupChar": None})
-    return parse(str(value) if not isinstance(value, bool) else str(value).lower(), plain, frozenset())
+@functools.lru_cache(4096, typed=True)
+def literal(bound: Any, field: FieldSpec) -> Any:
+    """Return a constraint's bound or option as a value of the field's type; it is written in the default format."""
+    return parse(as_cell(bound), FieldSpec(name="bound", type=field.type), frozenset())
 
 
-def explain_record(raw: bytes, line: int, header: list[str], contract: Contract) -> list[Problem]:
-    """Give every problem of one record whose quotes are in order; none if it is good."""
+Column = tuple[str | None, FieldSpec | None]  # of a file: what a problem calls it, and the field that it is
+
+
+def explain_record(raw: bytes, line: int, columns: Sequence[Column], contract: Contract) -> list[Problem]:
+    """Return every problem of one record whose quotes are in order; none if it is good."""
     cells = split_record(raw, contract.delimiter, contract.quote)
     shown = shown_text(raw)
     problems = []
-    if len(cells) != len(header):
-        message = f"expected {len(header)} fields, found {len(cells)}"
+    if len(cells) != len(columns):
+        message = f"expected {len(columns)} fields, found {len(cells)}"
         problems.append(Problem("fields", message, line, raw=shown))
-    fields: dict[str | None, FieldSpec] = {field.name: field for field in contract.fields}
-    names = [*header, *[None] * (len(cells) - len(header))]  # a cell beyond the header has none
-    for name, cell in zip(names, cells, strict=False):
-        found = _cell_problems(cell, fields.get(name), contract, checked=len(cells) == len(header))
+    beyond: list[Column] = [(None, None)] * (len(cells) - len(columns))
+    for (name, field), cell in zip([*columns, *beyond], cells, strict=False):
+        found = _cell_problems(cell, field, contract, checked=len(cells) == len(columns))
         problems += [Problem(rule, message, line, name, shown_text(cell), shown) for rule, message in found]
     return problems
 
@@ -169,7 +170,7 @@ def explain(text: str, field: FieldSpec, missing: frozenset[str]) -> list[tuple[
     if value is None:
         return [("required", "a value is required, found none")] if field.constraints.required else []
     return [
-        (rule, f"expected {_RULES[rule][0]} {_shown(bound)}, found {text[:VALUE_LIMIT]!r}")
+        (rule, f"expected {_RULES[rule][0]} {_shown(bound)}, found {shortened(text)!r}")
         for rule, bound in field.constraints.rules
         if _RULES[rule][1](value, bound, field)
     ]
@@ -180,7 +181,13 @@ def _matches(text: str, pattern: str) -> bool:
 
 
 def _shown(bound: Any) -> str:
-    return ", ".join(map(str, bound)) if isinstance(bound, tuple) else str(bound)
+    return listed(bound) if isinstance(bound, tuple) else shortened(str(bound))
+
+
+@functools.lru_cache(4096)
+def options(field: FieldSpec) -> frozenset[Any]:
+    """Return the values of a field's `enum`."""
+    return frozenset(literal(option, field) for option in field.constraints.enum or ())
 
 
 # The words before a bound, and whether a value breaks it.
@@ -190,5 +197,5 @@ _RULES: dict[str, tuple[str, Callable[[Any, Any, FieldSpec], bool]]] = {
     "minLength": ("a length of at least", lambda value, bound, _: len(value) < bound),
     "maxLength": ("a length of at most", lambda value, bound, _: len(value) > bound),
     "pattern": ("all of it to match", lambda value, bound, _: not _matches(value, bound)),
-    "enum": ("one of", lambda value, bound, field: value not in [literal(one, field) for one in bound]),
+    "enum": ("one of", lambda value, _, field: value not in options(field)),
 }

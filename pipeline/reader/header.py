@@ -1,10 +1,12 @@
 """The header of a file: which column is which field, or why the file cannot be loaded."""
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pipeline.contract import Contract
-from pipeline.reader.explain import FAULTS, shown_text, split_record
-from pipeline.reader.problem import Problem, Refused
+from pipeline.contract import Contract, FieldSpec, Heading
+from pipeline.reader.explain import FAULTS, Column, shown_text, split_record
+from pipeline.reader.problem import Problem, Refused, listed, shortened
 
 
 @dataclass(frozen=True)
@@ -13,6 +15,13 @@ class Header:
 
     names: list[str]
     places: list[int]
+
+    def columns(self, fields: Iterable[FieldSpec]) -> list[Column]:
+        """Return what a problem calls each column of the file, and the field that it is, if it is one."""
+        columns: list[Column] = [(shortened(name), None) for name in self.names]
+        for field, place in zip(fields, self.places, strict=True):
+            columns[place] = (field.name, field)
+        return columns
 
 
 def read_header(raw: bytes, fault: str | None, contract: Contract) -> Header:
@@ -29,18 +38,44 @@ def read_header(raw: bytes, fault: str | None, contract: Contract) -> Header:
 
 
 def map_header(names: list[str], contract: Contract) -> Header:
-    """Find each field of the contract in a header, or refuse the file saying what was expected."""
-    expected = [field.name for field in contract.fields]
-    missing = [name for name in expected if name not in names]
-    unknown = [name for name in names if name not in expected]
-    wrong = {
-        "a name is there twice": len(set(names)) < len(names),
-        f"it lacks {', '.join(missing)}": bool(missing),
-        f"it has {', '.join(map(repr, unknown))}": bool(unknown) and contract.match != "subset",
-        "the order differs": names != expected and contract.match == "exact",
-    }
-    if faults := [fault for fault, found in wrong.items() if found]:
-        wanted, found = contract.delimiter.join(expected), contract.delimiter.join(names)
-        message = f"the header does not fit ({'; '.join(faults)}): expected {wanted}, found {found or 'an empty file'}"
-        raise Refused(Problem("header", message, raw=found))
-    return Header(names, [names.index(name) for name in expected])
+    """Find each field of the contract in a header, or refuse the file with what was expected."""
+    expected = [field.heading for field in contract.fields]
+    found = headings(names)
+    if faults := list(_faults(found, expected, contract)):
+        wanted = listed([heading.text for heading in expected], contract.delimiter)
+        seen = listed(names, contract.delimiter) if names else "an empty file"
+        message = f"the header does not fit ({'; '.join(faults)}): expected {wanted}, found {seen}"
+        raise Refused(Problem("header", message, raw=shown_text(contract.delimiter.join(names).encode())))
+    places = {heading: place for place, heading in enumerate(found)}
+    return Header(names, [places[heading] for heading in expected])
+
+
+def headings(names: Iterable[str]) -> list[Heading]:
+    """Return the columns of a header: each name, and which of those with this name it is."""
+    seen, found = Counter[str](), list[Heading]()
+    for name in names:
+        seen[name] += 1
+        found.append(Heading(name, seen[name]))
+    return found
+
+
+def _faults(found: list[Heading], expected: list[Heading], contract: Contract) -> Iterator[str]:
+    there, wanted = set(found), set(expected)
+    beyond = [heading for heading in found if heading not in wanted]
+    missing = [_bare(heading) for heading in expected if heading not in there]
+    # Of several with one name a field must say which it is; a second one of a name that no field has is no matter.
+    unsaid = {field.heading.text for field in contract.fields if not field.says_which}
+    twice = dict.fromkeys(heading.text for heading in beyond if heading.number > 1 and heading.text in unsaid)
+    unknown = [str(heading) for heading in beyond if heading.text not in twice]
+    if twice:
+        yield f'a name is there twice, {listed([*map(repr, twice)])}: a field says by "header" which it is'
+    if missing:
+        yield f"it lacks {listed(missing)}"
+    if unknown and contract.match != "subset":
+        yield f"it has {listed(unknown)}"
+    if found != expected and contract.match == "exact" and not (missing or beyond):
+        yield "the order differs"
+
+
+def _bare(heading: Heading) -> str:
+    return heading.text if heading.text.strip() and heading.number == 1 else str(heading)

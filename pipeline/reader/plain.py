@@ -52,11 +52,12 @@ def read_csv_plainly(
 
 def _batch(pieces: list[Piece], header: Header, contract: Contract) -> Batch:
     rows, problems, rejected = [], [], 0
+    columns = header.columns(contract.fields)
     for piece in pieces:
         if piece.fault:
             found = [explain_fault(piece.fault, piece.line, piece.text)]
         else:
-            found = explain_record(piece.text, piece.line, header.names, contract)
+            found = explain_record(piece.text, piece.line, columns, contract)
         if found:
             problems += found
             rejected += 1

@@ -1,8 +1,28 @@
-"""What is wrong with a record or a file."""
+"""What is wrong with a record or a file, and the bounds of every message."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 VALUE_LIMIT = 4096  # characters of a value or record that a problem keeps
+TEXT_LIMIT = 200  # characters of a value, name or pattern in a message
+LIST_LIMIT = 600  # characters of a list in a message
+
+
+def shortened(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Return a text for a message: of a long one the first characters, and how many it has."""
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
+
+
+def listed(values: Sequence[object], separator: str = ", ", limit: int = LIST_LIMIT) -> str:
+    """Return a list for a message: of a long one the first values, each shortened, and how many more there are."""
+    shown, size = list[str](), 0
+    for value in values:
+        text = shortened(str(value))
+        size += len(text) + len(separator)
+        if shown and size > limit:
+            return f"{separator.join(shown)}{separator}… ({len(values) - len(shown):,} more)"
+        shown.append(text)
+    return separator.join(shown)
 
 
 class Problem(NamedTuple):
@@ -19,8 +39,9 @@ class Problem(NamedTuple):
     raw: str | None = None
 
     def __str__(self) -> str:
-        """Give place and message in one line."""
-        place = [f"line {self.line}" if self.line else "", f"column {self.column}" if self.column else ""]
+        """Return place and message in one line."""
+        column = f"column {shortened(self.column)}" if self.column else ""
+        place = [f"line {self.line}" if self.line else "", column]
         return ": ".join(part for part in (", ".join(filter(None, place)), self.message) if part)
 
 

@@ -3,6 +3,7 @@
 import re
 
 from pipeline.contract import FieldSpec
+from pipeline.reader.problem import shortened
 
 INTEGER = r"[+-]?[0-9]+"
 NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
@@ -39,14 +40,16 @@ def format_pattern(field: FieldSpec) -> tuple[str, str]:
         if literal:
             pattern += re.escape(literal)
         elif directive not in _DIRECTIVES or directive in found:
-            raise ValueError(f"format {field.format!r}: %{directive} is not supported, or there twice")
+            raise ValueError(f"format {shortened(field.format)!r}: %{directive} is not supported, or there twice")
         else:
             pattern += f"({_DIRECTIVES[directive]})"
             found.append(directive)
     needed = "Ymd" if field.type == "date" else "YmdHM"
     allowed = needed if field.type == "date" else "YmdHMS"
     if not set(needed) <= set(found) <= set(allowed):
-        raise ValueError(f"format {field.format!r}: a {field.type} takes {' '.join('%' + one for one in allowed)}")
+        raise ValueError(
+            f"format {shortened(field.format)!r}: a {field.type} takes {' '.join('%' + one for one in allowed)}"
+        )
     group = {directive: rf"\{number}" for number, directive in enumerate(found, 1)}
     iso = f"{group['Y']}-{group['m']}-{group['d']}"
     if field.type == "datetime":

@@ -18,6 +18,7 @@ from pipeline.reader.header import Header
 from pipeline.reader.problem import Problem
 
 PROBLEMS = 4096  # that are told and written at a time: with their records they have 16 MiB at most
+SPLIT = 256  # records whose cells are kept at hand: records of many problems are few
 
 
 @dataclass(frozen=True)
@@ -55,33 +56,42 @@ class Wrong:
 
     def _told(self, part: slice) -> list[Problem]:
         """Give the problems of a part of the records in order of lines."""
-        odd, problems = self.odd[part], []
+        odd, problems = self.odd[part], list[Problem]()
+        columns = self.header.columns(self.contract.fields) if odd.any() else []
         for record in np.flatnonzero(odd) + part.start:
             raw, line = self.block.data[self.block.starts[record] : self.block.stops[record]], self.block.lines[record]
-            found = explain_record(raw, int(line), self.header.names, self.contract)
+            found = explain_record(raw, int(line), columns, self.contract)
             problems += _some(found, shown_text(raw), int(line))
-        shown = functools.cache(lambda start, stop: shown_text(self.block.data[start:stop]))  # one for all its problems
+        # One for all problems of a record, which may be as many as it has cells.
+        shown = functools.cache(lambda start, stop: shown_text(self.block.data[start:stop]))
+        split = functools.lru_cache(SPLIT)(self._cells)
         records, before = np.flatnonzero(~odd) + part.start, int((~self.odd[: part.start]).sum())
         for number in sorted(self.broken, key=self.header.places.__getitem__):
             at = np.flatnonzero(self.broken[number][before : before + len(records)])
-            cells = self.texts[number].take(pa.array(before + at)).to_pylist()
-            problems += self._of_cells(number, records[at], cells, shown)
+            if len(at):
+                cells = self.texts[number].take(pa.array(before + at)).to_pylist()
+                problems += self._of_cells(number, records[at], cells, split, shown)
         return sorted(problems, key=attrgetter("line"))
 
     def _of_cells(
-        self, number: int, records: Offsets, cells: list[str | None], shown: Callable[[int, int], str]
+        self,
+        number: int,
+        records: Offsets,
+        cells: list[str | None],
+        split: Callable[[int, int], list[bytes]],
+        shown: Callable[[int, int], str],
     ) -> Iterator[Problem]:
-        """Say what is wrong with one field's cells, each of another record; a null is one of the missing values."""
+        """Yield the problems of one field's cells, each of another record; a null is one of the missing values."""
         field, place = self.contract.fields[number], self.header.places[number]
         block, contract = self.block, self.contract
         ends = (part[records].tolist() for part in (block.starts, block.stops, block.lines))
         for start, stop, line, text in zip(*ends, cells, strict=True):
-            cell = self._cell(start, stop, place) if text is None else text.encode()
+            cell = split(start, stop)[place] if text is None else text.encode()
             record = shown(start, stop)
             yield from _some(explain_cell(cell, record, line, field, contract), record, line)
 
-    def _cell(self, start: int, stop: int, place: int) -> bytes:
-        return split_record(self.block.data[start:stop], self.contract.delimiter, self.contract.quote)[place]
+    def _cells(self, start: int, stop: int) -> list[bytes]:
+        return split_record(self.block.data[start:stop], self.contract.delimiter, self.contract.quote)
 
 
 def _some(problems: list[Problem], record: str, line: int) -> list[Problem]:

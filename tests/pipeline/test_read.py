@@ -99,7 +99,7 @@ CELL = st.sampled_from(CELLS)
 RECORD = st.lists(CELL, min_size=1, max_size=5).map(b",".join)
 LINE_END = st.sampled_from([b"\n", b"\r\n", b"\r", b"\n\n"])
 BODY = st.lists(st.tuples(RECORD, LINE_END).map(b"".join), max_size=12).map(b"".join)
-HEADER = st.sampled_from([b"s,n,t\n", b"t,s,n\r\n", b'"n",extra,t,s\r'])
+HEADER = st.sampled_from([b"s,n,t\n", b"t,s,n\r\n", b'"n",extra,t,s\r', b"t,s,extra,n,t\n", b',t,"",s\r\n'])
 
 
 def column(name: str, *kinds: dict) -> st.SearchStrategy[dict]:
@@ -120,7 +120,17 @@ CONTRACT_FIELDS = st.tuples(
         {"type": "boolean"},
         {"type": "integer", "constraints": {"enum": [5, 12]}},
     ),
-    column("t", {"type": "string"}, {"type": "date"}, {"type": "datetime"}, {"type": "integer"}),
+    column(
+        "t",
+        {"type": "string"},
+        {"type": "date"},
+        {"type": "datetime"},
+        {"type": "integer"},
+        {"header": ["t", 2]},
+        {"header": ["t", 1], "constraints": {"required": True}},
+        {"header": "extra"},
+        {"header": ["", 2]},
+    ),
 ).map(list)
 MISSING = st.sampled_from([[""], ["", "a"], []])
 
@@ -133,8 +143,15 @@ def test_the_fast_way_is_the_plain_way(tmp_path_factory, header, body, rest, blo
     content = header + body + rest
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wrong, "PROBLEMS", told)
-        blocks = read(content, contract, block_size=block_size, limits=Limits(record=limit))
-    assert blocks == read(content, contract, limits=Limits(record=limit))
+        blocks = outcome(content, contract, block_size=block_size, limits=Limits(record=limit))
+    assert blocks == outcome(content, contract, limits=Limits(record=limit))
+
+
+def outcome(content: bytes, contract: Contract, **settings):
+    try:
+        return read(content, contract, **settings)
+    except Refused as refusal:
+        return str(refusal)
 
 
 def test_every_problem_of_a_record(contract):
@@ -173,6 +190,10 @@ def test_utf16_and_named_encodings(tmp_path, contract):
     text = "s,n,t\né,1,日本\n"
     for encoding in ("utf-16", "utf-8-sig", "utf-8"):
         assert read(text.encode(encoding), contract)[0] == [{"s": "é", "n": 1, "t": "日本", "_line": 2}]
+    for name in ("utf-32", "utf-32-le", "utf-32-be"):
+        marked = ("" if name == "utf-32" else "\ufeff") + text
+        assert read(marked.encode(name), contract, block_size=3)[0][0]["t"] == "日本"
+        assert read(text.encode(name), contract_of(tmp_path, encoding=name))[0][0]["t"] == "日本"
     big = b"\xfe\xff" + text.encode("utf-16-be")
     assert read(big, contract, block_size=3)[0][0]["t"] == "日本"
     latin = contract_of(tmp_path, encoding="latin-1")
@@ -187,11 +208,52 @@ def test_compression(contract):
     for key, data in whole.items():
         half = len(content) // 2
         pack = gzip.compress if key.endswith("gz") else zstd.compress
-        for good in (data, data + b"\0" * 700, pack(content[:half]) + pack(content[half:])):
+        for good in (
+            data,
+            data + b"\0" * 700,
+            data + b"\n",
+            data + b"\r\n",
+            pack(content[:half]) + pack(content[half:]),
+        ):
             assert len(read(good, contract, key)[0]) == 1000
         for bad in (data[:-1], data[: len(data) // 2], data + b"rubbish", data + b"\0\0x", b"s,n,t\n"):
             assert refused(bad, contract, key) == "compression"
     assert refused(whole["a.csv.gz"], contract, "a.csv") == "binary"
+
+
+def windowed(content: bytes, log: int) -> bytes:
+    """Compress as `zstd --long` does what comes from a pipe, so that the file tells its window and not its size."""
+    packer = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: log})
+    return packer.compress(content) + packer.flush()
+
+
+SKIPPABLE = b"\x50\x2a\x4d\x18\x05\0\0\0hello"
+ZIPPED = b"s,n,t\n" + b"a,1,\n" * 1000
+
+
+def test_frames_of_zstd(contract):
+    packed = zstd.compress(ZIPPED)
+    for good in (SKIPPABLE + packed, packed + SKIPPABLE, SKIPPABLE * 2 + packed, windowed(ZIPPED, 27)):
+        assert len(read(good, contract, "a.csv.zst")[0]) == 1000
+
+
+@pytest.mark.parametrize(
+    ("content", "key", "said"),
+    [
+        (windowed(ZIPPED, 28), "a.csv.zst", "needs a window of more than 128 MiB: compress the file with --long=27"),
+        (gzip.compress(ZIPPED) + b"\nrubbish", "a.csv.gz", "after the end of its gzip data other bytes follow (72 75"),
+        (zstd.compress(ZIPPED) + b"rubbish", "a.csv.zst", "after the end of its zstd data other bytes follow (72 75"),
+        (ZIPPED, "a.csv.gz", "it begins with 73 2c 6e 2c 74 0a 61 2c: compress it with gzip, or name it"),
+        (zstd.compress(ZIPPED), "a.csv.gz", "is not gzip data, it begins with 28 b5 2f fd"),
+        (gzip.compress(ZIPPED)[:-3], "a.csv.gz", "not whole gzip data: it ends too early"),
+    ],
+    ids=["window", "gzip and more", "zstd and more", "text", "zstd for gzip", "cut off"],
+)
+def test_compression_that_is_not_read_says_why(contract, content, key, said):
+    with pytest.raises(Refused) as refusal:
+        read(content, contract, key)
+    assert refusal.value.problem.rule == "compression"
+    assert said in str(refusal.value)
 
 
 def test_a_bomb_is_refused_and_an_honest_file_is_not(contract):
@@ -216,6 +278,63 @@ def test_a_bomb_is_refused_and_an_honest_file_is_not(contract):
 )
 def test_refused_as_a_whole(contract, content, rule):
     assert refused(content, contract) == rule
+
+
+TWICE = [
+    {"name": "row", "header": "", "type": "integer"},
+    {"name": "first", "header": ["a", 1]},
+    {"name": "second", "header": ["a", 2], "constraints": {"required": True}},
+]
+
+
+@pytest.mark.parametrize(
+    ("match", "header", "fits"),
+    [
+        ("exact", ",a,a", True),
+        ("exact", '"","a",a', True),
+        ("exact", "a,,a", False),
+        ("equal", "a,,a", True),
+        ("equal", ",a,a,a", False),
+        ("equal", ",a,a,b", False),
+        ("equal", ",a", False),
+        ("equal", "row,first,second", False),
+        ("equal", ",a,a,", False),
+        ("subset", "b,a,,c,a,c,a", True),
+        ("subset", "b,a,,c,a,", False),
+        ("subset", "b,a,,c", False),
+    ],
+)
+def test_a_field_says_how_the_file_calls_it(tmp_path, match, header, fits):
+    contract = contract_of(tmp_path, schema={"fields": TWICE, "fieldsMatch": match})
+    values = {"": "7", "a": "x", "b": "b", "c": "c"}
+    names = header.replace('"', "").split(",")
+    record = ",".join(values.get(name, name) for name in names)
+    content = f"{header}\n{record}\n".encode()
+    if not fits:
+        assert refused(content, contract) == "header"
+        return
+    rows, _, _ = read(content, contract)
+    assert rows == [{"row": 7, "first": "x", "second": "x", "_line": 2}]
+    # A problem's column is the field's name; a column of the file that is no field has the file's name for it.
+    last = len(names) - 1 - names[::-1].index("a")
+    second = [place for place, name in enumerate(names) if name == "a"][1]
+    cells = ["" if place == second else "\xff" if place == last and last != second else values[name]
+             for place, name in enumerate(names)]  # fmt: skip
+    _, problems, _ = read(f"{header}\n{','.join(cells)}\n".encode("latin-1"), contract)
+    assert problems[0] == (2, "second", "required")
+    assert problems[1:] == ([(2, "a", "encoding")] if last != second else [])
+
+
+def test_a_header_that_does_not_fit_says_which_column(tmp_path):
+    contract = contract_of(tmp_path, schema={"fields": TWICE, "fieldsMatch": "equal"})
+    with pytest.raises(
+        Refused, match=r"it lacks '', 'a' number 2; it has 'a ', 'row'\): expected ,a,a, found a,a ,row"
+    ):
+        read(b"a,a ,row\n", contract)
+    plain = contract_of(tmp_path, schema={"fields": [{"name": "a"}], "fieldsMatch": "subset"})
+    with pytest.raises(Refused, match=r"a name is there twice, 'a': a field says by \"header\" which it is"):
+        read(b"a,a\n", plain)
+    assert read(b"b,a,b\n1,2,3\n", plain)[0] == [{"a": "2", "_line": 2}]
 
 
 def test_dialect_and_numbers(tmp_path):
