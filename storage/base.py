@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 if TYPE_CHECKING:  # Arrow is loaded where it is used: a command that only asks for health runs every few seconds
-    import pyarrow.dataset
-    import pyarrow.fs
+    from storage.dataset import ObjectDataset
 
 MAX_KEY_BYTES = 1024  # S3's own limit
 # Seconds since 1970: the years that pandas' and Arrow's 64 bits of nanoseconds hold.
@@ -89,8 +89,12 @@ class ObjectStore(Protocol):
         A silent store ends nothing: the watch reconnects. Events may repeat or come late.
         """
 
-    def dataset(self, prefix: str) -> "pyarrow.dataset.Dataset":
-        """Give the Parquet objects that are listed now under `prefix` as one dataset, whatever their names."""
+    def dataset(self, prefix: str, limit: int | None = None) -> "ObjectDataset":
+        """Return the Parquet objects that are listed now under `prefix` as one dataset, whatever their names.
+
+        Without a slash at its end, `prefix` is the key of one object. A `limit` takes the first that are listed alone.
+        What was written under several contracts has one schema (see `storage.dataset`), or is a `SchemaConflict`.
+        """
 
 
 def check_key(key: str) -> str:
@@ -112,10 +116,11 @@ def time_of(seconds: float) -> datetime:
     return datetime.fromtimestamp(min(max(seconds, _EARLIEST), _LATEST), UTC)
 
 
-def parquet_dataset(paths: list[str], filesystem: "pyarrow.fs.FileSystem") -> "pyarrow.dataset.Dataset":
-    """Give exactly these Parquet files as one dataset: Arrow's own discovery skips names with a leading `_` or `.`."""
-    import pyarrow.dataset
-
-    if not paths:
-        return pyarrow.dataset.dataset(pyarrow.table({}))
-    return pyarrow.dataset.dataset(sorted(paths), format="parquet", filesystem=filesystem)
+def listed(store: ObjectStore, prefix: str, limit: int | None = None) -> list[ObjectInfo]:
+    """Return the objects below `prefix`, at most `limit`; or the one of that key, where it ends in no slash."""
+    if prefix.endswith("/"):
+        return list(islice(store.list(prefix), limit))
+    try:
+        return [store.stat(prefix)]
+    except FileNotFoundError:
+        return []

@@ -21,14 +21,14 @@ from storage.base import (
     ObjectInfo,
     StoreUnavailable,
     check_key,
-    parquet_dataset,
+    listed,
     time_of,
 )
 from storage.console import SettingError, fields
 from storage.writers import being_written
 
 if TYPE_CHECKING:
-    import pyarrow.dataset
+    from storage.dataset import ObjectDataset
 
 STAGING = ".staging"  # under the root, so that a rename is atomic, and outside every prefix that is watched
 FINAL_AFTER = 0.02  # seconds: two writes within one tick of the file system's clock would share an etag
@@ -149,12 +149,17 @@ class LocalStore:
                     if Path(item).is_file():  # and not a pipe, which who opens it waits for
                         yield _info(key, Path(item).stat())
 
-    def dataset(self, prefix: str) -> "pyarrow.dataset.Dataset":
-        """Give the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""
-        import pyarrow.fs
+    def dataset(self, prefix: str, limit: int | None = None) -> "ObjectDataset":
+        """Return the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""
+        import pyarrow as pa
 
-        paths = [str(self.root / item.key) for item in self.list(prefix)]
-        return parquet_dataset(paths, pyarrow.fs.LocalFileSystem())
+        from storage.dataset import ObjectDataset
+
+        def opened(info: ObjectInfo, _: bool) -> pa.NativeFile:
+            with self._errors(info.key):
+                return pa.OSFile(str(self._path(info.key)))  # which stays the version that it is, whoever replaces it
+
+        return ObjectDataset(listed(self, prefix, limit), opened, self.stat)
 
     def _check_present(self) -> None:
         if not self.root.is_dir():  # a store that is away, which is not the same as an empty one

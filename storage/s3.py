@@ -17,13 +17,13 @@ import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 
-from storage.base import Gap, ObjectInfo, StoreUnavailable, check_key, parquet_dataset
+from storage.base import Gap, ObjectInfo, StoreUnavailable, check_key, listed
 from storage.console import SettingError, fields
 from storage.events import S3_EVENTS, event_lines, objects_written
-from storage.transfer import CONNECT_SECONDS, Transfer, refusal
+from storage.transfer import CHUNK, CONNECT_SECONDS, Transfer, refusal
 
 if TYPE_CHECKING:
-    import pyarrow.dataset
+    from storage.dataset import ObjectDataset
 
 SILENT_SECONDS = 10.0  # the server sends a space every half second to a listener, so a longer silence is a dead peer
 RETRY_SECONDS = (0.2, 5.0)  # first and longest pause of a listener before it connects again
@@ -130,19 +130,18 @@ class S3Store:
             stop.wait(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, RETRY_SECONDS[1])
 
-    def dataset(self, prefix: str) -> "pyarrow.dataset.Dataset":
-        """Give the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""
-        import pyarrow.fs
+    def dataset(self, prefix: str, limit: int | None = None) -> "ObjectDataset":
+        """Return the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""
+        import pyarrow as pa
 
-        paths = [f"{self.bucket}/{item.key}" for item in self.list(prefix)]
-        filesystem = pyarrow.fs.S3FileSystem(
-            access_key=self.access_key,
-            secret_key=self.secret_key,
-            region=self.region,
-            endpoint_override=self.endpoint,
-            scheme=self.scheme,
-        )
-        return parquet_dataset(paths, filesystem)
+        from storage.dataset import ObjectDataset
+
+        def opened(info: ObjectInfo, whole: bool) -> pa.NativeFile:
+            if whole and info.size <= CHUNK:  # one request, where a footer and its columns would take several
+                return pa.BufferReader(self._transfer.get(info.key)[1].read())
+            return pa.PythonFile(self._transfer.ranges(info), mode="r")
+
+        return ObjectDataset(listed(self, prefix, limit), opened, self.stat)
 
     def http(self, retries: int, silent_seconds: float | None = None) -> urllib3.PoolManager:
         """Give a pool of connections that soon calls a silent server away: minio-py's own waits for five minutes."""

@@ -15,9 +15,10 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store as Client
 
-from storage.base import InvalidKey, ObjectInfo, StoreUnavailable
+from storage.base import InvalidKey, ObjectChanged, ObjectInfo, StoreUnavailable
 
 if TYPE_CHECKING:
+    from obstore import GetOptions
     from obstore.store import S3Credential
 
 PART_SIZE = 8 << 20  # bytes: an upload above it goes in parts
@@ -79,6 +80,49 @@ class Transfer:
         if whole is not None:
             return info, io.BytesIO(whole)
         return info, cast(BinaryIO, io.BufferedReader(_Body(found.stream(CHUNK), key, self.bucket)))
+
+    def ranges(self, info: ObjectInfo) -> BinaryIO:
+        """Return one version of an object as a file of which parts are read; `ObjectChanged` once it is replaced."""
+
+        def part(start: int, end: int) -> bytes:
+            with _errors(info.key, self.bucket):
+                options: GetOptions = {"if_match": f'"{info.etag}"', "range": (start, end)}
+                return _open_to_signals(lambda: bytes(obstore.get(self._client, info.key, options=options).bytes()))
+
+        return cast(BinaryIO, _Parts(info.size, part))
+
+
+class _Parts(io.RawIOBase):
+    """An object as a file that can be read anywhere, with a request for each read."""
+
+    def __init__(self, size: int, part: Callable[[int, int], bytes]) -> None:
+        self._size, self._part, self._place = size, part, 0
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return that it can be read anywhere."""
+        return True
+
+    def tell(self) -> int:
+        """Return where the next read begins."""
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Set where the next read begins."""
+        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        return self._place
+
+    def read(self, size: int = -1) -> bytes:
+        """Read so many bytes, or all that are left."""
+        end = self._size if size < 0 else min(self._size, self._place + size)
+        if end <= self._place:
+            return b""
+        data = self._part(self._place, end)
+        self._place += len(data)
+        return data
 
 
 class _Body(io.RawIOBase):
@@ -149,6 +193,8 @@ def refusal(code: str, message: str, key: str, bucket: str) -> Exception:
         )
     if code in _BAD_KEY:
         return InvalidKey(f"key {key!r:.80}: {message}")
+    if code == "PreconditionFailed":
+        return ObjectChanged(f"{key} was replaced while it was read")
     if code == "NoSuchBucket":
         return StoreUnavailable(f"there is no bucket {bucket!r}: make it with `python -m storage init`")
     return StoreUnavailable(f"bucket {bucket}: {code}: {message}")

@@ -1,15 +1,22 @@
 import io
 import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from threading import Event
 
 import duckdb
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from dashboard import sandbox
 from dashboard.ask import views
-from dashboard.sandbox import CUT, QueryError, answer
-from storage import ObjectStore
+from dashboard.sandbox import CUT, NOTE, QueryError, answer
+from storage import ObjectInfo, ObjectStore
+from storage.local import LocalStore
 from tests.dashboard.publish import load, parquet, problem, publish_loads, put_rejected
 from tests.minio_server import MinioServer
 
@@ -170,8 +177,169 @@ def test_long_values_are_kept_within_memory(orders: ObjectStore) -> None:
 
 def test_a_result_has_types_that_a_page_can_show(orders: ObjectStore) -> None:
     table = answer(orders, VIEWS, "SELECT [1], 1.5::decimal(9, 2), sum(number), 1 AS a, 2 AS a, NULL FROM clean_orders")
-    assert list(table.to_pylist()[0].values()) == ["[1]", 1.5, 6, 1, 2, None]
+    assert list(table.to_pylist()[0].values()) == ["[1]", Decimal("1.50"), 6, 1, 2, None]
     assert len(set(table.column_names)) == 6
+
+
+def test_every_type_and_its_extremes_are_shown(orders: ObjectStore) -> None:
+    table = answer(orders, VIEWS, "SELECT * FROM test_all_types()")
+    least, most, nothing = table.to_pylist()
+    assert set(nothing.values()) == {None}
+    assert (least["date"], most["date"]) == ("5877642-06-25 (BC)", "5881580-07-10")
+    assert (least["hugeint"], most["uhugeint"]) == (str(-(2**127)), str(2**128 - 1))
+    assert (most["ubigint"], most["dec38_10"]) == (2**64 - 1, Decimal("9" * 28 + "." + "9" * 10))
+    assert (most["timestamp_ns"], most["time_tz"]) == ("2262-04-11 23:47:16.854775806", "24:00:00-15:59:59")
+    assert (most["bit"], most["union"], most["float"]) == ("10101", "5", 3.4028235e38)
+    table.to_pandas(types_mapper=pd.ArrowDtype).to_csv()
+
+
+SHOWN: list[tuple[str, object]] = [
+    ("'infinity'::TIMESTAMP", "infinity"),
+    ("DATE '-infinity'", "-infinity"),
+    ("TIMESTAMPTZ '9999-12-31T23:59:59Z'", "9999-12-31 23:59:59+00"),
+    ("DATE '294247-01-01'", "294247-01-01"),
+    ("DATE '0044-03-15 (BC)'", "0044-03-15 (BC)"),
+    ("'2026-02-01T00:30:00Z'::TIMESTAMPTZ", "2026-02-01 00:30:00+00"),
+    ("'2026-02-01T00:30:00Z'::TIMESTAMPTZ::DATE", "2026-02-01"),
+    ("TIMESTAMPTZ '2026-02-01T00:30:00Z' AT TIME ZONE 'America/New_York'", "2026-01-31 19:30:00"),
+    ("sum(x) FILTER (x < 5) FROM (VALUES (9223372036854775807::HUGEINT), (4)) t(x)", 4),
+    ("sum(x) FROM (VALUES (9223372036854775807), (1)) t(x)", str(2**63)),
+    ("0.1::FLOAT", 0.1),
+    ("'inf'::DOUBLE", float("inf")),
+]
+
+
+@pytest.mark.parametrize(("sql", "shown"), SHOWN)
+def test_a_value_is_shown_as_it_is_in_utc(
+    orders: ObjectStore, sql: str, shown: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert rows(orders, f"SELECT {sql}") == [(shown,)]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("names", [("a (3)", "a", "a"), ("a", "a (2)", "a"), ("a", "A", "a"), ("x", "x", "x")])
+def test_names_of_columns_are_made_different(orders: ObjectStore, names: tuple[str, ...]) -> None:
+    columns = ", ".join(f'{number} AS "{name}"' for number, name in enumerate(names))
+    table = answer(orders, VIEWS, f"SELECT {columns}")
+    assert len(set(table.column_names)) == 3
+    assert set(names) <= set(table.column_names)
+    assert [column.to_pylist() for column in table.columns] == [[0], [1], [2]]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "PIVOT clean_orders ON name USING sum(number)",
+        "WITH p AS (PIVOT clean_orders ON name USING sum(number)) FROM p",
+        "PIVOT clean_orders ON name IN ('x', 'y') USING sum(number); -- in all",
+    ],
+)
+def test_a_pivot_is_run(orders: ObjectStore, sql: str) -> None:
+    assert answer(orders, VIEWS, sql).to_pylist() == [{"x": 4, "y": 2}]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE TABLE t AS PIVOT clean_orders ON name USING sum(number)",
+        "COPY (PIVOT clean_orders ON name USING sum(number)) TO '/tmp/x.csv'",
+        "INSERT INTO t PIVOT clean_orders ON name USING sum(number)",
+    ],
+)
+def test_a_change_from_a_pivot_is_refused(orders: ObjectStore, sql: str) -> None:
+    with pytest.raises(QueryError, match="MULTI is refused"):
+        answer(orders, VIEWS, sql)
+
+
+@pytest.mark.parametrize("sql", ["SELECT '; -- x' AS a; /* b; */ -- c", "SELECT '; -- x' AS a", "SELECT '; -- x' a;;"])
+def test_a_query_may_end_in_semicolon_and_comment(orders: ObjectStore, sql: str) -> None:
+    assert answer(orders, VIEWS, sql).to_pylist() == [{"a": "; -- x"}]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["CLEAN_ORDERS", '"Clean_Orders"', "main.clean_orders", 'temp."clean_orders"', "query_table('clean_' || 'orders')"],
+)
+def test_a_view_is_found_in_any_spelling(orders: ObjectStore, name: str) -> None:
+    assert rows(orders, f"SELECT sum(number) FROM {name}") == [(6,)]
+
+
+def test_a_query_that_names_no_view_opens_none(orders: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = views([*(f"stray{number}" for number in range(600)), "orders"])
+    opened: list[str] = []
+    original = orders.dataset
+    monkeypatch.setattr(orders, "dataset", lambda prefix: opened.append(prefix) or original(prefix))  # type: ignore[func-returns-value]
+    answer(orders, many, "SELECT 41 + 1")
+    assert not opened
+    answer(orders, many, "SELECT sum(number) FROM clean_orders")
+    assert opened == [CLEAN]
+    answer(orders, many, "SHOW TABLES")
+    assert len(opened) <= 1 + sandbox.MAX_SHOWN
+
+
+def put_two_contracts(store: ObjectStore, older: pa.Array, newer: pa.Array) -> None:
+    for name, column in (("z", older), ("b", newer)):
+        store.put(f"{CLEAN}{name}.csv.parquet", parquet(pa.table({"code": column})))
+        time.sleep(0.05)  # a file system tells moments apart that are a tick of its clock apart
+    # a.csv.parquet, of the fixture, has other columns.
+
+
+def test_files_of_two_contracts_are_read_right_and_it_is_said(orders: ObjectStore) -> None:
+    put_two_contracts(orders, pa.array([10001]), pa.array(["00501"]))
+    table = answer(orders, VIEWS, "SELECT code, count(*) AS n FROM clean_orders GROUP BY ALL ORDER BY ALL")
+    assert table.to_pylist() == [{"code": "00501", "n": 1}, {"code": "10001", "n": 1}, {"code": None, "n": 3}]
+    note = table.schema.metadata[NOTE].decode()
+    assert "2 of the files in clean_orders were loaded under an older contract" in note
+    assert rows(orders, "SELECT sum(number) FROM clean_orders") == [(6,)]
+
+
+def test_files_that_do_not_fit_together_say_what_to_do(orders: ObjectStore) -> None:
+    put_two_contracts(orders, pa.array([True]), pa.array([5]))
+    with pytest.raises(QueryError) as refused:
+        answer(orders, VIEWS, "SELECT * FROM clean_orders")
+    assert str(refused.value).startswith(
+        "1 file of orders was loaded under an older contract: `python -m pipeline replay --stale`"
+    )
+    assert "column 'code' is bool in them, and int64 in the newest" in str(refused.value)
+
+
+def test_a_read_that_meets_a_replacement_is_repeated(orders: ObjectStore) -> None:
+    """A file that is removed once it is listed, as one that is loaded anew and then refused is, ends no query."""
+    orders.put(f"{CLEAN}b.csv.parquet", parquet(pa.table({"number": [10], "name": ["z"]})))
+
+    class Replacing(LocalStore):
+        """A folder in which a file goes away after its first listing."""
+
+        def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+            yield from list(super().list(prefix))
+            self.delete(f"{CLEAN}b.csv.parquet")
+
+    assert isinstance(orders, LocalStore)
+    assert rows(Replacing(orders.root), "SELECT sum(number) FROM clean_orders") == [(6,)]
+
+
+@pytest.mark.needs_engine
+def test_published_loads_can_be_read_while_they_are_replaced(minio: MinioServer) -> None:
+    store, stop = minio.new_store(), Event()
+
+    def replace() -> None:
+        while not stop.is_set():
+            for many in (1, 900, 7, 4000):
+                publish_loads(store, [load("raw/orders/a.csv")] * many)
+
+    publish_loads(store, [load("raw/orders/a.csv")])
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(replace)
+        try:
+            found = {rows(store, "SELECT count(*) FROM published_loads")[0] for _ in range(40)}
+        finally:
+            stop.set()
+    assert found <= {(1,), (900,), (7,), (4000,)}
 
 
 def spoiled(table: pa.Table, group: int, column: int) -> bytes:

@@ -6,9 +6,8 @@ from pathlib import Path
 from threading import Event
 from typing import BinaryIO
 
-import pyarrow.dataset
-
 from storage import Gap, ObjectInfo, StoreUnavailable
+from storage.dataset import ObjectDataset
 from storage.local import LocalStore
 
 
@@ -51,5 +50,5 @@ class FaultyStore:
     def watch(self, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
         return self._answer().watch(prefix, stop)
 
-    def dataset(self, prefix: str) -> pyarrow.dataset.Dataset:
-        return self._answer().dataset(prefix)
+    def dataset(self, prefix: str, limit: int | None = None) -> ObjectDataset:
+        return self._answer().dataset(prefix, limit)

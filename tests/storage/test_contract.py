@@ -4,14 +4,16 @@ import hashlib
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from queue import Empty
+from threading import Event
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage import Gap, InvalidKey, ObjectInfo
+from storage import Gap, InvalidKey, ObjectChanged, ObjectInfo
 from tests.storage.conftest import watching
 
 AWKWARD = [
@@ -160,6 +162,34 @@ class TestObjects:
 
         assert sorted(store.dataset("clean/things/").to_table()["n"].to_pylist()) == [0, 1, 2, 3, 4]
         assert store.dataset("clean/none/").to_table().num_rows == 0
+        assert store.dataset("clean/things/a.csv.parquet").to_table()["n"].to_pylist() == [0]
+        assert store.dataset("clean/things/a.csv").to_table().num_rows == 0
+
+    @pytest.mark.parametrize("rows", [100, 150_000], ids=["small", "large"])
+    def test_dataset_reads_one_version_of_an_object_that_is_replaced(self, store, tmp_path, rows):
+        for version in range(4):  # of several sizes, with the values of one version in two columns, far from each other
+            noise = pa.array([os.urandom(8) for _ in range(rows + version * rows // 10)])
+            table = pa.table({"a": pa.repeat(version, len(noise)), "noise": noise, "b": pa.repeat(version, len(noise))})
+            pq.write_table(table, tmp_path / f"{version}", compression="none", row_group_size=rows // 10)
+        store.put("clean/x/a.parquet", tmp_path / "0")
+        stop = Event()
+
+        def replace():
+            while not stop.is_set():
+                for version in range(4):
+                    store.put("clean/x/a.parquet", tmp_path / f"{version}")
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(replace)
+            try:
+                for _ in range(10):
+                    with suppress(ObjectChanged):
+                        table = store.dataset("clean/x/").to_table()
+                        (version,) = set(table["a"].to_pylist())
+                        assert set(table["b"].to_pylist()) == {version}
+                        assert table.num_rows == rows + version * rows // 10
+            finally:
+                stop.set()
 
 
 class TestWatch:
