@@ -64,14 +64,14 @@ class ManyObjects(LocalStore):
         super().__init__(root)
         self.objects = objects
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", unread: set[str] | None = None) -> Iterator[ObjectInfo]:
         """Yield the made-up objects, then the real ones."""
         for number in range(self.objects):
             if prefix == RAW:
                 yield ObjectInfo(_key(number), f"etag-{number}", 700, LONG_AGO)
             elif prefix == CLEAN:
                 yield ObjectInfo(clean_key(_key(number)), f"clean-{number}", 900, LONG_AGO)
-        yield from super().list(prefix)
+        yield from super().list(prefix, unread)
 
 
 def _key(number: int) -> str:

@@ -89,7 +89,23 @@ _STRANGE = """
 SELECT EXISTS (SELECT 1 FROM differing CROSS JOIN output_listing USING (source_key) LEFT JOIN source USING (source_key)
                WHERE coalesce(started_at, loaded_at) IS NULL) AS any
 """
-_KNOWN = "SELECT EXISTS (SELECT 1 FROM source JOIN raw_listing USING (source_key) WHERE status <> 'ignored')"
+_KNOWN = "SELECT EXISTS (SELECT 1 FROM source JOIN raw_listing USING (source_key) WHERE status <> 'ignored' AND seen)"
+
+# Below a folder that could not be read nothing is known to be new, changed or gone: it counts as it did.
+_BELOW = "source_key >= ? AND source_key < ?"
+_AS_KNOWN = f"""
+INSERT OR IGNORE INTO raw_listing
+SELECT source_key, dataset, iif(status = 'ignored', error, ''), iif(status IN ('loaded', 'refused'), loaded_etag, etag),
+    size, landed_at, 0
+FROM source WHERE {_BELOW} AND status <> 'missing'
+"""
+_GONE_AS_KNOWN = f"""
+DELETE FROM differing WHERE {_BELOW} AND source_key IN (SELECT source_key FROM source WHERE status = 'missing')
+"""
+_OUTPUTS_AS_KNOWN = f"""
+INSERT OR REPLACE INTO output_listing SELECT source_key, clean_etag, rejected_etag FROM source
+WHERE {_BELOW} AND {_HAS_RESULT}
+"""
 
 
 def sweep(store: ObjectStore, ledger: Ledger, *, retract_deleted: bool = False) -> int:
@@ -103,8 +119,8 @@ def sweep(store: ObjectStore, ledger: Ledger, *, retract_deleted: bool = False) 
     began = now()
     with ledger.transaction() as db:
         [number] = db.execute("UPDATE sweep SET number = number + 1 RETURNING number").fetchone()
-    with _listings(ledger, store):
-        ledger.set("outputs", "strange" if ledger.rows(_STRANGE)[0]["any"] else "ours")
+    with _listings(ledger, store) as all_outputs:
+        ledger.set("outputs", "ours" if all_outputs and not ledger.rows(_STRANGE)[0]["any"] else "strange")
         found = _reconcile(ledger, {"sweep": number, "now": now()}, began, retract_deleted=retract_deleted)
         orphans, lost = ledger.rows(_ORPHANS), ledger.rows(_LOST, sweep=number)
     for row in lost:
@@ -136,38 +152,58 @@ def _reconcile(ledger: Ledger, values: dict[str, int], began: int, *, retract_de
 
 
 @contextmanager
-def _listings(ledger: Ledger, store: ObjectStore) -> Iterator[None]:
-    """Hold the listings in a database beside the ledger: however many objects there are, they cost disk, not memory."""
+def _listings(ledger: Ledger, store: ObjectStore) -> Iterator[bool]:
+    """Hold the listings in a database beside the ledger: however many objects there are, they cost disk, not memory.
+
+    Yields whether every output was listed.
+    """
     path = ledger.path.with_name("listing.sqlite")
     path.unlink(missing_ok=True)
     ledger.db.execute("ATTACH ? AS listing", (str(path),))
     try:
         ledger.db.execute("PRAGMA listing.journal_mode = OFF")
-        columns = "dataset, ignored, etag, size, landed_at"
+        columns = "dataset, ignored, etag, size, landed_at, seen"
         _write(ledger, f"CREATE TABLE listing.raw_listing (source_key TEXT PRIMARY KEY, {columns}) WITHOUT ROWID")
         columns = "clean_etag, rejected_etag"
         _write(ledger, f"CREATE TABLE listing.output_listing (source_key TEXT PRIMARY KEY, {columns}) WITHOUT ROWID")
-        for raw in _batches(store.list(RAW)):
-            _write(ledger, "INSERT OR REPLACE INTO raw_listing VALUES (?, ?, ?, ?, ?, ?)", map(_raw_row, raw))
-        for prefix, name, output in ((CLEAN, "clean_etag", clean_key), (REJECTED, "rejected_etag", rejected_key)):
-            for items in _batches(store.list(prefix)):
-                rows = (
-                    (source_key(key), item.etag)
-                    for item in items
-                    if output(source_key(key := key_text(item.key))) == key  # else it is no output of ours
-                )
-                _write(
-                    ledger,
-                    f"INSERT INTO output_listing (source_key, {name}) VALUES (?, ?)"
-                    f" ON CONFLICT DO UPDATE SET {name} = excluded.{name}",
-                    rows,
-                )
+        unread: set[str] = set()
+        for raw in _batches(store.list(RAW, unread)):
+            _write(ledger, "INSERT OR REPLACE INTO raw_listing VALUES (?, ?, ?, ?, ?, ?, 1)", map(_raw_row, raw))
+        _write(ledger, _AS_KNOWN, map(_below, unread))
+        unread_outputs = _list_outputs(ledger, store)
         _write(ledger, "CREATE TABLE listing.differing (source_key TEXT PRIMARY KEY) WITHOUT ROWID")
         _write(ledger, _DIFFERING)
-        yield
+        _write(ledger, _GONE_AS_KNOWN, map(_below, unread))
+        yield not unread_outputs
     finally:
         ledger.db.execute("DETACH listing")
         path.unlink(missing_ok=True)
+
+
+def _list_outputs(ledger: Ledger, store: ObjectStore) -> set[str]:
+    """Write the outputs that are listed beside the sources; return the prefixes of the folders that cannot be read."""
+    unread: set[str] = set()
+    for prefix, name, output in ((CLEAN, "clean_etag", clean_key), (REJECTED, "rejected_etag", rejected_key)):
+        for items in _batches(store.list(prefix, unread)):
+            rows = (
+                (source_key(key), item.etag)
+                for item in items
+                if output(source_key(key := key_text(item.key))) == key  # else it is no output of ours
+            )
+            _write(
+                ledger,
+                f"INSERT INTO output_listing (source_key, {name}) VALUES (?, ?)"
+                f" ON CONFLICT DO UPDATE SET {name} = excluded.{name}",
+                rows,
+            )
+    _write(ledger, _OUTPUTS_AS_KNOWN, map(_below, unread))
+    return unread
+
+
+def _below(prefix: str) -> tuple[str, str]:
+    """Return the bounds of the sources whose keys, or whose outputs' keys, begin with a folder's prefix."""
+    first = RAW + key_text(prefix).partition("/")[2]
+    return first, first[:-1] + chr(ord("/") + 1)
 
 
 def _write(ledger: Ledger, query: str, rows: Iterator[tuple[object, ...]] | None = None) -> None:

@@ -149,16 +149,19 @@ def _stranger(store: ObjectStore, key: str) -> Recount:
 
 def _whole(store: ObjectStore, ledger: Ledger, datasets: Mapping[str, Dataset], patience: float) -> Iterator[Recount]:
     """Look at what is of no known source, and at what is of all of them."""
-    for info in store.list(RAW):
+    unread: set[str] = set()
+    for info in store.list(RAW, unread):
         if not source(info.key).ignored and _row(ledger, info.key) is None:
             yield unnoticed(info, None)
-    outputs = (info.key for prefix in (CLEAN, REJECTED) for info in store.list(prefix))
+    outputs = (info.key for prefix in (CLEAN, REJECTED) for info in store.list(prefix, unread))
     if strangers := [key for key in outputs if not _belongs(ledger, key)]:
         time.sleep(patience)  # a pipeline that takes something over, or back, is not done in one moment
     for key in strangers:
         if not _belongs(ledger, key) and any(info.key == key for info in store.list(key)):
             expected = "the output of a source that the ledger knows"
             yield Recount(key, (Difference(key, None, "object", expected, "an object of none"),))
+    for place in unread:
+        yield Recount(place, unverified="not readable")
     yield Recount(LEDGER, tuple(compare_totals(ledger)))
     yield from compare_published(store, ledger, datasets, patience)
 

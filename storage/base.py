@@ -76,8 +76,14 @@ class ObjectStore(Protocol):
     def stat(self, key: str) -> ObjectInfo:
         """Give an object's facts; `FileNotFoundError` where there is none."""
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Yield every object whose key starts with `prefix`, in no certain order; `InvalidKey` if it has a `..`."""
+    def list(self, prefix: str = "", unread: set[str] | None = None) -> Iterator[ObjectInfo]:
+        """Yield every object whose key starts with `prefix`, in no certain order; `InvalidKey` if it has a `..`.
+
+        A folder that cannot be read stops no listing: it is passed over and named once in the log.
+
+        Args:
+            unread: takes the prefix of each such folder, once the listing is done: nothing is known of its objects.
+        """
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""

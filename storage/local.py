@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -38,6 +39,9 @@ RETRY = 1.0  # seconds before a watch that ended is begun again
 
 _AWAY = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
 
+# A file that went away, or a link that leads nowhere.
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+
 log = logging.getLogger(__name__)
 
 
@@ -53,6 +57,7 @@ class LocalStore:
         except OSError as error:
             raise SettingError(f"LAKE_URL: the folder {root} cannot be made: {error.strerror}") from error
         self._real_root = self.root.resolve()
+        self._unread: set[str] = set()  # folders that the last listing could not read, and the log has named
         _clear(self.root / STAGING)
 
     def put(self, key: str, source: bytes | Path, *, move: bool = False) -> str:
@@ -99,23 +104,52 @@ class LocalStore:
                 raise FileNotFoundError(errno.ENOENT, "it is a folder", key)
             return _info(key, path.stat())
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", unread: set[str] | None = None) -> Iterator[ObjectInfo]:
         """Yield the objects below `prefix` (see `ObjectStore.list`)."""
         self._check_present()
         if ".." in prefix.split("/"):
             raise InvalidKey(f"prefix {prefix!r:.80}: a part of it is '..'")
         if prefix.startswith("/"):
             return  # no key begins so, and the folder would be another
-        folders = [self.root / prefix.rpartition("/")[0]]
+        top = self.root / prefix.rpartition("/")[0]
+        folders, errors = deque([top]), dict[Path, OSError]()
         while folders:
-            with self._errors(self.url, missing_ok=True), os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders += [Path(entry.path)] if Path(entry.path) != self.root / STAGING else []
-                    elif (key := self._key(entry.path)).startswith(prefix) and _is_file(entry):
-                        with self._errors(key, missing_ok=True):
-                            yield _info(key, entry.stat())
+            yield from self._objects(folders.pop(), prefix, folders, errors)
         self._check_present()  # a folder that went away meanwhile looks empty
+        if error := errors.get(top):
+            with self._errors(str(top)):
+                raise error
+        unread_now = {f"{self._key(str(folder))}/": error for folder, error in errors.items()}
+        self._log_unread(prefix, unread_now)
+        if unread is not None:
+            unread.update(unread_now)
+
+    def _objects(
+        self, folder: Path, prefix: str, folders: deque[Path], errors: dict[Path, OSError]
+    ) -> Iterator[ObjectInfo]:
+        """Yield the objects right in one folder; add its folders to `folders`, and what cannot be read to `errors`."""
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    try:
+                        if entry.is_dir(follow_symlinks=False):
+                            if (path := Path(entry.path)) != self.root / STAGING:
+                                folders.append(path)
+                        elif (key := self._key(entry.path)).startswith(prefix) and entry.is_file():
+                            yield _info(key, entry.stat())
+                    except OSError as error:
+                        _note_unread(errors, folder, error)
+        except OSError as error:
+            _note_unread(errors, folder, error)
+
+    def _log_unread(self, prefix: str, unread: dict[str, OSError]) -> None:
+        known = {place for place in self._unread if place.startswith(prefix)}
+        for place in unread.keys() - known:
+            reason = _not_permitted(self.root / place, unread[place], "read")
+            log.warning(fields("not listed", folder=place, reason=reason, action="leave its files as they are known"))
+        for place in known - unread.keys():
+            log.info(fields("listed again, or gone", folder=place))
+        self._unread = self._unread - known | unread.keys()
 
     def delete(self, key: str) -> None:
         """Remove an object (see `ObjectStore.delete`)."""
@@ -216,11 +250,10 @@ def _being_written(file: int, facts: os.stat_result) -> bool | None:
     return writing
 
 
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:  # a link that leads to itself, or through a file
-        return False
+def _note_unread(errors: dict[Path, OSError], folder: Path, error: OSError) -> None:
+    """Note that a folder, or a file in it, cannot be looked at; what went away meanwhile is no error."""
+    if error.errno not in _GONE:
+        errors.setdefault(folder, error)
 
 
 def _info(key: str, facts: os.stat_result) -> ObjectInfo:

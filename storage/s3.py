@@ -94,7 +94,7 @@ class S3Store:
             found = self.client.stat_object(self.bucket, key)
         return ObjectInfo(key, found.etag or "", found.size or 0, found.last_modified or datetime.now(UTC))
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", unread: set[str] | None = None) -> Iterator[ObjectInfo]:  # noqa: ARG002
         """Yield the objects below `prefix` (see `ObjectStore.list`); folder markers are nothing."""
         query: dict[str, str | list[str] | tuple[str]] = {"list-type": "2", "encoding-type": "url", "prefix": prefix}
         more: str | None = ""

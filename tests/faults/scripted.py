@@ -43,8 +43,8 @@ class ScriptedStore:
             self.when_opened.pop(key, lambda: None)()
             yield opened
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        yield from list(self.real.list(prefix))
+    def list(self, prefix: str = "", unread: set[str] | None = None) -> Iterator[ObjectInfo]:
+        yield from list(self.real.list(prefix, unread))
         self.when_listed.pop(prefix, lambda: None)()
 
 

@@ -1,11 +1,13 @@
 """What may happen to files and folders that a person moves, protects or writes to while the pipeline looks at them."""
 
+import ctypes
 import mmap
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -155,3 +157,94 @@ def test_a_file_that_becomes_a_folder_of_its_name_and_back(local_lake, raw):
     assert local_lake.finish("once", "--strict", "--retract-deleted") == 0
     assert local_lake.sums() == company_sums([company_csv(2), company_csv(3)])
     assert verify(local_lake) == ""
+
+
+def _without_rights() -> None:
+    """Let modes hold for root too, as they do for others."""
+    libc, header, sets = (
+        ctypes.CDLL(None, use_errno=True),
+        (ctypes.c_uint32 * 2)(0x20080522, 0),
+        (ctypes.c_uint32 * 6)(),
+    )
+    assert libc.capget(header, sets) == 0
+    for number in (0, 1):  # what is in effect, and what is permitted
+        sets[number] &= ~0b110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    assert libc.capset(header, sets) == 0
+
+
+@contextmanager
+def mode(path: Path, bits: int) -> Iterator[None]:
+    before = path.stat().st_mode
+    path.chmod(bits)
+    try:
+        yield
+    finally:
+        path.chmod(before)
+
+
+@linux
+def test_a_folder_that_cannot_be_read_stops_nothing_and_takes_nothing_away(local_lake, raw):
+    """It is said once, and once when it is over; what lies in it is neither deleted nor lost meanwhile."""
+    rights = {"prepare": _without_rights, "SWEEP_SECONDS": "1", "PIPELINE_RETRACT_DELETED": "on"}
+    inside = [f"companydata/{folder}/{n}.csv" for folder in ("whole", "names alone", "outputs") for n in range(3)]
+    for n, name in enumerate(inside):
+        local_lake.put(name, company_csv(n))
+    assert local_lake.finish("once") == 0
+    top = Path(local_lake.environ["LAKE_URL"])
+    (top / "raw/lost+found").mkdir()
+    shut = [(raw / "whole", 0), (raw / "names alone", 0o444), (top / "clean/companydata/outputs", 0)]
+    with ExitStack() as modes:
+        for path, bits in [(top / "raw/lost+found", 0), *shut]:
+            modes.enter_context(mode(path, bits))
+        local_lake.put("companydata/new.csv", company_csv(20))
+        with local_lake.pipeline(**rights) as program:
+            local_lake.wait_loaded("companydata/new.csv")
+            local_lake.put("companydata/deleted.csv", company_csv(21))
+            local_lake.wait_loaded("companydata/deleted.csv")
+            local_lake.store.delete("raw/companydata/deleted.csv")
+            until(lambda: "retracted key=raw/companydata/deleted.csv" in program.log, what="that deleted rows go")
+            time.sleep(2.5)  # two listings
+            files = local_lake.status()["files"]
+            assert (files["loaded"], files["missing"], files["pending"], files["failed"]) == (10, 1, 0, 0)
+            assert program.log.count("not listed") == 4
+            assert 'not listed folder=raw/lost+found/ reason="' in program.log
+            modes.close()
+            until(lambda: program.log.count("listed again") == 4, what="that it is over")
+            assert "Traceback" not in program.log
+    assert history(local_lake) == 11
+    assert local_lake.sums() == company_sums([*map(company_csv, range(9)), company_csv(20)])
+    assert verify(local_lake) == ""
+
+
+@linux
+def test_a_file_that_cannot_be_read_waits_until_it_can(local_lake, raw):
+    """So does one in a folder that may not be entered; no attempt is counted, and the others are loaded."""
+    for name in ("file", "deep/in a folder", "good"):
+        local_lake.put(f"companydata/{name}.csv", company_csv(len(name)))
+    with mode(raw / "file.csv", 0), mode(raw / "deep", 0o400):
+        told = local_lake.command("once", prepare=_without_rights)
+        assert told.returncode == 0
+        assert told.stderr.count("not loaded key=raw/companydata/file.csv") == 1
+        assert "change its owner or its mode" in told.stderr
+        assert "Traceback" not in told.stderr
+    with local_lake.pipeline(prepare=_without_rights, SWEEP_SECONDS="1"):
+        rows = local_lake.wait_loaded(*(f"companydata/{name}.csv" for name in ("file", "deep/in a folder", "good")))
+    assert {row["attempts"] for row in rows.values()} == {1}
+    assert_true(local_lake)
+
+
+@linux
+def test_what_a_folder_may_have_in_it_stops_no_listing(local_lake, raw):
+    (raw / "loop").symlink_to(raw)
+    (raw / "itself.csv").symlink_to("itself.csv")
+    os.mkfifo(raw / "pipe.csv")
+    Path(os.fsdecode(bytes(raw) + b"/\xff\xfe.csv")).write_bytes(company_csv(1))
+    Path(os.fsdecode(bytes(raw) + b"/\xff")).mkdir()
+    Path(os.fsdecode(bytes(raw) + b"/\xff/a.csv")).write_bytes(company_csv(1))
+    local_lake.put("companydata/a.csv", company_csv(1))
+    with local_lake.pipeline(SWEEP_SECONDS="1") as program:
+        local_lake.wait_loaded("companydata/a.csv")
+        Path(os.fsdecode(bytes(raw) + b"/\xff/b.csv")).write_bytes(company_csv(1))
+        until(lambda: local_lake.status()["files"]["ignored"] == 3, what="three names that are no text")
+        assert "Traceback" not in program.log
+    assert_true(local_lake)

@@ -41,8 +41,8 @@ class FaultyStore:
     def stat(self, key: str) -> ObjectInfo:
         return self._answer().stat(key)
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        return self._answer().list(prefix)
+    def list(self, prefix: str = "", unread: set[str] | None = None) -> Iterator[ObjectInfo]:
+        return self._answer().list(prefix, unread)
 
     def delete(self, key: str) -> None:
         self._answer().delete(key)
