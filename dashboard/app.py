@@ -1,9 +1,26 @@
 """The server of the pages, with what they need in memory before the first visitor; `streamlit run dashboard/app.py`."""
 
+from pathlib import Path
+
 import streamlit as st
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
 
 import storage.local
 import storage.s3  # noqa: F401
-from dashboard.views import overview, pipeline, query, rejects  # noqa: F401
+from dashboard.views import failures, overview, pipeline, query, rejects  # noqa: F401
+from storage.console import configure_logging
 
-app = st.App("page.py")
+# Where a page's server is. Streamlit's client looks below the page's own path first, and logs that nothing is there.
+BASE = '<script>window.__streamlit = {BACKEND_BASE_URL: new URL(".", window.location.href).href}</script>'
+INDEX = (Path(st.__file__).parent / "static" / "index.html").read_text().replace("<head>", f"<head>{BASE}", 1)
+
+
+def _index(_: Request) -> HTMLResponse:
+    return HTMLResponse(INDEX, headers={"Cache-Control": "no-cache"})
+
+
+configure_logging()
+paths = ("/", "/pipeline", "/rejects", "/query")
+app = st.App("page.py", routes=[Route(path, _index) for path in paths], on_script_error=failures.show)

@@ -1,5 +1,6 @@
 """Data to chart options; pure functions."""
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -33,10 +34,21 @@ def frame_chart(whole: pd.DataFrame, groups: list[str], measures: list[str]) -> 
     """Draw the `measures` of a frame as bars, one for each of its rows, named by its `groups`."""
     frame = _largest(whole, measures[0])
     panels = _panels(frame, measures)
-    note = ""
+    note = _note(frame, measures)
     if len(frame) < len(whole):
-        note = f"The {MAX_BARS} largest of {text.number(len(whole))} groups by {measures[0]}."
+        first = text.shortened(measures[0])
+        note = f"The {MAX_BARS} largest of {text.number(len(whole))} groups by {first}. {note}".strip()
     return Chart(options(frame, _labels(frame, groups), panels), LEGEND + PANEL * len(panels), note)
+
+
+def _note(frame: pd.DataFrame, measures: list[str]) -> str:
+    """Return what the reader must know of numbers that a browser cannot draw as they are."""
+    drawn = {name: _values(frame[name]) for name in measures}
+    missing = sum(value is None for values in drawn.values() for value in values)
+    notes = [f"Not drawn: {text.count(missing, 'value')} that are unknown or infinite."] if missing else []
+    if any(isinstance(value, int) and int(float(value)) != value for values in drawn.values() for value in values):
+        notes.append("Integers beyond 2^53 are drawn rounded; the table has every digit.")
+    return " ".join(notes)
 
 
 def throughput_chart(loads: pd.DataFrame, now: datetime) -> Chart:
@@ -60,16 +72,23 @@ def roles(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
 def _largest(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
     if len(frame) <= MAX_BARS:
         return frame
-    return frame.loc[frame[measure].nlargest(MAX_BARS).index.sort_values()]
+    values = [-math.inf if value is None else value for value in _values(frame[measure])]
+    largest = sorted(range(len(values)), key=values.__getitem__, reverse=True)[:MAX_BARS]
+    return frame.iloc[sorted(largest)]
 
 
 def _panels(frame: pd.DataFrame, measures: list[str]) -> list[list[str]]:
     panels: dict[float, list[str]] = {}
     for measure in measures:
-        top = max((abs(value) for value in _values(frame[measure])), default=0)
+        top = _top(frame, [measure])
         scale = next((known for known in panels if _comparable(known, top)), top)
         panels.setdefault(scale, []).append(measure)
     return list(panels.values())
+
+
+def _top(frame: pd.DataFrame, measures: list[str]) -> float:
+    values = (value for name in measures for value in _values(frame[name]) if value is not None)
+    return max(map(abs, values), default=0)
 
 
 def _comparable(one: float, other: float) -> bool:
@@ -79,15 +98,15 @@ def _comparable(one: float, other: float) -> bool:
 
 def options(frame: pd.DataFrame, labels: list[str], panels: list[list[str]], high: int = PANEL) -> dict[str, Any]:
     """Give the options of bars: one series per column of `frame`, in `panels` that are `high` pixels each."""
-    indexes = range(len(panels))
+    indexes, left = range(len(panels)), _left(_top(frame, [name for panel in panels for name in panel]))
     legend = {"type": "scroll", "top": 0, "left": "center", "icon": "roundRect", "itemWidth": 12, "itemHeight": 12}
     return {
         "animationDuration": 250,
         "animationDurationUpdate": 250,
         "legend": legend,
-        "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "valueFormatter": "localized"},
+        "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "valueFormatter": "%,g"},
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
-        "grid": [_grid(index, high, _left(frame)) for index in indexes],
+        "grid": [_grid(index, high, left) for index in indexes],
         "xAxis": [_category_axis(labels, index, last=index == len(panels) - 1) for index in indexes],
         "yAxis": [{"type": "value", "gridIndex": index, "splitNumber": 4} for index in indexes],
         "series": [_bars(frame, name, index) for index, panel in enumerate(panels) for name in panel],
@@ -98,11 +117,9 @@ def _grid(index: int, high: int, left: int) -> dict[str, Any]:
     return {"top": LEGEND + high * index + 8, "height": high - AXIS - 8, "left": left, "right": 8}
 
 
-def _left(frame: pd.DataFrame) -> int:
-    """Give the pixels that the longest number beside an axis takes."""
-    numbers = frame.select_dtypes("number")
-    largest = max((abs(value) for name in numbers for value in _values(numbers[name])), default=0)
-    return max(64, 24 + 7 * len(text.number(round(largest))))
+def _left(largest: float) -> int:
+    """Return the pixels that the longest number beside an axis takes."""
+    return min(220, max(64, 24 + 7 * len(text.number(round(largest)))))
 
 
 def _category_axis(labels: list[str], index: int, *, last: bool) -> dict[str, Any]:
@@ -123,7 +140,8 @@ def _bars(frame: pd.DataFrame, name: str, panel: int) -> dict[str, Any]:
 
 
 def _values(column: "pd.Series[Any]") -> list[Any]:
-    return [0 if pd.isna(value) else value for value in column.tolist()]
+    """Return a column's numbers; None for one that JSON and a chart do not have: unknown, infinite or not a number."""
+    return [None if pd.isna(value) or not math.isfinite(value) else value for value in column.tolist()]
 
 
 def _labels(frame: pd.DataFrame, groups: list[str]) -> list[str]:
@@ -133,4 +151,6 @@ def _labels(frame: pd.DataFrame, groups: list[str]) -> list[str]:
 
 
 def _label(value: object) -> str:
-    return "(none)" if pd.isna(value) else str(value)  # type: ignore[call-overload]
+    if isinstance(value, float):
+        return text.exact(value) or ""
+    return "(none)" if pd.isna(value) else text.shortened(str(value))  # type: ignore[call-overload]

@@ -12,6 +12,8 @@ from storage import open_store
 from storage.console import PATIENCE, SettingError
 
 PAGES = {"Overview": overview.show, "Pipeline": pipeline.show, "Rejects": rejects.show, "Query": query.show}
+# A table's own download escapes no formula (see `tables.download`); Streamlit's setting would end copying as well.
+NO_EXPORT = '<style>[data-testid="stElementToolbar"] button[aria-label="Download as CSV"] { display: none }</style>'
 HERE = Path(__file__).parent
 
 
@@ -35,6 +37,7 @@ def _page(name: str) -> None:
 
 
 st.set_page_config(page_title="Lakelet", page_icon=str(HERE / "icon.svg"), layout="wide")
+st.html(NO_EXPORT)
 st.logo(str(HERE / "logo.svg"), size="large")
 st.navigation(
     [st.Page(partial(_page, name), title=name, url_path=name.lower(), default=name == "Overview") for name in PAGES],

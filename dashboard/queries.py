@@ -2,19 +2,23 @@
 
 import io
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from fractions import Fraction
 from typing import Any, Literal, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dashboard.counts import Counts, count_problems
-from dashboard.rejects import Problems, Rejected
+from dashboard.rejects import Problems, Rejected, fetch
 from dashboard.status import Status
-from storage import ObjectInfo, ObjectStore
+from storage import InvalidKey, ObjectInfo, ObjectStore
 from storage.layout import LOADS, STATUS, summary_key
 
 LOAD_COLUMNS = [
@@ -22,6 +26,15 @@ LOAD_COLUMNS = [
     "found_by", "first_problem", "landed_at", "noticed_at", "started_at", "loaded_at", "attempts", "stale", "etag",
     "latest",
 ]  # fmt: skip
+
+_TEXTS = ("source_key", "dataset", "status", "found_by", "first_problem", "etag")
+_COUNTS = ("rows_read", "rows_kept", "rows_dropped", "rows_rejected", "attempts")
+_TIMES = ("loaded_at", "landed_at", "noticed_at", "started_at")
+LOAD_TYPES = (
+    dict.fromkeys(_TIMES, pa.timestamp("us", "UTC"))
+    | dict.fromkeys(_TEXTS, pa.string())
+    | dict.fromkeys(_COUNTS, pa.int64())
+)
 
 T = TypeVar("T")
 
@@ -40,13 +53,47 @@ class Summary:
     updated_at: datetime
 
     def by(self, groups: list[str]) -> "Summary":
-        """Add up to fewer `groups`; the order is theirs."""
+        """Return the summary by fewer `groups`, in their order; its sums are exact (see `sums_of`)."""
         if groups == self.groups:
             return self
-        numbers = [*self.measures, "rows"]
-        one = pd.Series(0, self.frame.index)  # a group by, so that each column keeps its type
-        frame = self.frame.groupby(groups or one, dropna=False)[numbers].sum().reset_index(drop=not groups)
-        return replace(self, frame=frame, groups=groups)
+        members = _members(self.frame, groups)
+        firsts = self.frame.iloc[[rows[0] for rows in members]][groups].reset_index(drop=True)
+        sums = {name: sums_of(self.frame[name], members) for name in [*self.measures, "rows"]}
+        return replace(self, frame=firsts.assign(**sums), groups=groups)
+
+
+def _members(frame: pd.DataFrame, groups: list[str]) -> list[npt.NDArray[np.intp]]:
+    """Return the row numbers of each group, the groups in order."""
+    if frame.empty or not groups:
+        return [np.arange(len(frame))] if len(frame) else []
+    numbers = frame.groupby(groups, dropna=False).ngroup().to_numpy()
+    order = np.argsort(numbers, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
+
+
+def sums_of(column: "pd.Series[Any]", members: list[npt.NDArray[np.intp]]) -> "pd.Series[Any]":
+    """Return the sum of a column over each group of rows: exact for integers of any size, rounded once for floats."""
+    values = np.array([None if value is pd.NA else value for value in column.tolist()], object)
+    sums = [_sum(values[rows].tolist()) for rows in members]
+    large = any(isinstance(one, int) and not -(2**63) <= one < 2**63 for one in sums)
+    if large:
+        return pd.Series(sums, dtype=object)
+    kept = pa.array(sums, pa.float64() if any(isinstance(one, float) for one in sums) else pa.int64())
+    return pd.Series(pd.arrays.ArrowExtensionArray(kept))  # keeps NaN, which is not null
+
+
+def _sum(values: list[Any]) -> Any:
+    """Return an exact sum; None if a value is unknown (null is a sum beyond 64 bits) or no float can hold the sum."""
+    if any(value is None for value in values):
+        return None
+    if all(isinstance(value, int) for value in values):
+        return sum(values)
+    if not all(map(math.isfinite, values)):
+        return float(sum(values))  # infinite, or not a number, whatever the others are
+    try:
+        return float(sum(map(Fraction, values)))
+    except OverflowError:
+        return None
 
 
 class Published:
@@ -81,14 +128,16 @@ class Published:
         return None if loads is None or loads.empty else self._rejected.newest(loads)
 
     def summary(self, dataset: str) -> Summary | None:
-        """Give a dataset's summary, `None` where it has none yet."""
-        return self._latest(summary_key(dataset), parse_summary)
+        """Return a dataset's summary, `None` where it has none yet, or a name that no object can have."""
+        try:
+            return self._latest(summary_key(dataset), parse_summary)
+        except InvalidKey:
+            return None
 
     def _latest(self, key: str, parse: Callable[[bytes, ObjectInfo], T]) -> T | None:
         try:
             if self._known.get(key, ("",))[0] != self.store.stat(key).etag:
-                with self.store.open(key) as (info, stream):
-                    data = stream.read()
+                info, data = fetch(self.store, key)
                 self._known[key] = (info.etag, _parsed(parse, data, info))
         except FileNotFoundError:
             self._known.pop(key, None)
@@ -100,7 +149,7 @@ class Published:
 def _parsed(parse: Callable[[bytes, ObjectInfo], T], data: bytes, info: ObjectInfo) -> T:
     try:
         return parse(data, info)
-    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+    except Exception as error:  # whatever is in the object: the store has answered
         reason = " ".join(str(error).split())
         raise UnreadableError(
             f"{info.key} is not what this version of the pipeline publishes: {reason:.200}"
@@ -109,7 +158,7 @@ def _parsed(parse: Callable[[bytes, ObjectInfo], T], data: bytes, info: ObjectIn
 
 def parse_loads(data: bytes) -> tuple[pd.DataFrame, Counts]:
     """Read `loads.parquet`: the loads, the latest first, with the milliseconds from landed to loaded; the problems."""
-    table = pq.read_table(io.BytesIO(data))
+    table = _typed(pq.read_table(io.BytesIO(data)))
     frame = _frame(table)
     latest = frame["loaded_at"].fillna(frame["started_at"]).fillna(frame["noticed_at"])
     waited = (frame["loaded_at"] - frame["landed_at"]).astype("duration[us][pyarrow]").astype("int64[pyarrow]")
@@ -122,6 +171,9 @@ def parse_summary(data: bytes, info: ObjectInfo) -> Summary:
     """Read a `summary.parquet`, sorted by its groups."""
     table = pq.read_table(io.BytesIO(data))
     groups, measures = _roles(table.schema)
+    for name in (*measures, "rows"):
+        if not _is_number(table.schema.field(name).type):
+            raise TypeError(f"column {name} is {table.schema.field(name).type}: expected numbers")
     order: list[tuple[str, Literal["ascending", "descending"]]] = [(name, "ascending") for name in groups]
     table = (table.sort_by(order) if order else table).select([*groups, *measures, "rows"])
     return Summary(_frame(table), groups, measures, info.modified)
@@ -134,6 +186,17 @@ def _roles(schema: pa.Schema) -> tuple[list[str], list[str]]:
         return list(roles["groupBy"]), list(roles["sum"])
     groups = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
     return groups, [name for name in schema.names if name not in groups and name != "rows"]
+
+
+def _is_number(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_))
+
+
+def _typed(loads: pa.Table) -> pa.Table:
+    """Return loads with the types that the pages rely on; an error of Arrow's where a column cannot have its own."""
+    for name, type_ in LOAD_TYPES.items():
+        loads = loads.set_column(loads.schema.get_field_index(name), name, loads[name].cast(type_))
+    return loads
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

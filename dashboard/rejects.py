@@ -3,6 +3,7 @@
 import io
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dashboard import text
-from storage import ObjectInfo, ObjectStore
+from storage import ObjectChanged, ObjectInfo, ObjectStore
 from storage.layout import rejected_key
 
 MAX_FILES = 50  # the newest that have problems
+READS = 3  # of an object that is replaced while it is read
 MAX_OBJECT = 64_000_000  # bytes of one object: more is not fetched
 FILE_PROBLEMS = 1000  # of one file: every file of a bad delivery tells what is wrong with it
 FILE_MEMORY = 1_000_000  # bytes of one file's problems, for a raw record may have 4 KiB
@@ -96,13 +98,26 @@ class Rejected:
             return _unread(
                 info, f"it has {text.size(info.size)}, too much for a page: look at it with DuckDB or pandas"
             )
-        with self._store.open(info.key) as (opened, stream):
-            data = stream.read()
+        opened, data = fetch(self._store, info.key)
         try:
             return _File(opened.etag, *_first(pq.ParquetFile(io.BytesIO(data))))
-        except (ValueError, KeyError, OSError, pa.ArrowException) as error:
+        except Exception as error:  # whatever is in the object: the store has answered
             reason = f"{' '.join(str(error).split()):.200}"
             return _unread(opened, f"it is not what this version of the pipeline writes: {reason}")
+
+
+def fetch(store: ObjectStore, key: str) -> tuple[ObjectInfo, bytes]:
+    """Return an object's facts and bytes, read again where it was replaced meanwhile.
+
+    Raises:
+        FileNotFoundError: there is no such object.
+        ObjectChanged: it was replaced during each of `READS` reads.
+    """
+    for _ in range(READS - 1):
+        with suppress(ObjectChanged), store.open(key) as (info, stream):
+            return info, stream.read()
+    with store.open(key) as (info, stream):
+        return info, stream.read()
 
 
 def _unread(info: ObjectInfo, reason: str) -> _File:

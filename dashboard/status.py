@@ -61,8 +61,16 @@ class Progress(_Part):
     found_by: dict[str, int] = {}
 
 
+class NoContract(Progress):
+    """The folders under `raw/` that have no contract: how many, some of their names, and their files together."""
+
+    folders: int = 0
+    names: list[str] = []
+
+
 class Status(Progress):
     """All of it: progress in all, and per dataset."""
 
     writer: Writer | None = None
     datasets: dict[str, Progress] = {}
+    no_contract: NoContract = NoContract()

@@ -3,17 +3,37 @@
 import math
 import re
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
 
 NONE = "–"  # noqa: RUF001 - the typographic sign for no value
+NULL = "null"  # in tables of data, whose text may be any sign
 
 _UNITS = ("kB", "MB", "GB", "TB")
 _AGES = ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h"), (float("inf"), 86400, "days"))
+LONGEST = 80  # characters of a name in a label
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # control and direction
+# What Streamlit replaces even where it is escaped: arrows, dashes, its logo, and addresses, which become links.
+_REPLACED = re.compile(r"(?<=[-<>~])(?=[->=])|(?<=:)(?=streamlit:|//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
 def number(value: int) -> str:
     """Write 1234567 as `1,234,567`."""
     return f"{value:,}"
+
+
+def exact(value: Any, *, separated: bool = False) -> str | None:
+    """Write an int, float or Decimal with all its digits, an infinite one as `∞`; None where there is no value."""
+    if value is None or value is pd.NA:
+        return None
+    if isinstance(value, Decimal):
+        return f"{value:{',' if separated else ''}f}"
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
+    return (f"{value:,}" if separated else str(value)).removesuffix(".0")
 
 
 def count(value: int, noun: str) -> str:
@@ -51,6 +71,16 @@ def between(before: datetime | None, after: datetime | None) -> str:
     return milliseconds(max(0.0, (after - before).total_seconds() * 1000))
 
 
+def shortened(value: str) -> str:
+    """Return a name of any length and content as one line of at most `LONGEST` characters."""
+    line = _line(value)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 20]}…{line[-19:]}"
+
+
 def plain(value: str) -> str:
-    """Escape what Markdown would take for markup."""
-    return _PUNCTUATION.sub(r"\\\1", value)
+    """Return text as Markdown that shows it as it is, in one line."""
+    return _PUNCTUATION.sub(r"\\\1", _REPLACED.sub("\N{WORD JOINER}", _line(value)))
+
+
+def _line(value: str) -> str:
+    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", " ".join(value.split()))

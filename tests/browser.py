@@ -22,8 +22,6 @@ ARGUMENTS = [
     "--disable-sync",
     "--disable-features=LocalNetworkAccessChecks",  # it takes what the driver forwards for a page from elsewhere
 ]
-# Streamlit's own client looks for the server under the page's path first, and finds it one level up.
-ALLOWED = re.compile(r"404 \(Not Found\) http://[^/]+/\w+/_stcore/(health|host-config)\Z")
 LOOPBACK = ("localhost", "127.0.0.1", "::1", None)  # None: data: and blob: have no host
 
 
@@ -36,9 +34,8 @@ class PageErrors(list[str]):
         page.on("request", self._request)
 
     def _console(self, message: ConsoleMessage) -> None:
-        text = f"{message.text} {message.location['url']}"
-        if message.type == "error" and not ALLOWED.search(text):
-            self.append(f"console: {text}")
+        if message.type == "error":
+            self.append(f"console: {message.text} {message.location['url']}")
 
     def _request(self, request: Request) -> None:
         if urlsplit(request.url).hostname not in LOOPBACK:

@@ -28,7 +28,7 @@ def show(loads: pd.DataFrame | None, url: str) -> None:
         notices.no_files()
         return
     shown = found.head(MAX_LOADS)
-    row = open_table(shown, "load", COLUMNS, _columns())
+    row = open_table(shown, "load", COLUMNS, _columns(), text.NONE)
     st.caption(_note(len(found), len(shown)) if row is None else STILL)
     if row:
         newest = loads[loads["source_key"] == row["source_key"]]

@@ -10,18 +10,21 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
+from dashboard import text
 from dashboard.views.tables import table
 
 Row = dict[str, Any]  # None for what is not known
 
 
-def open_table(frame: pd.DataFrame, name: str, shown: list[str], columns: dict[str, ColumnConfig]) -> Row | None:
+def open_table(
+    frame: pd.DataFrame, name: str, shown: list[str], columns: dict[str, ColumnConfig], null: str = text.NULL
+) -> Row | None:
     """Draw the columns `shown` of a frame, or of the one before while a row of it is open; give that row."""
     state = st.session_state
     if opened(name) is None:
         state[f"{name}-shown"] = frame
     frame = state[f"{name}-shown"]
-    table(frame[shown], _key(name), columns, on_select=partial(_open, name))
+    table(frame[shown], _key(name), columns, on_select=partial(_open, name), null=null)
     return opened(name)
 
 

@@ -9,36 +9,74 @@ import streamlit as st
 from dashboard import text
 from dashboard.charts import STEP, WINDOW, summary_chart, throughput_chart
 from dashboard.queries import Published, Summary
-from dashboard.status import Progress, Rows, Status
+from dashboard.status import NoContract, Progress, Rows, Status
 from dashboard.views import notices
+from dashboard.views.failures import one_sentence
 from dashboard.views.tables import metrics, table
 
+MAX_CARDS = 12  # datasets that are read and drawn, whatever is in the store
+MAX_CHOICES = 1000  # datasets that the reader can choose from
+MAX_NAMES = 5  # folders without a contract that are named
+CHOSEN = "overview-datasets"
 MAX_ROWS = 1000  # of a summary's table: what a reader scrolls through, sent again whenever it changes
 
 
 @st.fragment(run_every=0.5, key="overview")
+@one_sentence
 def show(published: Published) -> None:
     """Draw the page."""
     seen = notices.latest(published, "overview", _read)
     if seen is None:
         return
     status, (summaries, loads) = seen
-    if not summaries:
+    if not status.datasets and not status.no_contract.folders:
         notices.no_files()
+    with st.container(key="datasets-chosen"):  # always there, so that what is below keeps its place
+        _choose(status)
     for name, summary in summaries.items():
         with st.container(border=True, key=f"dataset-{name}"):
-            _dataset(name, status.datasets[name], summary)
+            _dataset(name, status.datasets.get(name, Progress()), summary)
+    _without_contract(status.no_contract)
     if loads is not None and not loads.empty:
         _throughput(loads)
 
 
 def _read(published: Published, status: Status) -> tuple[dict[str, Summary | None], pd.DataFrame | None]:
-    return {name: published.summary(name) for name in sorted(status.datasets)}, published.loads()
+    wanted = [name for name in st.session_state.get(CHOSEN, []) if name in status.datasets] or _first(status)
+    return {name: published.summary(name) for name in sorted(wanted[:MAX_CARDS])}, published.loads()
+
+
+def _first(status: Status) -> list[str]:
+    """Return the datasets in the order in which they get a place on the page: those with rows first."""
+    return sorted(status.datasets, key=lambda name: (not status.datasets[name].rows.kept, name))
+
+
+def _choose(status: Status) -> None:
+    """Let the reader choose which datasets are shown, where there are more than a page can show."""
+    if len(status.datasets) <= MAX_CARDS:
+        return
+    offered = sorted({*_first(status)[:MAX_CHOICES], *st.session_state.get(CHOSEN, [])})
+    first = f"the first {MAX_CARDS} that have rows"
+    st.multiselect("Datasets", offered, key=CHOSEN, max_selections=MAX_CARDS, placeholder=first, select_all=False)
+    number = text.count(len(status.datasets), "dataset")
+    st.caption(f"There are {number}. Shown are {first}, or up to {MAX_CARDS} that you choose.")
+
+
+def _without_contract(strays: NoContract) -> None:
+    if not strays.folders:
+        return
+    names = ", ".join(f"**{text.plain(text.shortened(name))}**" for name in strays.names[:MAX_NAMES])
+    more = f" and {text.number(strays.folders - MAX_NAMES)} more" if strays.folders > MAX_NAMES else ""
+    st.info(
+        f"{text.count(strays.folders, 'folder')} under `raw/` without a contract: {names}{more}. "
+        "Nothing in there is loaded; the Rejects page says how to mend it.",
+        icon=":material/folder_off:",
+    )
 
 
 def _dataset(name: str, progress: Progress, summary: Summary | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(text.plain(name), anchor=False, width="content")
+        st.subheader(text.plain(text.shortened(name)), anchor=False, width="content")
         st.markdown(_freshness(summary))
     _numbers(progress)
     if summary is None or summary.frame.empty:
@@ -86,15 +124,24 @@ def _chosen(name: str, summary: Summary) -> Summary:
     groups, measures = summary.groups, summary.measures
     with st.container(horizontal=True):
         if len(measures) > 1:
-            measures = st.pills("Show", measures, selection_mode="multi", default=measures, key=f"measures-{name}")
+            measures = _switches("Show", measures, f"measures-{name}")
         if groups:
-            groups = st.pills("By", groups, selection_mode="multi", default=groups, key=f"groups-{name}")
+            groups = _switches("By", groups, f"groups-{name}")
     return replace(summary.by([one for one in summary.groups if one in groups]), measures=measures)
+
+
+def _switches(label: str, names: list[str], key: str) -> list[str]:
+    return st.pills(label, names, selection_mode="multi", default=names, format_func=_label, key=key)
+
+
+def _label(name: str) -> str:
+    return text.plain(text.shortened(name))
 
 
 def _chart(name: str, summary: Summary) -> None:
     chart = summary_chart(summary)
-    described = f"{', '.join(summary.measures or ['rows'])} by {', '.join(summary.groups) or 'nothing'} in {name}"
+    measures, groups = (", ".join(map(text.shortened, names)) for names in (summary.measures, summary.groups))
+    described = f"{measures or 'rows'} by {groups or 'nothing'} in {name}"
     st.echarts_chart(chart.options, height=chart.height, key=f"chart-{name}", alt=described)
     if chart.note:
         st.caption(text.plain(chart.note))
@@ -102,7 +149,9 @@ def _chart(name: str, summary: Summary) -> None:
 
 def _table(name: str, summary: Summary) -> None:
     frame = summary.frame[[*summary.groups, *summary.measures, "rows"]].head(MAX_ROWS)
-    table(frame, f"table-{name}")
+    table(frame, f"table-{name}", amounts=[*summary.measures, "rows"])
+    if summary.measures and frame[summary.measures].isna().any(axis=None):
+        st.caption(f"{text.NULL}: a sum beyond 64 bits, or one with such a sum in it.")
     if len(frame) < len(summary.frame):
         st.caption(f"The first {text.number(MAX_ROWS)} of {text.number(len(summary.frame))} groups.")
 

@@ -9,10 +9,14 @@ from dashboard import commands, text
 from dashboard.queries import Published
 from dashboard.status import Files, Progress, Status
 from dashboard.views import loads, notices
+from dashboard.views.failures import one_sentence
 from dashboard.views.tables import metrics, table
+
+MAX_LINES = 200  # datasets in the table
 
 
 @st.fragment(run_every=0.5, key="pipeline")
+@one_sentence
 def show(published: Published) -> None:
     """Draw the page."""
     seen = notices.latest(published, "pipeline", lambda published, _: published.loads())
@@ -63,12 +67,18 @@ def _advice(said: str, command: str) -> None:
 
 def _datasets(status: Status) -> None:
     st.subheader("Files and rows", anchor=False)
-    table(datasets_frame(status), "datasets")
+    frame = datasets_frame(status)
+    table(frame, "datasets", amounts=[str(name) for name in frame if name != "dataset"])
+    if len(status.datasets) > MAX_LINES:
+        st.caption(f"The first {text.number(MAX_LINES)} of {text.number(len(status.datasets))} datasets by name.")
 
 
 def datasets_frame(status: Status) -> pd.DataFrame:
-    """Give files by status and rows by fate, one line per dataset and one for all."""
-    lines: list[tuple[str, Progress]] = [*sorted(status.datasets.items()), ("all", status)]
+    """Return files by status and rows by fate: lines for datasets, for folders without a contract, and for all."""
+    lines: list[tuple[str, Progress]] = [*sorted(status.datasets.items())[:MAX_LINES]]
+    if status.no_contract.folders:
+        lines.append(("(no contract)", status.no_contract))
+    lines.append(("all", status))
     return pd.DataFrame(
         {"dataset": name}
         | {f"files {field}": value for field, value in progress.files}

@@ -13,7 +13,7 @@ from dashboard.queries import Published, UnreadableError
 from dashboard.sandbox import QueryError
 from dashboard.status import Status
 from dashboard.views import notices
-from dashboard.views.tables import table
+from dashboard.views.tables import download, table
 
 HEIGHT = 200  # pixels of the text and of the list of columns beside it
 READY = "ready"
@@ -128,8 +128,7 @@ def _rows(answer: Answer) -> None:
     with drawn:
         _chart(answer.frame)
     with st.container(horizontal=True, vertical_alignment="center"):
-        csv = answer.frame.to_csv(index=False).encode()
-        st.download_button("Download as CSV", csv, "query.csv", "text/csv", icon=":material/download:")
+        download(answer.frame, "Download as CSV", "query.csv", "query-download")
         more = "The first " if answer.cut else ""
         st.caption(f"{more}{text.count(len(answer.frame), 'row')}, in {answer.seconds:.2f} s.")
 

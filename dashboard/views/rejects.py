@@ -1,5 +1,7 @@
 """Rejects: how many problems there are over time, and in which line of which file; and one of them in its place."""
 
+from typing import Literal
+
 import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
@@ -11,8 +13,9 @@ from dashboard.queries import Published
 from dashboard.rejects import Problems, matching
 from dashboard.status import Status
 from dashboard.views import notices, over_time, problem
+from dashboard.views.failures import one_sentence
 from dashboard.views.opened import choice, close, open_table
-from dashboard.views.tables import STILL, table
+from dashboard.views.tables import STILL, download, table
 
 MAX_ROWS = 1000  # of the table, after the filters: sent again whenever one changes
 COUNTED, COUNTS_HEIGHT = 5, 213  # lines, and their pixels: so that the problems are seen without scrolling
@@ -21,6 +24,7 @@ COLUMNS = ["dataset", "source_key", "line", "column", "rule", "value", "message"
 
 
 @st.fragment(run_every=0.5, key="rejects")
+@one_sentence
 def show(published: Published) -> None:
     """Draw the page."""
     seen = notices.latest(published, "rejects", lambda published, _: (published.problems(), published.counts()))
@@ -87,7 +91,8 @@ def _counts(counts: pd.DataFrame) -> None:
         "fix": column.TextColumn("what to do", width="large"),
     }
     counts = counts.assign(fix=counts["rule"].map(fix))
-    table(counts, "reject-counts", settings, "auto" if len(counts) <= COUNTED else COUNTS_HEIGHT)
+    height: int | Literal["auto"] = "auto" if len(counts) <= COUNTED else COUNTS_HEIGHT
+    table(counts, "reject-counts", settings, height, amounts=["files"])
 
 
 def _table(found: pd.DataFrame, published: Published) -> None:
@@ -97,16 +102,8 @@ def _table(found: pd.DataFrame, published: Published) -> None:
         with st.container(border=True, key="reject-opened"):
             problem.show(row, published)
     place = st.container(horizontal=True, vertical_alignment="center")
-    # Made beforehand: one that is made on the click is forgotten at the next refresh, before the browser asks for it.
-    place.download_button(
-        "Download these problems",
-        shown.to_csv(index=False).encode(),
-        "rejects.csv",
-        "text/csv",
-        key="reject-download",
-        on_click="ignore",
-        icon=":material/download:",
-    )
+    with place:
+        download(shown, "Download these problems", "rejects.csv", "reject-download")
     note = (
         STILL if row else f"{text.count(len(found), 'problem')}, the newest files first. Select one to see its place."
     )

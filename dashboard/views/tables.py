@@ -1,6 +1,9 @@
 """How every page shows numbers and tables."""
 
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Collection
+from decimal import Decimal
 from typing import Any, Literal
 
 import pandas as pd
@@ -11,13 +14,17 @@ from dashboard import text
 
 TIME = "YYYY-MM-DD HH:mm:ss"
 STILL = "The table stands still while a row of it is open."
+LARGEST = 2**53  # up to which a browser, whose numbers are floats, shows every integer to the digit
+
+FORMULA = re.compile(r"""[\s"']*[=+\-@＝＋－＠]|[\t\r\n]""")  # noqa: RUF001 - full-width, which a spreadsheet takes too
+NUMBER = re.compile(r" *[+-]?(\d+([.,]\d+)*[.,]?|[.,]\d+)([eE][+-]?\d+)? *", re.ASCII)
 
 
 def metrics(numbers: dict[str, str], width: int) -> None:
     """Show numbers side by side, each `width` pixels wide; on a narrow screen they wrap."""
     with st.container(horizontal=True):
         for label, value in numbers.items():
-            st.metric(label, value, width=width)
+            st.metric(text.plain(label), value, width=width)
 
 
 def table(
@@ -26,8 +33,10 @@ def table(
     columns: dict[str, ColumnConfig] | None = None,
     height: int | Literal["auto"] = "auto",
     on_select: Callable[[], None] | None = None,
+    amounts: Collection[str] = (),
+    null: str = text.NULL,
 ) -> None:
-    """Show a frame.
+    """Show a frame, its numbers to the last digit.
 
     Args:
         frame: what to show.
@@ -35,31 +44,83 @@ def table(
         columns: settings beyond those of its numbers.
         height: in pixels.
         on_select: what to do when another row is selected, one at a time.
+        amounts: columns of counts and sums, shown with thousands separators; a year or an id has none.
+        null: what stands, in grey, where there is no value.
     """
-    frame = exact(frame)
-    settings = number_columns(frame) | (columns or {})
+    settings = number_columns(frame, amounts) | (columns or {})
     selecting: dict[str, Any] = {"on_select": on_select, "selection_mode": "single-row"} if on_select else {}
-    st.dataframe(
-        frame, hide_index=True, height=height, column_config=settings, key=key, placeholder=text.NONE, **selecting
+    frame = exact(frame, amounts)
+    st.dataframe(frame, hide_index=True, height=height, column_config=settings, key=key, placeholder=null, **selecting)
+
+
+def exact(frame: pd.DataFrame, amounts: Collection[str] = ()) -> pd.DataFrame:
+    """Return a frame with those columns of numbers as text that a browser cannot show to the digit."""
+    columns = {str(name): frame[name] for name in frame if _is_beyond(frame[name])}
+    texts = {
+        name: pd.Series([text.exact(value, separated=name in amounts) for value in column], frame.index, object)
+        for name, column in columns.items()
+    }
+    return frame.assign(**texts)
+
+
+def _is_beyond(column: "pd.Series[Any]") -> bool:
+    """Return whether a column of numbers has one that a browser cannot show: too large, infinite or not a number."""
+    if not _is_number(column) and not pd.api.types.is_object_dtype(column):
+        return False
+    values = [value for value in column if value is not None and value is not pd.NA]
+    return all(isinstance(value, int | float | Decimal) for value in values) and any(
+        isinstance(value, Decimal) or not math.isfinite(value) or abs(value) >= LARGEST for value in values
     )
 
 
-def exact(frame: pd.DataFrame) -> pd.DataFrame:
-    """Give integers as text where a browser, whose numbers are floats, would not show them to the digit."""
-    beyond = [
-        str(name) for name in frame if pd.api.types.is_integer_dtype(frame[name]) and _largest(frame[name]) > 2**53
-    ]
-    texts = {name: [None if pd.isna(value) else text.number(value) for value in frame[name]] for name in beyond}
-    return frame.assign(**{name: pd.Series(column, frame.index, object) for name, column in texts.items()})
+def _is_number(column: "pd.Series[Any]") -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
-def _largest(column: "pd.Series[Any]") -> int:
-    return max((abs(int(value)) for value in column.dropna()), default=0)
+def download(frame: pd.DataFrame, label: str, file_name: str, key: str) -> None:
+    """Draw a button that saves a frame as CSV, and what it has otherwise than the frame.
+
+    The CSV is made beforehand: one that is made on the click is forgotten at the next refresh, before the browser asks.
+    """
+    st.download_button(
+        label, safe_csv(frame), file_name, "text/csv", key=key, on_click="ignore", icon=":material/download:"
+    )
+    st.markdown(":gray[:small[In the file, text that a spreadsheet would run as a formula begins with ' instead.]]")
 
 
-def number_columns(frame: pd.DataFrame) -> dict[str, ColumnConfig]:
-    """Give every number of `frame` thousands separators, and a fraction two digits."""
-    return {
-        str(name): st.column_config.NumberColumn(format="%,d" if pd.api.types.is_integer_dtype(column) else "%,.2f")
-        for name, column in frame.select_dtypes("number").items()
-    }
+def safe_csv(frame: pd.DataFrame) -> bytes:
+    """Write a frame as CSV that a spreadsheet opens as data: text that it would run as a formula is escaped.
+
+    As OWASP's page on CSV injection has it: an apostrophe before what begins with = + - @ (also full-width, after
+    spaces or quotes), a tab or a line end; in names as well. Numbers stay, as text too: -12.5 is no formula.
+    """
+    texts = [name for name in frame if _is_text(frame[name])]
+    escaped = frame.assign(**{str(name): frame[name].astype(object).map(_escaped) for name in texts})
+    return (
+        escaped.rename(columns=_escaped).to_csv(index=False, lineterminator="\r\n").encode()
+    )  # which quotes a text with either
+
+
+def _is_text(column: "pd.Series[Any]") -> bool:
+    kinds = pd.api.types
+    return (
+        kinds.is_string_dtype(column) or kinds.is_object_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype)
+    )
+
+
+def _escaped(value: object) -> object:
+    runs = isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value)
+    return f"'{value}" if runs else value
+
+
+def number_columns(frame: pd.DataFrame, amounts: Collection[str] = ()) -> dict[str, ColumnConfig]:
+    """Return the settings of the columns of numbers: each number to the last digit, those of `amounts` separated."""
+    texts = {name: st.column_config.TextColumn(alignment="right") for name in frame if _is_beyond(frame[name])}
+    formats = {name: _format(frame[name], "," if name in amounts else "") for name in frame if _is_number(frame[name])}
+    numbers = {name: st.column_config.NumberColumn(format=format_) for name, format_ in formats.items()}
+    return {str(name): setting for name, setting in (numbers | texts).items()}
+
+
+def _format(column: "pd.Series[Any]", separator: str) -> str:
+    # "g" writes as few digits as tell a float from all others, and neither rounds nor pads.
+    return f"%{separator}{'d' if pd.api.types.is_integer_dtype(column) else 'g'}"

@@ -15,6 +15,7 @@ from tests.dashboard.publish import (
     publish_lake,
     publish_loads,
     publish_status,
+    publish_summary,
     put_rejected,
     writer,
 )
@@ -222,6 +223,41 @@ def test_the_pages_are_one_click_apart(store: ObjectStore, address: str, browser
     expect(browser_page.get_by_text("Landed to loaded", exact=True)).to_be_visible()
     browser_page.get_by_role("link", name="Overview").click()
     expect(browser_page.get_by_test_id("stDataFrame").first).to_contain_text("1405")
+
+
+@pytest.mark.parametrize("path", ["/", "/pipeline", "/rejects", "/query"])
+def test_no_page_asks_for_what_is_not_there(store: ObjectStore, address: str, browser_page: Page, path: str) -> None:
+    refused: list[str] = []
+    browser_page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
+    fill(store, [1405, 1333, 1290])
+    put_rejected(store, "raw/companydata/companydata.csv", [problem(7)])
+    publish_loads(store, [load("raw/companydata/companydata.csv", rows_rejected=1)])
+    browser_page.goto(address + path)
+    expect(browser_page.get_by_test_id("stDataFrame").last).to_be_visible()
+    browser_page.reload()
+    expect(browser_page.get_by_test_id("stDataFrame").last).to_be_visible()
+    assert not refused  # and no error in the console, as in every test here
+
+
+def test_names_and_numbers_are_shown_as_they_are(store: ObjectStore, address: str, browser_page: Page) -> None:
+    names = ["Paid ($) of due ($)", "a_b*c*", ":red[x]", ":smile: -> www.example.com", "<b>x</b>"]
+    publish_summary(
+        store, "names", {"kind": ["x"], "rows": [1]} | {name: [1] for name in names}, {"groupBy": [], "sum": names}
+    )
+    numbers = {"year": [2026, 2025], "ratio": [0.0042, float("inf")], "id": [2**53 + 1, 10001], "rows": [12345, 1]}
+    roles = {"groupBy": ["year", "ratio", "id"], "sum": ["paid"]}
+    publish_summary(store, "numbers", numbers | {"paid": [1234567.89, None]}, roles)
+    publish_status(store, datasets={"names": counts(), "numbers": counts()})
+    browser_page.set_viewport_size({"width": 1800, "height": 1200})
+    browser_page.goto(address)
+    switches = browser_page.get_by_test_id("stButtonGroup").first
+    shown = [name.replace("->", "-\u2060>").replace("www", "www\u2060") for name in names]
+    expect(switches.get_by_role("button")).to_have_text(shown, use_inner_text=True)
+    assert switches.locator("a, .katex, b, em").count() == 0
+    cells = browser_page.get_by_test_id("stDataFrame").last.locator("[role=gridcell]")
+    until(lambda: "12345" in cells.all_text_contents(), what="the last column")
+    assert {"2026", "0.0042", "∞", str(2**53 + 1), "10001", "1234567.89"} <= set(cells.all_text_contents())
+    assert browser_page.get_by_role("button", name="Download as CSV").count() == 0  # of the table
 
 
 def test_a_narrow_screen_loses_nothing(store: ObjectStore, address: str, browser_page: Page) -> None:

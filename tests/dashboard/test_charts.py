@@ -1,8 +1,10 @@
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from dashboard.charts import MAX_BARS, STEP, WINDOW, frame_chart, roles, summary_chart, throughput_chart
 from dashboard.queries import Summary
@@ -32,7 +34,27 @@ def test_options_are_plain_json() -> None:
     chart = summary_chart(summary(["kind"], ["n"], kind=["a", None], n=[2**60, None], rows=[1, 1]))
     assert json.loads(json.dumps(chart.options)) == chart.options
     assert chart.options["xAxis"][0]["data"] == ["a", "(none)"]
-    assert series(chart.options)["n"] == [2**60, 0]
+    assert series(chart.options)["n"] == [2**60, None]  # unknown is not 0
+
+
+def test_what_cannot_be_drawn_is_left_out_and_said() -> None:
+    columns = {"ratio": [0.5, math.inf, math.nan], "n": [2**53 + 1, 1, None], "rate": [math.inf, 1.0, -math.inf]}
+    frame = pa.table(columns | {"rows": [1, 1, 1]}).to_pandas(types_mapper=pd.ArrowDtype)
+    chart = frame_chart(frame, ["ratio"], ["n", "rate"])
+    assert json.loads(json.dumps(chart.options, allow_nan=False)) == chart.options
+    assert chart.options["xAxis"][0]["data"] == ["0.5", "∞", "NaN"]
+    assert series(chart.options) == {"n": [2**53 + 1, 1, None], "rate": [None, 1.0, None]}
+    assert "Not drawn: 3 values" in chart.note
+    assert "drawn rounded" in chart.note
+    many = summary([], ["n"], n=[math.nan, *map(float, range(MAX_BARS))], rows=[1] * (MAX_BARS + 1))
+    assert series(summary_chart(many).options)["n"] == [*map(float, range(MAX_BARS))]
+
+
+def test_a_sum_beyond_64_bits_is_drawn() -> None:
+    both = pd.DataFrame({"n": pd.Series([18 * 10**18], dtype=object), "rows": [2]})
+    assert series(frame_chart(both, [], ["n"]).options) == {"n": [18 * 10**18]}
+    large = frame_chart(pd.DataFrame({"n": [1.5e308], "year": [2026]}), ["year"], ["n"])
+    assert large.options["grid"][0]["left"] < 300
 
 
 def test_the_same_data_gives_the_same_options() -> None:

@@ -1,5 +1,6 @@
 import io
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,87 @@ def test_a_dataset_without_rows_says_so(store: ObjectStore) -> None:
     publish_status(store, datasets={"orders": counts(files={"refused": 1})})
     test = page(overview.show, store)
     assert "No rows are loaded yet" in test.info[0].value
+
+
+def test_what_is_infinite_or_beyond_64_bits_breaks_nothing(store: ObjectStore) -> None:
+    columns = {"ratio": [math.inf, math.nan, 0.0042], "rows": [1, 1, 1], "sold": [9 * 10**18, 9 * 10**18, None]}
+    columns["paid"] = [math.inf, 1.5, math.nan]
+    publish_summary(store, "a", columns, {"groupBy": ["ratio"], "sum": ["sold", "paid"]})
+    publish_companydata(store, [1405, 1333, 1290])
+    publish_status(store, datasets={"a": counts(rows={"kept": 3}), "companydata": counts()})
+    test = page(overview.show, store)
+    assert len(test.dataframe) == len(test.get("echarts_chart")) == 2
+    shown = test.dataframe[0].value
+    assert shown["ratio"].tolist() == ["0.0042", "∞", "NaN"]
+    assert shown["sold"].fillna("null").tolist() == ["null", *["9,000,000,000,000,000,000"] * 2]
+    assert any("null: a sum beyond 64 bits" in caption.value for caption in test.caption)
+    assert "Infinity" not in test.get("echarts_chart")[0].proto.spec
+    test.button_group("groups-a").set_value([])
+    assert healthy(test.run()).dataframe[0].value["sold"].isna().tolist() == [True]  # one is unknown, so is the sum
+
+
+@pytest.mark.parametrize("counted_together", [True, False])
+def test_hundreds_of_stray_folders_are_a_line_and_not_a_card_each(store: ObjectStore, counted_together: bool) -> None:
+    strays = [f"stray{number:03}" for number in range(600)]
+    refused = counts(files={"refused": 1})
+    sections = dict.fromkeys(strays, refused)
+    together = {"no_contract": {**refused, "folders": 600, "names": strays[:10]}} if counted_together else {}
+    publish_companydata(store, [1405, 1333, 1290])
+    datasets = {"zz": counts(), "companydata": counts(rows={"kept": 24})} | ({} if counted_together else sections)
+    publish_status(store, datasets=datasets, **together)
+    test = page(overview.show, store)
+    names = [subheader.value for subheader in test.subheader]
+    assert "companydata" in names
+    assert len(names) <= overview.MAX_CARDS
+    assert ("600 folders under `raw/` without a contract" in test.info[-1].value) == counted_together
+    if not counted_together:  # an older pipeline's
+        test.multiselect("overview-datasets").set_value(["stray599"])
+        assert [subheader.value for subheader in healthy(test.run()).subheader] == ["stray599"]
+    lines = page(pipeline.show, store).dataframe[0].value["dataset"].tolist()
+    assert lines[-2:] == (["(no contract)", "all"] if counted_together else ["stray198", "all"])
+
+
+HOSTILE = [
+    "Paid ($) of due ($)",
+    "a_b*c*",
+    ":red[x]",
+    ":smile: :streamlit:",
+    "<b>x</b> -> y",
+    "# h\n\n    i",
+    "x" * 300,
+]
+
+
+def test_names_are_labels_and_never_markup(store: ObjectStore) -> None:
+    columns = {name: ["a" if "$" in name else ""] for name in HOSTILE} | {f"sum {name}": [1] for name in HOSTILE}
+    publish_summary(
+        store, "a", {"rows": [1]} | columns, {"groupBy": HOSTILE, "sum": [f"sum {name}" for name in HOSTILE]}
+    )
+    publish_status(store, datasets={"a": counts()})
+    groups = page(overview.show, store).button_group("groups-a")
+    labels = [option.content for option in groups.proto.options]
+    assert labels[:3] == [r"Paid \(\$\) of due \(\$\)", r"a\_b\*c\*", r"\:red\[x\]"]
+    assert all(len(label) < 200 and "\n" not in label for label in labels)
+
+
+@pytest.mark.parametrize("show", [overview.show, pipeline.show, rejects.show], ids=["overview", "pipeline", "rejects"])
+def test_an_error_that_nobody_expected_is_one_sentence_and_in_the_log_once(
+    store: ObjectStore, show: Show, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: Published) -> None:
+        raise ZeroDivisionError("a $reason$\nof two lines")
+
+    fill(store)
+    monkeypatch.setattr(Published, "status", broken)
+    monkeypatch.setattr(Published, "loads", broken)
+    test = page(show, store)
+    assert re.match(r"\*\*This page cannot show.*ZeroDivisionError.*a \\\$reason\\\$ of two lines", test.error[0].value)
+    assert len(test.error) == 1
+    healthy(test.run())
+    failures = [record for record in caplog.records if record.exc_info]
+    assert len(failures) == 1
+    monkeypatch.undo()
+    assert not healthy(test.run()).error
 
 
 def test_a_dataset_of_any_name_is_shown_as_it_is(store: ObjectStore) -> None:

@@ -1,16 +1,25 @@
+import io
+import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, BinaryIO
 
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from dashboard.queries import Published, UnreadableError
-from storage import ObjectStore
+from storage import ObjectChanged, ObjectInfo, ObjectStore
 from storage.layout import LOADS, STATUS, summary_key
+from storage.local import LocalStore
 from tests.dashboard.publish import (
     counts,
     iso,
     load,
+    parquet,
     publish_companydata,
     publish_loads,
     publish_status,
@@ -131,6 +140,76 @@ def test_sums_stay_exact_to_64_bits(store: ObjectStore) -> None:
     other = Published(store).summary("b")
     assert other is not None
     assert other.by([]).frame["units"].tolist() == [largest - 1]
+
+
+@pytest.mark.parametrize(
+    ("values", "total"),
+    [
+        ([9 * 10**18] * 2, 18 * 10**18),
+        ([2**63 - 1] * 1000, 1000 * (2**63 - 1)),
+        ([-(2**63)] * 2, -(2**64)),
+        ([5, None], None),  # null is a sum beyond 64 bits, and so is any sum with it
+        ([1e308, 1e308], None),  # beyond any float, which is not infinite
+        ([1e308, 1e308, -1e308], 1e308),
+        ([0.1] * 10, 1.0),
+        ([1.5, math.inf], math.inf),
+        ([1.5, math.nan, None], None),
+        ([math.inf, -math.inf], math.nan),
+    ],
+)
+def test_a_sum_of_sums_is_exact_or_unknown_and_never_another(
+    store: ObjectStore, values: list[Any], total: float | None
+) -> None:
+    columns = {"kind": [f"{number}" for number in range(len(values))], "rows": [1] * len(values), "sum": values}
+    columns["half"] = ["a"] * len(values)
+    publish_summary(store, "a", columns, {"groupBy": ["half", "kind"], "sum": ["sum"]})
+    summary = Published(store).summary("a")
+    assert summary is not None
+    for groups in ([], ["half"]):
+        found = summary.by(groups).frame["sum"].tolist()
+        assert repr(None if found[0] is pd.NA else found[0]) == repr(total)
+
+
+def test_unknown_and_not_a_number_are_groups_of_their_own(store: ObjectStore) -> None:
+    ratios = [math.nan, None, 1.5, math.nan, None]
+    columns = {"ratio": ratios, "kind": list("abcde"), "rows": [1, 2, 3, 4, 5]}
+    publish_summary(store, "a", columns, {"groupBy": ["ratio", "kind"], "sum": []})
+    summary = Published(store).summary("a")
+    assert summary is not None
+    assert sorted(summary.by(["ratio"]).frame["rows"].tolist()) == [3, 5, 7]
+
+
+def test_an_object_with_columns_of_another_type_is_named(store: ObjectStore) -> None:
+    publish_summary(store, "a", {"kind": ["x"], "rows": ["many"]}, {"groupBy": ["kind"], "sum": []})
+    with pytest.raises(UnreadableError, match="rows is string: expected numbers"):
+        Published(store).summary("a")
+    publish_loads(store, [load("raw/companydata/a.csv")])
+    with store.open(LOADS) as (_, stream):
+        table = pq.read_table(io.BytesIO(stream.read()))
+    store.put(LOADS, parquet(table.set_column(table.schema.get_field_index("loaded_at"), "loaded_at", [["soon"]])))
+    with pytest.raises(UnreadableError, match=r"loads\.parquet"):
+        Published(store).loads()
+
+
+class Replacing(LocalStore):
+    """A folder in which an object is replaced while it is read, the first times."""
+
+    replaced = 0
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
+        with super().open(key) as opened:
+            yield opened
+            if self.replaced < 2:
+                self.replaced += 1
+                raise ObjectChanged(key)
+
+
+def test_a_read_that_met_a_replacement_is_repeated(tmp_path: Path) -> None:
+    store = Replacing(tmp_path)
+    publish_status(store)
+    assert Published(store).status() is not None
+    assert store.replaced == 2
 
 
 def test_loads_tell_how_long_each_took(store: ObjectStore) -> None:

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -56,6 +57,17 @@ def test_times_between_moments() -> None:
     assert text.between(NOW, NOW + timedelta(milliseconds=1500)) == "1,500 ms"
     assert text.between(NOW, NOW - timedelta(seconds=1)) == "0 ms"
     assert (text.between(None, NOW), text.between(NOW, None)) == (text.NONE, text.NONE)
+
+
+def test_a_number_has_all_its_digits() -> None:
+    assert text.exact(2**64, separated=True) == "18,446,744,073,709,551,616"
+    assert (text.exact(1e22), text.exact(-0.0), text.exact(Decimal("1.10"))) == ("1e+22", "-0", "1.10")
+
+
+def test_a_name_of_any_length_and_content_is_one_short_line() -> None:
+    assert text.shortened("a\n\n b\t\u202ec") == "a b \N{REPLACEMENT CHARACTER}c"
+    long = text.shortened("x" * 500 + "end")
+    assert (len(long), long[0], long[-3:]) == (text.LONGEST, "x", "end")
 
 
 def test_markup_is_escaped() -> None:
