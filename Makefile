@@ -17,11 +17,22 @@ help:  ## show this list
 # As with compose, what the shell already has set wins over .env; honcho alone would do it the other way round.
 WITH_ENV = shell=$$(export -p); set -a; . ./.env; eval "$$shell"
 
+# Ctrl-C is how it is ended, and no error. It takes the shell's place, so that a signal to make reaches it.
+define UNTIL_CTRL_C
+import sys
+from honcho.command import main
+try:
+    main()
+except SystemExit as end:
+    sys.exit(0 if end.code == 130 else end.code)
+endef
+export UNTIL_CTRL_C
+
 run: $(RUNTIME)  ## run simulator, pipeline and dashboard on a folder (./lake), without containers
 	@$(WITH_ENV); PATH="$(BIN:%=$(CURDIR)/%:)$$PATH"; \
 	printf 'simulator  http://localhost:%s\ndashboard  http://localhost:%s\nCtrl-C ends all.\n' \
 		"$$SIMULATOR_PORT" "$$DASHBOARD_PORT"; \
-	exec $(BIN)python -m honcho --env /dev/null start
+	exec $(BIN)python -c "$$UNTIL_CTRL_C" --env /dev/null --no-prefix start
 
 up:  ## start the stack in containers and wait until all of it is healthy
 	docker compose up --detach --wait
@@ -104,12 +115,29 @@ lock: | .venv/bin/python  ## pin what pyproject.toml asks for; ARGS=--upgrade ta
 	$(subst pyproject.toml --group build,benchmarks/peers.in,$(COMPILE)) -o benchmarks/peers.txt
 	rm -rf .venv/lock
 
-PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
+PIP := .venv/bin/python -m pip --disable-pip-version-check
+
+define PROGRESS
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # pip ends by that, and this with pip
+packages, done = int(sys.argv[1]), 0
+for line in sys.stdin:
+    if line.startswith(("Collecting ", "Requirement already ")):
+        done += 1
+        if done % 10 == 0 and done < packages:
+            print(f"  {done} of {packages} packages are here", flush=True)
+    elif line.startswith("Installing collected"):
+        print(f"  all {packages} packages are here; now they are unpacked, which takes as long again", flush=True)
+endef
+export PROGRESS
 
 .venv/%.stamp: requirements/%.txt pyproject.toml | .venv/bin/python
-	@echo "installing requirements/$*.txt into .venv"
-	@$(PIP) install --require-hashes -r requirements/$*.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@echo "installing requirements/$*.txt into .venv, once: this takes a minute or two"
+	@rm -f .venv/$*.there
+	@{ $(PIP) install --require-hashes -r requirements/$*.txt && touch .venv/$*.there; } \
+		| $(PYTHON) -c "$$PROGRESS" "$$(grep -c == requirements/$*.txt)"
+	@[ -e .venv/$*.there ]
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/bin/python:
@@ -118,4 +146,5 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 			"name another one: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 		echo "error: $(PYTHON) cannot make a virtual environment: install its venv package (python3-venv)" >&2; exit 2; }
+	@echo "making .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv --clear .venv

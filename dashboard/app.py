@@ -1,5 +1,7 @@
 """The server of the pages, with what they need in memory before the first visitor; `streamlit run dashboard/app.py`."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import streamlit as st
@@ -7,9 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-import storage.local
-import storage.s3  # noqa: F401
-from dashboard.views import failures, overview, pipeline, query, rejects  # noqa: F401
+from dashboard.views import failures
 from storage.console import configure_logging
 
 # Where a page's server is. Streamlit's client looks below the page's own path first, and logs that nothing is there.
@@ -21,6 +21,18 @@ def _index(_: Request) -> HTMLResponse:
     return HTMLResponse(INDEX, headers={"Cache-Control": "no-cache"})
 
 
+@asynccontextmanager
+async def lifespan(_: st.App) -> AsyncIterator[None]:
+    """Import what the pages need; caches want the server's runtime, which is not there before."""
+    import storage.local
+    import storage.s3  # noqa: F401
+    from dashboard.views import overview, pipeline, query, rejects  # noqa: F401
+
+    yield
+
+
 configure_logging()
 paths = ("/", "/pipeline", "/rejects", "/query")
-app = st.App("page.py", routes=[Route(path, _index) for path in paths], on_script_error=failures.show)
+app = st.App(
+    "page.py", lifespan=lifespan, routes=[Route(path, _index) for path in paths], on_script_error=failures.show
+)

@@ -1,6 +1,7 @@
 """A fresh clone and `make run`: data on the dashboard, and after Ctrl-C no process is left."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,6 +39,15 @@ def healthy(port: int) -> bool:
     return answer.data == b"ok"
 
 
+def assert_plain(log: str) -> None:
+    """Say that a newcomer sees what happens while it installs, each line's time once, and no error in the end."""
+    assert re.search(r"^  \d+ of \d+ packages are here$", log, re.MULTILINE)
+    lines = [line for line in log.splitlines() if " loaded key=" in line]
+    assert lines
+    assert [line for line in lines if not re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO pipeline", line)] == []
+    assert [line for line in log.splitlines() if re.search(r"No runtime found|Error|Traceback", line)] == []
+
+
 @pytest.mark.needs_browser
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks for left processes in /proc")
@@ -68,6 +78,7 @@ def test_a_fresh_clone_runs_and_ends(tmp_path, browser_page):
         os.killpg(process.pid, signal.SIGINT)
         process.wait(60)
         until(lambda: not processes_of(run), what=f"no process left, but there are {processes_of(run)}")
+        assert_plain((tmp_path / "log").read_text())
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
