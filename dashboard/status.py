@@ -46,9 +46,17 @@ class Backlog(_Part):
 
 
 class Writer(_Part):
-    """The pipeline that publishes here: when it last said so."""
+    """The pipeline that publishes here: when it last said so, and whether it has got through its start."""
 
     heartbeat_at: AwareDatetime | None = None
+    state: str = "running"
+
+
+class Problem(_Part):
+    """When and why the pipeline ended by an error; there is none once one has got through its start."""
+
+    at: AwareDatetime
+    text: str
 
 
 class Progress(_Part):
@@ -72,5 +80,6 @@ class Status(Progress):
     """All of it: progress in all, and per dataset."""
 
     writer: Writer | None = None
+    problem: Problem | None = None
     datasets: dict[str, Progress] = {}
     no_contract: NoContract = NoContract()

@@ -21,12 +21,12 @@ from pipeline.cores import Cores, processes
 from pipeline.database import ledger_errors
 from pipeline.dry_run import dry_run
 from pipeline.follow import drain, follow
-from pipeline.health import problem
+from pipeline.health import last_reason, problem
 from pipeline.ledger import Ledger
 from pipeline.load import load
 from pipeline.memory import set_allocators
 from pipeline.outage import when_there
-from pipeline.ownership import claim_lake, state_folder
+from pipeline.ownership import claim_lake, reason_left, state_folder
 from pipeline.parts import Pipeline
 from pipeline.reader.source import Limits
 from pipeline.recipe import read_dataset, read_datasets
@@ -269,13 +269,15 @@ def draft_contract(
 @contextmanager
 def _pipeline(lake: str, state: Path, folder: Path, limits: Limits, **settings: Any) -> Iterator[Pipeline]:
     """Make a pipeline ready: the one writer of its state folder and of its lake."""
-    datasets = read_datasets(folder, limits)
-    store = open_store(lake, os.environ)
-    gc.freeze()  # what is here by now stays: to look through all of it for garbage holds up every load
-    with state_folder(state), ledger_errors(state / "ledger.sqlite"):
+    store, path = open_store(lake, os.environ), state / "ledger.sqlite"
+    with state_folder(state) as before, reason_left(store, state, before), ledger_errors(path):
+        datasets = read_datasets(folder, limits)
+        gc.freeze()  # what is here by now stays: to look through all of it for garbage holds up every load
         # With the lock, and before the store is used: no thread runs yet.
         cores = Cores(processes(settings["workers"]), partial(load, store, datasets, state / "staging"))
-        ledger = Ledger(state / "ledger.sqlite")
+        ledger = Ledger(path)
+        if last_reason(state):
+            ledger.check()
         pipeline = Pipeline(store, ledger, datasets, state / "staging", cores=cores, **settings)
         shutil.rmtree(pipeline.staging)  # with what a load that was killed has left
         pipeline.staging.mkdir()
@@ -283,7 +285,7 @@ def _pipeline(lake: str, state: Path, folder: Path, limits: Limits, **settings: 
         when_there(pipeline, lambda: claim_lake(store, ledger, pipeline.stop))
         if pipeline.stop.is_set():
             raise typer.Exit
-        ledger.begin({name: dataset.recipe for name, dataset in datasets.items()})
+        ledger.begin({name: dataset.recipe for name, dataset in datasets.items()}, died=bool(before))
         yield pipeline
         cores.close()
         ledger.close()

@@ -56,6 +56,12 @@ class Database:
             reason = f"is of version {found}, and this pipeline takes {VERSION}"
             raise SettingError(f"PIPELINE_STATE: the ledger {self.path} {reason}: {_FORGET}")
 
+    def check(self) -> None:
+        """Read all of the ledger; `sqlite3.DatabaseError` if a page of it is damaged, which is often seen late."""
+        [[said]] = self.rows("PRAGMA quick_check(1)")
+        if said != "ok":
+            raise sqlite3.DatabaseError(said)
+
     def close(self) -> None:
         """Close the connection."""
         self.db.close()

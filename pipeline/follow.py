@@ -5,11 +5,12 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from threading import Event, Thread
 
 from pipeline.ledger import Ledger, key_text
 from pipeline.outage import Complaint, when_there
-from pipeline.ownership import HEARTBEAT, check_lake, keep_lake, sign_out
+from pipeline.ownership import HEARTBEAT, check_lake, forget_reason, keep_lake, sign_out
 from pipeline.parts import Pipeline
 from pipeline.publish import Publisher
 from pipeline.sweep import sweep
@@ -82,6 +83,7 @@ def _end(pipeline: Pipeline, threads: list[Thread]) -> None:
     sign_out(pipeline.ledger)
     try:
         if not pipeline.away.is_set():
+            check_lake(pipeline.store, pipeline.ledger)
             Publisher(pipeline.store, pipeline.ledger, pipeline.datasets).publish()
     except (StoreUnavailable, PermissionError) as error:
         log.warning(fields("not published", error=error, action="the next start will"))
@@ -121,24 +123,31 @@ def sweep_by_the_clock(pipeline: Pipeline) -> None:
 
 
 def _sweep(pipeline: Pipeline, ledger: Ledger) -> None:
-    check_lake(pipeline.store, ledger)
-    sweep(pipeline.store, ledger, retract_deleted=pipeline.retract_deleted)
+    ours = partial(check_lake, pipeline.store, ledger)
+    ours()
+    sweep(pipeline.store, ledger, ours, retract_deleted=pipeline.retract_deleted)
+    pipeline.started.set()
 
 
 def publish_changes(pipeline: Pipeline) -> None:
     """Publish soon after a change, in a fifth of the time at most, and move the heartbeat."""
     complaint = Complaint("not published")
     with closing(Ledger(pipeline.ledger.path)) as ledger:
-        publisher = Publisher(pipeline.store, ledger, pipeline.datasets)
+        publisher, started = Publisher(pipeline.store, ledger, pipeline.datasets), 0.0
         while not pipeline.stop.is_set():
             pipeline.changed.clear()
             began = time.monotonic()
+            if pipeline.started.is_set():
+                started = started or began
+                if began - started >= HEARTBEAT:  # one that ends at once has not got through its start
+                    forget_reason(ledger)
             with complaint.about(pipeline):
-                keep_lake(pipeline.store, ledger)
+                keep_lake(pipeline.store, ledger, started=pipeline.started.is_set())
                 publisher.publish()
             # No longer than a heartbeat: the program may have stood still meanwhile, as at a breakpoint.
-            pipeline.stop.wait(min(max(PUBLISH_PAUSE, 4 * (time.monotonic() - began)), HEARTBEAT))
-            _wait_any(pipeline.changed, pipeline.stop, HEARTBEAT)
+            pause = min(max(PUBLISH_PAUSE, 4 * (time.monotonic() - began)), HEARTBEAT)
+            pipeline.stop.wait(pause)
+            _wait_any(pipeline.changed, pipeline.stop, HEARTBEAT - pause)
 
 
 def _guarded(pipeline: Pipeline, part: Callable[[Pipeline], None]) -> None:

@@ -1,4 +1,6 @@
-"""Whether the pipeline of a state folder is alive, told by its heartbeat: `python -m pipeline.health STATE`.
+"""Whether the pipeline of a state folder is alive: it has got through its start, and its heartbeat moves.
+
+`python -m pipeline.health STATE` asks. A pipeline that ended by an error has left the reason in a file.
 
 It runs by itself too, because a container asks every few seconds, and the whole command line loads Arrow and pandas.
 """
@@ -10,11 +12,14 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+REASON = "problem.json"  # in the state folder: why the pipeline ended, until one has got through its start
 STANDS_STILL = 15.0  # seconds without a heartbeat until a pipeline counts as dead
 
 
 def problem(state: Path) -> str:
     """Say why the pipeline of `state` does not count as alive; nothing if it does."""
+    if reason := last_reason(state):
+        return f"the pipeline of {state} ended at {reason['at']}: {reason['text']}"
     ledger = state / "ledger.sqlite"
     if not ledger.exists():
         return f"PIPELINE_STATE: there is no ledger in {state}: start a pipeline with `python -m pipeline run`"
@@ -26,8 +31,19 @@ def problem(state: Path) -> str:
     writer = json.loads(found[0]) if found else None
     if not writer:
         return f"no pipeline works with {state}"
+    if writer.get("state") == "starting":
+        return f"the pipeline of {state} is starting: it has not listed the lake yet"
     age = (datetime.now(UTC) - datetime.fromisoformat(writer["heartbeat_at"])).total_seconds()
     return f"the pipeline of {state} has had no heartbeat for {age:.0f} s" if age > STANDS_STILL else ""
+
+
+def last_reason(state: Path) -> dict[str, str] | None:
+    """Return when and why the last pipeline of `state` ended by an error; None where one has started well since."""
+    try:
+        reason = json.loads((state / REASON).read_text())
+        return {name: str(reason[name]) for name in ("at", "text")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 if __name__ == "__main__":

@@ -53,17 +53,19 @@ def key_text(key: str) -> str:
 class Ledger(Database):
     """What is known of every source: the queue of those that wait, and the memory of what was made of the others."""
 
-    def begin(self, recipes: Mapping[str, str]) -> None:
+    def begin(self, recipes: Mapping[str, str], *, died: bool = True) -> None:
         """Make ready for a run: what a crash left in flight waits again, to run alone, and the recipes are these.
 
-        A file that was alone in flight when the program died is counted one death; three make it failed.
+        A file that was alone in flight when the program died is counted one death; three make it failed. A program that
+        ended by an error, such as a full disk, has not `died`.
         Under a new recipe what was refused is tried again, and what was loaded is stale.
         """
         current = f"coalesce((SELECT recipe FROM recipe WHERE dataset = source.dataset), '{NO_RECIPE}')"
         with self.transaction() as db:
             db.execute(
-                "UPDATE source SET in_flight = 0, loaded_etag = NULL, deaths = deaths + alone, alone = 1"
-                " WHERE in_flight = 1"
+                "UPDATE source SET in_flight = 0, loaded_etag = NULL, deaths = deaths + (alone AND ?),"
+                " alone = (alone OR ?) WHERE in_flight = 1",
+                (died, died),
             )
             db.execute(
                 "UPDATE source SET status = 'failed', alone = 0, retry_at = NULL, changed_at = ?, error = ?"

@@ -1,14 +1,16 @@
 """What to do while nothing can be loaded, whatever file it is: wait, say so once, and say once when it is over."""
 
 import logging
+import os
 import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
-from pipeline.parts import Pipeline
-from storage import StoreUnavailable
+from pipeline.parts import Full, Obstacle, Pipeline
+from storage import StoreFull, StoreUnavailable
+from storage.base import NO_ROOM
 from storage.console import fields
 from storage.layout import PUBLISHED
 
@@ -16,14 +18,6 @@ PAUSES = (0.2, 5.0)  # seconds between two looks whether it is over: the first a
 PROBE = 64 << 10  # bytes that must find room: a disk that is full often still takes a few
 
 log = logging.getLogger(__name__)
-
-
-class Obstacle(NamedTuple):
-    """Why nothing can be loaded: a word for the log while it stands, one for when it is over, and the reason."""
-
-    said: str
-    over: str
-    reason: str
 
 
 def obstacle(pipeline: Pipeline) -> Obstacle | None:
@@ -65,6 +59,8 @@ def when_there(pipeline: Pipeline, act: Callable[[], object]) -> None:
 
 def wait_until_clear(pipeline: Pipeline, seen: Obstacle | None = None) -> None:
     """Wait until nothing stands in the way; say so once when something does, and once when it is over."""
+    if pipeline.full:
+        _wait_for_room(pipeline, pipeline.full)
     pause, said, now = PAUSES[0], None, seen or obstacle(pipeline)
     while now and not pipeline.stop.is_set():
         if not said or now.said != said.said:
@@ -78,8 +74,54 @@ def wait_until_clear(pipeline: Pipeline, seen: Obstacle | None = None) -> None:
         pipeline.gap.set()
 
 
+def no_room(error: BaseException | None) -> Obstacle | None:
+    """Return what had no room, if that is why a load failed: the store, or the disk of the state folder."""
+    while error:
+        if isinstance(error, StoreFull):
+            return Obstacle("store full", "store has room", str(error))
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return Obstacle("state full", "state has room", f"PIPELINE_STATE: {error}")
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def note_full(pipeline: Pipeline, key: str, seen: Obstacle) -> None:
+    """Pause everything because a load had no room; say so once. The probe of `obstacle` is small, and may find some."""
+    before = pipeline.full if pipeline.full and pipeline.full.obstacle.said == seen.said else None
+    if before is None:
+        log.warning(fields(seen.said, lake=pipeline.store.url, key=key, error=seen.reason, action="wait"))
+        pause = PAUSES[0]
+    else:  # several that find none at once are one
+        pause = before.pause if pipeline.away.is_set() else min(2 * before.pause, PAUSES[1])
+    pipeline.full = Full(seen, before.key if before else key, pause, _free(pipeline.staging))
+    pipeline.away.set()
+
+
+def note_room(pipeline: Pipeline, key: str) -> None:
+    """Say that there is room again, once the file that had none has another outcome."""
+    if pipeline.full and pipeline.full.key == key:
+        log.info(fields(pipeline.full.obstacle.over, lake=pipeline.store.url))
+        pipeline.full = None
+
+
+def _wait_for_room(pipeline: Pipeline, full: Full) -> None:
+    """Wait a little, and no longer once the state folder has more room: what else waits may be small enough."""
+    deadline = time.monotonic() + full.pause * random.uniform(0.5, 1.0)
+    while time.monotonic() < deadline and _free(pipeline.staging) < full.free + PROBE:
+        if pipeline.stop.wait(min(full.pause, PAUSES[0])):
+            return
+
+
+def _free(folder: Path) -> int:
+    try:
+        facts = os.statvfs(folder)
+    except OSError:
+        return 0
+    return facts.f_bavail * facts.f_frsize
+
+
 class Complaint:
-    """Says once that the store does not let a part do its work, and lets it try again."""
+    """Says once that the store, or a full disk, does not let a part do its work, and lets it try again."""
 
     def __init__(self, what: str) -> None:
         self.what, self.said = what, False
@@ -93,7 +135,9 @@ class Complaint:
         except StoreUnavailable:
             pipeline.away.set()  # which says so
             pipeline.changed.set()
-        except PermissionError as error:
+        except OSError as error:
+            if not isinstance(error, PermissionError) and not no_room(error):
+                raise
             pipeline.changed.set()
             if not self.said:
                 log.error(fields(self.what, error=error, action="will try again"))

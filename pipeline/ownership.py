@@ -11,41 +11,68 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any, TextIO
 
-from pipeline.health import STANDS_STILL
-from pipeline.ledger import Ledger, now
+import typer
+
+from pipeline.health import REASON, STANDS_STILL
+from pipeline.ledger import Ledger, microseconds, now
 from pipeline.report import iso, status
 from storage import ObjectStore
 from storage.console import SettingError, fields
 from storage.layout import LAKE, STATUS
 
-HEARTBEAT = 2.0  # seconds between two of ours
+HEARTBEAT = 5.0  # seconds between two of ours: each is a version of an object, in a bucket that keeps versions
+REASON_LENGTH = 2000  # characters of an error that are left for the pages
+LEAVE_SECONDS = 3.0  # for a store that does not answer, when the program ends
 LOCK_SECONDS = 1.0  # a pipeline that was killed, and its processes, have let go of their lock by then
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def state_folder(path: Path) -> Iterator[None]:
-    """Hold the state folder for this program alone; `SettingError` says who has it, or why it cannot be had."""
-    try:
-        (path / "staging").mkdir(parents=True, exist_ok=True)
-        file = (path / "lock").open("a+")
-    except OSError as error:
-        raise SettingError(f"PIPELINE_STATE: the folder {path} cannot be written: {error.strerror}") from error
-    with file:
-        if not _lock(file):
-            file.seek(0)
+def state_folder(path: Path) -> Iterator[str]:
+    """Hold the state folder for this program alone; `SettingError` says who has it, or why it cannot be had.
+
+    Yields:
+        The number of the process that held it before and died; an empty text if it ended, be it by an error. The lock
+        tells, and not the ledger, for a full disk lets nobody write but takes back what was written.
+    """
+    with _lock_file(path) as file:
+        locked = _lock(file)
+        file.seek(0)
+        before = file.read().strip()
+        if not locked:
             raise SettingError(
-                f"PIPELINE_STATE: another pipeline (process {file.read().strip()}) works with {path}: "
+                f"PIPELINE_STATE: another pipeline (process {before}) works with {path}: "
                 "stop it, or choose another folder"
             )
+        try:
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+        except OSError as error:
+            raise _not_writable(path, error) from error
+        try:
+            yield before
+        except Exception as error:
+            if isinstance(error, SettingError | OSError | typer.Exit):  # others may be a fault of the file in flight
+                file.truncate(0)
+            raise
         file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+
+
+def _lock_file(path: Path) -> TextIO:
+    try:
+        (path / "staging").mkdir(parents=True, exist_ok=True)
+        return (path / "lock").open("a+")
+    except OSError as error:
+        raise _not_writable(path, error) from error
+
+
+def _not_writable(path: Path, error: OSError) -> SettingError:
+    return SettingError(f"PIPELINE_STATE: the folder {path} cannot be written: {error.strerror}")
 
 
 def _lock(file: TextIO) -> bool:
@@ -74,7 +101,7 @@ def claim_lake(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
     _refuse_second(store, ledger, stop)
     if not stop.is_set():
         me = {"id": ledger.id, "host": socket.gethostname(), "pid": os.getpid(), "started_at": iso(now())}
-        ledger.set("writer", json.dumps({**me, "heartbeat_at": iso(now())}))
+        ledger.set("writer", json.dumps({**me, "heartbeat_at": iso(now()), "state": "starting"}))
         store.put(STATUS, json.dumps(status(ledger)).encode())  # at once, so that whoever starts now sees it
 
 
@@ -92,24 +119,83 @@ def check_lake(store: ObjectStore, ledger: Ledger) -> None:
         )
 
 
-def keep_lake(store: ObjectStore, ledger: Ledger) -> None:
-    """Move the heartbeat, unless another pipeline writes this lake with a better right: then `SettingError`.
+def keep_lake(store: ObjectStore, ledger: Ledger, *, started: bool) -> None:
+    """Move the heartbeat when it is time, unless another pipeline writes this lake with a better right.
 
     Of two that started at once the elder stays; one that slept too long, and was taken over, goes.
+
+    Raises:
+        SettingError: another pipeline writes the lake, or it is not the lake that the ledger tells of.
     """
     me = json.loads(ledger.get("writer") or "{}")
-    ledger.set("writer", json.dumps({**me, "heartbeat_at": iso(now())}))  # first: a store that is away is no illness
+    state = "running" if started else "starting"
+    silent = abs(now() - microseconds(datetime.fromisoformat(me["heartbeat_at"])))  # a clock may jump back
+    if state != me.get("state") or silent > HEARTBEAT * 0.9e6:
+        # First: a store that is away is no illness.
+        ledger.set("writer", json.dumps({**me, "heartbeat_at": iso(now()), "state": state}))
+    check_lake(store, ledger)
     other = _writer(store)
     if other and other["id"] != me["id"]:
-        silent = datetime.now(UTC) - datetime.fromisoformat(me["heartbeat_at"])
         elder = (other["started_at"], other["id"]) < (me["started_at"], me["id"])
-        if elder or silent.total_seconds() > STANDS_STILL:
+        if elder or silent > STANDS_STILL * 1e6:
             raise SettingError(_stop_other(store, other))
 
 
 def sign_out(ledger: Ledger) -> None:
     """Leave the lake to the next writer, who need not wait for a heartbeat to stand still."""
     ledger.set("writer", "null")
+    forget_reason(ledger)
+
+
+def forget_reason(ledger: Ledger) -> None:
+    """Remove the reason for which a pipeline before this one ended: this one has got through its start."""
+    ledger.path.with_name(REASON).unlink(missing_ok=True)
+
+
+@contextmanager
+def reason_left(store: ObjectStore, state: Path, before: str) -> Iterator[None]:
+    """Leave the reason of an error that ends the block where people look: in the state folder, and on the pages.
+
+    Args:
+        store: its status is left alone where another pipeline lives.
+        state: the folder, which is held by this program.
+        before: the process that held it before, and died.
+    """
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except Exception as error:
+        text = str(error) if isinstance(error, SettingError) else f"{error!r}: its log has more"
+        reason = {"at": str(iso(now())), "text": text[:REASON_LENGTH]}
+        with suppress(OSError):
+            (state / REASON).write_text(json.dumps(reason))
+        leaving = Thread(target=_leave_reason, args=(store, reason, before), daemon=True)
+        leaving.start()
+        leaving.join(LEAVE_SECONDS)
+        raise
+
+
+def _leave_reason(store: ObjectStore, reason: dict[str, str], before: str) -> None:
+    """Put the reason into the status of the lake, unless another pipeline may be alive that writes it."""
+    with suppress(OSError, ValueError):
+        try:
+            status = dict(_read_json(store, STATUS))
+        except (FileNotFoundError, ValueError, TypeError):
+            status = {}
+        writer = status.get("writer") or {}
+        ours = (socket.gethostname(), str(os.getpid())), (socket.gethostname(), before)
+        if (writer.get("host"), str(writer.get("pid"))) not in ours and _beats(writer.get("heartbeat_at")):
+            return
+        store.put(STATUS, json.dumps({**status, "writer": None, "problem": reason}, indent=1).encode())
+
+
+def _beats(heartbeat_at: str | None) -> bool:
+    try:
+        then = datetime.fromisoformat(heartbeat_at or "")
+        return abs((datetime.now(UTC) - then).total_seconds()) < STANDS_STILL
+    except (ValueError, TypeError):
+        return False
 
 
 def _stop_other(store: ObjectStore, other: dict[str, Any]) -> str:

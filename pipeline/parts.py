@@ -3,11 +3,30 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
+from typing import NamedTuple
 
 from pipeline.cores import Cores
 from pipeline.ledger import Ledger
 from pipeline.recipe import Dataset
 from storage import ObjectStore
+
+
+class Obstacle(NamedTuple):
+    """Why nothing can be loaded: a word for the log while it stands, one for when it is over, and the reason."""
+
+    said: str
+    over: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Full:
+    """What had no room, and for which file first; `pause` is in seconds, `free` are bytes of the state folder."""
+
+    obstacle: Obstacle
+    key: str
+    pause: float
+    free: int
 
 
 @dataclass
@@ -28,6 +47,8 @@ class Pipeline:
     wake: Event = field(default_factory=Event)  # there may be work, or room for it
     changed: Event = field(default_factory=Event)  # there is something to publish
     away: Event = field(default_factory=Event)  # nothing can be loaded now: see `outage.obstacle`
+    full: Full | None = None  # a disk or a store had no room for a load
+    started: Event = field(default_factory=Event)  # the first listing is done
     errors: list[BaseException] = field(default_factory=list)
 
     def give_up(self, error: BaseException) -> None:

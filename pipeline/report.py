@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
+from pipeline.health import last_reason
 from pipeline.ledger import Ledger
 from pipeline.recipe import Dataset
 from pipeline.shares import exact_sums
@@ -61,6 +62,7 @@ def status(ledger: Ledger) -> Status:
     return {
         "lake": ledger.get("lake"),
         "writer": json.loads(ledger.get("writer") or "null"),
+        "problem": last_reason(ledger.path.parent),
         **section({"", *datasets, *strays}),
         "datasets": {name: section({name}) for name in datasets},
         "no_contract": {**section(set(strays)), **_folders(tally, strays)},

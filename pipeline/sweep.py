@@ -3,7 +3,7 @@
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from sqlite3 import Row
@@ -108,18 +108,27 @@ WHERE {_BELOW} AND {_HAS_RESULT}
 """
 
 
-def sweep(store: ObjectStore, ledger: Ledger, *, retract_deleted: bool = False) -> int:
+def sweep(
+    store: ObjectStore, ledger: Ledger, ours: Callable[[], object] = bool, *, retract_deleted: bool = False
+) -> int:
     """List `raw/`, `clean/` and `rejected/`, put the ledger right, and return how many files wait because of it.
 
     What is new or changed is noted; what is gone is `missing`, and has its rows taken back where that is asked for; an
     output that is not there, or not the one that was recorded, makes its source wait again, and one whose source is
     gone is taken over as it is. Where every output is of a source that this ledger has taken, the first load of a file
     need not remove what an older ledger may have left.
+
+    Args:
+        store: the lake.
+        ledger: what is known of it.
+        ours: raises where the lake is another by the end of the listing, which tells nothing of ours then.
+        retract_deleted: take the rows of deleted files back.
     """
     began = now()
     with ledger.transaction() as db:
         [number] = db.execute("UPDATE sweep SET number = number + 1 RETURNING number").fetchone()
     with _listings(ledger, store) as all_outputs:
+        ours()
         ledger.set("outputs", "ours" if all_outputs and not ledger.rows(_STRANGE)[0]["any"] else "strange")
         found = _reconcile(ledger, {"sweep": number, "now": now()}, began, retract_deleted=retract_deleted)
         orphans, lost = ledger.rows(_ORPHANS), ledger.rows(_LOST, sweep=number)

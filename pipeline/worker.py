@@ -12,9 +12,10 @@ from typing import Any, Literal, Self
 from pipeline.cores import Closed, Outcomes
 from pipeline.ledger import now
 from pipeline.load import BeingWritten, NotAsked, NotYet, Result, SourceGone, Task, load, take_back
-from pipeline.outage import obstacle, wait_until_clear
+from pipeline.outage import no_room, note_full, note_room, obstacle, wait_until_clear
+from pipeline.ownership import check_lake
 from pipeline.parts import Pipeline
-from storage import ObjectChanged, ObjectInfo
+from storage import ObjectChanged, ObjectInfo, StoreUnavailable
 from storage.console import fields
 
 STOP_SECONDS = 20.0  # what is in flight has this long to end
@@ -78,6 +79,16 @@ def process(pipeline: Pipeline, tasks: Sequence[Task]) -> None:
     """Load files and note what came of each; whatever is wrong with one, the others are loaded all the same."""
     began = time.monotonic()
     try:
+        check_lake(pipeline.store, pipeline.ledger)  # so that nothing is loaded into one that was wiped
+    except Exception as error:
+        for task in tasks:
+            pipeline.ledger.release(task, harmless=True)
+        if not isinstance(error, StoreUnavailable | PermissionError):
+            raise
+        pipeline.away.set()
+        pipeline.stop.wait(CHANGING_SECONDS)  # it may take a probe, and yet not be read
+        return
+    try:
         outcomes = _load(pipeline, tasks)
     except Closed:  # at the end of the program, which has let them wait again
         return
@@ -89,6 +100,8 @@ def process(pipeline: Pipeline, tasks: Sequence[Task]) -> None:
     for task, one in outcomes.items():
         if not isinstance(one, Result):
             _settle(pipeline, task, one)
+        if not isinstance(one, NotAsked) and not (isinstance(one, Exception) and no_room(one)):
+            note_room(pipeline, task.source_key)
 
 
 def _load(pipeline: Pipeline, tasks: Sequence[Task]) -> Outcomes:
@@ -143,6 +156,10 @@ def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception) -> 
 
 
 def _release_or_fail(pipeline: Pipeline, task: Task, error: Exception) -> None:
+    if seen := no_room(error):
+        pipeline.ledger.release(task)
+        note_full(pipeline, task.source_key, seen)
+        return
     if pipeline.away.is_set() or obstacle(pipeline):  # it would be the same for every file
         pipeline.ledger.release(task)
         pipeline.away.set()

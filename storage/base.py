@@ -1,5 +1,6 @@
 """What a store of objects is: the protocol, the facts it gives, its errors and the rules for keys."""
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -16,11 +17,16 @@ if TYPE_CHECKING:  # Arrow is loaded where it is used: a command that only asks 
 MAX_KEY_BYTES = 1024  # S3's own limit
 # Seconds since 1970: the years that pandas' and Arrow's 64 bits of nanoseconds hold.
 _EARLIEST, _LATEST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (1678, 2262))
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # a file system's errors
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class StoreUnavailable(ConnectionError):
     """The store does not answer: nothing is known about the object, try again when it is back."""
+
+
+class StoreFull(StoreUnavailable):
+    """The store answers and has no room: nothing was written, try again when there is some."""
 
 
 class ObjectChanged(OSError):

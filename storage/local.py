@@ -16,10 +16,12 @@ from threading import Event
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 from storage.base import (
+    NO_ROOM,
     Gap,
     InvalidKey,
     ObjectChanged,
     ObjectInfo,
+    StoreFull,
     StoreUnavailable,
     check_key,
     listed,
@@ -37,7 +39,7 @@ LEFT_AFTER = 3600.0  # seconds: no put takes so long
 SETTLED = 1.0  # seconds without a change after which a file is finished, where the system cannot tell
 RETRY = 1.0  # seconds before a watch that ended is begun again
 
-_AWAY = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
+_AWAY = {errno.EROFS, errno.EIO, errno.ESTALE}
 
 # A file that went away, or a link that leads nowhere.
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
@@ -211,6 +213,8 @@ class LocalStore:
             if not missing_ok:
                 raise FileNotFoundError(errno.ENOENT, "there is no such object", place) from error
         except OSError as error:
+            if error.errno in NO_ROOM:
+                raise StoreFull(f"{place}: {error.strerror}") from error
             if error.errno in _AWAY:
                 raise StoreUnavailable(f"{place}: {error.strerror}") from error
             self._check_present()

@@ -15,7 +15,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store as Client
 
-from storage.base import InvalidKey, ObjectChanged, ObjectInfo, StoreUnavailable
+from storage.base import InvalidKey, ObjectChanged, ObjectInfo, StoreFull, StoreUnavailable
 
 if TYPE_CHECKING:
     from obstore import GetOptions
@@ -179,6 +179,7 @@ def _errors(key: str, bucket: str) -> Iterator[None]:
 
 
 _REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
+_FULL = {"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded", "InsufficientStorage"}
 _BAD_KEY = {"XMinioInvalidObjectName", "KeyTooLongError", "XMinioInvalidResourceName", "InvalidArgument"}
 
 
@@ -191,6 +192,8 @@ def refusal(code: str, message: str, key: str, bucket: str) -> Exception:
             f"bucket {bucket!r} refuses {key!r} ({code}): check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "
             f"and what that user may do"
         )
+    if code in _FULL:
+        return StoreFull(f"bucket {bucket} has no room for {key!r:.80} ({code}): {message}")
     if code in _BAD_KEY:
         return InvalidKey(f"key {key!r:.80}: {message}")
     if code == "PreconditionFailed":

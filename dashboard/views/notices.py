@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard import text
 from dashboard.queries import Published, UnreadableError
-from dashboard.status import Status
+from dashboard.status import Problem, Status
 from storage import ObjectChanged
 
 SILENT_AFTER = 15.0  # seconds without a heartbeat after which a pipeline counts as gone
@@ -27,8 +27,10 @@ def latest(published: Published, name: str, read: Callable[[Published, Status], 
     slot = st.container()  # always there, so that a notice does not move and rebuild what is below
     seen: tuple[Status, T] | None = st.session_state.get(name)
     try:
-        status = published.status()
-        seen = st.session_state[name] = (status, read(published, status)) if status else None
+        with slot, st.spinner(f"Waiting for the store {text.plain(published.store.url)}"):  # only where it takes time
+            status = published.status()
+            found = (status, read(published, status)) if status else None
+        seen = st.session_state[name] = found
     except ObjectChanged:
         pass  # rewritten while it was read: the next run reads it again
     except (OSError, UnreadableError) as error:
@@ -75,13 +77,31 @@ def no_files() -> None:
     )
 
 
+def _ended(problem: Problem, now: datetime, *, again: bool) -> None:
+    """Write why the pipeline ended; the reason has the way out in it."""
+    then = "It has been started again, and has not got through its start yet." if again else f"Then {START}."
+    st.error(
+        f"**The pipeline ended {text.age(problem.at, now)} ago, by an error.** {text.plain(problem.text)}\n\n{then}",
+        icon=":material/error:",
+    )
+
+
 def _heartbeat(status: Status) -> None:
+    """Write whether the pipeline is alive: it has got through its start, and its heartbeat moves."""
     then = status.writer.heartbeat_at if status.writer else None
     now = datetime.now(UTC)
-    if then is None:
+    silent = then is None or (now - then).total_seconds() > SILENT_AFTER
+    if status.problem:
+        _ended(status.problem, now, again=not silent)
+    elif then is None:
         st.warning(f"**The pipeline is stopped.** To go on, {START}.", icon=":material/pause_circle:")
-    elif (now - then).total_seconds() > SILENT_AFTER:
-        silent = f"**No heartbeat for {text.age(then, now)}:** is the pipeline running? If not, {START}."
-        st.warning(silent, icon=":material/heart_broken:")
+    elif silent:
+        st.warning(
+            f"**No heartbeat for {text.age(then, now)}.** If the pipeline stands at a breakpoint, continue it there: a "
+            f"second one would take the lake over. If it does not run, {START}.",
+            icon=":material/heart_broken:",
+        )
+    elif status.writer and status.writer.state == "starting":
+        st.info("**The pipeline is starting:** it lists the lake.", icon=":material/hourglass_top:")
     else:
         st.markdown(f":green-badge[:material/check_circle: Pipeline alive {text.age(then, now)} ago]")

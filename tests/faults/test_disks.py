@@ -211,7 +211,9 @@ def test_a_ledger_of_another_lake(local_lake, tmp_path):
     other = new_lake(open_store(url), {"LAKE_URL": url}, local_lake.state)
     other.put("companydata/a.csv", company_csv(1))
     assert other.finish("once") == 2
-    assert {item.key for item in other.store.list()} == {"raw/companydata/a.csv"}
+    assert {item.key for item in other.store.list()} == {"raw/companydata/a.csv", "published/status.json"}
+    assert set(other.status()) == {"writer", "problem"}, "nothing but why it does not run"
+    assert "belongs to lake" in other.status()["problem"]["text"]
 
 
 def test_what_a_lost_ledger_left_is_removed(local_lake):
