@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ from storage import ObjectStore
 from storage.layout import LOADS
 
 COLUMNS = ["source_key", "etag", "status", "rows_rejected", "first_problem", "landed_at", "loaded_at"]
-WAITING = "waiting"
+WAITING, REPLACED = "waiting", "replaced by another version since"
 
 
 class Fates:
@@ -20,11 +21,16 @@ class Fates:
     def __init__(self, store: ObjectStore) -> None:
         """Read from `store`; one instance serves every visitor."""
         self._store, self._etag = store, ""
-        self._fates: Mapping[tuple[str, str], str] = {}  # of the version of a file: by key and etag
+        self._loads: Mapping[str, Mapping[str, Any]] = {}  # by key: of its newest version that the pipeline knows
 
-    def of(self, key: str, etag: str) -> str:
-        """Say what became of this version of a file, as far as `refresh` knows."""
-        return self._fates.get((key, etag), WAITING)
+    def of(self, key: str, etag: str, written_at: datetime) -> str:
+        """Return what became of the version that was written then, as far as `refresh` knows."""
+        load = self._loads.get(key)
+        if load is None:
+            return WAITING
+        if load["etag"] == etag:
+            return _text(load)
+        return REPLACED if load["landed_at"] and load["landed_at"] > written_at else WAITING
 
     def refresh(self) -> None:
         """Look again; nothing readable there, or a store that is away, leaves what is known."""
@@ -32,7 +38,7 @@ class Fates:
             if self._store.stat(LOADS).etag != self._etag:
                 with self._store.open(LOADS) as (info, stream):
                     rows = pq.read_table(io.BytesIO(stream.read()), columns=COLUMNS).to_pylist()
-                self._fates, self._etag = {(row["source_key"], row["etag"]): _text(row) for row in rows}, info.etag
+                self._loads, self._etag = {row["source_key"]: row for row in rows}, info.etag
         except (OSError, pa.ArrowException):
             pass
 

@@ -23,7 +23,7 @@ def show_companydata(source: system.SourceSystem) -> None:
         st.info("Nothing written since this program started. Press the button to write 24 rows.")
         return
     source.fates.refresh()
-    fate = source.fates.of(system.COMPANYDATA_KEY, source.companydata.etag)
+    fate = source.fates.of(system.COMPANYDATA_KEY, source.companydata.etag, source.companydata.written_at)
     st.caption(f"Written at {source.companydata.written_at:%H:%M:%S} UTC: {fate}")
     st.table(pd.read_csv(io.BytesIO(source.companydata.data)), border="horizontal", hide_index=True)
 
@@ -117,7 +117,7 @@ def _show_newest(state: FeedState, fates: Fates) -> None:
         st.info("No file yet." if state.on else "No file yet. Switch the feed on to write some.")
         return
     rows = [
-        (f"{file.written_at:%H:%M:%S}", file.key, file.rows, file.size, fates.of(file.key, file.etag))
+        (f"{file.written_at:%H:%M:%S}", file.key, file.rows, file.size, fates.of(file.key, file.etag, file.written_at))
         for file in state.newest
     ]
     columns = ["Written (UTC)", "Key", "Rows", "Bytes", "Fate"]

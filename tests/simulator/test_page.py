@@ -1,3 +1,4 @@
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,9 @@ def test_what_became_of_each_file_is_shown(store, system) -> None:
     assert at.run().caption[1].value.endswith(": refused: no header")
     at.button(key="regenerate").click().run()
     assert at.caption[1].value.endswith(": waiting")  # that was the version before
+    later = system.companydata.written_at + timedelta(seconds=1)
+    publish_loads(store.inner, [load(simulator.system.COMPANYDATA_KEY, etag="another's", landed_at=later)])
+    assert at.run().caption[1].value.endswith(": replaced by another version since")
 
 
 def test_two_visitors_share_one_feed(system) -> None:

@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from simulator.datasets import companydata
@@ -89,4 +91,4 @@ def test_what_is_published_and_unreadable_tells_nothing(store) -> None:
     store.inner.put(LOADS, b"nonsense")
     fates = Fates(store)
     fates.refresh()
-    assert fates.of("raw/orders/a.csv", "an etag") == WAITING
+    assert fates.of("raw/orders/a.csv", "an etag", datetime.now(UTC)) == WAITING
