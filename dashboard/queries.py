@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dashboard.counts import Counts, count_problems
+from dashboard.excerpt import UNKNOWN, Format
 from dashboard.rejects import Problems, Rejected, fetch
 from dashboard.status import Status
 from storage import InvalidKey, ObjectInfo, ObjectStore
@@ -51,6 +52,7 @@ class Summary:
     groups: list[str]
     measures: list[str]
     updated_at: datetime
+    format: Format = UNKNOWN  # of the dataset's files
 
     def by(self, groups: list[str]) -> "Summary":
         """Return the summary by fewer `groups`, in their order; its sums are exact (see `sums_of`)."""
@@ -176,13 +178,24 @@ def parse_summary(data: bytes, info: ObjectInfo) -> Summary:
             raise TypeError(f"column {name} is {table.schema.field(name).type}: expected numbers")
     order: list[tuple[str, Literal["ascending", "descending"]]] = [(name, "ascending") for name in groups]
     table = (table.sort_by(order) if order else table).select([*groups, *measures, "rows"])
-    return Summary(_frame(table), groups, measures, info.modified)
+    return Summary(_frame(table), groups, measures, info.modified, _format(table.schema))
+
+
+def _described(schema: pa.Schema) -> dict[str, Any]:
+    described: dict[str, Any] = json.loads((schema.metadata or {}).get(b"lakelet", b"{}"))
+    return described
+
+
+def _format(schema: pa.Schema) -> Format:
+    file = _described(schema).get("file")
+    if not file:
+        return UNKNOWN
+    headers = {name: (str(header), int(number)) for name, (header, number) in file["headers"].items()}
+    return Format(str(file["encoding"]), str(file["delimiter"]), str(file["quoteChar"]), headers)
 
 
 def _roles(schema: pa.Schema) -> tuple[list[str], list[str]]:
-    described = (schema.metadata or {}).get(b"lakelet")
-    if described:
-        roles = json.loads(described)
+    if roles := _described(schema):
         return list(roles["groupBy"]), list(roles["sum"])
     groups = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
     return groups, [name for name in schema.names if name not in groups and name != "rows"]

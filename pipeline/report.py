@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
+from pipeline.contract import Contract
 from pipeline.health import last_reason
 from pipeline.ledger import Ledger
 from pipeline.recipe import Dataset
@@ -153,8 +154,19 @@ def summary(ledger: Ledger, dataset: Dataset) -> pa.Table:
         wide = pa.int64() if pa.types.is_integer(types[name]) else pa.float64()
         totals_of = [_shown(sums.get(name, 0), types[name], name) for _, (_, sums) in groups]
         columns[name] = pa.array(totals_of, wide)
-    metadata = {FOOTER: json.dumps({"groupBy": spec.groupBy, "sum": spec.sum}).encode()}
-    return pa.table(columns).replace_schema_metadata(metadata)
+    described = {"groupBy": spec.groupBy, "sum": spec.sum, "file": _file(dataset.contract)}
+    return pa.table(columns).replace_schema_metadata({FOOTER: json.dumps(described, ensure_ascii=False).encode()})
+
+
+def _file(contract: Contract) -> dict[str, Any]:
+    """Return how a dataset's files are written, which a reader must know to show their lines."""
+    renamed = {field.name: field.heading for field in contract.fields if field.heading != (field.name, 1)}
+    return {
+        "encoding": contract.encoding,
+        "delimiter": contract.delimiter,
+        "quoteChar": contract.quote,
+        "headers": renamed,  # field to what the file calls it, and which it is of the columns with this name
+    }
 
 
 def _column(values: list[Any], type_: pa.DataType) -> pa.Array:

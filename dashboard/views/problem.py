@@ -5,7 +5,7 @@ from html import escape
 import streamlit as st
 
 from dashboard import text
-from dashboard.excerpt import Excerpt, cell, read_excerpt
+from dashboard.excerpt import UNKNOWN, Excerpt, Format, cell, read_excerpt
 from dashboard.fixes import fix
 from dashboard.queries import Published
 from dashboard.views.opened import Row, close_button
@@ -17,8 +17,15 @@ MARK = "background:#f6c453; color:#1c2b33; border-radius:3px; padding:0 2px"
 
 
 @st.cache_data(ttl=30, max_entries=20, show_spinner=False)
-def _excerpt(_published: Published, url: str, key: str, line: int | None, lines: int) -> Excerpt:  # noqa: ARG001
-    return read_excerpt(_published.store, key, line, lines)
+def _excerpt(
+    _published: Published,
+    url: str,  # noqa: ARG001 - the key of the cache
+    key: str,
+    line: int | None,
+    lines: int,
+    encoding: str,
+) -> Excerpt:
+    return read_excerpt(_published.store, key, line, lines, encoding)
 
 
 def show(problem: Row, published: Published) -> None:
@@ -29,13 +36,17 @@ def show(problem: Row, published: Published) -> None:
         close_button("reject")
     st.markdown(f"{text.plain(problem['message'])}  \n**What to do:** {text.plain(fix(problem['rule']))}")
     try:
-        found = _excerpt(published, published.store.url, key, line and int(line), lines)
+        summary = published.summary(problem["dataset"] or "")
+        format_ = summary.format if summary else UNKNOWN
+        found = _excerpt(published, published.store.url, key, line and int(line), lines, format_.encoding)
     except FileNotFoundError:
         st.info("The file is no longer there.")
     except (OSError, ValueError) as error:
         st.info(f"The lines around it cannot be shown: {text.plain(str(error))}.")
     else:
-        st.html(f'<pre style="{STYLE}">{_html(found, problem, lines)}</pre>')
+        st.html(f'<pre style="{STYLE}">{_html(found, problem, lines, format_)}</pre>')
+        if format_.delimiter:
+            st.caption(_contract(problem["dataset"], format_))
         if _is_newer(found, key, published):
             st.caption("The file was changed since: these are its lines now.")
 
@@ -49,19 +60,30 @@ def _lines(problem: Row) -> int:
     return min(MAX_LINES, str(problem["raw"] or "").replace("\r\n", "\n").replace("\r", "\n").count("\n") + 1)
 
 
-def _html(found: Excerpt, problem: Row, lines: int) -> str:
-    first = int(problem["line"] or 1)
+def _contract(dataset: str, format_: Format) -> str:
+    """Return how the contract says that the files are written: what advice on them must agree with."""
+    delimiter = {"\t": "a tab", " ": "a space"}.get(format_.delimiter, text.plain(format_.delimiter))
+    return (
+        f"The contract of {text.plain(dataset)}: encoding {text.plain(format_.encoding)}, delimiter {delimiter}, "
+        f"quote {text.plain(format_.quote)}"
+    )
+
+
+def _html(found: Excerpt, problem: Row, lines: int, format_: Format) -> str:
+    # Of what is wrong with a file as a whole, only the header has a place in it.
+    first = int(problem["line"] or (problem["rule"] == "header"))
     shown = []
     for number, line in found.lines.items():
-        part = _marked(found, problem, line, whole=lines > 1) if first <= number < first + lines else escape(line)
+        marked = 0 < first <= number < first + lines
+        part = _marked(found, problem, line, format_, whole=lines > 1) if marked else escape(line)
         shown.append(f'<span style="{NUMBER}">{number}</span>{part}')
     return "\n".join(shown)
 
 
-def _marked(found: Excerpt, problem: Row, line: str, *, whole: bool) -> str:
+def _marked(found: Excerpt, problem: Row, line: str, format_: Format, *, whole: bool) -> str:
     """Mark a line's value, or all of the line where the problem is not that of one value in it."""
     column = problem["column"]
-    start, end = (column and not whole and cell(line, found.header, column)) or (0, len(line))
+    start, end = (column and not whole and cell(line, found.header, column, format_)) or (0, len(line))
     value = escape(line[start:end]) or "&nbsp;"
     return f'{escape(line[:start])}<mark style="{MARK}">{value}</mark>{escape(line[end:])}'
 

@@ -54,7 +54,7 @@ def _problems(problems: Problems, counts: Counts, published: Published) -> None:
         _counts(by_rule(counted, found))
     st.caption(over_time.covered(counted, counts))
     if not found.empty:
-        _table(found, published)
+        _table(found, published, _compared(found, counted, problems))
     elif not problems.frame.empty:
         st.info("No problem that was read matches the filters.", icon=":material/filter_alt_off:")
     st.caption(_scope(problems))
@@ -95,7 +95,18 @@ def _counts(counts: pd.DataFrame) -> None:
     table(counts, "reject-counts", settings, height, amounts=["files"])
 
 
-def _table(found: pd.DataFrame, published: Published) -> None:
+def _compared(found: pd.DataFrame, counted: pd.DataFrame, problems: Problems) -> str:
+    """Return how many problems the table and its download are from, and why they are not all that are counted."""
+    all_counted, files = int(counted["problems"].sum()), text.count(problems.files, "file")
+    if all_counted <= len(found):
+        return f"{text.count(len(found), 'problem')}, the newest files first."
+    return (
+        f"{text.number(len(found))} of the {text.count(all_counted, 'problem')} counted above, the newest files first: "
+        f"what was read is {text.number(problems.read)} of {files} with problems, and the first of each."
+    )
+
+
+def _table(found: pd.DataFrame, published: Published, compared: str) -> None:
     shown = found.head(MAX_ROWS)
     row = open_table(shown, "reject", COLUMNS, _columns())
     if row:
@@ -104,9 +115,7 @@ def _table(found: pd.DataFrame, published: Published) -> None:
     place = st.container(horizontal=True, vertical_alignment="center")
     with place:
         download(shown, "Download these problems", "rejects.csv", "reject-download")
-    note = (
-        STILL if row else f"{text.count(len(found), 'problem')}, the newest files first. Select one to see its place."
-    )
+    note = STILL if row else f"{compared} Select one to see its place."
     cut = f" The table and the download have the first {text.number(MAX_ROWS)}: choose to see others."
     place.caption(note if row or len(shown) == len(found) else note + cut)
 

@@ -100,7 +100,7 @@ def _decoded(first: bytes, chunks: Iterator[bytes], encoding: str) -> Iterator[b
         yield decoder.decode(b"", final=True).encode()
     except UnicodeError as error:
         where = f"after byte {seen:,}"
-        message = f"the file is not {encoding}: {getattr(error, 'reason', error)} {where}: save it as UTF-8"
+        message = f"the file is not {encoding}: {getattr(error, 'reason', error)} {where}: save it as {encoding}"
         raise Refused(Problem("encoding", message)) from error
 
 

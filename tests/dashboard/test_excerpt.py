@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from dashboard import excerpt
-from dashboard.excerpt import cell, read_excerpt
+from dashboard.excerpt import Format, cell, read_excerpt
 from dashboard.fixes import FIXES, UNKNOWN, fix
 from storage import ObjectStore
 from tests.minio_server import ROOT
@@ -63,6 +63,27 @@ def test_reading_is_bounded(store: ObjectStore, monkeypatch: pytest.MonkeyPatch)
         read_excerpt(store, KEY, 3)
 
 
+def test_the_header_is_the_first_line_that_is_not_empty(store: ObjectStore) -> None:
+    store.put(KEY, b"\n\na,b\n1,2\n")
+    assert read_excerpt(store, KEY, 4).header == "a,b"
+
+
+def test_a_file_is_decoded_as_its_contract_says_or_its_mark(store: ObjectStore) -> None:
+    store.put(KEY, "a\nÄ€\n".encode("cp1252"))
+    assert read_excerpt(store, KEY, 2, encoding="cp1252").lines[2] == "Ä€"
+    for marked in ("utf-8-sig", "utf-16", "utf-32"):
+        store.put(KEY, "a\nÄ€\n".encode(marked))
+        assert read_excerpt(store, KEY, 2, encoding="cp1252").lines[2] == "Ä€"
+
+
+def test_a_cell_is_found_as_the_contract_says() -> None:
+    german = Format("cp1252", ";", "'", {"amount": ("Betrag", 2)})
+    line = "'a;\"b';2,5;x"
+    assert line[slice(*cell(line, "Betrag;Betrag;c", "amount", german) or ())] == "2,5"
+    assert line[slice(*cell(line, "Betrag;Betrag;c", "c", german) or ())] == "x"
+    assert cell(line, "Betrag;c", "amount", german) is None
+
+
 @pytest.mark.parametrize(
     ("line", "header", "column", "found"),
     [
@@ -81,8 +102,14 @@ def test_a_cell_is_found_in_its_line(line: str, header: str, column: str, found:
 
 def test_every_rule_of_the_pipeline_has_its_advice() -> None:
     text = "\n".join(path.read_text() for path in Path(ROOT, "pipeline").rglob("*.py"))
-    named = set(re.findall(r'Problem\(\s*"(\w+)"|"(\w+)": \("|\("(type|required)", ', text))
-    rules = {word for words in named for word in words if word}
+    cells = Path(ROOT, "pipeline", "reader", "explain.py").read_text()
+    rules = set(re.findall(r'Problem\(\s*"(\w+)"', text))
+    rules |= {word for words in re.findall(r'"(\w+)": \("|\("(type|required)", ', cells) for word in words if word}
     assert {"header", "enum", "type", "transform"} <= rules
     assert rules | {"quote"} <= set(FIXES)
     assert fix("another") == UNKNOWN
+
+
+def test_no_advice_names_what_the_contract_decides() -> None:
+    for advice in FIXES.values():
+        assert not re.search(r"comma|semicolon|double|[0-9]{4}|digits", advice), advice

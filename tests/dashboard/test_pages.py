@@ -1,9 +1,13 @@
 import io
 import json
 import math
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -30,6 +34,7 @@ from tests.dashboard.publish import (
     writer,
 )
 from tests.dashboard.stores import FaultyStore
+from tests.minio_server import ROOT
 
 APP = Path(dashboard.__file__).with_name("page.py")
 Show = Callable[[Published], None]
@@ -500,6 +505,68 @@ def test_a_reject_of_a_file_that_changed_or_went_says_so(store: ObjectStore) -> 
     test = healthy(test.run())
     assert "&lt;mark&gt;,b</mark>" in test.get("html")[0].proto.body
     assert any("changed since" in caption.value for caption in test.caption)
+
+
+CONTRACT: dict[str, Any] = {
+    "name": "sales",
+    "encoding": "cp1252",
+    "dialect": {"delimiter": ";", "quoteChar": "'"},
+    "schema": {
+        "fields": [
+            {"name": "amount", "header": ["Betrag", 2], "type": "integer"},
+            {"name": "day", "type": "date", "format": "%d.%m.%Y"},
+            {"name": "note", "header": "Betrag", "constraints": {"required": True}},
+        ],
+        "fieldsMatch": "equal",
+    },
+}
+SALES = "\nBetrag;Betrag;day\n'Ä€; \"x';7;2026-01-31\nÄ€;'5';31.01.2026\n'a;b';x;31.01.2026\n;1;31.01.2026\nÄ€;1\n"
+
+
+def test_advice_and_excerpt_are_those_of_the_contract_in_force(store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "contracts").mkdir()
+    (tmp_path / "contracts" / "sales.json").write_text(json.dumps(CONTRACT))
+    store.put("raw/sales/a.csv", SALES.encode("cp1252"))
+    store.put("raw/stray/a.csv", b"one,two\n1,2\n")
+    environ = {"LAKE_URL": store.url, "PIPELINE_STATE": str(tmp_path / "s"), "PIPELINE_WORKERS": "0"}
+    environ |= {"PIPELINE_DATASETS": str(tmp_path / "contracts")}
+    subprocess.run([sys.executable, "-m", "pipeline", "once"], env=os.environ | environ, cwd=ROOT, check=True)
+    test = page(rejects.show, store)
+    shown = test.dataframe[1].value
+    marked = {}
+    for number, (column, rule) in enumerate(zip(shown["column"], shown["rule"], strict=True)):
+        test = opened(test, number)
+        place = test.get("html")[0].proto.body
+        marked[(column if isinstance(column, str) else None, rule)] = re.findall("<mark[^>]*>(.*?)</mark>", place)
+        advice = next(text.value for text in test.markdown if "What to do" in text.value).partition("What to do")[2]
+        assert not re.search(r"comma|UTF-8|double quote|2026", advice)
+        if rule != "contract":
+            assert "Ä€" in place, place
+            assert r"encoding cp1252, delimiter \;, quote \'" in "".join(caption.value for caption in test.caption)
+        test = healthy(test.button("reject-close").click().run())
+    assert marked == {
+        ("day", "type"): ["2026-01-31"],
+        ("amount", "type"): ["x"],
+        ("note", "required"): ["&nbsp;"],
+        (None, "fields"): ["Ä€;1"],
+        (None, "contract"): [],
+    }
+
+
+def test_what_is_shown_of_what_is_counted_is_said(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    reject(store)
+    monkeypatch.setattr("dashboard.rejects.MAX_FILES", 1)
+    test = page(rejects.show, store)
+    assert "Counted: all 3 problems of 2 files" in test.caption[1].value
+    shown = int(test.caption[2].value.partition(" of the 3 problems counted above")[0])
+    assert shown == len(test.dataframe[1].value) < 3
+    assert "what was read is 1 of 2 files with problems" in test.caption[2].value
+
+
+def test_no_value_is_neither_an_empty_one_nor_a_dash(store: ObjectStore) -> None:
+    reject(store)
+    settings = [frame.proto.placeholder for frame in page(rejects.show, store).dataframe]
+    assert settings == ["null", "null"]
 
 
 def run_query(test: AppTest, sql: str) -> AppTest:
