@@ -1,5 +1,6 @@
 """Command line of the pipeline: `run`, `once`, `status`, `replay`, `dry-run`, `verify`, `health`, `contract`."""
 
+import faulthandler
 import gc
 import json
 import os
@@ -301,6 +302,7 @@ def _reading(state: Path) -> Iterator[Ledger]:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()  # where a library, or a transform, ends the process by a signal
     configure_logging()
     set_allocators()
     run_program(app)

@@ -4,7 +4,7 @@ import json
 import math
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -23,7 +23,7 @@ SHORTEST_PAUSE = 1.0  # seconds until a file that could not be read is tried aga
 LONGEST_PAUSE = 60.0  # seconds until a file is tried again; more is left of it only after a jump of the clock
 HISTORY_ROWS = 100_000
 _COUNTS = ("rows_read", "rows_kept", "rows_dropped", "rows_rejected")
-# As the fields of a `Task`, but for the last.
+# As the fields of a `Task`, but for the last two.
 _TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, recipe, retract, size"
 _LATER = "retry_at BETWEEN :soon AND :late"
 _WAITS = f"status = 'pending' AND in_flight = 0 AND (retry_at IS NULL OR NOT {_LATER})"
@@ -67,11 +67,7 @@ class Ledger(Database):
                 " alone = (alone OR ?) WHERE in_flight = 1",
                 (died, died),
             )
-            db.execute(
-                "UPDATE source SET status = 'failed', alone = 0, retry_at = NULL, changed_at = ?, error = ?"
-                " WHERE status = 'pending' AND deaths >= ?",
-                (now(), f"the pipeline died {MAX_DEATHS} times while it loaded this file and no other", MAX_DEATHS),
-            )
+            _fail_the_deadly(db, f"the pipeline died {MAX_DEATHS} times while it loaded this file and no other")
             # The next sweep says again what is to be taken back, if that is still asked for.
             db.execute("UPDATE source SET status = 'missing', retract = 0 WHERE status = 'pending' AND retract = 1")
             db.execute("DELETE FROM meta WHERE name = 'outputs'")  # until the first listing tells
@@ -139,14 +135,14 @@ class Ledger(Database):
                 {**later, "limit": workers * TOGETHER or 1},
             ).fetchone()
             rows = db.execute(
-                f"SELECT alone, {_TASK}, {_FIRST} AS first FROM source WHERE {_WAITS}"
+                f"SELECT {_TASK}, {_FIRST} AS first, alone FROM source WHERE {_WAITS}"
                 " ORDER BY alone DESC, noticed_at LIMIT :limit",
                 {**later, "limit": math.ceil(waiting / max(1, workers))},
             ).fetchall()
             if not rows or (flying is not None and (flying or rows[0]["alone"])):
                 return []
             front = rows[:1] if rows[0]["alone"] else rows
-            taken = front_of([Task(*row[1:]) for row in front], pace or {})
+            taken = front_of([Task(*row) for row in front], pace or {})
             keys = json.dumps([task.source_key for task in taken])
             db.execute(
                 "UPDATE source SET in_flight = 1, started_at = ? WHERE source_key IN (SELECT value FROM json_each(?))",
@@ -238,6 +234,20 @@ class Ledger(Database):
         query = "SELECT source_key, error FROM source WHERE status = 'pending' AND retry_at IS NOT NULL"
         return self.rows(query)
 
+    def die(self, tasks: Sequence[Task], seen: str) -> list[str]:
+        """Return tasks to the queue that a process died of, each to run alone, and give the keys of those that fail.
+
+        It is as after an unclean end: a death counts against a file that was alone in flight, and three make it failed.
+        """
+        reason = f"the process that loaded this file and no other {seen}, {MAX_DEATHS} times"
+        with self.transaction() as db:
+            for task in tasks:
+                _update(db, task.source_key, {"in_flight": 0, "alone": 1, **_UNKNOWN})
+                if task.alone:
+                    again = "UPDATE source SET deaths = deaths + 1 WHERE source_key = ? AND etag = ?"
+                    db.execute(again, (task.source_key, task.etag))
+            return _fail_the_deadly(db, reason)
+
     def drop(self) -> None:
         """Let what is still in flight at an orderly end wait again: that is no death."""
         with self.transaction() as db:
@@ -297,6 +307,14 @@ def result_columns(record: Record) -> dict[str, object]:
     kept = {name: getattr(record, name) for name in (*_COUNTS, "recipe", "first_problem")}
     texts = {name: json.dumps(getattr(record, name) or [], ensure_ascii=False) for name in ("problems", "share")}
     return {**kept, **texts, "loaded_etag": record.etag}
+
+
+def _fail_the_deadly(db: sqlite3.Connection, reason: str) -> list[str]:
+    query = (
+        "UPDATE source SET status = 'failed', alone = 0, retry_at = NULL, changed_at = ?, error = ?"
+        " WHERE status = 'pending' AND deaths >= ? RETURNING source_key"
+    )
+    return [str(row["source_key"]) for row in db.execute(query, (now(), reason, MAX_DEATHS))]
 
 
 def _forget_result(db: sqlite3.Connection, key: str, dataset: str) -> None:

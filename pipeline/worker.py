@@ -9,7 +9,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
 from typing import Any, Literal, Self
 
-from pipeline.cores import Closed, Outcomes
+from pipeline.cores import Closed, Died, Outcomes
 from pipeline.ledger import now
 from pipeline.load import BeingWritten, NotAsked, NotYet, Result, SourceGone, Task, load, take_back
 from pipeline.outage import no_room, note_full, note_room, obstacle, wait_until_clear
@@ -92,6 +92,10 @@ def process(pipeline: Pipeline, tasks: Sequence[Task]) -> None:
         outcomes = _load(pipeline, tasks)
     except Closed:  # at the end of the program, which has let them wait again
         return
+    except Died as death:
+        for key in pipeline.ledger.die(tasks, str(death)):
+            log.error(fields("failed", key=key, error=f"the process that loaded it alone {death}"))
+        return
     pipeline.pace |= dict.fromkeys((task.dataset for task in tasks), (time.monotonic() - began) / len(tasks))
     if results := {task: one for task, one in outcomes.items() if isinstance(one, Result)}:
         _finish(pipeline, results)
@@ -105,7 +109,9 @@ def process(pipeline: Pipeline, tasks: Sequence[Task]) -> None:
 
 
 def _load(pipeline: Pipeline, tasks: Sequence[Task]) -> Outcomes:
-    beside = pipeline.cores.load(tasks) if pipeline.cores and all(task.small for task in tasks) else {}
+    """Load small files in a process beside this one, and whatever a process has died of before."""
+    fit = all(task.small or task.alone for task in tasks)
+    beside = pipeline.cores.load(tasks) if pipeline.cores and fit else {}
     here = [task for task in tasks if task not in beside]
     loaded = load(pipeline.store, pipeline.datasets, pipeline.staging, here)
     return beside | dict(zip(here, loaded, strict=True))

@@ -18,7 +18,7 @@ def test_they_die_alone_and_end_with_the_pipeline(local_lake: Lake):
     for number in range(200):
         local_lake.put(f"companydata/{number}.csv", company_csv(number, rows=300))
     program = local_lake.start("run", PIPELINE_WORKERS="4")
-    [first, *_] = until(lambda: children(program.pid), 60, what="a process beside")
+    [first, *_] = until(lambda: processes_beside(program.pid), 60, what="a process beside")
     os.kill(first, signal.SIGKILL)
     until(lambda: f"process={first} " in program.log, what="word of its end")
     assert program.alive, program.log
@@ -32,8 +32,9 @@ def test_they_cannot_outlive_the_pipeline(local_lake: Lake):
     for number in range(200):
         local_lake.put(f"companydata/{number}.csv", company_csv(number, rows=300))
     program = local_lake.start("run", PIPELINE_WORKERS="4")
-    beside = until(lambda: len(found := children(program.pid)) == 4 and found, 60, what="the processes beside")
+    beside = until(lambda: len(found := processes_beside(program.pid)) == 4 and found, 60, what="the processes beside")
     until(lambda: list(local_lake.store.list("clean/")), what="a first result")
+    beside += children(program.pid)  # with the one that forks the others
     for one in beside:
         os.kill(one, signal.SIGSTOP)
     assert local_lake.command("once").returncode == 2  # the state folder is locked
@@ -41,6 +42,60 @@ def test_they_cannot_outlive_the_pipeline(local_lake: Lake):
     until(lambda: not any(there(one) for one in beside), what="their end")
     assert local_lake.finish("once", PIPELINE_WORKERS="4") == 0
     assert_true(local_lake)
+
+
+LEAVING = """
+import ctypes, os, sys
+
+def transform(frame):
+    [way] = {*frame["way"]} - {"stays"} or {"stays"} if len(frame) else {"stays"}
+    if way == "abort":
+        os.abort()
+    elif way == "segfault":
+        ctypes.string_at(0)
+    elif way != "stays":
+        exec(way)
+    return frame
+"""
+REFUSED = {
+    "sys.exit()": "SystemExit()",
+    "sys.exit('bye')": "SystemExit('bye')",
+    "os._exit(0)": "SystemExit('os._exit(0)')",
+    "raise KeyboardInterrupt": "KeyboardInterrupt()",
+    "raise GeneratorExit": "GeneratorExit()",
+}
+
+
+@pytest.mark.parametrize("workers", ["0", "1", "4"])
+@pytest.mark.parametrize("command", ["once", "run"])
+def test_a_transform_cannot_end_the_pipeline(local_lake: Lake, tmp_path, workers, command):
+    """It refuses its own file, or fails it where only the process's end tells; the others are loaded."""
+    (tmp_path / "leaving.json").write_text('{"name": "leaving", "schema": {"fields": [{"name": "way"}]}}')
+    (tmp_path / "leaving.py").write_text(LEAVING)
+    deadly = {"abort": "SIGABRT", "segfault": "SIGSEGV"} if workers == "4" else {}
+    names = {}
+    for number, way in enumerate([*REFUSED, *deadly, *["stays"] * 20]):
+        names[f"leaving/{number}.csv"] = way
+        local_lake.put(f"leaving/{number}.csv", f'way\n"{way}"\n'.encode())
+    variables = {"PIPELINE_WORKERS": workers, "PIPELINE_DATASETS": str(tmp_path)}
+    if command == "once":
+        assert local_lake.finish("once", **variables) == 0
+    else:
+        with local_lake.pipeline(**variables) as program:
+            until(lambda: (told := local_lake.loads()) and len(told) == len(names), 60, what="the outcome of all")
+            assert program.alive
+    for name, row in local_lake.loads().items():
+        way = names[name]
+        assert row["status"] == ("failed" if way in deadly else "refused" if way in REFUSED else "loaded"), row
+        if way in REFUSED:
+            assert f"it raised {REFUSED[way]}, which would end the program" in row["first_problem"]
+        elif way in deadly:
+            said = f"the process that loaded this file and no other was ended by {deadly[way]}, 3 times"
+            assert row["first_problem"] == said
+
+
+def processes_beside(program: int) -> list[int]:
+    return [one for forker in children(program) for one in children(forker)]
 
 
 def children(parent: int) -> list[int]:

@@ -1,6 +1,7 @@
 """Small files on every core: the same outcome wherever they are loaded, and none where a process beside gives none."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -13,9 +14,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.cores import PER_CORE, Closed, Cores, Tasks, processes
+from pipeline.cores import PER_CORE, Closed, Cores, Died, Tasks, processes
 from pipeline.ledger import Ledger
-from pipeline.load import NotAsked, Outcome, SourceGone, Task, load
+from pipeline.load import SMALL, NotAsked, Outcome, SourceGone, Task, load
 from pipeline.ownership import LOCK_SECONDS, state_folder
 from pipeline.parts import Pipeline
 from pipeline.worker import process
@@ -51,9 +52,9 @@ def cores() -> Iterator[Callable[..., Cores]]:
 
 
 def process_of(cores: Cores) -> int:
-    [beside] = cores._all
-    assert beside._process.pid
-    return beside._process.pid
+    """Give the process beside, which is idle."""
+    [beside] = cores._idle.queue
+    return beside.pid
 
 
 @pytest.mark.parametrize("content", [b"name,n,x\na,1,1\n", b"name,n,x\na,1,1\na bad row\n", b"", b"\xff\xfe\0"])
@@ -77,10 +78,11 @@ def test_what_the_worker_acts_on_is_told_here(cores, error):
 
 def test_another_error_is_told_by_who_loads_it_here(cores):
     beside = cores(lambda _: [SourceGone("a"), ZeroDivisionError()])
+    process = process_of(beside)
     for _ in range(2):
         told = beside.load([TASK, replace(TASK, attempts=1)])
         assert [(task, type(one)) for task, one in told.items()] == [(TASK, SourceGone)]
-    assert beside._all[0]._process.is_alive()
+    assert process_of(beside) == process
 
 
 class Odd(PermissionError):
@@ -99,15 +101,43 @@ def die(_: Tasks) -> list[Outcome | Exception]:
     raise AssertionError
 
 
-@pytest.mark.parametrize(
-    "load", [die, odd, lambda _: sys.exit(), lambda _: [Event()]], ids=["dies", "odd", "exit", "no"]
-)
-def test_one_that_gives_no_answer_is_told_of_once_and_not_asked_again(cores, caplog, load):
+@pytest.mark.parametrize("load", [odd, lambda _: [Event()], lambda _: 1 / 0], ids=["odd", "no pickle", "fails"])
+def test_what_cannot_be_told_is_loaded_here(cores, load):
     beside = cores(load)
+    process = process_of(beside)
     assert [beside.load([TASK]), beside.load([TASK])] == [{}, {}]
-    assert not beside._all[0]._process.is_alive()
-    [said] = caplog.messages
-    assert said.startswith(f"process lost keys={TASK.source_key} process={process_of(beside)} ")
+    assert process_of(beside) == process
+
+
+@pytest.mark.parametrize(
+    ("load", "seen"),
+    [
+        (die, "was ended by SIGKILL (is memory short?)"),
+        (lambda _: os.abort(), "was ended by SIGABRT"),
+        (lambda _: os._exit(3), "ended with exit code 3"),
+        (lambda _: sys.exit(), "ended with exit code 0"),
+    ],
+    ids=["kill", "abort", "_exit", "exit"],
+)
+def test_one_that_dies_is_told_of_and_replaced(cores, caplog, load, seen):
+    """And its files are not loaded here, where they would end the whole program."""
+    beside = cores(load)
+    for _ in range(2):
+        process = process_of(beside)
+        with pytest.raises(Died, match=f"^{re.escape(seen)}$"):
+            beside.load([TASK])
+        assert caplog.messages[-1].startswith(f"process lost keys={TASK.source_key} process={process} ")
+        assert not Path(f"/proc/{process}").exists()
+
+
+def test_one_that_died_idle_is_replaced_first(cores):
+    """That was not the fault of the files that come next."""
+    beside = cores(lambda tasks: [SourceGone("a") for _ in tasks])
+    process = process_of(beside)
+    os.kill(process, signal.SIGKILL)
+    until(lambda: Path(f"/proc/{process}/stat").read_text().split()[2] == "Z")
+    assert list(beside.load([TASK])) == [TASK]
+    assert process_of(beside) != process
 
 
 def test_one_that_is_busy_is_not_waited_for(cores, tmp_path):
@@ -136,12 +166,13 @@ def test_one_that_hangs_ends_with_the_others(cores, tmp_path):
         raise AssertionError
 
     beside = cores(hang)
+    process = process_of(beside)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(beside.load, [TASK])
         until(begun.exists)
         beside.close()
         assert isinstance(first.exception(), Closed)
-    assert [one._process.exitcode for one in beside._all] == [-signal.SIGKILL]
+    assert not Path(f"/proc/{process}").exists()
 
 
 def test_they_hold_the_lock_of_the_state_folder(cores, tmp_path):
@@ -183,10 +214,9 @@ def test_one_that_could_outlive_the_pipeline_loads_nothing(cores, monkeypatch, c
     """Where the kernel does not end it with the pipeline."""
     monkeypatch.setattr("ctypes.CDLL", lambda _: SimpleNamespace(prctl=lambda *_: -1))
     beside = cores(die)
-    beside._all[0]._process.join()
-    assert beside._all[0]._process.exitcode == 0
     assert beside.load([TASK]) == {}
-    assert caplog.messages
+    [said] = caplog.messages
+    assert said.startswith("no process beside ")
 
 
 @pytest.mark.parametrize(("workers", "expected"), [(0, 0), (1, 0), (2, 2), (1000, PER_CORE * (os.cpu_count() or 1))])
@@ -196,6 +226,40 @@ def test_how_many_there_are(workers, expected):
 
 def test_a_stopped_one_ends_too(cores):
     beside = cores(lambda _: None)
-    os.kill(process_of(beside), signal.SIGSTOP)
+    process = process_of(beside)
+    os.kill(process, signal.SIGSTOP)
     beside.close()
-    assert not Path(f"/proc/{process_of(beside)}").exists()
+    assert not Path(f"/proc/{process}").exists()
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_file_that_kills_what_loads_it_fails_with_what_was_seen(cores, loads, write_dataset, tmp_path, large):
+    """The others that were loaded with it are loaded, and nothing else has ended; even where it is a large one."""
+
+    def abort(frame):
+        if "deadly" in set(frame["name"]):
+            os.abort()
+        return frame
+
+    datasets = {"numbers": replace(write_dataset(), transform=abort)}
+    beside = cores(lambda tasks: load(loads.store, datasets, loads.staging, tasks))
+    with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
+        ledger.begin({"numbers": datasets["numbers"].recipe})
+        for name in ("a", "deadly", "b"):
+            more = b"x,1,1\n" * (SMALL // 6 if large and name == "deadly" else 1)
+            loads.store.put(f"raw/numbers/{name}.csv", b"name,n,x\n" + f"{name},1,1\n".encode() + more)
+            ledger.notice(loads.store.stat(f"raw/numbers/{name}.csv"), "event")
+        if large:  # which ended a pipeline that loaded it in its own process
+            with ledger.transaction() as db:
+                db.execute("UPDATE source SET in_flight = 1 WHERE source_key = 'raw/numbers/deadly.csv'")
+            ledger.begin({"numbers": datasets["numbers"].recipe})
+        pipeline = Pipeline(loads.store, ledger, datasets, loads.staging, cores=beside)
+        while tasks := ledger.take(1, {"numbers": 0.0}):
+            process(pipeline, tasks)
+        rows = ledger.rows("SELECT source_key, status, deaths, error FROM source ORDER BY source_key")
+    seen = "the process that loaded this file and no other was ended by SIGABRT, 3 times"
+    assert [tuple(row) for row in rows] == [
+        ("raw/numbers/a.csv", "loaded", 0, None),
+        ("raw/numbers/b.csv", "loaded", 0, None),
+        ("raw/numbers/deadly.csv", "failed", 3, seen),
+    ]

@@ -1,5 +1,6 @@
 """A user's own code between the good rows and the clean object: what it may do, and what refuses the file."""
 
+import os
 import re
 import signal
 from dataclasses import replace
@@ -188,6 +189,18 @@ def test_what_would_end_the_program_is_a_mistake_in_the_setting(write_dataset, t
     (tmp_path / "datasets" / "numbers.py").write_text(body)
     with pytest.raises(SettingError, match=rf"numbers\.py: .*it raised {re.escape(error)}, which would end"):
         write_dataset()
+
+
+def test_os_exit_refuses_the_file_but_ends_a_process_of_the_transforms_own(loads, write_dataset):
+    def leave(frame: pd.DataFrame) -> pd.DataFrame:
+        if not (pid := os.fork()):
+            os._exit(3)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+        os._exit(0)
+        return frame
+
+    record = loads(replace(write_dataset(), transform=leave), ROWS).record
+    assert "it raised SystemExit('os._exit(0)'), which would end the program" in record.first_problem
 
 
 def test_ctrl_c_is_not_the_transforms_fault(loads, write_dataset):
