@@ -97,6 +97,11 @@ def process(pipeline: Pipeline, tasks: Sequence[Task]) -> None:
             log.error(fields("failed", key=key, error=f"the process that loaded it alone {death}"))
         return
     pipeline.pace |= dict.fromkeys((task.dataset for task in tasks), (time.monotonic() - began) / len(tasks))
+    _note(pipeline, outcomes)
+
+
+def _note(pipeline: Pipeline, outcomes: Outcomes) -> None:
+    """Commit results, and settle the other tasks."""
     if results := {task: one for task, one in outcomes.items() if isinstance(one, Result)}:
         _finish(pipeline, results)
     if any(isinstance(one, ObjectChanged) for one in outcomes.values()):
