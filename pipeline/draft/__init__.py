@@ -4,8 +4,10 @@ import json
 import re
 from typing import Any, BinaryIO
 
-from pipeline.draft.columns import MISSING, describe
-from pipeline.draft.sample import Sample, check_header, read_sample
+from pipeline.draft.columns import describe
+from pipeline.draft.names import field_names, header_of
+from pipeline.draft.sample import Sample, read_sample
+from pipeline.draft.survey import MISSING, Column, Survey, read_survey
 from pipeline.reader.problem import Refused
 from storage.console import SettingError
 
@@ -25,20 +27,35 @@ def draft(stream: BinaryIO, file: str, name: str) -> tuple[dict[str, Any], list[
         raise SettingError(f"--name: {name!r} cannot be a dataset's: expected a-z, 0-9, - and _, such as my-sales")
     try:
         sample = read_sample(stream, file)
+        found = read_survey(stream, file, sample)
     except Refused as refusal:
         raise SettingError(f"{file}: {refusal.problem}") from None
-    check_header(sample, file)
-    columns = [[row[place] for row in sample.rows] for place in range(len(sample.header))]
-    specs = [describe(column, title, sample) for title, column in zip(sample.header, columns, strict=True)]
-    missing = _missing(columns, specs, sample)
-    for spec, column in zip(specs, columns, strict=True):
-        cells = column if spec["type"] == "string" else [text.strip(" \t") for text in column]
-        if cells and not any(cell in missing for cell in cells):
+    _check_some_fit(found, file)
+    sample.notes += found.notes()
+    names = field_names(sample.header)
+    specs = [describe(column, name, sample) for column, name in zip(found.columns, names, strict=True)]
+    missing = _missing(found.columns, specs, sample)
+    for spec, column in zip(specs, found.columns, strict=True):
+        words = column.exact if spec["type"] == "string" else column.words
+        if found.whole and found.rows and not words & set(missing):
             spec["constraints"] = {"required": True}
-    schema: dict[str, Any] = {"fieldsMatch": "equal", "fields": specs}
+    schema: dict[str, Any] = {"fieldsMatch": "equal", "fields": _with_headers(specs, sample.header)}
     if missing != [""]:
         schema["missingValues"] = missing
     return _resource(file, name, sample, schema), list(dict.fromkeys(sample.notes))
+
+
+def _check_some_fit(found: Survey, file: str) -> None:
+    if found.by_rule["fields"] and not found.rows:
+        expected = f"expected {len(found.columns)} fields as in the header, found another number of them"
+        raise SettingError(f"{file}: line {found.first['fields']} and all others: {expected}: name each column once")
+
+
+def _with_headers(specs: list[dict[str, Any]], header: list[str]) -> list[dict[str, Any]]:
+    """Return fields that say what the file calls them, where that is not their name."""
+    headers = header_of(header, [spec["name"] for spec in specs])
+    placed = zip(specs, headers, strict=True)
+    return [{"name": spec["name"], **({} if text is None else {"header": text}), **spec} for spec, text in placed]
 
 
 def dataset_name(file: str) -> str:
@@ -67,12 +84,20 @@ def _resource(file: str, name: str, sample: Sample, schema: dict[str, Any]) -> d
     }
 
 
-def _missing(columns: list[list[str]], specs: list[dict[str, Any]], sample: Sample) -> list[str]:
-    """Give the words for null that the typed columns need, and say which text they make null as well."""
-    typed = [column for column, spec in zip(columns, specs, strict=True) if spec["type"] != "string"]
-    seen = {text.strip(" \t") for column in typed for text in column}
+def _missing(columns: list[Column], specs: list[dict[str, Any]], sample: Sample) -> list[str]:
+    """Return the words for null that the typed columns need, and note which text they make null, and which not."""
+    seen = {
+        word for column, spec in zip(columns, specs, strict=True) if spec["type"] != "string" for word in column.words
+    }
     missing = [word for word in MISSING if word == "" or word in seen]
     for column, spec in zip(columns, specs, strict=True):
-        if spec["type"] == "string" and (lost := [word for word in missing[1:] if word in column]):
-            sample.notes.append(f"column {spec['name']}: {', '.join(lost)} is null here too, as in every column")
+        if spec["type"] == "string":
+            words = [word for word in MISSING[1:] if word in column.exact]
+            if lost := [word for word in words if word in missing]:
+                sample.notes.append(f"column {spec['name']}: {', '.join(lost)} is null here too, as in every column")
+            if kept := [word for word in words if word not in missing]:
+                said = f"{', '.join(map(repr, kept))} is text here"
+                sample.notes.append(
+                    f"column {spec['name']}: {said}: where it means no value, write it into missingValues"
+                )
     return missing

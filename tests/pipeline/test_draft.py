@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.draft import dataset_name, draft, to_text
+from pipeline.draft import dataset_name, draft, survey, to_text
 from pipeline.reader.read import read_csv
 from pipeline.recipe import read_dataset
 from storage.console import SettingError
@@ -148,6 +148,46 @@ def test_bad_records_are_noted_and_left_out():
     assert "line 4: its quotes are not in order: it will be rejected" in notes
 
 
+def test_a_title_with_empty_cells_may_be_a_header():
+    made, notes = draft(io.BytesIO(b"Sales,,\nyear,n,m\n2026,1,2\n"), "my.csv", "my")
+    assert [one["name"] for one in made["schema"]["fields"]] == ["Sales", "column_2", "column_3"]
+    assert any("only one of its columns has a name" in note for note in notes)
+
+
+LATE = [
+    (b"1", b"x", {"type": "string"}, "1 of 30,001 different values are no integer ('x')"),
+    (b"1", b"", {"type": "integer"}, None),
+    (b"1", b"NA", {"type": "integer"}, "'NA' is read as null"),
+    (b"1", b"007", {"type": "string"}, "007 begins with a zero"),
+    (b"1", b"+4930123456", {"type": "string"}, "looks like a telephone number"),
+    (b"1", b"2.5", {"type": "number"}, None),
+    (b"a", b"-", {"type": "string"}, "'-' is text here"),
+]
+
+
+@pytest.mark.parametrize(("first", "last", "field", "said"), LATE, ids=str)
+def test_the_whole_file_is_read(tmp_path, first, last, field, said):
+    """What stands behind the first records tells as well: a field was required for them, and a later null rejected."""
+    lines = [b"%s%d,z\n" % (first, number) for number in range(30_000)]
+    content = b"x,n\n" + b"".join(lines) + last + b",z\n"
+    fields, _, notes, rows = drafted(content, tmp_path)
+    expected = field if last in (b"", b"NA") else {**field, **REQUIRED}
+    assert fields["x"] == expected
+    assert len(rows) == 30_001
+    if said:
+        assert any(said.replace("30,001 ", "") in note.replace("10,001 ", "").replace("30,001 ", "") for note in notes)
+
+
+def test_what_was_not_read_is_not_claimed(monkeypatch):
+    monkeypatch.setattr(survey, "WHOLE", 1 << 20)
+    monkeypatch.setattr(survey, "BLOCK", 1 << 18)
+    content = b"x,n\n" + b"1,2\n" * 1_000_000
+    made, notes = draft(io.BytesIO(content), "my.csv", "my")
+    assert [one["type"] for one in made["schema"]["fields"]] == ["integer", "integer"]
+    assert all("constraints" not in one for one in made["schema"]["fields"])
+    assert any(note.startswith("only the first 1 MiB") and "no field is required" in note for note in notes)
+
+
 def test_utf8_with_a_wrong_byte_is_not_another_encoding():
     made, notes = draft(io.BytesIO("a,b\né,1\nü,2\n".encode() + b"\xe9,3\n"), "my.csv", "my")
     assert made["encoding"] == "utf-8"
@@ -156,7 +196,19 @@ def test_utf8_with_a_wrong_byte_is_not_another_encoding():
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "empty"), (b"a,b,a\n", "more than once"), (b",a\n0,1\n", "column 1 has no name"), (b"\x89PNG", "not text")],
+    [
+        (b"", "empty"),
+        (b"\n\n", "empty"),
+        (b"\x89PNG", "not text"),
+        (b'"a,b\n1,2\n', "line 1: the header is no record"),
+        (b"a,\xff\xe9\n\xc3\xa9\xc3\xa9,\xc3\xa9\n", "the header is not UTF-8"),
+        (b"a,b,c\n1,2,3,4\n5,6,7,8\n", "line 2 and all others: expected 3 fields as in the header"),
+        (b"Sales in 2026\nday,n,m\n1,2,3\n4,5,6\n", "line 1 has 1 cell and line 2 has 3.*not supported yet"),
+        (b"sep=;\na;b\n1;2\n3;4\n", "line 1 is sep=;, for Excel alone"),
+        (b"Account;DE12\nFrom;1.1.2026\n\nday;to;what;n\n1;a;b;2\n2;c;d;3\n3;a;a;4\n", "line 1 has 2 cells and line 4"),
+        (b'"Exported, on Monday"\n\n"a","b"\n1,2\n', "line 1 has 1 cell and line 3 has 2"),
+    ],
+    ids=range(10),
 )
 def test_no_contract_fits(content, said):
     with pytest.raises(SettingError, match=said):
