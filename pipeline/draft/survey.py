@@ -142,9 +142,16 @@ def read_survey(stream: BinaryIO, file: str, sample: Sample) -> Survey:
         if size > WHOLE:
             found.whole = False
             break
-        size += batch.rows.nbytes
+        size += _text_size(batch.rows)
         _add(found, batch)
     return found
+
+
+def _text_size(rows: pa.Table) -> int:
+    """Return about how many bytes rows of text have in the file: each cell has an offset here, and a mark there."""
+    cells = rows.num_rows * (rows.num_columns - 1)
+    size: int = rows.nbytes - 8 * rows.num_rows - 4 * cells + cells
+    return size
 
 
 def _add(found: Survey, batch: Batch) -> None:
