@@ -23,7 +23,6 @@ from tests import program
 from tests.datasets import DATASETS
 from tests.minio_server import until
 from tests.program import Prepare, Program
-from tests.storage.conftest import BACKENDS
 
 HEADER = "Month,Dept,Store,Sold,Returned,Ordered"
 
@@ -139,7 +138,7 @@ def local_lake(tmp_path) -> Lake:
     return new_lake(open_store(url), {"LAKE_URL": url}, tmp_path / "state")
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.needs_engine)])
 def lake(request, tmp_path) -> Lake:
     if request.param == "local":
         return request.getfixturevalue("local_lake")

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -9,15 +9,18 @@ import pytest
 from storage import Gap, ObjectInfo, ObjectStore
 from storage.local import LocalStore
 
-BACKENDS = [pytest.param("local", id="local"), pytest.param("s3", id="s3", marks=pytest.mark.needs_engine)]
+# By kind, how a new and empty store is made. Add one here, and every test of the contract is a test of it.
+BACKENDS: dict[str, Callable[[pytest.FixtureRequest], ObjectStore]] = {
+    "local": lambda request: LocalStore(request.getfixturevalue("tmp_path") / "lake"),
+    "s3": lambda request: request.getfixturevalue("minio").new_store(),
+}
+NEEDS = {"s3": pytest.mark.needs_engine}
 
 
-@pytest.fixture(params=BACKENDS)
-def store(request, tmp_path) -> ObjectStore:
+@pytest.fixture(params=[pytest.param(name, id=name, marks=NEEDS.get(name, ())) for name in BACKENDS])
+def store(request: pytest.FixtureRequest) -> ObjectStore:
     """A new, empty store of each kind."""
-    if request.param == "local":
-        return LocalStore(tmp_path / "lake")
-    return request.getfixturevalue("minio").new_store()
+    return BACKENDS[request.param](request)
 
 
 @dataclass
