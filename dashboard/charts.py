@@ -130,7 +130,7 @@ def _category_axis(labels: list[str], index: int, *, last: bool) -> dict[str, An
 def _bars(frame: pd.DataFrame, name: str, panel: int) -> dict[str, Any]:
     return {
         "type": "bar",
-        "name": name,
+        "name": text.shortened(name),
         "xAxisIndex": panel,
         "yAxisIndex": panel,
         "data": _values(frame[name]),

@@ -8,10 +8,12 @@ import streamlit as st
 
 from dashboard.queries import Published
 from dashboard.views import overview, pipeline, query, rejects
+from dashboard.views.failures import one_sentence
 from storage import open_store
 from storage.console import PATIENCE, SettingError
 
-PAGES = {"Overview": overview.show, "Pipeline": pipeline.show, "Rejects": rejects.show, "Query": query.show}
+PAGES = {"Overview": overview.show, "Pipeline": pipeline.show, "Rejects": rejects.show}
+PAGES["Query"] = one_sentence(query.show)  # which is no fragment as a whole
 # A table's own download escapes no formula (see `tables.download`); Streamlit's setting would end copying as well.
 NO_EXPORT = '<style>[data-testid="stElementToolbar"] button[aria-label="Download as CSV"] { display: none }</style>'
 HERE = Path(__file__).parent

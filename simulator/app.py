@@ -34,6 +34,12 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
         await asyncio.to_thread(source.stop)
 
 
+def _failed(error: Exception) -> bool:
+    """Draw one sentence in place of an error that nobody expected; the log has its traceback, from Streamlit."""
+    st.error(f"This page cannot show what is here ({type(error).__name__}). Reload it; the simulator's log says more.")
+    return True
+
+
 configure_logging()
 _SYSTEM = _make_system()  # before the server: it would bury a wrong setting in a traceback
-app = st.App("page.py", lifespan=lifespan)
+app = st.App("page.py", lifespan=lifespan, on_script_error=_failed)

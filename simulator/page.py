@@ -1,6 +1,7 @@
 """The page: what a visitor sees and can tell the source system. Its state is the system's: all see the same."""
 
 import io
+import re
 from functools import partial
 
 import pandas as pd
@@ -24,8 +25,13 @@ def show_companydata(source: system.SourceSystem) -> None:
         return
     source.fates.refresh()
     fate = source.fates.of(system.COMPANYDATA_KEY, source.companydata.etag, source.companydata.written_at)
-    st.caption(f"Written at {source.companydata.written_at:%H:%M:%S} UTC: {fate}")
+    st.caption(f"Written at {source.companydata.written_at:%H:%M:%S} UTC: {_plain(fate)}")
     st.table(pd.read_csv(io.BytesIO(source.companydata.data)), border="horizontal", hide_index=True)
+
+
+def _plain(text: str) -> str:
+    """Return text as Markdown that shows it as it is: a reason may have names and values of any kind in it."""
+    return re.sub(r"([\\`*_$\[\]<~]|:(?=\w))", r"\\\1", " ".join(text.split()))
 
 
 def show_button(source: system.SourceSystem) -> None:

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.dashboard.publish import (
     writer,
 )
 from tests.dashboard.server import serving
-from tests.minio_server import until
+from tests.minio_server import ROOT, until
 
 pytestmark = pytest.mark.needs_browser
 
@@ -237,6 +238,30 @@ def test_no_page_asks_for_what_is_not_there(store: ObjectStore, address: str, br
     browser_page.reload()
     expect(browser_page.get_by_test_id("stDataFrame").last).to_be_visible()
     assert not refused  # and no error in the console, as in every test here
+
+
+BROKEN = """
+from dashboard.queries import Published
+
+def status(_):
+    raise ZeroDivisionError("what nobody expected")
+
+Published.status = status
+"""
+
+
+def test_whatever_goes_wrong_is_one_sentence_and_the_log_has_its_place(tmp_path: Path, browser_page: Page) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BROKEN)  # which Python runs first in each process
+    log, path = tmp_path / "dashboard.log", f"{tmp_path}{os.pathsep}{ROOT}"
+    with serving(log, LAKE_URL=str(tmp_path / "lake"), PYTHONPATH=path) as url:
+        for name in ("", "pipeline", "rejects", "query"):
+            browser_page.goto(f"{url}/{name}")
+            expect(browser_page.get_by_text("This page cannot show what is here: ZeroDivisionError")).to_be_visible()
+            browser_page.wait_for_timeout(2000)  # some refreshes
+            expect(browser_page.get_by_role("alert")).to_have_count(1)
+            assert browser_page.get_by_test_id("stException").count() == 0
+    assert 4 <= log.read_text().count("a page failed") <= 8  # and not at each refresh
+    assert "in status" in log.read_text()
 
 
 def test_names_and_numbers_are_shown_as_they_are(store: ObjectStore, address: str, browser_page: Page) -> None:

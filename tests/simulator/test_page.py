@@ -24,6 +24,17 @@ def open_page() -> AppTest:
     return at
 
 
+def test_what_became_of_a_file_is_no_markup(system, store) -> None:
+    at = open_page()
+    at.button(key="regenerate").click().run()
+    key, etag = simulator.system.COMPANYDATA_KEY, system.companydata.etag
+    reason = "it lacks 'Paid ($) of due ($)', :red[x] and a_b*c*"
+    publish_loads(store, [load(key, etag=etag, status="refused", first_problem=reason)])
+    at.run()
+    shown = next(caption.value for caption in at.caption if "refused" in caption.value)
+    assert shown.endswith(r"it lacks 'Paid (\$) of due (\$)', \:red\[x\] and a\_b\*c\*")
+
+
 @pytest.mark.usefixtures("system")
 def test_the_button_writes_and_the_table_shows_it(store) -> None:
     at = open_page()
