@@ -1,37 +1,37 @@
-"""Finished writes in a folder, by watchdog."""
+"""Finished writes in a folder: by inotify on Linux, elsewhere by watchdog and a second look."""
 
-import logging
 import os
 import queue
 import sys
 import time
-import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Event
-
-from watchdog.events import (
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileModifiedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers import Observer
+from typing import TYPE_CHECKING, Protocol
 
 from storage.base import Gap
 from storage.writers import being_written
 
+if TYPE_CHECKING:
+    from watchdog.events import FileSystemEvent
+
 LOOK_AGAIN = 1.0  # seconds between the two looks that must agree where no event tells that a file is closed
 TICK = 0.25  # seconds until a watch sees that it should stop
 
-# Watchdog says this of each folder that is made inside another new one; it then watches it as it should.
-warnings.filterwarnings("ignore", "Callback with id .* already exists", RuntimeWarning)
-
 _LINUX = sys.platform == "linux"
-_EVENTS: list[type[FileSystemEvent]] = [FileClosedEvent, FileMovedEvent, FileCreatedEvent]
-_Seen = queue.SimpleQueue["FileSystemEvent | Gap"]
+
+
+class _Events(Protocol):
+    """What tells of the files in a folder, until it is not alive any more."""
+
+    @property
+    def alive(self) -> bool: ...
+
+    def get(self, seconds: float) -> tuple[str, bool] | Gap | None:
+        """Return the next file, and whether a write to it is known to have ended; None after so many seconds."""
+
+    def close(self) -> None: ...
 
 
 def finished_writes(folder: Path, stop: Event) -> Iterator[str | Gap]:
@@ -39,42 +39,34 @@ def finished_writes(folder: Path, stop: Event) -> Iterator[str | Gap]:
 
     A file is finished when it is closed or renamed into place (Linux), elsewhere when two looks a second apart agree.
     """
-    watched = _look(str(folder))  # before the watch begins: a folder that is replaced meanwhile ends it
-    seen: _Seen = queue.SimpleQueue()
-    overflow = _Overflow(seen)
-    observer = Observer(generate_full_events=True) if _LINUX else Observer()  # type: ignore[call-arg]
-    events = _EVENTS if _LINUX else [*_EVENTS, FileModifiedEvent]
-    observer.schedule(_Collect(seen), str(folder), recursive=True, event_filter=events)
-    observer.start()
-    logging.getLogger("watchdog").addHandler(overflow)
-    try:
+    watched = _look(folder)  # before the watch begins: a folder that is replaced meanwhile ends it
+    with closing(_events(folder)) as events:
         yield Gap("listening")
-        yield from _finished(seen, folder, watched, stop)
-    finally:
-        logging.getLogger("watchdog").removeHandler(overflow)
-        observer.stop()
-        observer.join()
+        yield from _finished(events, folder, watched, stop)
 
 
-def _finished(seen: _Seen, folder: Path, watched: os.stat_result | None, stop: Event) -> Iterator[str | Gap]:
+def _events(folder: Path) -> _Events:
+    if not _LINUX:
+        return _Watchdog(folder)
+    from storage.inotify import Tree
+
+    return Tree(str(folder))
+
+
+def _finished(events: _Events, folder: Path, watched: os.stat_result | None, stop: Event) -> Iterator[str | Gap]:
     unsure: dict[str, tuple[float, os.stat_result | None]] = {}  # path: when to look again, what the last look saw
     # Until the folder is another one of its name, or none.
-    while not stop.is_set() and watched and (now := _look(str(folder))) and os.path.samestat(watched, now):
-        try:
-            event = seen.get(timeout=TICK)
-        except queue.Empty:
-            event = None
+    while not stop.is_set() and events.alive and watched and (now := _look(folder)) and os.path.samestat(watched, now):
+        event = events.get(TICK)
         if isinstance(event, Gap):
             yield event
-        elif isinstance(event, FileClosedEvent | FileMovedEvent):
-            path = os.fsdecode(event.dest_path or event.src_path)
-            unsure.pop(path, None)
-            yield path
-        elif event is not None and (written := _has_no_writer(event.src_path)) is not False:
-            path = os.fsdecode(event.src_path)
-            if written:
+        elif event:
+            path, ended = event
+            finished = ended or _has_no_writer(path)
+            if finished:
+                unsure.pop(path, None)
                 yield path
-            else:
+            elif finished is None:
                 unsure.setdefault(path, (time.monotonic() + LOOK_AGAIN, _look(path)))
         yield from _settled(unsure)
 
@@ -93,7 +85,7 @@ def _settled(unsure: dict[str, tuple[float, os.stat_result | None]]) -> Iterator
             yield path
 
 
-def _has_no_writer(path: str | bytes) -> bool | None:
+def _has_no_writer(path: str) -> bool | None:
     """Return whether nobody has a new file open for writing, as after a rename or in a new folder; None if unknown."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -106,31 +98,39 @@ def _has_no_writer(path: str | bytes) -> bool | None:
     return None if writing is None else not writing  # the close of one that is being written will be told
 
 
-def _look(path: str | bytes) -> os.stat_result | None:
+def _look(path: str | Path) -> os.stat_result | None:
     try:
-        return Path(os.fsdecode(path)).stat()
+        return Path(path).stat()
     except OSError:
         return None
 
 
-class _Collect(FileSystemEventHandler):
-    """Puts every event into a queue, for watchdog's thread must not wait."""
+class _Watchdog:
+    """The events of a folder as watchdog tells them; that a write has ended it tells of a move alone."""
 
-    def __init__(self, seen: _Seen) -> None:
-        self.seen = seen
+    def __init__(self, folder: Path) -> None:
+        from watchdog.events import FileCreatedEvent, FileModifiedEvent, FileMovedEvent, FileSystemEventHandler
+        from watchdog.observers import Observer
 
-    def dispatch(self, event: FileSystemEvent) -> None:
-        if not event.is_directory and (event.dest_path or not isinstance(event, FileMovedEvent)):
-            self.seen.put(event)
+        self._seen: queue.SimpleQueue[FileSystemEvent] = queue.SimpleQueue()
+        self._observer, handler = Observer(), FileSystemEventHandler()
+        handler.on_any_event = lambda event: self._seen.put(event)  # type: ignore[method-assign]
+        events = [FileCreatedEvent, FileModifiedEvent, FileMovedEvent]
+        self._observer.schedule(handler, str(folder), recursive=True, event_filter=events)
+        self._observer.start()
 
+    @property
+    def alive(self) -> bool:
+        """Return whether all of watchdog's threads run, which end in silence by an error of theirs."""
+        return self._observer.is_alive() and all(emitter.is_alive() for emitter in self._observer.emitters)
 
-class _Overflow(logging.Handler):
-    """Hears watchdog say that the kernel dropped events, which it tells in its log alone."""
+    def get(self, seconds: float) -> tuple[str, bool] | Gap | None:
+        try:
+            event = self._seen.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        return os.fsdecode(event.dest_path or event.src_path), event.event_type == "moved"
 
-    def __init__(self, seen: _Seen) -> None:
-        super().__init__(logging.WARNING)
-        self.seen = seen
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if "overflow" in record.getMessage():
-            self.seen.put(Gap("the kernel dropped file events"))
+    def close(self) -> None:
+        self._observer.stop()
+        self._observer.join()

@@ -166,8 +166,11 @@ class LocalStore:
             try:
                 self._check_present()
                 folder.mkdir(parents=True, exist_ok=True)
-                away = False
-                yield from self._writes(folder, prefix, stop)
+                for item in self._writes(folder, prefix, stop):
+                    if away:
+                        log.info(fields("listening again", folder=folder))
+                    away = False
+                    yield item
             except OSError as error:
                 if not away:
                     log.warning(fields("not listening", folder=folder, error=error, action="will try again"))

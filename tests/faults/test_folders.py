@@ -3,12 +3,14 @@
 import ctypes
 import mmap
 import os
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -248,3 +250,73 @@ def test_what_a_folder_may_have_in_it_stops_no_listing(local_lake, raw):
         until(lambda: local_lake.status()["files"]["ignored"] == 3, what="three names that are no text")
         assert "Traceback" not in program.log
     assert_true(local_lake)
+
+
+def _few(what: str, number: int) -> None:
+    """Enter a user namespace of one's own, in which the kernel gives out only so many."""
+    ids = f"0 {os.getuid()} 1"
+    if ctypes.CDLL(None, use_errno=True).unshare(0x10000000) != 0:  # CLONE_NEWUSER
+        os._exit(77)
+    Path("/proc/self/uid_map").write_text(ids)
+    Path(f"/proc/sys/user/max_inotify_{what}").write_text(str(number))
+
+
+@linux
+@pytest.mark.parametrize("what", ["watches", "instances"])
+def test_a_limit_of_the_kernel_is_named_with_the_way_out_and_listings_go_on(local_lake, what):
+    """Of five folders two can be watched, or none."""
+    names = [f"companydata/{letter}/a.csv" for letter in "abcd"]
+    for number, name in enumerate(names):
+        local_lake.put(name, company_csv(number))
+    few = partial(_few, what, 2 if what == "watches" else 0)
+    program = local_lake.start("run", prepare=few, SWEEP_SECONDS="1")
+    try:
+        until(lambda: not program.alive or len(local_lake.loads()) == 4, what="the files that were there")
+        if not program.alive and program.wait() == 77:
+            pytest.skip("no namespace of one's own here")
+        for number, name in enumerate(names):
+            local_lake.put(name, company_csv(number + 10))
+        local_lake.wait_loaded(*names)
+        time.sleep(2.5)  # two listings, and two tries to watch
+        program.stop()
+    finally:
+        if program.alive:
+            program.kill()
+    lines = [line for line in program.log.splitlines() if "not listening" in line]
+    assert len(lines) == 1
+    limit = f"fs.inotify.max_user_{what}"
+    number = int(Path(f"/proc/sys/fs/inotify/max_user_{what}").read_text())
+    assert f"{limit} = {number}" in lines[0]
+    assert f"sudo sysctl {limit}=" in lines[0]
+    assert "Traceback" not in program.log
+    assert_true(local_lake)
+
+
+@linux
+def test_folders_are_moved_about_while_it_runs(local_lake, raw):
+    """What is put afterwards is found by an event, and in the end the lake is what a listing tells."""
+    top = raw.parent
+    with local_lake.pipeline(SWEEP_SECONDS="3600") as program:
+        for number, move in enumerate(
+            [
+                "mv {0}/companydata {1}/old; mkdir {0}/companydata; mv {0}/companydata {0}/e; mkdir {0}/companydata",
+                "mv {1}/old {0}/companydata/old; mv {0}/companydata/old {0}/companydata/older",
+                "mv {0} {1}/rawold; mkdir -p {0}/companydata",
+                "rm -r {0}; mkdir -p {0}/companydata/x",
+                "mv {1} {1}.away; mv {1}.away {1}",
+                "rm -r {0}; mkdir {1}/target; ln -s target {0}",
+            ]
+        ):
+            subprocess.run(move.format(top, top.parent), shell=True, check=True)
+            name = f"companydata/{number}.csv"
+            until(partial(_told_by_an_event, local_lake, name), what=f"an event after {move}")
+        assert "Traceback" not in program.log
+    assert local_lake.finish("once", "--retract-deleted") == 0
+    assert local_lake.sums() == company_sums([company_csv(1)])
+    assert verify(local_lake) == ""
+
+
+def _told_by_an_event(lake: Lake, name: str) -> bool:
+    """Put a file, and again where the listing of a gap has found it first."""
+    lake.put(name, company_csv(1))
+    return bool(lake.wait_loaded(name)[name]["found_by"] == "event")

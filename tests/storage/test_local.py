@@ -7,14 +7,18 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import closing, suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from storage import InvalidKey, ObjectChanged, StoreUnavailable, folder, open_store
+from storage import Gap, InvalidKey, ObjectChanged, StoreUnavailable, folder, open_store
 from storage.console import SettingError
 from storage.local import LocalStore
 from tests.storage.conftest import watching
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell that a file is closed")
 
 
 @pytest.fixture
@@ -174,7 +178,7 @@ def test_open_store_by_path(tmp_path):
     assert isinstance(open_store(str(tmp_path / "x")), LocalStore)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell that a file is closed")
+@linux
 def test_no_event_waits_for_a_second_look(store, monkeypatch):
     monkeypatch.setattr(folder, "LOOK_AGAIN", 3600)
     with watching(store) as seen:
@@ -184,7 +188,7 @@ def test_no_event_waits_for_a_second_look(store, monkeypatch):
             seen.next_write(key)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell that a file is closed")
+@linux
 def test_a_file_that_is_being_written_is_not_told_of(store):
     (store.root / "raw/d").mkdir(parents=True)
     with watching(store) as seen, (store.root / "raw/d/a.csv").open("wb") as file:
@@ -218,6 +222,101 @@ def test_a_folder_that_is_replaced_is_watched_again(store):
         seen.next_gap()
         store.put("raw/d/a.csv", b"x")
         seen.next_write("raw/d/a.csv")
+
+
+def test_a_folder_that_is_made_anew_with_the_number_of_the_old_one_is_watched_again(store):
+    """The file system gives the number of a folder that is gone to the next one, so that number tells nothing."""
+    with watching(store) as seen:
+        seen.next_gap()
+        raw, new = store.root / "raw", store.root / "new"
+        number = raw.stat().st_ino
+        raw.rmdir()
+        for tried in range(200):
+            new.mkdir()
+            if new.stat().st_ino == number:
+                break
+            new.rename(store.root / str(tried))
+        new.mkdir(exist_ok=True)
+        new.rename(raw)
+        seen.next_gap()
+        store.put("raw/d/a.csv", b"x")
+        seen.next_write("raw/d/a.csv")
+
+
+def test_a_watched_folder_that_becomes_a_link_and_back(store):
+    (store.root / "elsewhere").mkdir()
+    with watching(store) as seen:
+        seen.next_gap()
+        (store.root / "raw").rename(store.root / "old")
+        with suppress(FileExistsError):  # where the watch has made it anew
+            (store.root / "raw").symlink_to(store.root / "elsewhere")
+            seen.next_gap()
+            store.put("raw/d/a.csv", b"x")
+            seen.next_write("raw/d/a.csv")
+            (store.root / "raw").unlink()
+        (store.root / "old").rename(store.root / "raw")
+        seen.next_gap()
+        store.put("raw/d/b.csv", b"x")
+        seen.next_write("raw/d/b.csv")
+
+
+@linux
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_folder_is_moved_where_a_file_put_later_is_told_of(store, tmp_path, seed):
+    """Folders are made, moved within, out of and into the folder, and removed; no listing is needed to go on."""
+    chance, names = Random(seed), "abc"
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    with watching(store) as seen:
+        seen.next_gap()
+        for number in range(150):
+            folders = [path for path in (store.root / "raw").rglob("*") if path.is_dir()]
+            places = [store.root / "raw", outside, *folders]
+            target = chance.choice(places) / chance.choice(names)
+            with suppress(OSError):  # a move into itself, or onto a folder that is not empty
+                act = chance.choice(["make", "move", "move", "move", "remove"])
+                if act == "make":
+                    (target / chance.choice(names)).mkdir(parents=True)
+                elif act == "move":
+                    chance.choice([*folders, *outside.iterdir(), target]).rename(target)
+                elif folders and chance.random() < 0.2:
+                    shutil.rmtree(chance.choice(folders))
+            if number % 10 == 9:
+                places = [path for path in (store.root / "raw").rglob("*") if path.is_dir()]
+                place = chance.choice(places or [store.root / "raw/a"])
+                key = (place / f"{number}.csv").relative_to(store.root).as_posix()
+                etag = store.put(key, b"x")
+                assert seen.next_write(key, 10).etag == etag
+        while not seen.items.empty():
+            assert not isinstance(seen.items.get(), Gap)
+
+
+@linux
+def test_events_that_the_kernel_drops_are_a_gap_and_folders_of_that_time_are_watched(store):
+    most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    (store.root / "raw/d").mkdir(parents=True)
+    with closing(folder.finished_writes(store.root / "raw", threading.Event())) as told:
+        assert isinstance(next(told), Gap)
+        for number in range(most // 2 + 10):  # each is made, and then closed
+            (store.root / f"raw/d/{number}").touch()
+        (store.root / "raw/late/deep").mkdir(parents=True)
+        while not isinstance(item := next(told), Gap):
+            pass
+        assert item.reason == "the kernel dropped file events"
+        (store.root / "raw/late/deep/a.csv").write_bytes(b"x")
+        while next(told) != str(store.root / "raw/late/deep/a.csv"):
+            pass
+
+
+def test_without_inotify_two_looks_tell_of_a_write(store, monkeypatch):
+    """As on a system that is not Linux, by watchdog."""
+    monkeypatch.setattr(folder, "_LINUX", False)
+    with watching(store) as seen:
+        for _ in range(2):
+            seen.next_gap()
+            etag = store.put("raw/d/a.csv", b"x")
+            assert seen.next_write("raw/d/a.csv").etag == etag
+            (store.root / "raw").rename(store.root / f"old {time.monotonic()}")
 
 
 def test_a_pipe_is_no_object(store):
