@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from storage.base import NO_ROOM, StoreFull
+
 if TYPE_CHECKING:
     from storage.base import ObjectStore
 
@@ -93,8 +95,14 @@ def run(app: typer.Typer) -> NoReturn:
         _print_error(str(error))
         code = 2
     except ConnectionError as error:
-        _print_error(f"the store does not answer: {error}")
+        _print_error(str(error) if isinstance(error, StoreFull) else f"the store does not answer: {error}")
         code = 1
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            traceback.print_exc()
+        else:
+            _print_error(f"{error}: make room for PIPELINE_STATE and for temporary files (TMPDIR)")
+        code = 2 if error.errno in NO_ROOM else 1
     except BaseException:
         traceback.print_exc()
         code = 1

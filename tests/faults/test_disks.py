@@ -1,5 +1,6 @@
 """Full, read-only and damaged disks, a locked ledger, a wiped lake: nothing is lost, and it is said what to do."""
 
+import gzip
 import os
 import shutil
 import sqlite3
@@ -12,11 +13,12 @@ import pytest
 
 from pipeline.ledger import Ledger
 from storage import open_store
-from tests.end_to_end.conftest import HEADER, Lake, company_csv, new_lake
+from tests.end_to_end.conftest import HEADER, Lake, company_csv, company_sums, new_lake
 from tests.faults.disks import Disk, disk
 from tests.faults.dying import Death
 from tests.faults.truth import BAD_ROWS, assert_true
 from tests.minio_server import until
+from tests.program import Program
 
 FILES = {f"companydata/{number}.csv": company_csv(number, rows=200) for number in range(6)}
 
@@ -67,10 +69,80 @@ def test_a_lake_with_room_for_what_is_small_alone(lake_disk, local_lake):
     filler = lake_disk.fill()
     os.truncate(filler, filler.stat().st_size - (96 << 10))
     with local_lake.pipeline(SWEEP_SECONDS="1") as program:
-        until(lambda: "space" in program.log, what="a word about the space that is missing")
+        until(lambda: "store full" in program.log, what="a word about the space that is missing")
+        time.sleep(3)
         filler.unlink()
         local_lake.wait_loaded(*names)
+        until(lambda: "store has room" in program.log)
+    assert attempts(local_lake) == {1}
+    assert_full_once(program, "store")
     assert_true(local_lake)
+
+
+def assert_full_once(program: Program, what: str) -> None:
+    """Nothing was counted against a file, and it was said once that there was no room, and once that there is."""
+    assert "failed key=" not in program.log
+    assert "Traceback" not in program.log
+    assert program.log.count(f"{what} full") == program.log.count(f"{what} has room") == 1
+
+
+def large_csv(seed: int, mib: float) -> bytes:
+    """Give a file that is half as large in Parquet: no two stores are the same."""
+    chance = Random(seed)
+    rows = (f"1-Jan,Dept 1,{chance.randbytes(40).hex()},1,1,1" for _ in range(int(mib * (1 << 20) / 98)))
+    return "\n".join([HEADER, *rows]).encode()
+
+
+@pytest.mark.needs_mount
+@pytest.mark.usefixtures("state_disk")
+@pytest.mark.parametrize(("name", "packed"), [("large.csv", bytes), ("large.csv.gz", gzip.compress)])
+@pytest.mark.parametrize("workers", ["0", "4"])
+def test_a_state_disk_with_no_room_for_one_load(local_lake, workers, name, packed):
+    """What is small is loaded meanwhile: only what has no room waits, and as long as it must."""
+    local_lake.put(f"companydata/{name}", packed(large_csv(1, 12)))
+    with local_lake.pipeline(SWEEP_SECONDS="1", PIPELINE_WORKERS=workers) as program:
+        until(lambda: "state full" in program.log, what="a word about the space that is missing")
+        put_all(local_lake)
+        local_lake.wait_loaded(*FILES)
+        time.sleep(3)
+        local_lake.put(f"companydata/{name}", packed(company_csv(1)))
+        local_lake.wait_loaded(f"companydata/{name}")
+        until(lambda: "state has room" in program.log)
+    assert attempts(local_lake) == {1}
+    assert_full_once(program, "state")
+    assert local_lake.sums() == company_sums([*FILES.values(), company_csv(1)])
+
+
+@pytest.mark.needs_mount
+def test_a_load_goes_on_as_soon_as_the_state_disk_has_room(state_disk, local_lake):
+    filler = state_disk.fill()
+    os.truncate(filler, filler.stat().st_size - (2 << 20))  # enough for the ledger
+    local_lake.put("companydata/large.csv", large_csv(1, 5))
+    with local_lake.pipeline(SWEEP_SECONDS="600") as program:
+        until(lambda: "state full" in program.log, what="a word about the space that is missing")
+        time.sleep(6)
+        filler.unlink()
+        local_lake.wait_loaded("companydata/large.csv", seconds=10)
+    assert attempts(local_lake) == {1}
+    assert_full_once(program, "state")
+
+
+@pytest.mark.needs_mount
+@pytest.mark.parametrize("command", ["dry-run", "verify"])
+def test_a_command_that_finds_no_room_says_so_in_one_line(tmp_path, state_disk, local_lake, command):
+    local_lake.put("companydata/large.csv", large_csv(1, 12))
+    local_lake.put("companydata/small.csv", company_csv(1))
+    roomy = {"PIPELINE_STATE": str(tmp_path / "roomy"), "TMPDIR": str(state_disk.path)}
+    if command == "verify":
+        assert local_lake.finish("once", PIPELINE_STATE=roomy["PIPELINE_STATE"]) == 0
+        for path in (tmp_path / "roomy").glob("ledger.*"):
+            shutil.copy(path, state_disk.path)
+        roomy = {}
+    ended = local_lake.command(command, *(["raw/companydata/large.csv"] if command == "dry-run" else []), **roomy)
+    assert ended.returncode == 2
+    [line] = [line for line in ended.stderr.splitlines() if line.startswith("error:")]
+    assert "No space left" in line
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.needs_mount
@@ -174,11 +246,15 @@ def test_a_lake_wiped_under_a_kept_state(local_lake, command):
 
 def test_a_lake_wiped_while_it_runs(local_lake):
     """The ledger tells of another lake then: nothing of it may be published again."""
-    with local_lake.pipeline(SWEEP_SECONDS="1") as program:
+    with local_lake.pipeline(SWEEP_SECONDS="600") as program:
         put_all(local_lake)
         local_lake.wait_loaded(*FILES)
         wipe(local_lake)
+        put_all(local_lake)  # at once, long before the next listing
         assert program.wait() == 2
+        assert local_lake.outputs() == {}
+        assert [item.key for item in local_lake.store.list("published/")] == ["published/status.json"]
+        assert "was wiped" in local_lake.status()["problem"]["text"]
         errors = [line for line in program.log.splitlines() if line.startswith("error:")]
         assert len(errors) == 1
         assert "Traceback" not in program.log

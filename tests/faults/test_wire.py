@@ -123,3 +123,22 @@ def test_a_whole_store_that_falls_silent_counts_no_attempt(wired, proxy):
         assert program.log.count("store away") == 1
     assert {row["attempts"] for row in rows.values()} == {1}
     assert_true(wired)
+
+
+def test_a_store_that_has_no_room(wired, proxy):
+    """It answers, and takes what is small: the loads wait, and nothing is counted against a file."""
+    names = [f"companydata/{number}.csv" for number in range(3)]
+    with wired.pipeline(prepare=impatient, SWEEP_SECONDS="600") as program:
+        until(lambda: list(wired.store.list("published/status")))
+        proxy.add("PUT .*/clean/", "answer", status=507)
+        for number, name in enumerate(names):
+            wired.put(name, company_csv(number))
+        until(lambda: "store full" in program.log)
+        until(lambda: proxy.faults[0].hits > 8, what="more tries than a file has")
+        proxy.heal()
+        rows = wired.wait_loaded(*names)
+        until(lambda: "store has room" in program.log)
+    assert {row["attempts"] for row in rows.values()} == {1}
+    assert program.log.count("store full") == 1
+    assert "failed key=" not in program.log
+    assert_true(wired)

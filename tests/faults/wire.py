@@ -214,7 +214,7 @@ def _length(head: list[bytes]) -> int:
 
 
 def _refusal(status: int) -> bytes:
-    code = {500: "InternalError", 503: "SlowDown"}[status]
+    code = {500: "InternalError", 503: "SlowDown", 507: "XMinioStorageFull"}[status]
     body = f"<Error><Code>{code}</Code><Message>made up by a test</Message></Error>".encode()
     head = f"HTTP/1.1 {status} Fault\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
