@@ -4,9 +4,11 @@ import codecs
 import gzip
 import io
 import json
+import re
 import subprocess
 import sys
 
+import duckdb
 import frictionless
 import pytest
 from hypothesis import given, settings
@@ -234,13 +236,23 @@ def cell(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
+NAMES = st.one_of(st.sampled_from(["", "a", "A", "a_2", "select", "_line", "column_1", "É", "a b", "x,y", "1"]), PLAIN)
+
+
 @settings(max_examples=80, deadline=None)
-@given(TABLE, st.sampled_from(",;\t|"), st.sampled_from(["\n", "\r\n", "\r"]))
-def test_a_drafted_contract_fits_its_file(tmp_path_factory, table, delimiter, end):
-    header = [f"c{number}" for number in range(len(table[0]) if table else 2)]
+@given(TABLE, st.lists(NAMES, min_size=4, max_size=4), st.sampled_from(",;\t|"), st.sampled_from(["\n", "\r\n", "\r"]))
+def test_a_drafted_contract_fits_its_file(tmp_path_factory, table, names, delimiter, end):
+    """Whatever its columns are called: each has a name of its own that needs no quotes."""
+    header = names[: len(table[0]) if table else 2]
     content = "".join(delimiter.join(map(cell, record)) + end for record in [header, *table]).encode()
-    rows = drafted(content, tmp_path_factory.getbasetemp())[3]
+    fields, _, _, rows = drafted(content, tmp_path_factory.getbasetemp())
     assert len(rows) == len(table)
+    assert len({name.casefold() for name in fields}) == len(header)
+    for name, text in zip(fields, header, strict=True):
+        assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name)
+        duckdb.sql(f"SELECT t.{name}, count({name}) FROM (VALUES (1)) AS t ({name}) GROUP BY {name}")
+        called = fields[name].get("header", name)
+        assert (called if isinstance(called, str) else called[0]) == text
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
