@@ -1,5 +1,6 @@
 """The columns that come out of a transform, and their types: declared, or learnt from example rows, never guessed."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from itertools import cycle, islice
@@ -16,6 +17,7 @@ from pipeline.columns import WORDS, WrongColumn, exact_column, fits, own_column
 from pipeline.contract import TYPES, Contract, FieldSpec
 from pipeline.reader import masks
 from pipeline.reader.batch import batch_schema
+from pipeline.reader.problem import LIST_LIMIT, shortened
 from pipeline.transform import Transform, call_user_code, to_frame
 from storage.console import SettingError
 
@@ -71,13 +73,13 @@ def _columns(script: Path, what: str, call: Callable[[], pd.DataFrame]) -> dict[
     try:
         made = call_user_code(call)
     except Exception as error:
-        raise SettingError(f"{script}: transform failed on {what}: {error!r}") from error
+        raise SettingError(f"{script}: transform failed on {what}: {shortened(repr(error), LIST_LIMIT)}") from error
     if not isinstance(made, pd.DataFrame):
         raise SettingError(f"{script}: transform failed on {what}: expected a DataFrame, found {type(made).__name__}")
     names = list(made.columns)
     if odd := [name for name in names if not isinstance(name, str)]:
         raise SettingError(f"{script}: transform names a column {odd[0]!r}: expected text")
-    if twice := [name for name in names if names.count(name) > 1]:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise SettingError(f"{script}: transform returns the column {twice[0]!r} more than once")
     return {name: made[name] for name in names}
 

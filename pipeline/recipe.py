@@ -73,7 +73,9 @@ def _module(script: Path) -> ModuleType:
         if not callable(module.transform):
             raise TypeError(f"transform is {module.transform!r}")
     except Exception as error:
-        raise SettingError(f"{script}: expected a function transform(frame): {error!r}") from error
+        raise SettingError(
+            f"{script}: expected a function transform(frame): {shortened(repr(error), LIST_LIMIT)}"
+        ) from error
     if not isinstance(getattr(module, "TYPES", {}), dict):
         raise SettingError(
             f"{script}: TYPES is {module.TYPES!r}: expected types by column, such as {{'Margin': 'number'}}"

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.columns import WrongColumn, exact_column
-from pipeline.reader.problem import Problem, Refused
+from pipeline.reader.problem import LIST_LIMIT, Problem, Refused, shortened
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -148,7 +148,7 @@ def _alone(typed: pa.Table, transform: Transform, schema: pa.Schema) -> pa.Table
         message = f"the transform made other values than its column has: {error}"
         return Refused(Problem("transform", message, column=error.column, value=error.value))
     except Exception as error:
-        refusal = Refused(Problem("transform", f"the transform failed: {error!r}"))
+        refusal = Refused(Problem("transform", f"the transform failed: {shortened(repr(error), LIST_LIMIT)}"))
         refusal.__cause__ = error
         return refusal
     return rows

@@ -15,6 +15,7 @@ from pipeline.load import BeingWritten, NotAsked, NotYet, Result, SourceGone, Ta
 from pipeline.outage import no_room, note_full, note_room, obstacle, wait_until_clear
 from pipeline.ownership import check_lake
 from pipeline.parts import Pipeline
+from pipeline.reader.problem import LIST_LIMIT, shortened
 from storage import ObjectChanged, ObjectInfo, StoreUnavailable
 from storage.console import fields
 
@@ -176,7 +177,7 @@ def _release_or_fail(pipeline: Pipeline, task: Task, error: Exception) -> None:
         pipeline.away.set()
         return
     pause = 2**task.attempts * random.uniform(0.5, 1.5)
-    pipeline.ledger.fail(task, f"{type(error).__name__}: {error}", pause)
+    pipeline.ledger.fail(task, f"{type(error).__name__}: {shortened(str(error), LIST_LIMIT)}", pause)
     log.error(fields("failed", key=task.source_key, attempt=task.attempts + 1, error=repr(error)), exc_info=error)
 
 

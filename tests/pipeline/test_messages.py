@@ -4,13 +4,16 @@ import io
 import json
 import time
 
+import pyarrow as pa
 import pytest
 
 from pipeline.contract import read_contract
+from pipeline.reader.batch import batch_schema
 from pipeline.reader.plain import read_csv_plainly
 from pipeline.reader.problem import Refused
 from pipeline.reader.read import read_csv
 from pipeline.recipe import read_dataset
+from pipeline.transform import transformed
 from storage.console import SettingError
 
 LONG = 4000  # characters that no message has
@@ -104,3 +107,25 @@ def test_contracts(write, fields, changes):
     with pytest.raises(SettingError) as error:
         read_dataset(write(fields, **changes))
     assert len(str(error.value)) < LONG
+
+
+@pytest.mark.parametrize(
+    "code", ["raise ValueError('x' * 1_000_000)", "def transform(frame): raise ValueError('x' * 1_000_000)"]
+)
+def test_a_transform_that_fails_at_length(write, tmp_path, code):
+    (tmp_path / "my.py").write_text(code + "\n")
+    with pytest.raises(SettingError) as error:
+        read_dataset(write([{"name": "a"}]))
+    assert len(str(error.value)) < LONG
+
+
+def test_a_transform_that_refuses_at_length(write, tmp_path):
+    code = "if 'bad' in set(frame['a']):\n        raise ValueError('x' * 1_000_000)\n    return frame\n"
+    code = f"def transform(frame):\n    {code}"
+    (tmp_path / "my.py").write_text(code)
+    dataset = read_dataset(write([{"name": "a"}]))
+    [outcome] = transformed([pa.table({"a": ["bad"], "_line": [2]})], dataset.transform, batch_schema(dataset.contract),
+                            rowwise=False)  # fmt: skip
+    assert isinstance(outcome, Refused)
+    assert "the transform failed: ValueError('xxx" in str(outcome)
+    assert len(str(outcome)) < LONG
