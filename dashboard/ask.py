@@ -6,18 +6,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pandas as pd
 import pyarrow as pa
 
-from dashboard.sandbox import CUT, QueryError
-from storage import ObjectStore
+from dashboard.sandbox import AT_ONCE, CUT, NOTE, QueryError, explained
+from dashboard.status import Progress
+from storage import ObjectChanged, ObjectStore
+from storage.dataset import DamagedObject
 from storage.layout import CLEAN, LOADS, REJECTED, summary_key
+from storage.unify import SchemaConflict
 
 SECONDS = 10.0  # that a query may take
+TICK = 0.2  # seconds between two looks whether the visitor still waits
+MAX_DATASETS = 20  # whose columns are listed
+FIRST = 1000  # objects of a view that are listed for its columns
 WAY_OUT = (
     "Ask for less: fewer columns, or the first rows alone (LIMIT without ORDER BY).\n"
     "All of a dataset of tens of thousands of files takes longer, whatever is asked of it: published_summary_… is\n"
@@ -27,35 +33,46 @@ WAY_OUT = (
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a query; `cut` says that there are more rows, `seconds` what it took."""
+    """What came of a query; `cut` says that there are more rows, `seconds` what it took, `note` what to know of it."""
 
     frame: pd.DataFrame
     cut: bool
     seconds: float
+    note: str = ""
+
+
+Watch = Callable[[int], None]
 
 
 class Asker:
-    """Runs one query at a time, each in a process that starts before it is needed and ends with its query."""
+    """Runs a few queries at a time, first come, first served, each in a process that ends with it.
+
+    The process is started before it is needed.
+    """
 
     def __init__(self, url: str) -> None:
         """Ask the lake at `url`; one instance serves every visitor."""
         self._command = [sys.executable, "-m", "dashboard", "query", "--lake", url]
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._line: list[object] = []  # of those who ask: the first of them run, the others wait
         self._next: subprocess.Popen[bytes] | None = None
 
-    def ask(self, views: Mapping[str, str], sql: str) -> Answer:
-        """Run a query over `views`; `QueryError` if it is wrong, refused, or takes more time or memory than it may."""
-        with self._lock:
-            process, self._next = self._ready(), None
-            started = time.monotonic()
+    def ask(self, views: Mapping[str, str], sql: str, watch: Watch = lambda _: None) -> Answer:
+        """Run a query over `views`; `QueryError` if it is wrong, refused, or takes more time or memory than it may.
+
+        `watch` is called every `TICK` seconds with how many queries are before this one, 0 once it runs. What it raises
+        ends the query and gives its place to the next one.
+        """
+        with self._turn(watch):
+            process, started = self._taken(), time.monotonic()
             try:
-                out, error = process.communicate(json.dumps({"views": dict(views), "sql": sql}).encode(), SECONDS)
-            except subprocess.TimeoutExpired:
+                out, error = _communicate(process, json.dumps({"views": dict(views), "sql": sql}).encode(), watch)
+            except BaseException:
                 process.kill()
                 process.communicate()
-                raise QueryError(f"The query was ended after {SECONDS:.0f} seconds.\n\n{WAY_OUT}") from None
+                raise
             finally:
-                self._next = self._ready()
+                self.warm()
         if process.returncode == 0:
             return _answer(out, time.monotonic() - started)
         raise QueryError(
@@ -64,13 +81,36 @@ class Asker:
             else "The query was ended, for it needed more memory than there is: ask for fewer columns or rows."
         )
 
+    @contextmanager
+    def _turn(self, watch: Watch) -> Iterator[None]:
+        place = object()
+        with self._changed:
+            self._line.append(place)
+        try:
+            while (before := self._before(place)) >= AT_ONCE:
+                watch(before)
+            yield
+        finally:
+            with self._changed:
+                self._line.remove(place)
+                self._changed.notify_all()
+
+    def _before(self, place: object) -> int:
+        """Return how many are before this place, after a tick if these are too many."""
+        with self._changed:
+            if self._line.index(place) >= AT_ONCE:
+                self._changed.wait(TICK)
+            return self._line.index(place)
+
     def warm(self) -> None:
-        """Start the process of the first query, so that it does not wait for it."""
-        if self._lock.acquire(blocking=False):
-            try:
-                self._next = self._ready()
-            finally:
-                self._lock.release()
+        """Start the process of the next query, so that it does not wait for it."""
+        with self._changed:
+            self._next = self._ready()
+
+    def _taken(self) -> subprocess.Popen[bytes]:
+        with self._changed:
+            process, self._next = self._ready(), None
+            return process
 
     def _ready(self) -> subprocess.Popen[bytes]:
         if self._next:
@@ -81,43 +121,83 @@ class Asker:
         return subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=pipe)
 
 
+def _communicate(process: "subprocess.Popen[bytes]", request: bytes, watch: Watch) -> tuple[bytes, bytes]:
+    end, left = time.monotonic() + SECONDS, request
+    while True:
+        try:
+            return process.communicate(left, TICK)
+        except subprocess.TimeoutExpired:
+            left = b""  # what is left of the request is known there
+        if time.monotonic() > end:
+            raise QueryError(f"The query was ended after {SECONDS:.0f} seconds.\n\n{WAY_OUT}")
+        watch(0)
+
+
 def _answer(out: bytes, seconds: float) -> Answer:
     table = pa.ipc.open_stream(out).read_all()
-    return Answer(table.to_pandas(types_mapper=pd.ArrowDtype), CUT in (table.schema.metadata or {}), seconds)
+    told = table.schema.metadata or {}
+    return Answer(table.to_pandas(types_mapper=pd.ArrowDtype), CUT in told, seconds, told.get(NOTE, b"").decode())
 
 
 def views(datasets: Iterable[str]) -> dict[str, str]:
-    """Give each view's name and the prefix of its objects; of two names that differ in case alone, the first."""
+    """Return each view's name and the prefix of its objects; of two names that differ in case alone, the first."""
     found = {}
     for dataset in sorted(datasets):
         found[f"clean_{dataset}"] = f"{CLEAN}{dataset}/"
         found[f"rejected_{dataset}"] = f"{REJECTED}{dataset}/"
         found[f"published_summary_{dataset}"] = summary_key(dataset)
     found["published_loads"] = LOADS
-    first = {name.lower(): name for name in reversed(found)}
-    return {name: prefix for name, prefix in found.items() if first[name.lower()] == name}
+    return _first_spelling(found)
+
+
+def _first_spelling(views: dict[str, str]) -> dict[str, str]:
+    first = {name.lower(): name for name in reversed(views)}
+    return {name: prefix for name, prefix in views.items() if first[name.lower()] == name}
+
+
+def known_views(datasets: Mapping[str, Progress]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return all views, and those of them to list: of the first datasets that have something to ask for.
+
+    What has no contract, or no file yet, costs no look into the store; a query may name it all the same.
+    """
+    loaded = [name for name, one in datasets.items() if one.files.loaded or one.files.missing]
+    bad = [name for name, one in datasets.items() if one.files.refused or one.rows.rejected]
+    names = [*sorted(loaded), *sorted(set(bad) - set(loaded))][:MAX_DATASETS]
+    found = views(names)
+    unused = [view for name in names for view in _empty(name, name in loaded, name in bad)]
+    listed = {name: prefix for name, prefix in found.items() if name not in unused}
+    return _first_spelling(listed | views(datasets)), listed
+
+
+def _empty(dataset: str, loaded: bool, bad: bool) -> list[str]:
+    clean = [] if loaded else [f"clean_{dataset}", f"published_summary_{dataset}"]
+    return clean if bad else [*clean, f"rejected_{dataset}"]
 
 
 def schemas(store: ObjectStore, views: Mapping[str, str]) -> dict[str, pa.Schema]:
-    """Give the columns of each view that has an object, as the first one has them; a damaged one has none."""
-    firsts = {name: next(iter(store.list(prefix)), None) for name, prefix in views.items()}
-    found = {name: _schema(store, first.key) for name, first in firsts.items() if first}
-    return {name: schema for name, schema in found.items() if schema is not None}
+    """Return the columns of each view that has an object; a damaged one has none.
+
+    Where files do not fit together there are no columns, and the metadata say why.
+    """
+    found = {name: _schema(store, prefix) for name, prefix in views.items()}
+    return {name: schema for name, schema in found.items() if schema.names or schema.metadata}
 
 
-def _schema(store: ObjectStore, key: str) -> pa.Schema | None:
+def _schema(store: ObjectStore, prefix: str) -> pa.Schema:
     try:
-        return store.dataset(key).schema
-    except (pa.ArrowException, OSError):
-        with suppress(FileNotFoundError):
-            store.stat(key)  # which tells a store that is away or refuses, while Arrow has one error for all
-        return None
+        return store.dataset(prefix, FIRST).schema
+    except SchemaConflict as error:
+        return pa.schema([], {NOTE: explained(error)})
+    except (DamagedObject, ObjectChanged, FileNotFoundError):
+        return pa.schema([])
 
 
 def examples(schemas: Mapping[str, pa.Schema]) -> dict[str, str]:
     """Give queries to start from, each by what it asks."""
     found = {}
     for name, schema in schemas.items():
+        if not schema.names:
+            continue
         view, (kind, _, dataset) = quoted(name), name.partition("_")
         if kind == "clean":
             found[f"{dataset}: the first rows"] = f"SELECT *\nFROM {view}\nLIMIT 100"

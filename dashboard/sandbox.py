@@ -25,9 +25,11 @@ from storage.unify import SchemaConflict
 MAX_ROWS = 10_000  # of a result
 MAX_BYTES = 16_000_000  # of a result, for one value may be long
 BATCH = 1000
-MORE_BYTES = 1 << 30  # of address space with data in it, beyond what the process has before its query
+AT_ONCE = 3  # queries that run beside each other
+MORE_BYTES = 640 << 20  # of address space with data in it, beyond what the process has before its query
+NO_THREAD = "can't start new thread"  # there is no memory for its stack
 ATTEMPTS = 6  # to read objects that are replaced meanwhile
-MAX_SHOWN = 60  # views that are opened for a query that asks which there are
+MAX_SHOWN = 61  # views that are opened for a query that asks which there are
 SHOWN = {"BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 SHOWN |= {"DOUBLE", "VARCHAR"}  # as they are; all others as DuckDB writes them
 WRAPPED = 2  # lines that DuckDB puts before a query that another one reads from
@@ -36,7 +38,7 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
-    "memory_limit": "256MB",
+    "memory_limit": f"{512 // AT_ONCE}MB",
     "temp_directory": "",
     "threads": 2,
 }
@@ -240,7 +242,7 @@ def explained(error: Exception) -> str:
         dataset = error.files[0].key.split("/")[1] if error.files else "this view"
         count = "1 file of {} was" if len(error.files) == 1 else f"{len(error.files)} files of {{}} were"
         return f"{count.format(dataset)} loaded under an older contract: {REPLAY}\n\n{said}"
-    if isinstance(error, duckdb.OutOfMemoryException):
+    if isinstance(error, duckdb.OutOfMemoryException | MemoryError | pa.ArrowMemoryError) or NO_THREAD in said:
         return "The query needs more memory than this page may take: ask for fewer columns or rows, or add up first."
     if isinstance(error, duckdb.PermissionException):
         return f"Refused: this page reads its views, no files, network or settings.\n\n{said}"

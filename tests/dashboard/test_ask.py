@@ -1,5 +1,7 @@
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pyarrow as pa
 import pytest
@@ -9,6 +11,7 @@ from dashboard.ask import Asker, examples, schemas, views
 from dashboard.sandbox import QueryError, answer
 from storage import ObjectStore
 from tests.dashboard.publish import load, parquet, problem, publish_companydata, publish_loads, put_rejected
+from tests.minio_server import until
 
 
 @pytest.fixture
@@ -35,6 +38,56 @@ def test_a_runaway_query_is_ended_and_the_next_one_works(asker: Asker, monkeypat
         asker.ask({}, "SELECT len(range(1_000_000_000))")  # hears no interrupt, and no memory limit of DuckDB
     with pytest.raises(QueryError, match="LINE 1"):
         asker.ask({}, "SELECT nothing")
+    assert asker.ask({}, "SELECT 1").frame.shape == (1, 1)
+
+
+SLOW = "SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b"
+
+
+class Left(Exception):
+    """What a page raises where its visitor has left."""
+
+
+def test_a_few_queries_run_at_a_time_and_the_others_in_their_order(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask, "SECONDS", 60.0)
+    leave, before, done = Event(), [set[int]() for _ in range(3)], list[int]()
+
+    def runs_long(_: int) -> None:
+        if leave.is_set():
+            raise Left
+
+    def waits(number: int) -> None:
+        asker.ask({}, "SELECT 41 + 1", before[number].add)
+        done.append(number)
+
+    with ThreadPoolExecutor(ask.AT_ONCE + 3) as pool:
+        long = [pool.submit(asker.ask, {}, SLOW, runs_long) for _ in range(ask.AT_ONCE)]
+        until(lambda: len(asker._line) == ask.AT_ONCE)
+        waiting = []
+        for number in range(3):
+            waiting.append(pool.submit(waits, number))
+            until(lambda number=number: ask.AT_ONCE + number in before[number])
+        assert not done
+        leave.set()  # who leaves gives the place to the next one, and ends the query
+        for future in waiting:
+            future.result(30)
+        for future in long:
+            with pytest.raises(Left):
+                future.result(30)
+    assert not asker._line
+
+
+def test_who_leaves_while_waiting_holds_nobody_up(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask, "AT_ONCE", 0)
+
+    def leave(_: int) -> None:
+        raise Left
+
+    with pytest.raises(Left):
+        asker.ask({}, "SELECT 1", leave)
+    monkeypatch.setattr(ask, "AT_ONCE", 1)
     assert asker.ask({}, "SELECT 1").frame.shape == (1, 1)
 
 
