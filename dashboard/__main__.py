@@ -39,6 +39,8 @@ def query(lake: Lake = "./lake") -> None:
 
     sandbox.bound_process()
     store = open_store(lake, os.environ)
+    sys.stdout.buffer.write(b"\n")  # ready, from when on the query's time counts
+    sys.stdout.flush()
     if request := sys.stdin.buffer.read():  # empty where the page's server ended
         raise typer.Exit(sandbox.run(store, **json.loads(request)))
 

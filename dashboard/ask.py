@@ -1,7 +1,9 @@
 """SQL to an answer: which views there are, and the process that each query runs in."""
 
 import json
+import os
 import re
+import select
 import subprocess
 import sys
 import threading
@@ -21,6 +23,7 @@ from storage.layout import CLEAN, LOADS, REJECTED, summary_key
 from storage.unify import SchemaConflict
 
 SECONDS = 10.0  # that a query may take
+START_SECONDS = 60.0  # that its process may take to start
 TICK = 0.2  # seconds between two looks whether the visitor still waits
 MAX_DATASETS = 20  # whose columns are listed
 FIRST = 1000  # objects of a view that are listed for its columns
@@ -64,8 +67,10 @@ class Asker:
         ends the query and gives its place to the next one.
         """
         with self._turn(watch):
-            process, started = self._taken(), time.monotonic()
+            process = self._taken()
             try:
+                _await_start(process, watch)
+                started = time.monotonic()
                 out, error = _communicate(process, json.dumps({"views": dict(views), "sql": sql}).encode(), watch)
             except BaseException:
                 process.kill()
@@ -88,6 +93,7 @@ class Asker:
             self._line.append(place)
         try:
             while (before := self._before(place)) >= AT_ONCE:
+                self.warm()
                 watch(before)
             yield
         finally:
@@ -119,6 +125,17 @@ class Asker:
             self._next.communicate()  # it was ended from outside
         pipe = subprocess.PIPE
         return subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=pipe)
+
+
+def _await_start(process: "subprocess.Popen[bytes]", watch: Watch) -> None:
+    """Wait for the byte that a process writes once it can take a query: a busy machine starts none in a moment."""
+    assert process.stdout
+    end = time.monotonic() + START_SECONDS
+    while not select.select([process.stdout], [], [], TICK)[0]:
+        if time.monotonic() > end:
+            raise QueryError(f"The query was not run: its process did not start within {START_SECONDS:.0f} seconds.")
+        watch(0)
+    os.read(process.stdout.fileno(), 1)
 
 
 def _communicate(process: "subprocess.Popen[bytes]", request: bytes, watch: Watch) -> tuple[bytes, bytes]:

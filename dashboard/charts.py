@@ -1,6 +1,7 @@
 """Data to chart options; pure functions."""
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,12 @@ from dashboard import text
 from dashboard.queries import Summary
 
 MAX_BARS = 24
+MAX_POINTS = 2000  # of a line
+# Columns whose names say which rows, not how much: `year(ordered_at)`, `order_id`, `_line`; but not `count(id)`.
+NAMES_ROWS = re.compile(
+    r"(?i)(?!(count|sum|avg|mean|median|min|max|any_value|approx_\w+)\()"
+    r"(.*[^a-z])?(year|quarter|month|week|day|date|hour|minute|id|key|code|line|isodow|dow|doy|date_part)([^a-z].*)?"
+)
 COMPARABLE = 20  # measures share an axis while the largest is at most this many times the smallest
 PANEL, LEGEND, AXIS = 240, 36, 34  # pixels
 WINDOW, STEP = 300, 10  # seconds of the throughput's chart, and of each bar in it
@@ -65,8 +72,41 @@ def throughput_chart(loads: pd.DataFrame, now: datetime) -> Chart:
 
 
 def roles(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Give the columns that name the rows of any frame, and those that are numbers."""
-    return list(map(str, frame.select_dtypes(exclude="number"))), list(map(str, frame.select_dtypes("number")))
+    """Return the columns that name the rows of any frame, and those that measure them.
+
+    A number names rows where its column is called so, as a year is, and where the columns that do not measure come
+    first, as in what `GROUP BY ALL` gives, and tell the rows apart only with it.
+    """
+    numbers = [str(name) for name in frame if is_number(frame[name])]
+    names = [str(name) for name in frame if str(name) not in numbers]
+    for name in numbers[:-1]:  # one number is left to be drawn
+        apart = not frame.duplicated(names).any() if names else len(frame) < 2
+        if pd.api.types.is_integer_dtype(frame[name]) and (
+            NAMES_ROWS.fullmatch(name) or (_leads(frame, name) and not apart)
+        ):
+            names.append(name)
+    by = [str(name) for name in frame if str(name) in names]
+    return by, [name for name in numbers if name not in names]
+
+
+def _leads(frame: pd.DataFrame, name: str) -> bool:
+    return any(is_number(frame[other]) for other in frame.columns[list(frame.columns).index(name) + 1 :])
+
+
+def is_number(column: "pd.Series[Any]") -> bool:
+    """Return whether a column can be measured; a boolean is none."""
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def line_chart(whole: pd.DataFrame, groups: list[str], measures: list[str]) -> Chart:
+    """Draw the `measures` of a frame as lines through its rows, in their order."""
+    frame = whole.head(MAX_POINTS)
+    panels = _panels(frame, measures)
+    drawn = options(frame, _labels(frame, groups), panels)
+    for series in drawn["series"]:
+        series |= {"type": "line", "showSymbol": len(frame) <= MAX_BARS}
+    cut = f"The first {text.number(MAX_POINTS)} of {text.count(len(whole), 'row')}. " if len(frame) < len(whole) else ""
+    return Chart(drawn, LEGEND + PANEL * len(panels), f"{cut}{_note(frame, measures)}".strip())
 
 
 def _largest(frame: pd.DataFrame, measure: str) -> pd.DataFrame:

@@ -76,7 +76,7 @@ def answer(store: ObjectStore, views: Mapping[str, str], sql: str) -> pa.Table:
     for _ in range(ATTEMPTS):
         try:
             for name in names - opened.keys():
-                opened[name] = _dataset(store, name, views[name])
+                opened[name] = _dataset(store, views[name])
             return _answered(opened, sql)
         except duckdb.CatalogException as error:
             sought = _sought(error)
@@ -98,10 +98,11 @@ def answer(store: ObjectStore, views: Mapping[str, str], sql: str) -> pa.Table:
 def _answered(views: Mapping[str, ds.Dataset], sql: str) -> pa.Table:
     connection = connect(views)
     result = first_rows(_relation(connection, check(connection, sql)))
-    older = [f"{view.older} of the files in {name}" for name, view in views.items() if getattr(view, "older", 0)]
+    older = [f"{view.older} in {name}" for name, view in views.items() if getattr(view, "older", 0)]
     if older:
-        said = f"{' and '.join(older)} were loaded under an older contract. Their values are shown in today's types."
-        result = result.replace_schema_metadata({**(result.schema.metadata or {}), NOTE: f"{said} {REPLAY}".encode()})
+        note = f"Files loaded under an older contract: {', '.join(older)}. Their values are shown in today's types."
+        metadata = {**(result.schema.metadata or {}), NOTE: f"{note} {REPLAY}".encode()}
+        result = result.replace_schema_metadata(metadata)
     return result
 
 
@@ -128,11 +129,8 @@ def _with_proposal(error: duckdb.CatalogException, sought: str, views: Mapping[s
     return re.sub(r'(?<=does not exist!\n)Did you mean "[^"\n]+"\?', proposal, str(error))
 
 
-def _dataset(store: ObjectStore, name: str, prefix: str) -> ds.Dataset:
-    try:
-        dataset = store.dataset(prefix)
-    except SchemaConflict as error:
-        raise SchemaConflict(f"{name}: {error}", error.files) from error
+def _dataset(store: ObjectStore, prefix: str) -> ds.Dataset:
+    dataset = store.dataset(prefix)
     if not dataset.schema.names and prefix.startswith(REJECTED):  # nothing was rejected, and that can be asked too
         return ds.dataset(SCHEMA.empty_table())
     return dataset
@@ -241,7 +239,7 @@ def explained(error: Exception) -> str:
     if isinstance(error, SchemaConflict):
         dataset = error.files[0].key.split("/")[1] if error.files else "this view"
         count = "1 file of {} was" if len(error.files) == 1 else f"{len(error.files)} files of {{}} were"
-        return f"{count.format(dataset)} loaded under an older contract: {REPLAY}\n\n{said}"
+        return f"{count.format(dataset)} loaded under an older contract: {REPLAY}\n\n{said[:1].upper()}{said[1:]}."
     if isinstance(error, duckdb.OutOfMemoryException | MemoryError | pa.ArrowMemoryError) or NO_THREAD in said:
         return "The query needs more memory than this page may take: ask for fewer columns or rows, or add up first."
     if isinstance(error, duckdb.PermissionException):

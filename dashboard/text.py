@@ -36,9 +36,9 @@ def exact(value: Any, *, separated: bool = False) -> str | None:
     return (f"{value:,}" if separated else str(value)).removesuffix(".0")
 
 
-def count(value: int, noun: str) -> str:
+def count(value: int, noun: str, plural: str = "") -> str:
     """Write a number with its noun: `1 file`, `1,200 files`."""
-    return f"{value:,} {noun}" + ("" if value == 1 else "s")
+    return f"{value:,} {noun if value == 1 else plural or noun + 's'}"
 
 
 def size(value: float) -> str:

@@ -1,16 +1,17 @@
 """Query: SQL over what was loaded, what was rejected and what was published, with nothing else in reach."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
 from dashboard import text
-from dashboard.ask import Answer, Asker, examples, schemas, views
-from dashboard.charts import frame_chart, roles
+from dashboard.ask import Answer, Asker, examples, known_views, schemas
+from dashboard.charts import frame_chart, is_number, line_chart, roles
 from dashboard.queries import Published, UnreadableError
-from dashboard.sandbox import QueryError
+from dashboard.sandbox import NOTE, QueryError
 from dashboard.status import Status
 from dashboard.views import notices
 from dashboard.views.tables import download, table
@@ -18,6 +19,7 @@ from dashboard.views.tables import download, table
 HEIGHT = 200  # pixels of the text and of the list of columns beside it
 READY = "ready"
 LATE = "late"  # a query could be run since just now, and the page was drawn from what was read before
+ROW = "row of the result"  # what is on the x axis where no column is
 FRESH = 10  # seconds that the list of columns is kept
 MONOSPACE = "<style>.st-key-query-sql textarea { font-family: monospace }</style>"
 
@@ -33,8 +35,8 @@ def _schemas(_published: Published, url: str, names: dict[str, str]) -> dict[str
 
 
 def _read(published: Published, status: Status) -> tuple[dict[str, str], dict[str, pa.Schema]]:
-    names = views(status.datasets)
-    known = _schemas(published, published.store.url, names)
+    names, listed = known_views(status.datasets)
+    known = _schemas(published, published.store.url, listed)
     if not known:
         _schemas.clear()  # the first file may come at any moment
     return names, known
@@ -89,7 +91,7 @@ def _editor(queries: dict[str, str]) -> bool:
     st.session_state.setdefault("query-sql", next(iter(queries.values()), "SELECT 1"))
     st.selectbox("Start from", queries, key="query-example", on_change=start, index=None, placeholder="an example")
     with st.form("query-form", border=False):
-        st.text_area("SQL", key="query-sql", height=HEIGHT, help="One query, in the SQL of DuckDB.")
+        st.text_area("SQL", key="query-sql", height=HEIGHT, help="One query, in the SQL of DuckDB. Times are in UTC.")
         return st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", shortcut="Mod+Enter")
 
 
@@ -97,16 +99,28 @@ def _columns(schemas: Mapping[str, pa.Schema]) -> None:
     rows = [(view, field.name, str(field.type)) for view, schema in schemas.items() for field in schema]
     st.markdown("Views and their columns")
     table(pd.DataFrame(rows, columns=["view", "column", "type"]), "query-schema", height=HEIGHT + 80)
+    for view, schema in schemas.items():
+        if NOTE in (schema.metadata or {}):
+            st.warning(f"**{text.plain(view)}:** {schema.metadata[NOTE].decode()}", icon=":material/history:")
     st.caption(
-        "What was loaded is in `clean_…`, what is wrong with the rest in `rejected_…`, the sums in `published_…`."
+        "What was loaded is in `clean_…`, what is wrong with the rest in `rejected_…`, the sums in `published_…`. "
+        "A query reads the views that it names; `SHOW TABLES` has those of this list."
     )
 
 
 def _ask(asker: Asker, names: Mapping[str, str]) -> Answer | str:
+    line = st.empty()
+
+    def watch(before: int) -> None:
+        # A call of Streamlit's, at which it ends this run where the visitor has left or asks anew.
+        line.caption(f"Waiting: {text.count(before, 'query', 'queries')} before you." if before else "")
+
     try:
-        return asker.ask(names, st.session_state["query-sql"])
+        result: Answer | str = asker.ask(names, st.session_state["query-sql"], watch)
     except QueryError as error:
-        return str(error)
+        result = str(error)
+    line.empty()
+    return result
 
 
 def _result(result: Answer | str | None) -> None:
@@ -122,15 +136,24 @@ def _result(result: Answer | str | None) -> None:
 
 
 def _rows(answer: Answer) -> None:
+    frame = answer.frame
+    if answer.note:
+        st.info(answer.note, icon=":material/history:")
     shown, drawn = st.tabs(["Table", "Chart"], key="query-tabs")
     with shown:
-        table(answer.frame, "query-table")
+        table(frame, "query-table")
+    decimals = {str(name): frame[name] for name in frame if _is_decimal(frame[name])}
     with drawn:
-        _chart(answer.frame)
+        _chart(frame.assign(**{name: column.astype("float64[pyarrow]") for name, column in decimals.items()}))
     with st.container(horizontal=True, vertical_alignment="center"):
-        download(answer.frame, "Download as CSV", "query.csv", "query-download")
+        exact = {name: column.astype(object).map(text.exact) for name, column in decimals.items()}
+        download(frame.assign(**exact), "Download as CSV", "query.csv", "query-download")
         more = "The first " if answer.cut else ""
-        st.caption(f"{more}{text.count(len(answer.frame), 'row')}, in {answer.seconds:.2f} s.")
+        st.caption(f"{more}{text.count(len(frame), 'row')}, in {answer.seconds:.2f} s. Times are in UTC.")
+
+
+def _is_decimal(column: "pd.Series[Any]") -> bool:
+    return isinstance(column.dtype, pd.ArrowDtype) and pa.types.is_decimal(column.dtype.pyarrow_dtype)
 
 
 def _chart(frame: pd.DataFrame) -> None:
@@ -138,11 +161,17 @@ def _chart(frame: pd.DataFrame) -> None:
     if not measures:
         st.info("A chart needs a column of numbers: add up or count something.")
         return
+    columns = [*map(str, frame)]
+    numbers = [name for name in columns if is_number(frame[name])]
     with st.container(horizontal=True):  # what was chosen is kept while the columns are the same
-        by = st.multiselect("By", groups, default=groups[:2], key=f"query-by {groups}", width=320) if groups else []
-        chosen = st.multiselect("Show", measures, default=measures[:3], key=f"query-show {measures}", width=420)
+        by = st.multiselect("x", columns, default=groups[:3], key=f"query-x {columns}", width=320)
+        chosen = st.multiselect("y", numbers, default=measures[:3], key=f"query-y {columns}", width=320)
+        kinds = {"Bars": frame_chart, "Lines": line_chart}
+        kind = st.segmented_control("Kind", kinds, default="Bars", key="query-kind", required=True)
     if chosen:
-        chart = frame_chart(frame, by, chosen)
-        described = f"{', '.join(chosen)} by {', '.join(by) or 'nothing'}"
+        if not by:
+            by, frame = [ROW], frame.assign(**{ROW: range(1, len(frame) + 1)})
+        chart = kinds[kind](frame, by, chosen)
+        described = f"{', '.join(chosen)} by {', '.join(by)}"
         st.echarts_chart(chart.options, height=chart.height, key="query-chart", alt=described)
         st.caption(text.plain(chart.note))

@@ -1,4 +1,5 @@
 import os
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from dashboard.sandbox import AT_ONCE
 from storage import ObjectStore, open_store
 from tests.dashboard.publish import (
     counted,
@@ -215,6 +217,31 @@ def test_a_query_is_run_by_keyboard(store: ObjectStore, address: str, browser_pa
     editor.fill("SELECT\n  nothing FROM published_loads")
     editor.press("Control+Enter")
     expect(browser_page.get_by_text("LINE 2:   nothing")).to_be_visible()
+
+
+def ask(page: Page, sql: str) -> None:
+    editor = page.get_by_label("SQL", exact=True)
+    editor.fill(sql)
+    editor.press("Control+Enter")
+
+
+def test_visitors_wait_in_line_and_who_leaves_makes_room(store: ObjectStore, address: str, browser_page: Page) -> None:
+    fill(store, [1405, 1333, 1290])
+    others = [browser_page.context.new_page() for _ in range(AT_ONCE)]
+    for page in (*others, browser_page):
+        page.goto(f"{address}/query")
+        expect(page.get_by_label("SQL", exact=True)).to_be_visible()
+    for page in others:
+        ask(page, "SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b")  # takes all the time that it may
+    for page in others:
+        expect(page.get_by_text("Running", exact=True)).to_be_visible()
+    ask(browser_page, "SELECT 41 + 1 AS answer")
+    expect(browser_page.get_by_text(re.compile(r"Waiting: \d quer(y|ies) before you"))).to_be_visible()
+    others[0].close()
+    ask(others[1], "SELECT 7 AS seven")  # which ends what it has asked before
+    for page, cell in ((browser_page, "42"), (others[1], "7")):
+        expect(page.get_by_text("1 row, in")).to_be_visible()
+        expect(page.get_by_test_id("stDataFrame").last).to_contain_text(cell)
 
 
 def test_the_pages_are_one_click_apart(store: ObjectStore, address: str, browser_page: Page) -> None:

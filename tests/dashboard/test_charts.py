@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pytest
 
-from dashboard.charts import MAX_BARS, STEP, WINDOW, frame_chart, roles, summary_chart, throughput_chart
+from dashboard.charts import MAX_BARS, STEP, WINDOW, frame_chart, line_chart, roles, summary_chart, throughput_chart
 from dashboard.queries import Summary
 
 
@@ -107,6 +108,33 @@ def test_throughput_counts_rows_by_when_they_were_loaded() -> None:
 def test_the_columns_of_any_frame_have_roles() -> None:
     frame = pd.DataFrame({"a": ["x"], "b": [1], "c": [1.5], "d": [True]})
     assert roles(frame) == (["a", "d"], ["b", "c"])
+
+
+ROLES: list[tuple[dict[str, list[Any]], list[str]]] = [
+    ({"year(t)": [2025, 2026], "month(t)": [1, 1], "count_star()": [3, 4]}, ["year(t)", "month(t)"]),
+    ({"a": [1, 1, 2], "b": [1, 2, 1], "n": [3, 4, 5]}, ["a", "b"]),  # which tell the rows apart together
+    ({"country": ["CH", "CH"], "y": [2025, 2026], "n": [3, 4]}, ["country", "y"]),
+    ({"Dept": ["a", "b"], "Sold": [1, 1], "Returned": [2, 2]}, ["Dept"]),
+    ({"order_id": [7, 8], "quantity": [1, 1], "price": [1.5, 1.5]}, ["order_id"]),
+    ({"Dept": ["a"], "count(id)": [1], "sum(line)": [1]}, ["Dept"]),
+    ({"sum(a)": [1], "sum(b)": [2]}, []),
+    ({"year": [2026]}, []),
+]
+
+
+@pytest.mark.parametrize(("columns", "names"), ROLES)
+def test_a_number_that_names_rows_is_not_drawn(columns: dict[str, list[Any]], names: list[str]) -> None:
+    frame = pd.DataFrame(columns).convert_dtypes(dtype_backend="pyarrow")
+    assert roles(frame) == (names, [name for name in columns if name not in names])
+
+
+def test_a_line_goes_through_the_rows_in_their_order() -> None:
+    many = MAX_BARS + 10
+    frame = pd.DataFrame({"day": [f"d{number}" for number in range(many)], "n": list(range(many, 0, -1))})
+    chart = line_chart(frame, ["day"], ["n"])
+    assert chart.options["series"][0]["type"] == "line"
+    assert chart.options["xAxis"][0]["data"] == list(frame["day"])
+    assert chart.note == ""
 
 
 def test_without_groups_there_is_one_bar() -> None:

@@ -5,10 +5,12 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -18,6 +20,7 @@ from dashboard.queries import Published
 from dashboard.views import loads, overview, pipeline, query, rejects
 from dashboard.views.opened import as_row
 from storage import ObjectStore, StoreUnavailable
+from storage.dataset import ObjectDataset
 from storage.layout import LOADS, STATUS, rejected_key
 from tests.dashboard.publish import (
     counted,
@@ -591,6 +594,75 @@ def test_a_query_shows_its_rows_or_what_is_wrong(store: ObjectStore) -> None:
     assert len(test.dataframe) == 1
     assert "found no rows" in run_query(test, "FROM published_loads WHERE false").info[0].value
     assert "needs a column of numbers" in run_query(test, "SELECT 'x' AS x").info[0].value
+
+
+def test_what_is_drawn_of_a_result_can_be_chosen(store: ObjectStore) -> None:
+    fill(store)
+    test = run_query(
+        page(query.show, store), "SELECT 2026 AS year, x AS month, x * 1.50 AS n, -x AS m FROM range(1, 4) t(x)"
+    )
+    x, y = test.multiselect
+    assert (x.value, y.value) == (["year", "month"], ["n", "m"])
+
+    def drawn(test: AppTest) -> tuple[list[str], dict[str, list[float]]]:
+        chart = json.loads(test.get("echarts_chart")[0].proto.spec)
+        return chart["xAxis"][0]["data"], {one["name"]: one["data"] for one in chart["series"]}
+
+    assert drawn(test) == (["2026 · 1", "2026 · 2", "2026 · 3"], {"n": [1.5, 3.0, 4.5], "m": [-1, -2, -3]})
+    x.set_value([])
+    y.set_value(["month"])
+    assert drawn(healthy(test.run())) == (["1", "2", "3"], {"month": [1, 2, 3]})
+    assert test.dataframe[1].value["n"].tolist() == ["1.50", "3.00", "4.50"]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM test_all_types()",
+        "SELECT DATE '294247-01-01' AS d",
+        "SELECT DATE 'infinity' AS d",
+        "SELECT 'inf'::DOUBLE AS x, 'nan'::DOUBLE AS y, 1 AS n",
+        'SELECT 1 AS "a (3)", 2 AS a, 3 AS a',
+        'SELECT 1 AS "index", 2 AS "_index", 3 AS "level_0"',
+        "SELECT 170141183460469231731687303715884105727::HUGEINT AS h, 18446744073709551615::UBIGINT AS u",
+        "SELECT 0.0000001::DECIMAL(38, 37) AS d, 1e300 AS e, -0.0 AS z",
+        "SELECT TIMESTAMPTZ '9999-12-31T23:59:59Z' AS t, count(*) AS n",
+    ],
+)
+def test_whatever_comes_of_a_query_is_shown(store: ObjectStore, sql: str) -> None:
+    fill(store)
+    test = run_query(page(query.show, store), sql)
+    assert len(test.dataframe) == 2
+    assert not test.error
+
+
+def test_a_view_of_files_that_do_not_fit_together_says_so(store: ObjectStore) -> None:
+    fill(store)
+    for name, cells in (("z", [True]), ("a", [5])):
+        store.put(f"clean/companydata/{name}.csv.parquet", parquet(pa.table({"c": cells})))
+        time.sleep(0.05)
+    test = page(query.show, store)
+    assert "1 file of companydata was loaded under an older contract" in test.warning[0].value
+    assert "published_loads" in set(test.dataframe[0].value["view"])
+
+
+def test_stray_folders_cost_the_query_page_nothing(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(store)
+    stray = {f"stray{number}": counts() for number in range(600)}
+    refused = {f"refused{number}": counts(files={"refused": 1}) for number in range(600)}
+    parts = counts(files={"loaded": 1})
+    publish_status(store, datasets={**stray, **refused, "companydata": parts}, **parts)
+    listed: list[str] = []
+    real = store.dataset
+
+    def counting(prefix: str, limit: int | None = None) -> ObjectDataset:
+        listed.append(prefix)
+        return real(prefix, limit)
+
+    monkeypatch.setattr(store, "dataset", counting)
+    page(query.show, store)
+    assert len(listed) < 70
+    assert "clean/companydata/" in listed
 
 
 def test_an_example_is_put_into_the_editor(store: ObjectStore) -> None:

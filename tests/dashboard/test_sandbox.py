@@ -294,7 +294,7 @@ def test_files_of_two_contracts_are_read_right_and_it_is_said(orders: ObjectStor
     table = answer(orders, VIEWS, "SELECT code, count(*) AS n FROM clean_orders GROUP BY ALL ORDER BY ALL")
     assert table.to_pylist() == [{"code": "00501", "n": 1}, {"code": "10001", "n": 1}, {"code": None, "n": 3}]
     note = table.schema.metadata[NOTE].decode()
-    assert "2 of the files in clean_orders were loaded under an older contract" in note
+    assert "Files loaded under an older contract: 2 in clean_orders." in note
     assert rows(orders, "SELECT sum(number) FROM clean_orders") == [(6,)]
 
 
@@ -305,7 +305,7 @@ def test_files_that_do_not_fit_together_say_what_to_do(orders: ObjectStore) -> N
     assert str(refused.value).startswith(
         "1 file of orders was loaded under an older contract: `python -m pipeline replay --stale`"
     )
-    assert "column 'code' is bool in them, and int64 in the newest" in str(refused.value)
+    assert "Column 'code' is bool in them, and int64 in the newest" in str(refused.value)
 
 
 def test_a_read_that_meets_a_replacement_is_repeated(orders: ObjectStore) -> None:
