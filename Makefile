@@ -99,6 +99,7 @@ bench: $(DEV) .venv/peers.stamp  ## measure Lakelet beside its peers, about 4 mi
 	$(BIN)python -m benchmarks.latency $(if $(FULL),--files 300 --rounds 3 --silence 60)
 
 .venv/peers.stamp: benchmarks/peers.txt | .venv/bin/python
+	@echo "installing benchmarks/peers.txt into .venv/peers, once: this takes a minute or two"
 	$(PYTHON) -m venv --clear .venv/peers
 	.venv/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/peers.txt
 	@touch $@
