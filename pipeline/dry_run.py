@@ -30,6 +30,8 @@ def dry_run(store: ObjectStore, datasets: Mapping[str, Dataset], key: str) -> tu
     with TemporaryDirectory(prefix="dry-run-") as folder:
         try:
             with store.open(key) as (info, stream):
+                if info.being_written:
+                    raise SettingError(f"KEY: {key} is not finished: a program has it open for writing; close it there")
                 recipe = dataset.recipe if dataset else NO_RECIPE
                 record = Record(key, found.dataset, info.etag, info.size, recipe)
                 staged = stage(stream, record, dataset, Path(folder, "file"))

@@ -226,7 +226,7 @@ class Ledger(Database):
             pause = min(max(moment - row["noticed_at"], SHORTEST_PAUSE * 1e6), LONGEST_PAUSE * 1e6)
             waits = {"error": reason, "retry_at": moment + round(pause), "changed_at": row["changed_at"] or moment}
             _update(db, task.source_key, waits, (task.etag, task.etag))
-            _update(db, task.source_key, {"in_flight": 0, "alone": 0})
+            _update(db, task.source_key, {"in_flight": 0})
             return bool(row["error"] != reason)
 
     def deferred(self) -> list[sqlite3.Row]:

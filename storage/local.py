@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from threading import Event
@@ -93,7 +92,7 @@ class LocalStore:
             if 0 <= age < FINAL_AFTER:
                 time.sleep(FINAL_AFTER - age)
             before = os.fstat(watched.fileno())
-            yield replace(_info(key, before), being_written=_being_written(watched.fileno(), before)), stream
+            yield _info(key, before, being_written=_being_written(watched.fileno(), before)), stream
             after = os.fstat(watched.fileno())
             if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
                 raise ObjectChanged(f"{key} was written to while it was read")
@@ -263,8 +262,8 @@ def _note_unread(errors: dict[Path, OSError], folder: Path, error: OSError) -> N
         errors.setdefault(folder, error)
 
 
-def _info(key: str, facts: os.stat_result) -> ObjectInfo:
-    return ObjectInfo(key, _etag(facts), facts.st_size, time_of(facts.st_mtime))
+def _info(key: str, facts: os.stat_result, *, being_written: bool | None = False) -> ObjectInfo:
+    return ObjectInfo(key, _etag(facts), facts.st_size, time_of(facts.st_mtime), being_written)
 
 
 def _etag(facts: os.stat_result) -> str:

@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -160,6 +161,29 @@ def test_failed_waits_and_is_given_up_after_five(ledger):
     assert not ledger.take()
     assert ledger.notice(version("2"), "event")
     assert ledger.take()[0].attempts == 0
+
+
+def test_a_file_that_cannot_be_read_yet_waits_longer_each_time_and_an_event_ends_that(ledger, monkeypatch):
+    """It holds up nobody and nothing is counted against it."""
+    begin = time.time_ns() // 1000
+    monkeypatch.setattr("pipeline.ledger.now", lambda: begin + round(seconds * 1e6))
+    seconds, tried = 0.0, []
+    ledger.notice(version("1"), "event")
+    while seconds < 200:
+        for task in ledger.take():
+            assert ledger.defer(task, "a program writes it") == (not tried), "it is told of once"
+            tried.append(round(seconds))
+        seconds += 0.1
+    assert tried[:7] == [0, 1, 2, 4, 8, 16, 32]
+    assert [after - before for before, after in pairwise(tried[7:])] == [60, 60]
+    ledger.notice(version("1", "raw/numbers/b.csv"), "event")
+    assert [task.source_key for task in ledger.take()] == ["raw/numbers/b.csv"]
+    assert [row["error"] for row in ledger.deferred()] == ["a program writes it"]
+    assert ledger.notice(version("1"), "event"), "its writer has closed it"
+    [task] = ledger.take()
+    assert task.attempts == 0
+    ledger.finish({task: result(task, "1")})
+    assert (state(ledger), ledger.deferred()) == ("loaded", [])
 
 
 def test_failed_is_not_tried_before_its_time(ledger):
