@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dashboard import text
@@ -112,9 +113,9 @@ def line_chart(whole: pd.DataFrame, groups: list[str], measures: list[str]) -> C
 def _largest(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
     if len(frame) <= MAX_BARS:
         return frame
-    values = [-math.inf if value is None else value for value in _values(frame[measure])]
-    largest = sorted(range(len(values)), key=values.__getitem__, reverse=True)[:MAX_BARS]
-    return frame.iloc[sorted(largest)]
+    values = frame[measure].to_numpy(float, na_value=math.nan)
+    order = np.argsort(np.where(np.isfinite(values), -values, math.inf), kind="stable")
+    return frame.iloc[np.sort(order[:MAX_BARS])]
 
 
 def _panels(frame: pd.DataFrame, measures: list[str]) -> list[list[str]]:

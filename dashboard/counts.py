@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 PROBLEMS = "problems"
+MAX_COLUMNS = 1000  # that a page tells apart: files may have any number of names for them
+OTHERS = "(other columns)"
 COLUMNS = {"rule": pa.string(), "column": pa.string(), "count": pa.int64()}
 
 
@@ -34,10 +36,21 @@ def count_problems(loads: pa.Table) -> Counts:
     counts = pc.list_flatten(lists)
     for name, shown in zip(COLUMNS, ("rule", "column", PROBLEMS), strict=True):
         table = table.append_column(shown, counts.field(name).cast(COLUMNS[name]))
+    table = table.set_column(table.schema.get_field_index("column"), "column", _bounded(table))
     uncounted = pc.sum(pc.equal(pc.fill_null(pc.list_value_length(lists), 0), 0)).as_py() or 0
     # Categories: a page adds them up twice a second.
     frame = table.to_pandas(categories=["dataset", "source_key", "rule", "column"])
     return Counts(frame, len(loads), uncounted)
+
+
+def _bounded(counts: pa.Table) -> pa.ChunkedArray:
+    """Return the column names of counts, those beyond the `MAX_COLUMNS` with the most problems as one."""
+    sums = counts.group_by("column").aggregate([(PROBLEMS, "sum")])
+    if len(sums) <= MAX_COLUMNS:
+        return counts["column"]
+    most = sums.sort_by([(f"{PROBLEMS}_sum", "descending")])["column"].slice(0, MAX_COLUMNS)
+    named = pc.or_(pc.is_null(counts["column"]), pc.is_in(counts["column"], most.combine_chunks()))
+    return pc.if_else(named, counts["column"], OTHERS)
 
 
 def by_rule(counts: pd.DataFrame, problems: pd.DataFrame) -> pd.DataFrame:

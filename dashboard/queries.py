@@ -4,7 +4,7 @@ import io
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
 from typing import Any, Literal, TypeVar
@@ -27,6 +27,8 @@ LOAD_COLUMNS = [
     "found_by", "first_problem", "landed_at", "noticed_at", "started_at", "loaded_at", "attempts", "stale", "etag",
     "latest",
 ]  # fmt: skip
+
+MAX_KEPT = 8  # summaries by fewer groups
 
 _TEXTS = ("source_key", "dataset", "status", "found_by", "first_problem", "etag")
 _COUNTS = ("rows_read", "rows_kept", "rows_dropped", "rows_rejected", "attempts")
@@ -53,15 +55,24 @@ class Summary:
     measures: list[str]
     updated_at: datetime
     format: Format = UNKNOWN  # of the dataset's files
+    _by: dict[tuple[str, ...], "Summary"] = field(default_factory=dict, compare=False)  # a page asks twice a second
 
     def by(self, groups: list[str]) -> "Summary":
         """Return the summary by fewer `groups`, in their order; its sums are exact (see `sums_of`)."""
         if groups == self.groups:
             return self
+        asked = (*groups, "", *self.measures)
+        if (known := self._by.get(asked)) is None:
+            if len(self._by) >= MAX_KEPT:
+                self._by.clear()
+            known = self._by[asked] = self._added_up(groups)
+        return known
+
+    def _added_up(self, groups: list[str]) -> "Summary":
         members = _members(self.frame, groups)
         firsts = self.frame.iloc[[rows[0] for rows in members]][groups].reset_index(drop=True)
         sums = {name: sums_of(self.frame[name], members) for name in [*self.measures, "rows"]}
-        return replace(self, frame=firsts.assign(**sums), groups=groups)
+        return replace(self, frame=firsts.assign(**sums), groups=groups, _by={})
 
 
 def _members(frame: pd.DataFrame, groups: list[str]) -> list[npt.NDArray[np.intp]]:

@@ -13,6 +13,8 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from dashboard import text
 from dashboard.views.tables import table
 
+MAX_OPTIONS = 1000  # of a choice: all of them are sent to the browser
+
 Row = dict[str, Any]  # None for what is not known
 
 
@@ -46,11 +48,12 @@ def close_button(name: str) -> None:
     st.button("Close", key=f"{name}-close", icon=":material/close:", on_click=close, args=(name,))
 
 
-def choice(name: str, column: str, values: "pd.Series[str]", width: int | Literal["stretch"] = "stretch") -> list[str]:
-    """Let the reader choose the values of a column that the table shows; none means all."""
+def choice(name: str, column: str, *values: "pd.Series[str]", width: int | Literal["stretch"] = "stretch") -> list[str]:
+    """Let the reader choose among the values of a column, `MAX_OPTIONS` at most; none chosen means all."""
     label, key = column.capitalize(), f"{name}-{column}"
+    found = sorted({value for one in values for value in one.unique() if isinstance(value, str)})
     # What is chosen stays on offer, or the filter would be gone once its last row is.
-    options = sorted({*values.dropna().unique(), *st.session_state.get(key, [])})
+    options = sorted({*found[:MAX_OPTIONS], *st.session_state.get(key, [])})
     return st.multiselect(
         label, options, key=key, placeholder="all", width=width, select_all=False, on_change=close, args=(name,)
     )

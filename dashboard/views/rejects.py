@@ -51,7 +51,7 @@ def _problems(problems: Problems, counts: Counts, published: Published) -> None:
     _unread(problems.unread)
     if not counted.empty:
         over_time.show(counted)
-        _counts(by_rule(counted, found))
+        _counts(by_rule(counted, found).head(MAX_ROWS))
     st.caption(over_time.covered(counted, counts))
     if not found.empty:
         _table(found, published, _compared(found, counted, problems))
@@ -63,7 +63,7 @@ def _problems(problems: Problems, counts: Counts, published: Published) -> None:
 def _filtered(*frames: pd.DataFrame) -> list[pd.DataFrame]:
     """Keep the rows of each frame that have what the reader chooses."""
     with st.container(horizontal=True):  # two by two on a narrow screen
-        chosen = {name: choice("reject", name, pd.concat([frame[name] for frame in frames])) for name in FILTERS}
+        chosen = {name: choice("reject", name, *(frame[name] for frame in frames)) for name in FILTERS}
         typed = st.text_input(
             "File",
             key="reject-file",

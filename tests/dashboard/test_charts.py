@@ -54,6 +54,8 @@ def test_what_cannot_be_drawn_is_left_out_and_said() -> None:
 def test_a_sum_beyond_64_bits_is_drawn() -> None:
     both = pd.DataFrame({"n": pd.Series([18 * 10**18], dtype=object), "rows": [2]})
     assert series(frame_chart(both, [], ["n"]).options) == {"n": [18 * 10**18]}
+    many = pd.DataFrame({"n": pd.Series([None, *[2**70 + number for number in range(MAX_BARS)]], dtype=object)})
+    assert series(frame_chart(many, [], ["n"]).options)["n"] == many["n"].tolist()[1:]
     large = frame_chart(pd.DataFrame({"n": [1.5e308], "year": [2026]}), ["year"], ["n"])
     assert large.options["grid"][0]["left"] < 300
 

@@ -2,7 +2,7 @@ import io
 
 import pyarrow.parquet as pq
 
-from dashboard.counts import Counts, by_rule, count_problems
+from dashboard.counts import MAX_COLUMNS, OTHERS, Counts, by_rule, count_problems
 from dashboard.queries import Published
 from storage import ObjectStore
 from storage.layout import LOADS
@@ -31,6 +31,15 @@ def test_each_rule_and_column_of_a_file_is_a_row(store: ObjectStore) -> None:
     ]
     assert counts.frame["landed"].tolist() == [int(first["landed_at"].timestamp())] * 3
     assert (counts.loads, counts.uncounted) == (3, 0)
+
+
+def test_any_number_of_column_names_is_bounded(store: ObjectStore) -> None:
+    many = [("type", f"column {number}", number + 1) for number in range(MAX_COLUMNS + 5)]
+    frame = read(store, load(A, rows_rejected=9, problems=counted(*many, ("size", None, 3)))).frame
+    assert frame["problems"].sum() == sum(number for *_, number in many) + 3
+    assert frame["column"].nunique() == MAX_COLUMNS + 1
+    assert frame.loc[frame["column"] == OTHERS, "problems"].sum() == 1 + 2 + 3 + 4 + 5
+    assert frame["column"].isna().sum() == 1
 
 
 def test_what_was_not_counted_is_known(store: ObjectStore) -> None:
