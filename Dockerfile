@@ -8,14 +8,9 @@ ENV PYTHONUNBUFFERED=1 \
 # The state's owner is set here, because a fresh named volume takes over the owner of the folder it is mounted on.
 RUN groupadd --gid 10001 lakelet \
     && useradd --uid 10001 --gid 10001 --create-home --shell /bin/bash lakelet \
-    && install -d -o lakelet -g lakelet /state \
-    && python -m venv /opt/venv
+    && install -d -o lakelet -g lakelet /state
 
 WORKDIR /app
-
-COPY requirements/runtime.txt requirements/
-RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --require-hashes -r requirements/runtime.txt
 
 
 # The tools of the dev container. The code is not in here: the workspace is mounted on /app.
@@ -26,12 +21,13 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && git config --system --add safe.directory /app
 
+# Anyone may write here, so that `pip install` works for the user's own id, whatever id the editor gives it.
 COPY requirements/dev.txt requirements/
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --require-hashes -r requirements/dev.txt
+    umask 000 && python -m venv /opt/venv && pip install --require-hashes -r requirements/dev.txt
 
 COPY pyproject.toml README.md LICENSE ./
-RUN pip install --no-deps --no-build-isolation --editable .
+RUN umask 000 && pip install --no-deps --no-build-isolation --editable .
 
 # In the home, because that is what an editor gives to the user's own id when it opens the container.
 RUN install -d -o lakelet -g lakelet /home/lakelet/state
@@ -42,6 +38,10 @@ USER 10001:10001
 
 # All our services. Editable, so that the code is in /app as in the dev container, and an edit installs nothing again.
 FROM base AS runtime
+
+COPY requirements/runtime.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python -m venv /opt/venv && pip install --require-hashes -r requirements/runtime.txt
 
 COPY pyproject.toml README.md LICENSE ./
 RUN pip install --no-deps --no-build-isolation --editable .

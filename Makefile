@@ -32,7 +32,7 @@ run: $(RUNTIME)  ## run simulator, pipeline and dashboard on a folder (./lake), 
 	@$(WITH_ENV); PATH="$(BIN:%=$(CURDIR)/%:)$$PATH"; \
 	printf 'simulator  http://localhost:%s\ndashboard  http://localhost:%s\nCtrl-C ends all.\n' \
 		"$$SIMULATOR_PORT" "$$DASHBOARD_PORT"; \
-	exec $(BIN)python -c "$$UNTIL_CTRL_C" --env /dev/null --no-prefix start
+	exec $(BIN)python -c "$$UNTIL_CTRL_C" --env /dev/null --procfile $(IN_DEV_IMAGE:%=.devcontainer/)Procfile --no-prefix start
 
 up:  ## start the stack in containers and wait until all of it is healthy
 	docker compose up --detach --wait

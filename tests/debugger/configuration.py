@@ -2,6 +2,8 @@
 
 import ast
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,14 @@ def configurations() -> dict[str, dict[str, Any]]:
     return {configuration["name"]: configuration for configuration in found}
 
 
-def configuration(name: str, workspace: str, **inputs: str) -> dict[str, Any]:
+def configuration(name: str, workspace: str, environ: Mapping[str, str] | None = None, **inputs: str) -> dict[str, Any]:
     """Give a launch configuration with what an editor fills in, for a workspace that is opened at a path.
 
-    `inputs` are what a person answers to what it asks; each must be one that it does ask. The contracts are the tests'.
+    `environ` is the environment of the editor's Python extension: the container's, where one is open. `inputs` are
+    what a person answers to what it asks; each must be one that it does ask. The contracts are the tests'.
     """
     text = json.dumps(configurations()[name]).replace("${workspaceFolder}", workspace)
+    text = re.sub(r"\$\{env:(\w+)\}", lambda found: (environ or {}).get(found[1], ""), text)
     asked = {one["id"] for one in json.loads((ROOT / ".vscode/launch.json").read_text())["inputs"]}
     for each, answer in inputs.items():
         assert each in asked
