@@ -70,6 +70,8 @@ class Cores:
             Died: the process ended before it could say what came of the files.
             Closed: it was ended on purpose.
         """
+        if not self._forker:  # without this, a debugger that stops at every exception stops here at every load
+            return {}
         try:
             beside = self._idle.get_nowait()
             while beside.has_ended():

@@ -18,7 +18,8 @@ from pipeline.contract import TYPES, Contract, FieldSpec
 from pipeline.reader import masks
 from pipeline.reader.batch import batch_schema
 from pipeline.reader.problem import LIST_LIMIT, shortened
-from pipeline.transform import Transform, call_user_code, to_frame
+from pipeline.transform import Transform, to_frame
+from pipeline.user_code import call_user_code
 from storage.console import SettingError
 
 EXAMPLES = 3  # rows

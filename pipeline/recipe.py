@@ -15,7 +15,8 @@ from pipeline.reader import masks
 from pipeline.reader.problem import LIST_LIMIT, listed, shortened
 from pipeline.reader.source import Limits
 from pipeline.summary import GROUP_TYPES, SUM_TYPES
-from pipeline.transform import Transform, call_user_code
+from pipeline.transform import Transform
+from pipeline.user_code import call_user_code
 from storage.console import SettingError
 
 FORMAT_VERSION = "6"  # of what we write: a new one makes every load stale

@@ -1,13 +1,8 @@
 """Good rows through a user's transform, as frames of pandas, and back."""
 
-import os
-import signal
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
-from threading import Event, current_thread, local, main_thread
-from types import FrameType
-from typing import NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,56 +11,11 @@ import pyarrow.compute as pc
 
 from pipeline.columns import WrongColumn, exact_column
 from pipeline.reader.problem import LIST_LIMIT, Problem, Refused, shortened
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from pipeline.user_code import call_user_code
 
 Transform = Callable[[pd.DataFrame], pd.DataFrame]
 
 _FAR = 1 << 40  # the first label of the index of rows of several files: no index that is made anew has it
-
-
-def call_user_code(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function of a user; what it does to end the program is an error of its own, but for a real Ctrl-C.
-
-    Raises:
-        RuntimeError: it raised `SystemExit`, or another `BaseException`, or called `os._exit`.
-    """
-    interrupted = Event()
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        interrupted.set()
-        signal.default_int_handler(number, frame)
-
-    handler = signal.getsignal(signal.SIGINT)
-    if direct := handler is signal.default_int_handler and current_thread() is main_thread():
-        signal.signal(signal.SIGINT, interrupt)
-    _calls.process = os.getpid()
-    try:
-        return function(*args, **kwargs)
-    except Exception:
-        raise
-    except BaseException as error:
-        if interrupted.is_set():
-            raise
-        raise RuntimeError(f"it raised {error!r}, which would end the program") from error
-    finally:
-        _calls.process = None
-        if direct:
-            signal.signal(signal.SIGINT, handler)
-
-
-_calls = local()  # `process`: in which this thread is in a user's code now; a fork of it may leave as it likes
-_leave = os._exit
-
-
-def _exit(status: int) -> NoReturn:
-    if getattr(_calls, "process", None) == os.getpid():
-        raise SystemExit(f"os._exit({status})")
-    _leave(status)
-
-
-os._exit = _exit  # the one way to end a program that nobody would hear of
 
 
 def to_frame(rows: pa.Table) -> pd.DataFrame:

@@ -116,14 +116,23 @@ class DebugSession:
         assert self._adapter.stdout
         self._adapter.stdout.close()
 
-    def launch(self, configuration: Mapping[str, Any], breakpoints: Mapping[str, Sequence[int]]) -> None:
-        """Start what the configuration says, with breakpoints by path and line; each must be accepted."""
+    def launch(
+        self,
+        configuration: Mapping[str, Any],
+        breakpoints: Mapping[str, Sequence[int]],
+        exceptions: Sequence[str] = (),
+    ) -> None:
+        """Start what the configuration says, with breakpoints by path and line; each must be accepted.
+
+        `exceptions` are filters of the adapter: `userUnhandled`, `raised`, `uncaught`.
+        """
         launched = self._send_request("launch", **configuration)
         self._event("initialized")
         for path, lines in breakpoints.items():
             wanted = [{"line": line} for line in lines]
             answer = self.request("setBreakpoints", source={"path": path}, breakpoints=wanted)
             assert all(point["verified"] for point in answer["breakpoints"]), answer
+        self.request("setExceptionBreakpoints", filters=list(exceptions))
         self.request("configurationDone")
         self._answer(launched, "launch")
 

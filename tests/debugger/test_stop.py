@@ -1,6 +1,8 @@
 """The launch configuration that a reader starts first stops at the breakpoints that the reader sets first."""
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +14,7 @@ import pytest
 
 from pipeline.health import problem
 from storage import open_store
-from tests.datasets import RELATIVE
+from tests.datasets import DATASETS, RELATIVE
 from tests.debugger.configuration import ROOT, configuration, first_line
 from tests.debugger.dap import Command, DebugSession, Stop, TerminalRequest
 from tests.end_to_end.conftest import new_lake
@@ -149,6 +151,62 @@ def test_nothing_is_lost_of_what_lands_while_it_stands_still(tmp_path: Path) -> 
     assert "0 not verified" in verified.stdout
 
 
+FAILING = """\
+def transform(frame):
+    frame["Net"] = frame["Sold"] - frame["Returned"]
+    assert not (frame["Sold"] == 100).any()
+    return frame
+"""
+
+
+def check_first_stop(session: DebugSession, entry: str, workspace: str, exceptions: str, datasets: Path) -> None:
+    """Start an entry with an exception breakpoint and no other: it stops in the transform, and nowhere before that."""
+    inputs = {"key": KEY} if entry == "Pipeline (one file)" else {}
+    launched = configuration(entry, workspace, **inputs)
+    launched["env"]["PIPELINE_DATASETS"] = str(datasets)
+    session.launch(launched, {}, [exceptions])
+    stop = session.stopped()
+    assert stop.function.removesuffix(" (Current frame)") == "transform"
+    assert (stop.reason, stop.path, stop.line) == ("exception", str(datasets / "companydata.py"), 3)
+    assert session.evaluate(stop, "frame.shape") == "(24, 8)"
+    session.resume()
+
+
+@pytest.mark.parametrize(
+    ("entry", "exceptions", "lake_is"),
+    [
+        ("Pipeline (live)", "userUnhandled", "new"),
+        ("Pipeline (backlog once)", "userUnhandled", "new"),
+        ("Pipeline (one file)", "userUnhandled", "new"),
+        ("Pipeline (backlog once)", "raised", "in use"),
+        ("Pipeline (one file)", "raised", "new"),
+    ],
+)
+def test_an_exception_breakpoint_stops_where_a_transform_raises(
+    tmp_path: Path, entry: str, exceptions: str, lake_is: str
+) -> None:
+    """Although the pipeline handles it: with "User Uncaught Exceptions" there, and nowhere else."""
+    store = open_store(str(tmp_path / "lake"))
+    places = {"LAKE_URL": str(tmp_path / "lake"), "PIPELINE_STATE": str(tmp_path / "state")}
+    if lake_is == "in use":
+        store.put("raw/companydata/before.csv", workshop_file() + b"5-Jan,Dept A,Store 1,many,0,0\n")
+        once = [sys.executable, "-m", "pipeline", "once"]
+        subprocess.run(once, env={**os.environ, **places}, check=True, capture_output=True)
+    store.put(KEY, workshop_file())
+    datasets = tmp_path / "datasets"
+    shutil.copytree(DATASETS, datasets)
+    (datasets / "companydata.py").write_text(FAILING)
+
+    def terminal(request: TerminalRequest) -> Command:
+        return Command(request.arguments, {**places, **request.environ})
+
+    adapter = Command([sys.executable, "-m", "debugpy.adapter"])
+    with DebugSession(adapter, terminal, tmp_path / "terminal.log", folder=ROOT) as session:
+        check_first_stop(session, entry, str(ROOT), exceptions, datasets)
+        if entry == "Pipeline (backlog once)" and exceptions == "userUnhandled":
+            assert session.exit_code() == 0
+
+
 @pytest.fixture
 def dev_container() -> Iterator[Stack]:
     """The dev image beside a store, as the dev container's files describe it; no other program runs."""
@@ -175,4 +233,10 @@ def test_in_the_dev_image(dev_container: Stack, tmp_path: Path) -> None:
     adapter = Command(dev_container.command("exec", "-T", "dev", "python", "-m", "debugpy.adapter"), environ)
     with DebugSession(adapter, terminal, tmp_path / "terminal.log", folder=ROOT) as session:
         check_both_stops(session, "/app")
+    datasets = Path("/tmp/datasets")
+    script = f"cp -r {RELATIVE} {datasets} && printf %s {shlex.quote(FAILING)} > {datasets}/companydata.py"
+    dev_container.compose("exec", "-T", "dev", "bash", "-c", script)
+    for exceptions in ("userUnhandled", "raised"):
+        with DebugSession(adapter, terminal, tmp_path / f"{exceptions}.log", folder=ROOT) as session:
+            check_first_stop(session, "Pipeline (one file)", "/app", exceptions, datasets)
     assert store.stat("clean/companydata/workshop.csv.parquet").size > 0

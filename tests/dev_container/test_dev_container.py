@@ -121,7 +121,8 @@ def test_make_run_works_in_it(dev_container, tmp_path):
 def test_a_package_can_be_installed_upgraded_and_removed_in_it(dev_container):
     """Without the root user and without a network: a package in the workspace."""
     for version in (1, 2):
-        project = f"[build-system]\nrequires = []\nbuild-backend = 'hatchling.build'\n[project]\nname = 'visitor'\nversion = '{version}'"
+        project = "[build-system]\nrequires = []\nbuild-backend = 'hatchling.build'\n"
+        project += f"[project]\nname = 'visitor'\nversion = '{version}'\n"
         dev_container.shell(f"mkdir -p /tmp/visitor && cd /tmp/visitor && echo {shlex.quote(project)} > pyproject.toml")
         dev_container.shell(f"cd /tmp/visitor && echo 'version = {version}' > visitor.py")
         dev_container.shell("pip install --no-index --no-build-isolation --upgrade /tmp/visitor")
