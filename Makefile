@@ -9,7 +9,7 @@ RUNTIME := .venv/runtime.stamp
 DEV := .venv/dev.stamp
 endif
 
-.PHONY: help run up down put reset exam test lint bench lock
+.PHONY: help run up down put reset debug exam test lint bench lock
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ run: $(RUNTIME)  ## run simulator, pipeline and dashboard on a folder (./lake), 
 	@$(WITH_ENV); PATH="$(BIN:%=$(CURDIR)/%:)$$PATH"; \
 	printf 'simulator  http://localhost:%s\ndashboard  http://localhost:%s\nCtrl-C ends all.\n' \
 		"$$SIMULATOR_PORT" "$$DASHBOARD_PORT"; \
-	exec $(BIN)python -c "$$UNTIL_CTRL_C" --env /dev/null --procfile $(IN_DEV_IMAGE:%=.devcontainer/)Procfile --no-prefix start
+	exec $(BIN)python -c "$$UNTIL_CTRL_C" --env /dev/null --procfile $(if $(IN_DEV_IMAGE),.devcontainer/)Procfile --no-prefix start
 
 up:  ## start the stack in containers and wait until all of it is healthy
 	docker compose up --detach --wait
@@ -51,6 +51,11 @@ put: $(RUNTIME)  ## put a file into the lake, the stack's while that runs, else 
 	if [ -n "$$stack" ]; then AWS_ACCESS_KEY_ID=$$SIMULATOR_USER AWS_SECRET_ACCESS_KEY=$$SIMULATOR_PASSWORD; fi; \
 	echo "lake: $${LAKE_URL:-./lake}"; \
 	$(BIN)python -m storage put "$$FILE" --dataset "$$DATASET"
+
+debug: $(DEV)  ## wait on port 5678 for a debugger of any editor, then read one file in it: KEY=raw/companydata/a.csv
+	@[ -n "$$KEY" ] || { echo "usage: make debug KEY=raw/companydata/companydata.csv" >&2; exit 2; }
+	@$(WITH_ENV); port=$${DEBUG_PORT:-5678}; echo "attach a debugger to port $$port of this machine"; \
+	exec $(BIN)python -Xfrozen_modules=off -m debugpy --listen $$port --wait-for-client -m pipeline dry-run "$$KEY"
 
 TRY_LOCK = import fcntl; fcntl.flock(open("state/lock"), fcntl.LOCK_EX | fcntl.LOCK_NB)
 

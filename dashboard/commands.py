@@ -11,8 +11,6 @@ def replay(url: str, *what: str) -> str:
     return f"{stack} -m pipeline replay {shlex.join(what)}"
 
 
-def debug(url: str, source_key: str) -> str:
-    """Give the command that reads one file under any debugger, where the lake at `url` is at hand."""
-    python = "python" if "://" in url else ".venv/bin/python"
-    wait = "-m debugpy --listen 5678 --wait-for-client"
-    return f"{python} {wait} -m pipeline dry-run {shlex.quote(source_key)}"
+def debug(source_key: str) -> str:
+    """Return the command that reads one file under any debugger; it installs the debugger first where it is missing."""
+    return f"make debug KEY={shlex.quote(source_key.replace('$', '$$'))}"

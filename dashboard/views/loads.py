@@ -98,7 +98,7 @@ def _debugging(url: str, key: str) -> None:
     st.code(key, language=None, wrap_lines=True)
     inside = ", in the dev container" if "://" in url else ""
     st.markdown(f"and reads this file alone; nothing is written. For any other debugger{inside}:")
-    st.code(commands.debug(url, key), language="bash", wrap_lines=True)
+    st.code(commands.debug(key), language="bash", wrap_lines=True)
 
 
 def _columns() -> dict[str, ColumnConfig]:

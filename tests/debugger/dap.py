@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO, Literal, NamedTuple, Self
 
 Message = dict[str, Any]
 
@@ -121,12 +121,13 @@ class DebugSession:
         configuration: Mapping[str, Any],
         breakpoints: Mapping[str, Sequence[int]],
         exceptions: Sequence[str] = (),
+        request: Literal["launch", "attach"] = "launch",
     ) -> None:
         """Start what the configuration says, with breakpoints by path and line; each must be accepted.
 
         `exceptions` are filters of the adapter: `userUnhandled`, `raised`, `uncaught`.
         """
-        launched = self._send_request("launch", **configuration)
+        launched = self._send_request(request, **configuration)
         self._event("initialized")
         for path, lines in breakpoints.items():
             wanted = [{"line": line} for line in lines]
@@ -134,7 +135,7 @@ class DebugSession:
             assert all(point["verified"] for point in answer["breakpoints"]), answer
         self.request("setExceptionBreakpoints", filters=list(exceptions))
         self.request("configurationDone")
-        self._answer(launched, "launch")
+        self._answer(launched, request)
 
     def stopped(self, seconds: float | None = None) -> Stop:
         """Wait until the program stops, and say where."""

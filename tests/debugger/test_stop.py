@@ -12,13 +12,14 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from dashboard import commands
 from pipeline.health import problem
 from storage import open_store
 from tests.datasets import DATASETS, RELATIVE
 from tests.debugger.configuration import ROOT, configuration, first_line
 from tests.debugger.dap import Command, DebugSession, Stop, TerminalRequest
 from tests.end_to_end.conftest import new_lake
-from tests.minio_server import until
+from tests.minio_server import free_port, until
 from tests.stack.compose import DEV_CONTAINER, Stack
 
 KEY = "raw/companydata/workshop.csv"
@@ -205,6 +206,50 @@ def test_an_exception_breakpoint_stops_where_a_transform_raises(
         check_first_stop(session, entry, str(ROOT), exceptions, datasets)
         if entry == "Pipeline (backlog once)" and exceptions == "userUnhandled":
             assert session.exit_code() == 0
+
+
+# An editor that attaches speaks to a port, not to a process.
+TO_PORT = """
+import socket, sys, threading, time
+for _ in range(600):
+    try:
+        wire = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+        break
+    except OSError:
+        time.sleep(0.1)
+def copy():
+    while data := sys.stdin.buffer.raw.read(65536):
+        wire.sendall(data)
+    wire.shutdown(socket.SHUT_WR)
+threading.Thread(target=copy, daemon=True).start()
+while data := wire.recv(65536):
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+"""
+
+
+def test_any_editor_attaches_to_what_the_page_tells(tmp_path: Path) -> None:
+    key = "raw/companydata/work $shop's.csv"
+    store = open_store(str(tmp_path / "lake"))
+    store.put(key, workshop_file())
+    port = str(free_port())
+    command = f"exec {commands.debug(key)} DEV= BIN={Path(sys.executable).parent}/ DEBUG_PORT={port}"
+    environ = {**os.environ, "LAKE_URL": str(tmp_path / "lake")}
+    adapter = Command([sys.executable, "-c", TO_PORT, port])
+    line = first_line(TRANSFORM, "transform")
+    log = tmp_path / "terminal.log"
+    with log.open("wb") as said, subprocess.Popen(["sh", "-c", command], cwd=ROOT, env=environ, stdout=said) as process:
+        try:
+            with DebugSession(adapter, lambda _: adapter, tmp_path / "log", folder=ROOT) as session:
+                attach = {"connect": {"host": "127.0.0.1", "port": int(port)}}
+                session.launch(attach, {str(ROOT / TRANSFORM): [line]}, request="attach")
+                stop = next_stop(session)
+                assert (stop.function, session.evaluate(stop, "frame.shape")) == ("transform", "(24, 7)")
+                session.resume()
+                process.wait(60)
+        finally:
+            process.kill()
+    assert f"{key} would be loaded: 24 read" in log.read_text()
 
 
 @pytest.fixture

@@ -100,24 +100,6 @@ def test_each_program_has_its_own_key_and_nobody_roots(dev_container):
     assert root not in variables.values()
 
 
-def test_make_run_works_in_it(dev_container, tmp_path):
-    """Each program with its own key: the feed's files go in, and through."""
-    log = tmp_path / "run.log"
-    run = dev_container.inside("make", "run", FEED="on")
-    with (
-        log.open("wb") as said,
-        subprocess.Popen(
-            run.arguments, cwd=dev_container.clone, env={**os.environ, **run.environ}, stdout=said, stderr=said
-        ) as process,
-    ):
-        try:
-            until(lambda: "loaded key=raw/orders/feed/" in log.read_text(), 60, "a file of the feed, loaded")
-            assert "AccessDenied" not in log.read_text()
-        finally:
-            dev_container.shell("pkill --signal INT --full '[h]oncho'")
-            process.wait(60)
-
-
 def test_a_package_can_be_installed_upgraded_and_removed_in_it(dev_container):
     """Without the root user and without a network: a package in the workspace."""
     for version in (1, 2):
@@ -221,6 +203,24 @@ def test_a_rebuild_keeps_the_lake_and_the_state(dev_container):
     assert (loaded(dev_container), ledger(dev_container)) == before
     assert dev_container.shell(f"PIPELINE_DATASETS={RELATIVE} python -m pipeline once", check=False).returncode == 0
     assert loaded(dev_container) == before[0]
+
+
+def test_make_run_works_in_it(dev_container, tmp_path):
+    """Each program with its own key: the feed's files go in, and through."""
+    log = tmp_path / "run.log"
+    run = dev_container.inside("make", "run", FEED="on")
+    with (
+        log.open("wb") as said,
+        subprocess.Popen(
+            run.arguments, cwd=dev_container.clone, env={**os.environ, **run.environ}, stdout=said, stderr=said
+        ) as process,
+    ):
+        try:
+            until(lambda: "loaded key=raw/orders/feed/" in log.read_text(), 60, "a file of the feed, loaded")
+            assert "AccessDenied" not in log.read_text()
+        finally:
+            dev_container.shell("pkill --signal INT --full '[h]oncho'")
+            process.wait(60)
 
 
 def test_the_lock_file_names_the_version_and_no_address():
