@@ -31,10 +31,11 @@ def problem(state: Path) -> str:
     writer = json.loads(found[0]) if found else None
     if not writer:
         return f"no pipeline works with {state}"
-    if writer.get("state") == "starting":
-        return f"the pipeline of {state} is starting: it has not listed the lake yet"
     age = (datetime.now(UTC) - datetime.fromisoformat(writer["heartbeat_at"])).total_seconds()
-    return f"the pipeline of {state} has had no heartbeat for {age:.0f} s" if age > STANDS_STILL else ""
+    if age > STANDS_STILL:
+        return f"the pipeline of {state} has had no heartbeat for {age:.0f} s"
+    starting = writer.get("state") == "starting"
+    return f"the pipeline of {state} is starting: it has not listed the lake yet" if starting else ""
 
 
 def last_reason(state: Path) -> dict[str, str] | None:
