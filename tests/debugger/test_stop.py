@@ -174,25 +174,18 @@ def check_first_stop(session: DebugSession, entry: str, workspace: str, exceptio
 
 
 @pytest.mark.parametrize(
-    ("entry", "exceptions", "lake_is"),
+    ("entry", "exceptions"),
     [
-        ("Pipeline (live)", "userUnhandled", "new"),
-        ("Pipeline (backlog once)", "userUnhandled", "new"),
-        ("Pipeline (one file)", "userUnhandled", "new"),
-        ("Pipeline (backlog once)", "raised", "in use"),
-        ("Pipeline (one file)", "raised", "new"),
+        ("Pipeline (live)", "userUnhandled"),
+        ("Pipeline (backlog once)", "userUnhandled"),
+        ("Pipeline (one file)", "userUnhandled"),
+        ("Pipeline (one file)", "raised"),  # the others raise and handle errors of their own before they load
     ],
 )
-def test_an_exception_breakpoint_stops_where_a_transform_raises(
-    tmp_path: Path, entry: str, exceptions: str, lake_is: str
-) -> None:
+def test_an_exception_breakpoint_stops_where_a_transform_raises(tmp_path: Path, entry: str, exceptions: str) -> None:
     """Although the pipeline handles it: with "User Uncaught Exceptions" there, and nowhere else."""
     store = open_store(str(tmp_path / "lake"))
     places = {"LAKE_URL": str(tmp_path / "lake"), "PIPELINE_STATE": str(tmp_path / "state")}
-    if lake_is == "in use":
-        store.put("raw/companydata/before.csv", workshop_file() + b"5-Jan,Dept A,Store 1,many,0,0\n")
-        once = [sys.executable, "-m", "pipeline", "once"]
-        subprocess.run(once, env={**os.environ, **places}, check=True, capture_output=True)
     store.put(KEY, workshop_file())
     datasets = tmp_path / "datasets"
     shutil.copytree(DATASETS, datasets)
@@ -204,7 +197,7 @@ def test_an_exception_breakpoint_stops_where_a_transform_raises(
     adapter = Command([sys.executable, "-m", "debugpy.adapter"])
     with DebugSession(adapter, terminal, tmp_path / "terminal.log", folder=ROOT) as session:
         check_first_stop(session, entry, str(ROOT), exceptions, datasets)
-        if entry == "Pipeline (backlog once)" and exceptions == "userUnhandled":
+        if entry == "Pipeline (backlog once)":
             assert session.exit_code() == 0
 
 
