@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from pipeline.contract import TYPES
 
+EXACT = 2.0**53  # below it each integer has a float of its own
 SHOWN = 100  # characters of a value in a message
 WORDS = {type_: word for word, type_ in TYPES.items()}
 
@@ -92,7 +93,7 @@ def _converted(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray |
         return column
     if column.null_count == len(column):
         return pa.chunked_array([pa.nulls(len(column), type_)])
-    if not fits(column.type, type_):
+    if not fits(column.type, type_) or (pa.types.is_integer(type_) and may_be_rounded(column)):
         return None
     try:
         made = column.cast(type_)
@@ -101,6 +102,11 @@ def _converted(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray |
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         pass
     return None
+
+
+def may_be_rounded(column: pa.ChunkedArray) -> bool:
+    """Return whether a column has floats so large that another integer may have become one of them."""
+    return pa.types.is_floating(column.type) and bool(pc.any(pc.greater_equal(pc.abs(column), EXACT)).as_py())
 
 
 def _same(one: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:

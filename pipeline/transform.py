@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.columns import WrongColumn, exact_column
+from pipeline.columns import WrongColumn, exact_column, may_be_rounded
 from pipeline.reader.problem import LIST_LIMIT, Problem, Refused, shortened
 from pipeline.user_code import call_user_code
 
@@ -73,7 +73,9 @@ def _at_once(tables: Sequence[pa.Table], transform: Transform, schema: pa.Schema
     try:
         made = call_user_code(transform, frame)
         rows, places = from_frame(made, schema), _places(made.index)
-        if not rows["_line"].equals(typed["_line"].take(places)):
+        # A null, or a fraction, in one file makes floats of the integers of all.
+        rounded = any(may_be_rounded(rows[name]) for name in rows.column_names if made[name].dtype == float)
+        if rounded or not rows["_line"].equals(typed["_line"].take(places)):
             return None
     except Exception:
         return None

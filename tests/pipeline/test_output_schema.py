@@ -115,6 +115,7 @@ def test_a_type_is_learnt_from_values(write, loads, line, type_, expected, rowwi
             "{}",
             "found bool, first True",
         ),
+        ("frame['c'] = frame['n'].where(frame['code'] != '0042').to_numpy()", "{}", "double, first 9007199254740992.0"),
         (
             "frame['day'] = [datetime(2026, 1, 1, v == 2) for v in frame['n']]",
             "{'day': 'date'}",

@@ -197,6 +197,12 @@ def test_a_transform_of_single_rows_sees_all_at_once(frames, transform, calls):
     assert frames(transform, b"a,1,1\na,2,1\n", b"b,1,1\nb,2,1\nb,3,1\nb,1,1\n", b"c,1,1\n") == [7, 2, 4, 1][:calls]
 
 
+def test_a_fraction_in_one_file_rounds_no_integer_of_another(frames):
+    """What Python's own values become depends on all that are in a frame."""
+    large = b"a,%d,1\n" % (2**53 + 1)
+    assert frames(lambda frame: frame.assign(x=[n or 0.5 for n in frame["n"]]), large, b"b,0,1\n") == [2, 1, 1]
+
+
 @pytest.mark.parametrize(
     "transform",
     [

@@ -191,6 +191,7 @@ def test_what_would_end_the_program_is_a_mistake_in_the_setting(write_dataset, t
         write_dataset()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_os_exit_refuses_the_file_but_ends_a_process_of_the_transforms_own(loads, write_dataset):
     def leave(frame: pd.DataFrame) -> pd.DataFrame:
         if not (pid := os.fork()):
