@@ -84,7 +84,9 @@ def test_a_transform_cannot_end_the_pipeline(local_lake: Lake, tmp_path, workers
         with local_lake.pipeline(**variables) as program:
             until(lambda: (told := local_lake.loads()) and len(told) == len(names), 60, what="the outcome of all")
             assert program.alive
-    for name, row in local_lake.loads().items():
+    loads = local_lake.loads()
+    assert loads.keys() == names.keys()
+    for name, row in loads.items():
         way = names[name]
         assert row["status"] == ("failed" if way in deadly else "refused" if way in REFUSED else "loaded"), row
         if way in REFUSED:
