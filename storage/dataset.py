@@ -94,7 +94,8 @@ class ObjectDataset(ds.InMemoryDataset):  # type: ignore[misc]
     def _fragment(self, info: ObjectInfo, *, whole: bool) -> _File:
         try:
             fragment = FORMAT.make_fragment(self._open_file(info, whole))
-            return _File(info, fragment, fragment.physical_schema.remove_metadata())
+            # Whether a column may have nulls changes no value.
+            return _File(info, fragment, pa.schema([(field.name, field.type) for field in fragment.physical_schema]))
         except pa.ArrowException as error:
             raise DamagedObject(f"{info.key} cannot be read: {error}") from error
 

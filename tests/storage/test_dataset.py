@@ -25,10 +25,10 @@ def lake(tmp_path: Path) -> LocalStore:
     return LocalStore(tmp_path / "lake")
 
 
-def put(lake: LocalStore, name: str, age: int, **columns: pa.Array) -> None:
+def put(lake: LocalStore, name: str, age: int, table: pa.Table | None = None, **columns: pa.Array) -> None:
     """Put an object that was written `age` seconds ago."""
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns), sink)
+    pq.write_table(table or pa.table(columns), sink)
     lake.put(DATASET + name, sink.getvalue().to_pybytes())
     os.utime(lake.root / DATASET / name, (1e9 - age, 1e9 - age))
 
@@ -98,6 +98,15 @@ def test_all_columns_of_all_files_are_there(lake: LocalStore, names: tuple[str, 
         {"new": None, "a": 1, "gone": "x"},
         {"new": 2.5, "a": 2, "gone": None},
     ]
+
+
+def test_a_column_that_may_have_nulls_now_is_the_same_column(lake: LocalStore) -> None:
+    for name, age, required in (("a", 9, True), ("b", 0, False)):
+        schema = pa.schema([pa.field("n", pa.int64(), nullable=not required)])
+        put(lake, name, age, table=pa.table({"n": [1 if required else None]}, schema))
+    dataset = lake.dataset(DATASET)
+    assert dataset.older == 0
+    assert sorted(dataset.to_table()["n"].to_pylist(), key=str) == [1, None]
 
 
 def test_a_filter_sees_what_is_shown(lake: LocalStore) -> None:
