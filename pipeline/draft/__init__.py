@@ -47,8 +47,10 @@ def draft(stream: BinaryIO, file: str, name: str) -> tuple[dict[str, Any], list[
 
 def _check_some_fit(found: Survey, file: str) -> None:
     if found.by_rule["fields"] and not found.rows:
-        expected = f"expected {len(found.columns)} fields as in the header, found another number of them"
-        raise SettingError(f"{file}: line {found.first['fields']} and all others: {expected}: name each column once")
+        expected = f"expected {len(found.columns)} fields as in the header, found another number"
+        raise SettingError(
+            f"{file}: line {found.first['fields']} and all others: {expected}: give the header a name for each column"
+        )
 
 
 def _with_headers(specs: list[dict[str, Any]], header: list[str]) -> list[dict[str, Any]]:

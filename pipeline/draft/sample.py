@@ -129,7 +129,8 @@ def _quote(head: bytes, notes: list[str]) -> str:
 def _best(head: bytes, quote: str, file: str, notes: list[str]) -> str:
     """Return the delimiter that cuts the records most evenly; `SettingError` where lines stand above the header."""
     cuts = [_cut(head, delimiter, quote) for delimiter in _DELIMITERS]
-    best = max(cuts, key=lambda one: (one.share, one.width))
+    # A header of the same width tells more than an even cut: a decimal comma in each record cuts evenly too.
+    best = max(cuts, key=lambda one: (one.counts[0] == one.width and one.share > 0.5, one.share, one.width))
     if best.width == 1 or best.counts[0] == 1:
         if best.width > 1 and not (best.width == 2 and _all_decimal(head, best)):
             _check_above(best, file)

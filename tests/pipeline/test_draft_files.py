@@ -154,6 +154,12 @@ FILES = {
         {"year": "string", "n": "integer"},
         ("column year: 1 of 5 different values are no integer ('Total')",),
     ),
+    "totals with a delimiter more": File(
+        b"Monat;Wert\nJan;1,5\nFeb;2,5\n\nSumme;4,0;\n",
+        {"Monat": "string", "Wert": "number"},
+        ("1 of 3 records have not 2 fields, as the header: they will be rejected",),
+        rejected=1,
+    ),
     "telephone numbers": File(
         b"name,phone\nA,+4930123456\nB,+4922198765\n",
         {"name": "string", "phone": "string"},
@@ -277,6 +283,8 @@ def rows_of_pandas(file: File, made: dict) -> int:
         compression="gzip" if file.name.endswith("gz") else None,
         keep_default_na=False,
         index_col=False,
+        on_bad_lines="error" if file.rejected == 0 else lambda cells: cells[: len(made["schema"]["fields"])],
+        engine="c" if file.rejected == 0 else "python",
     )
     return len(frame)
 
