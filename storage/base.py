@@ -85,10 +85,10 @@ class ObjectStore(Protocol):
     def list(self, prefix: str = "", unread: set[str] | None = None) -> Iterator[ObjectInfo]:
         """Yield every object whose key starts with `prefix`, in no certain order; `InvalidKey` if it has a `..`.
 
-        A folder that cannot be read stops no listing: it is passed over and named once in the log.
+        A folder that cannot be read hides no other: its error is raised when all others are listed.
 
         Args:
-            unread: takes the prefix of each such folder, once the listing is done: nothing is known of its objects.
+            unread: takes the prefix of each such folder instead, which the log names once: nothing is known below it.
         """
 
     def delete(self, key: str) -> None:

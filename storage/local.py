@@ -117,13 +117,14 @@ class LocalStore:
         while folders:
             yield from self._objects(folders.pop(), prefix, folders, errors)
         self._check_present()  # a folder that went away meanwhile looks empty
-        if error := errors.get(top):
-            with self._errors(str(top)):
-                raise error
-        unread_now = {f"{self._key(str(folder))}/": error for folder, error in errors.items()}
-        self._log_unread(prefix, unread_now)
+        for folder, error in errors.items():
+            if folder == top or unread is None:
+                with self._errors(str(folder)):
+                    raise error
         if unread is not None:
-            unread.update(unread_now)
+            places = {f"{self._key(str(folder))}/": error for folder, error in errors.items()}
+            unread.update(places)
+            self._log_unread(prefix, places)
 
     def _objects(
         self, folder: Path, prefix: str, folders: deque[Path], errors: dict[Path, OSError]
@@ -134,8 +135,8 @@ class LocalStore:
                 for entry in entries:
                     try:
                         if entry.is_dir(follow_symlinks=False):
-                            if (path := Path(entry.path)) != self.root / STAGING:
-                                folders.append(path)
+                            if f"{(key := self._key(entry.path))}/".startswith(prefix) and key != STAGING:
+                                folders.append(Path(entry.path))
                         elif (key := self._key(entry.path)).startswith(prefix) and entry.is_file():
                             yield _info(key, entry.stat())
                     except OSError as error:

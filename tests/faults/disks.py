@@ -1,5 +1,6 @@
-"""Small file systems of a test's own: disks that are full, or take no more writes."""
+"""Small file systems of a test's own: disks that are full, or take no more writes; and modes that hold for root too."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -56,3 +57,16 @@ def can_mount() -> bool:
             return True
     except (OSError, subprocess.CalledProcessError):
         return False
+
+
+def without_rights() -> None:
+    """Let the modes of files hold for root too, as they do for others: in this thread, and what it starts."""
+    libc, header, sets = (
+        ctypes.CDLL(None, use_errno=True),
+        (ctypes.c_uint32 * 2)(0x20080522, 0),
+        (ctypes.c_uint32 * 6)(),
+    )
+    assert libc.capget(header, sets) == 0
+    for number in (0, 1):  # what is in effect, and what is permitted
+        sets[number] &= ~0b110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    assert libc.capset(header, sets) == 0

@@ -17,6 +17,7 @@ import pytest
 
 from storage import open_store, writers
 from tests.end_to_end.conftest import Lake, company_csv, company_sums, history, new_lake
+from tests.faults.disks import without_rights
 from tests.faults.truth import assert_true, verify
 from tests.minio_server import until
 
@@ -161,19 +162,6 @@ def test_a_file_that_becomes_a_folder_of_its_name_and_back(local_lake, raw):
     assert verify(local_lake) == ""
 
 
-def _without_rights() -> None:
-    """Let modes hold for root too, as they do for others."""
-    libc, header, sets = (
-        ctypes.CDLL(None, use_errno=True),
-        (ctypes.c_uint32 * 2)(0x20080522, 0),
-        (ctypes.c_uint32 * 6)(),
-    )
-    assert libc.capget(header, sets) == 0
-    for number in (0, 1):  # what is in effect, and what is permitted
-        sets[number] &= ~0b110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-    assert libc.capset(header, sets) == 0
-
-
 @contextmanager
 def mode(path: Path, bits: int) -> Iterator[None]:
     before = path.stat().st_mode
@@ -187,7 +175,7 @@ def mode(path: Path, bits: int) -> Iterator[None]:
 @linux
 def test_a_folder_that_cannot_be_read_stops_nothing_and_takes_nothing_away(local_lake, raw):
     """It is said once, and once when it is over; what lies in it is neither deleted nor lost meanwhile."""
-    rights = {"prepare": _without_rights, "SWEEP_SECONDS": "1", "PIPELINE_RETRACT_DELETED": "on"}
+    rights = {"prepare": without_rights, "SWEEP_SECONDS": "1", "PIPELINE_RETRACT_DELETED": "on"}
     inside = [f"companydata/{folder}/{n}.csv" for folder in ("whole", "names alone", "outputs") for n in range(3)]
     for n, name in enumerate(inside):
         local_lake.put(name, company_csv(n))
@@ -224,12 +212,12 @@ def test_a_file_that_cannot_be_read_waits_until_it_can(local_lake, raw):
     for name in ("file", "deep/in a folder", "good"):
         local_lake.put(f"companydata/{name}.csv", company_csv(len(name)))
     with mode(raw / "file.csv", 0), mode(raw / "deep", 0o400):
-        told = local_lake.command("once", prepare=_without_rights)
+        told = local_lake.command("once", prepare=without_rights)
         assert told.returncode == 0
         assert told.stderr.count("not loaded key=raw/companydata/file.csv") == 1
         assert "change its owner or its mode" in told.stderr
         assert "Traceback" not in told.stderr
-    with local_lake.pipeline(prepare=_without_rights, SWEEP_SECONDS="1"):
+    with local_lake.pipeline(prepare=without_rights, SWEEP_SECONDS="1"):
         rows = local_lake.wait_loaded(*(f"companydata/{name}.csv" for name in ("file", "deep/in a folder", "good")))
     assert {row["attempts"] for row in rows.values()} == {1}
     assert_true(local_lake)

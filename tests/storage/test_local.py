@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
@@ -16,6 +17,7 @@ import pytest
 from storage import Gap, InvalidKey, ObjectChanged, StoreUnavailable, folder, open_store
 from storage.console import SettingError
 from storage.local import LocalStore
+from tests.faults.disks import without_rights
 from tests.storage.conftest import watching
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell that a file is closed")
@@ -75,6 +77,31 @@ def test_a_link_that_leads_nowhere_hides_no_other_file(store):
     (store.root / "raw/d/through.csv").symlink_to("0.csv/x")
     (store.root / "raw/d/gone.csv").symlink_to("nothing")
     assert len(list(store.list("raw/"))) == 40
+
+
+@linux
+def test_no_listing_looks_whole_that_is_not(store):
+    """Everything that can be listed is; then what cannot be is an error, unless the caller takes it."""
+    for key in ("raw/a/1.csv", "raw/shut/2.csv", "raw/z/3.csv"):
+        store.put(key, b"x")
+    seen: list[str] = []
+    (store.root / "raw/shut").chmod(0)
+
+    def look() -> None:
+        without_rights()
+        with pytest.raises(PermissionError, match=r"raw/shut cannot be read by user \d+ .*: change its owner"):
+            seen.extend(item.key for item in store.list(""))
+        assert [item.key for item in store.list("raw/z")] == ["raw/z/3.csv"]
+        unread: set[str] = set()
+        assert len(list(store.list("raw/", unread))) == 2
+        assert unread == {"raw/shut/"}
+
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(look).result()
+    finally:
+        (store.root / "raw/shut").chmod(0o755)
+    assert sorted(seen) == ["raw/a/1.csv", "raw/z/3.csv"]
 
 
 def test_a_slow_writer_is_told_of_when_it_closes(store):
