@@ -3,6 +3,7 @@
 import faulthandler
 import gc
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ from pipeline.signals import stop_on_signals
 from pipeline.tables import show_differences, show_outcome, show_sources, show_status
 from pipeline.verify import verify
 from storage import open_store
-from storage.console import SettingError, configure_logging
+from storage.console import SettingError, configure_logging, fields
 from storage.console import run as run_program
 
 app = typer.Typer(
@@ -47,6 +48,8 @@ contracts = typer.Typer(help="Check the contracts, or draft one for a file of yo
 app.add_typer(contracts, name="contract")
 
 DATASETS = Path(__file__).parent / "datasets"
+
+log = logging.getLogger("pipeline")
 
 Lake = Annotated[str, typer.Option(envvar="LAKE_URL", help="A folder, or a bucket: s3://lake.")]
 State = Annotated[Path, typer.Option(envvar="PIPELINE_STATE", help="The folder of the ledger and of what is staged.")]
@@ -100,6 +103,8 @@ def run(
     limits = Limits(record_mib << 20, grown_mib << 20)
     settings = {"workers": workers, "sweep_seconds": sweep_seconds, "retract_deleted": retract_deleted}
     with _pipeline(lake, state, datasets, limits, **settings) as pipeline:
+        known = len(pipeline.datasets)
+        log.info(fields("started", datasets=known, folder=datasets, edits="take effect at the next start"))
         follow(pipeline)
 
 

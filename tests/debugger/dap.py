@@ -119,18 +119,22 @@ class DebugSession:
     def launch(
         self,
         configuration: Mapping[str, Any],
-        breakpoints: Mapping[str, Sequence[int]],
+        breakpoints: Mapping[str, Sequence[int | tuple[int, str]]],
         exceptions: Sequence[str] = (),
         request: Literal["launch", "attach"] = "launch",
     ) -> None:
         """Start what the configuration says, with breakpoints by path and line; each must be accepted.
 
-        `exceptions` are filters of the adapter: `userUnhandled`, `raised`, `uncaught`.
+        A breakpoint is a line, or a line and its condition. `exceptions` are filters of the adapter: `userUnhandled`,
+        `raised`, `uncaught`.
         """
         launched = self._send_request(request, **configuration)
         self._event("initialized")
         for path, lines in breakpoints.items():
-            wanted = [{"line": line} for line in lines]
+            wanted = [
+                {"line": one} if isinstance(one, int) else dict(zip(("line", "condition"), one, strict=True))
+                for one in lines
+            ]
             answer = self.request("setBreakpoints", source={"path": path}, breakpoints=wanted)
             assert all(point["verified"] for point in answer["breakpoints"]), answer
         self.request("setExceptionBreakpoints", filters=list(exceptions))

@@ -201,6 +201,39 @@ def test_an_exception_breakpoint_stops_where_a_transform_raises(tmp_path: Path, 
             assert session.exit_code() == 0
 
 
+CONDITIONS = [
+    (LOAD, "load", "'raw/companydata/companydata.csv' in [task.source_key for task in tasks]", "len(tasks)", "1"),
+    (LOAD, "load", "'orders' in [task.dataset for task in tasks]", "len(tasks)", "1"),
+    ("pipeline/reader/explain.py", "explain_cell", "line == 26", "shown", "'5-Jan,Dept A,Store 1,many,0,0'"),
+]
+
+
+@pytest.mark.parametrize(("file", "function", "condition", "expression", "value"), CONDITIONS)
+def test_the_conditions_of_the_docs(
+    tmp_path: Path, file: str, function: str, condition: str, expression: str, value: str
+) -> None:
+    """Each stops at the one file or record of several that it is for."""
+    assert f"`{condition}`" in " ".join((ROOT / "docs/debugging.md").read_text().split())
+    store = open_store(str(tmp_path / "lake"))
+    places = {"LAKE_URL": str(tmp_path / "lake"), "PIPELINE_STATE": str(tmp_path / "state")}
+    bad = workshop_file() + b"5-Jan,Dept A,Store 1,many,0,0\n5-Jan,Dept A,Store 1,more,0,0\n"
+    for key in ("raw/companydata/a.csv", "raw/companydata/companydata.csv", "raw/orders/a.csv"):
+        store.put(key, bad if key == "raw/companydata/companydata.csv" else b"no,orders\n")
+
+    def terminal(request: TerminalRequest) -> Command:
+        return Command(request.arguments, {**places, **request.environ})
+
+    adapter = Command([sys.executable, "-m", "debugpy.adapter"])
+    with DebugSession(adapter, terminal, tmp_path / "terminal.log", folder=ROOT) as session:
+        line = first_line(file, function)
+        session.launch(configuration(LAUNCH, str(ROOT)), {str(ROOT / file): [(line, condition)]})
+        stop = session.stopped()
+        assert (stop.reason, stop.function, stop.line) == ("breakpoint", function, line)
+        assert session.evaluate(stop, expression) == value
+        session.resume()
+        assert session.exit_code() == 0
+
+
 # An editor that attaches speaks to a port, not to a process.
 TO_PORT = """
 import socket, sys, threading, time
