@@ -16,6 +16,7 @@ import pyarrow.acero  # or the first group by would, in each process
 import pyarrow.compute as pc
 
 from pipeline.contract import Summary
+from pipeline.reader.problem import Problem, Refused
 
 # The types of columns that can be groups, and of those that can be summed up.
 GROUP_TYPES = (
@@ -42,8 +43,13 @@ def counted(spec: Summary, tables: Sequence[pa.Table]) -> list[Counted]:
         columns["table"] = np.repeat(np.arange(len(tables)), [len(one) for one in tables])
     alike = [name for name in columns if name not in sums]
     grouped = pa.table(columns).combine_chunks().group_by(alike, use_threads=False)
+    totals_of = grouped.aggregate([*((alias, "sum") for alias in sums), ([], "count_all")])
+    try:
+        counts = totals_of.to_pylist()
+    except OverflowError as error:  # a transform may have moved a date
+        raise Refused(Problem("summary", f"a group is no date from year 1 to 9999: {error}")) from error
     found: list[Counted] = [[] for _ in tables]
-    for row in grouped.aggregate([*((alias, "sum") for alias in sums), ([], "count_all")]).to_pylist():
+    for row in counts:
         group = {name: _plain(row[alias]) for alias, name in keys.items()}
         totals = {name: row[f"{alias}_sum"] for alias, name in sums.items()}
         found[row.get("table", 0)].append((group, row["count_all"], totals))

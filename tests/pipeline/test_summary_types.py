@@ -3,12 +3,16 @@
 import io
 import json
 from contextlib import closing
+from dataclasses import replace
 
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.ledger import Ledger
+from pipeline.load import Task, load
 from pipeline.parts import Pipeline
 from pipeline.publish import Publisher
 from pipeline.recipe import Dataset, read_datasets
@@ -133,6 +137,28 @@ def test_the_usual_types_are_not_refused(tmp_path):
         assert write(tmp_path, "groupBy", type_)
     for type_ in ("int64", "float64"):
         assert write(tmp_path, "sum", type_)
+
+
+def test_a_group_beyond_the_calendar_refuses_its_file_alone(loads, write_dataset):
+    """A transform may move a date out of the years that Python, and SQL, can show."""
+    fields = [{"name": "days", "type": "integer"}, {"name": "day", "type": "date"}]
+    dataset = write_dataset(schema={"fields": fields}, summary={"groupBy": ["day"]})
+
+    def move(frame):
+        moved = pc.add(pa.array(frame["day"]).cast(pa.int32()), pa.array(frame["days"]).cast(pa.int32())).cast(
+            pa.date32()
+        )
+        return frame.assign(day=pd.Series(pd.arrays.ArrowExtensionArray(moved), index=frame.index))
+
+    contents = [b"days,day\n%d,2026-01-31\n" % days for days in (1, 4_000_000, -900_000, 2)]
+    keys = [f"raw/numbers/{number}.csv" for number in range(len(contents))]
+    etags = [loads.store.put(key, content) for key, content in zip(keys, contents, strict=True)]
+    tasks = [Task(key, "numbers", etag, "event", 0, 0) for key, etag in zip(keys, etags, strict=True)]
+    for rowwise in (False, True):
+        moving = {"numbers": replace(dataset, transform=move, rowwise=rowwise)}
+        records = [one.record for one in load(loads.store, moving, loads.staging, tasks)]
+        assert [record.status for record in records] == ["loaded", "refused", "refused", "loaded"]
+        assert records[1].first_problem.startswith("a group is no date from year 1 to 9999")
 
 
 def test_zero_has_one_sign_and_not_a_number_is_one_group(published, tmp_path):
