@@ -1,6 +1,7 @@
 """What every page says when something is wrong, and what to do about it."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -27,7 +28,7 @@ def latest(published: Published, name: str, read: Callable[[Published, Status], 
     slot = st.container()  # always there, so that a notice does not move and rebuild what is below
     seen: tuple[Status, T] | None = st.session_state.get(name)
     try:
-        with slot, st.spinner(f"Waiting for the store {text.plain(published.store.url)}"):  # only where it takes time
+        with slot, waiting(published):
             status = published.status()
             found = (status, read(published, status)) if status else None
         seen = st.session_state[name] = found
@@ -43,6 +44,11 @@ def latest(published: Published, name: str, read: Callable[[Published, Status], 
         elif name in st.session_state:
             _empty()
     return seen
+
+
+def waiting(published: Published) -> AbstractContextManager[None]:
+    """Show that the page waits for the store, if the block takes longer than half a second."""
+    return st.spinner(f"Waiting for the store {text.plain(published.store.url)}")
 
 
 def _problem(error: Exception, url: str) -> str:

@@ -45,7 +45,8 @@ def _read(published: Published, status: Status) -> tuple[dict[str, str], dict[st
 def show(published: Published) -> None:
     """Draw the page."""
     st.html(MONOSPACE)
-    state = _state(published)
+    with notices.waiting(published):
+        state = _state(published)
     seen = notices.latest(published, "query", _read)
     names, known = seen[1] if seen else ({}, {})
     if state != READY or not known:

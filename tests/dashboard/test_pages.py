@@ -325,6 +325,31 @@ def test_a_stopped_pipeline_is_said(store: ObjectStore, show: Show) -> None:
 
 
 @every
+@pytest.mark.parametrize("beats", [None, 0.0, 40.0])
+def test_why_a_pipeline_ended_is_said_until_another_has_got_through_its_start(
+    store: ObjectStore, show: Show, beats: float | None
+) -> None:
+    ended = {
+        "at": writer(seconds_ago=600)["heartbeat_at"],
+        "text": "PIPELINE_STATE: it is *damaged*: remove its folder",
+    }
+    publish_status(store, problem=ended, writer=None if beats is None else {**writer(beats), "state": "starting"})
+    test = page(show, store)
+    assert "The pipeline ended 10 min ago, by an error" in test.error[0].value
+    assert "remove its folder" in test.error[0].value
+    assert ("make run" in test.error[0].value) == (beats != 0.0)
+    assert not any("alive" in text.value for text in test.markdown)
+
+
+@every
+def test_a_pipeline_that_is_starting_is_not_called_alive(store: ObjectStore, show: Show) -> None:
+    publish_status(store, writer={**writer(), "state": "starting"})
+    test = page(show, store)
+    assert any("The pipeline is starting" in text.value for text in test.info)
+    assert not any("alive" in text.value for text in test.markdown)
+
+
+@every
 def test_a_store_that_is_away_is_waited_for(tmp_path: Path, show: Show) -> None:
     store = FaultyStore(tmp_path)
     store.fault = StoreUnavailable("connection refused")

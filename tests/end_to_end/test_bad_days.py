@@ -2,12 +2,16 @@
 
 import json
 import shutil
+import sqlite3
+import time
+from collections import defaultdict
+from contextlib import closing
 
 import pytest
 
-from pipeline import ownership
+from pipeline import follow, ownership
 from storage import open_store
-from tests.end_to_end.conftest import company_csv, company_sums, new_lake
+from tests.end_to_end.conftest import Lake, company_csv, company_sums, new_lake
 from tests.minio_server import until
 
 
@@ -55,7 +59,7 @@ def test_a_second_pipeline_on_the_same_lake_is_refused_and_a_dead_one_taken_over
 
 
 def _soon_dead() -> None:
-    ownership.STANDS_STILL = 4.0  # the one that waits for it is short of time; two heartbeats of another
+    ownership.STANDS_STILL = 4.0  # the one that waits for it is short of time, and the other is dead
 
 
 def test_of_two_that_start_at_once_one_stays(lake, tmp_path):
@@ -143,6 +147,124 @@ def test_a_store_that_refuses_every_write_pauses_everything(minio, tmp_path):
         row = lake.wait_loaded("companydata/b.csv")["companydata/b.csv"]
     assert row["attempts"] == 1
     assert lake.sums() == company_sums([company_csv(1), company_csv(2)])
+
+
+def damage_the_ledger(lake: Lake) -> None:
+    path = lake.state / "ledger.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what a killed program wrote last
+    content = bytearray(path.read_bytes())
+    content[4096:4196] = b"\xff" * 100
+    path.write_bytes(content)
+
+
+def take_another_lake(lake: Lake) -> None:
+    lake.store.put("published/lake.json", b'{"id": "another"}')
+
+
+def wipe(lake: Lake) -> None:
+    for item in list(lake.store.list()):
+        lake.store.delete(item.key)
+
+
+def spoil_a_contract(lake: Lake) -> None:
+    folder = lake.state.parent / "datasets"
+    folder.mkdir()
+    (folder / "numbers.json").write_text('{"name": "numbers"}')
+    lake.environ["PIPELINE_DATASETS"] = str(folder)
+
+
+@pytest.mark.parametrize("spoil", [damage_the_ledger, take_another_lake, wipe, spoil_a_contract])
+def test_why_it_does_not_start_is_where_people_look_until_it_does(local_lake, spoil):
+    lake, contracts = local_lake, local_lake.environ["PIPELINE_DATASETS"]
+    lake.put("companydata/a.csv", company_csv(1))
+    with lake.pipeline() as running:  # which dies, so that its heartbeat is young
+        until(lambda: lake.status()["files"]["loaded"] if list(lake.store.list("published/status")) else 0)
+        running.kill()
+    spoil(lake)
+    for _ in range(2):  # and again, as in a loop of restarts
+        ended = lake.command("run")
+        assert ended.returncode == 2
+        [line] = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+        assert lake.status()["problem"]["text"] == line.removeprefix("error: ")
+        assert lake.status()["writer"] is None
+        well = lake.command("health")
+        assert well.returncode == 2
+        assert line.removeprefix("error: ") in well.stderr
+
+    if spoil is spoil_a_contract:
+        lake.environ["PIPELINE_DATASETS"] = contracts
+    else:
+        shutil.rmtree(lake.state)
+    with lake.pipeline():
+        until(lambda: lake.command("health").returncode == 0)
+        until(lambda: lake.status()["problem"] is None)
+        assert lake.status()["writer"]["state"] == "running"
+
+
+def test_a_damage_that_shows_late_shows_at_the_next_start(local_lake):
+    """A loop of restarts would else look alive for a moment each time."""
+    local_lake.put("companydata/a.csv", company_csv(1))
+    assert local_lake.finish("once") == 0
+    path = local_lake.state / "ledger.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        [[page]] = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'history'")
+        [[size]] = db.execute("PRAGMA page_size")
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * size : page * size] = b"\xa5" * size
+    path.write_bytes(content)
+    local_lake.put("companydata/b.csv", company_csv(2))
+    for signed_in in (True, False):
+        local_lake.store.put("published/status.json", b"{}")
+        with local_lake.pipeline() as program:
+            seen = until(lambda: None if program.alive else [local_lake.status()])
+            assert program.wait() == 2
+        assert "damaged" in seen[-1]["problem"]["text"]
+        assert ("lake" in seen[-1]) == signed_in, "only a pipeline that signs in publishes which lake it is"
+
+
+def test_a_live_pipeline_is_not_spoken_for(local_lake, tmp_path):
+    other = new_lake(open_store(str(tmp_path / "other")), {"LAKE_URL": str(tmp_path / "other")}, tmp_path / "elsewhere")
+    assert other.finish("once") == 0  # so that its ledger belongs to another lake
+    with local_lake.pipeline() as running:
+        until(lambda: list(local_lake.store.list("published/status")))
+        for state in (tmp_path / "elsewhere", tmp_path / "new", local_lake.state):
+            assert local_lake.command("run", PIPELINE_STATE=str(state)).returncode == 2
+            assert local_lake.status()["problem"] is None
+            assert local_lake.status()["writer"]["pid"] == running.pid
+
+
+def _slow_to_list() -> None:
+    real = follow.sweep
+    follow.sweep = lambda *given, **named: (time.sleep(30), real(*given, **named))
+
+
+def test_a_pipeline_that_starts_is_seen_and_is_not_alive_yet(local_lake):
+    running = local_lake.start("run", prepare=_slow_to_list)
+    until(lambda: list(local_lake.store.list("published/status")))
+    first = local_lake.status()["writer"]
+    assert first["state"] == "starting"
+    until(lambda: local_lake.status()["writer"]["heartbeat_at"] > first["heartbeat_at"], 15)
+    assert "starting" in local_lake.command("health").stderr
+    running.kill()
+
+
+def test_an_idle_pipeline_writes_next_to_nothing_and_its_heartbeat_moves(local_lake):
+    """In a bucket that keeps versions each put is one, so a listing that finds nothing puts nothing either."""
+    local_lake.put("companydata/a.csv", company_csv(1))
+    seen: dict[str, set[str]] = defaultdict(set)
+    with local_lake.pipeline(SWEEP_SECONDS="1"):
+        local_lake.wait_loaded("companydata/a.csv")
+        until(lambda: local_lake.status()["writer"]["state"] == "running")
+        time.sleep(1)
+        deadline = time.monotonic() + 16
+        while time.monotonic() < deadline:
+            for item in local_lake.store.list("published/"):
+                seen[item.key].add(item.etag)
+            time.sleep(0.05)
+    versions = {key: len(etags) for key, etags in seen.items()}
+    assert 3 <= versions.pop("published/status.json") <= 5
+    assert set(versions.values()) == {1}
 
 
 def test_a_ledger_of_another_lake_is_refused(lake, tmp_path):

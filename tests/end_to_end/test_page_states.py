@@ -151,6 +151,19 @@ def test_every_page_of_the_dashboard_says_what_is_wrong_and_goes_on_by_itself(
         on_every(pages, is_well)
 
 
+def test_a_page_that_opens_while_the_store_is_frozen_says_that_it_waits(dashboard: Program, browser_page: Page) -> None:
+    fill(dashboard.store)
+    dashboard.wire.heal()
+    dashboard.wire.add(".", "hold")
+    for path in PAGES:
+        browser_page.goto(f"{dashboard.address}/{path}")
+        expect(browser_page.get_by_role("heading", level=1)).to_be_visible()
+        expect(browser_page.get_by_text("Waiting for the store")).to_be_visible(timeout=1500)
+    dashboard.wire.heal()
+    expect(browser_page.get_by_text("Pipeline alive")).to_be_visible()
+    expect(browser_page.get_by_text("Waiting for the store")).to_have_count(0)
+
+
 def test_the_simulators_page_says_what_is_wrong_and_goes_on(
     minio: MinioServer, simulator: Program, browser_page: Page
 ) -> None:
