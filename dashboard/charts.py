@@ -53,7 +53,7 @@ def _note(frame: pd.DataFrame, measures: list[str]) -> str:
     """Return what the reader must know of numbers that a browser cannot draw as they are."""
     drawn = {name: _values(frame[name]) for name in measures}
     missing = sum(value is None for values in drawn.values() for value in values)
-    notes = [f"Not drawn: {text.count(missing, 'value')} that are unknown or infinite."] if missing else []
+    notes = [f"Not drawn, for unknown or infinite: {text.count(missing, 'value')}."] if missing else []
     if any(isinstance(value, int) and int(float(value)) != value for values in drawn.values() for value in values):
         notes.append("Integers beyond 2^53 are drawn rounded; the table has every digit.")
     return " ".join(notes)
@@ -145,7 +145,7 @@ def options(frame: pd.DataFrame, labels: list[str], panels: list[list[str]], hig
         "animationDuration": 250,
         "animationDurationUpdate": 250,
         "legend": legend,
-        "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "valueFormatter": "%,g"},
+        "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "valueFormatter": "%,g", "confine": True},
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "grid": [_grid(index, high, left) for index in indexes],
         "xAxis": [_category_axis(labels, index, last=index == len(panels) - 1) for index in indexes],

@@ -184,6 +184,8 @@ def parse_summary(data: bytes, info: ObjectInfo) -> Summary:
     """Read a `summary.parquet`, sorted by its groups."""
     table = pq.read_table(io.BytesIO(data))
     groups, measures = _roles(table.schema)
+    if len({*groups, *measures, "rows"}) < len(groups) + len(measures) + 1:
+        raise ValueError("a column is there twice")
     for name in (*measures, "rows"):
         if not _is_number(table.schema.field(name).type):
             raise TypeError(f"column {name} is {table.schema.field(name).type}: expected numbers")
@@ -217,9 +219,11 @@ def _is_number(type_: pa.DataType) -> bool:
 
 
 def _typed(loads: pa.Table) -> pa.Table:
-    """Return loads with the types that the pages rely on; an error of Arrow's where a column cannot have its own."""
+    """Return loads with the types that the pages rely on; an error where a column cannot have its own, or lacks it."""
     for name, type_ in LOAD_TYPES.items():
         loads = loads.set_column(loads.schema.get_field_index(name), name, loads[name].cast(type_))
+        if name in ("source_key", "dataset", "status") and loads[name].null_count:
+            raise ValueError(f"column {name} has no value in {loads[name].null_count} rows")
     return loads
 
 

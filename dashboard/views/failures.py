@@ -11,6 +11,7 @@ from dashboard import text
 
 LOGGED = "failure-logged"
 MAX_REASON = 200  # characters
+MAX_LOGGED = 100  # reasons of one visitor that are not logged again
 
 P = ParamSpec("P")
 
@@ -26,8 +27,6 @@ def one_sentence(draw: Callable[P, None]) -> Callable[P, None]:
             draw(*args, **kwargs)
         except Exception as error:
             show(error)
-        else:
-            st.session_state.pop(LOGGED, None)
 
     return drawn
 
@@ -35,11 +34,14 @@ def one_sentence(draw: Callable[P, None]) -> Callable[P, None]:
 def show(error: Exception) -> bool:
     """Draw the sentence; log the error, but not again at each refresh. Return True: nothing else need be drawn."""
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    if st.session_state.get(LOGGED) != reason:
-        st.session_state[LOGGED] = reason
+    logged: set[str] = st.session_state.setdefault(LOGGED, set())
+    if reason not in logged:
+        if len(logged) >= MAX_LOGGED:
+            logged.clear()
+        logged.add(reason)
         log.error("a page failed", exc_info=error)
     st.error(
-        f"**This page cannot show what is here:** {text.plain(reason[:MAX_REASON])}. Reload it; if this stays, the "
+        f"**This cannot be shown:** {text.plain(reason[:MAX_REASON])}. Reload the page; if it stays so, the "
         "dashboard's log has the details.",
         icon=":material/error:",
     )

@@ -74,6 +74,7 @@ def _without_contract(strays: NoContract) -> None:
     )
 
 
+@one_sentence  # so that what cannot be shown of one dataset takes no other away
 def _dataset(name: str, progress: Progress, summary: Summary | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(text.plain(text.shortened(name)), anchor=False, width="content")

@@ -34,7 +34,7 @@ def show(problem: Row, published: Published) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"**{text.plain(key)}**" + (f", line {line}" if line else "") + _badges(problem))
         close_button("reject")
-    st.markdown(f"{text.plain(problem['message'])}  \n**What to do:** {text.plain(fix(problem['rule']))}")
+    st.markdown(f"{text.plain(problem['message'] or '')}  \n**What to do:** {text.plain(fix(problem['rule']))}")
     try:
         summary = published.summary(problem["dataset"] or "")
         format_ = summary.format if summary else UNKNOWN

@@ -283,7 +283,7 @@ def test_whatever_goes_wrong_is_one_sentence_and_the_log_has_its_place(tmp_path:
     with serving(log, LAKE_URL=str(tmp_path / "lake"), PYTHONPATH=path) as url:
         for name in ("", "pipeline", "rejects", "query"):
             browser_page.goto(f"{url}/{name}")
-            expect(browser_page.get_by_text("This page cannot show what is here: ZeroDivisionError")).to_be_visible()
+            expect(browser_page.get_by_text("This cannot be shown: ZeroDivisionError")).to_be_visible()
             browser_page.wait_for_timeout(2000)  # some refreshes
             expect(browser_page.get_by_role("alert")).to_have_count(1)
             assert browser_page.get_by_test_id("stException").count() == 0

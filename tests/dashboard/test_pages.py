@@ -155,6 +155,16 @@ def test_what_is_infinite_or_beyond_64_bits_breaks_nothing(store: ObjectStore) -
     assert healthy(test.run()).dataframe[0].value["sold"].isna().tolist() == [True]  # one is unknown, so is the sum
 
 
+def test_what_cannot_be_shown_of_one_dataset_takes_no_other_away(store: ObjectStore) -> None:
+    times = pa.array([-(2**62)], pa.timestamp("us", "UTC"))  # which no clock of Python's has
+    publish_summary(store, "a", {"time": times, "rows": [1]}, {"groupBy": ["time"], "sum": []})
+    publish_companydata(store, [1405, 1333, 1290])
+    publish_status(store, datasets={"a": counts(), "companydata": counts()})
+    test = page(overview.show, store)
+    assert [error.value.partition(":")[0] for error in test.error] == ["**This cannot be shown"]
+    assert test.dataframe[-1].value["Sold"].tolist() == [1333, 1405, 1290]
+
+
 @pytest.mark.parametrize("counted_together", [True, False])
 def test_hundreds_of_stray_folders_are_a_line_and_not_a_card_each(store: ObjectStore, counted_together: bool) -> None:
     strays = [f"stray{number:03}" for number in range(600)]
@@ -210,7 +220,7 @@ def test_an_error_that_nobody_expected_is_one_sentence_and_in_the_log_once(
     monkeypatch.setattr(Published, "status", broken)
     monkeypatch.setattr(Published, "loads", broken)
     test = page(show, store)
-    assert re.match(r"\*\*This page cannot show.*ZeroDivisionError.*a \\\$reason\\\$ of two lines", test.error[0].value)
+    assert re.match(r"\*\*This cannot be shown.*ZeroDivisionError.*a \\\$reason\\\$ of two lines", test.error[0].value)
     assert len(test.error) == 1
     healthy(test.run())
     failures = [record for record in caplog.records if record.exc_info]

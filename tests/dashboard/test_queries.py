@@ -189,6 +189,9 @@ def test_an_object_with_columns_of_another_type_is_named(store: ObjectStore) -> 
     store.put(LOADS, parquet(table.set_column(table.schema.get_field_index("loaded_at"), "loaded_at", [["soon"]])))
     with pytest.raises(UnreadableError, match=r"loads\.parquet"):
         Published(store).loads()
+    publish_loads(store, [load("raw/companydata/a.csv", dataset=None)])
+    with pytest.raises(UnreadableError, match="column dataset has no value in 1 rows"):
+        Published(store).loads()
 
 
 class Replacing(LocalStore):
