@@ -36,7 +36,7 @@ STAGING = ".staging"  # under the root, so that a rename is atomic, and outside 
 FINAL_AFTER = 0.02  # seconds: two writes within one tick of the file system's clock would share an etag
 LEFT_AFTER = 3600.0  # seconds: no put takes so long
 SETTLED = 1.0  # seconds without a change after which a file is finished, where the system cannot tell
-RETRY = 1.0  # seconds before a watch that ended is begun again
+RETRY, LONGEST_RETRY = 1.0, 10.0  # seconds before a watch that ended is begun again: the first time, and at most
 
 _AWAY = {errno.EROFS, errno.EIO, errno.ESTALE}
 
@@ -161,7 +161,7 @@ class LocalStore:
     def watch(self, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
         """Yield each finished write below `prefix` (see `ObjectStore.watch`)."""
         folder = self.root / prefix.rpartition("/")[0]
-        away = False
+        away, pause = False, RETRY
         while not stop.is_set():
             try:
                 self._check_present()
@@ -169,13 +169,13 @@ class LocalStore:
                 for item in self._writes(folder, prefix, stop):
                     if away:
                         log.info(fields("listening again", folder=folder))
-                    away = False
+                    away, pause = False, RETRY
                     yield item
             except OSError as error:
                 if not away:
                     log.warning(fields("not listening", folder=folder, error=error, action="will try again"))
-                away = True
-            stop.wait(RETRY)
+                away, pause = True, min(2 * pause, LONGEST_RETRY)
+            stop.wait(pause)
 
     def _writes(self, folder: Path, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
         from storage.folder import finished_writes  # with watchdog, which none but who watches needs

@@ -40,6 +40,13 @@ class Watching:
             pass
         return item
 
+    def put_until_told(self, store: ObjectStore, key: str, seconds: float = 60) -> None:
+        """Put an object until an event tells of it: once, and once more after each gap, where a listing would tell."""
+        etag = store.put(key, b"x")
+        while (item := self._next(seconds, key)) and not (isinstance(item, ObjectInfo) and item.etag == etag):
+            if isinstance(item, Gap):
+                etag = store.put(key, b"x")
+
     def _next(self, seconds: float, what: str) -> ObjectInfo | Gap:
         try:
             return self.items.get(timeout=seconds)
