@@ -73,6 +73,15 @@ class Heading(NamedTuple):
         return repr(shortened(self.text)) + (f" number {self.number}" if self.number > 1 else "")
 
 
+def headings(names: Iterable[str]) -> list[Heading]:
+    """Return the columns of a header: each name, and which of those with this name it is."""
+    seen, found = Counter[str](), list[Heading]()
+    for name in names:
+        seen[name] += 1
+        found.append(Heading(name, seen[name]))
+    return found
+
+
 def _name(name: str) -> str:
     if not 0 < len(name) <= VALUE_LIMIT or "\0" in name:
         raise ValueError(
@@ -166,6 +175,12 @@ class Contract:
     quote: str
     missing: frozenset[str]
     summary: Summary
+
+    @cached_property
+    def header(self) -> tuple[str, ...] | None:
+        """The header that has a column for each field, in order; None where the contract has them in no such order."""
+        names = [field.heading.text for field in self.fields]
+        return tuple(names) if headings(names) == [field.heading for field in self.fields] else None
 
     @property
     def schema(self) -> pa.Schema:

@@ -9,10 +9,9 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.contract import Contract, FieldSpec, Summary
+from pipeline.contract import Contract, FieldSpec, Summary, headings
 from pipeline.draft.sample import WHOLE, Sample
 from pipeline.reader.batch import Batch
-from pipeline.reader.header import headings
 from pipeline.reader.masks import check_column
 from pipeline.reader.problem import shortened
 from pipeline.reader.read import read_csv

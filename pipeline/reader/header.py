@@ -1,10 +1,9 @@
 """The header of a file: which column is which field, or why the file cannot be loaded."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pipeline.contract import Contract, FieldSpec, Heading
+from pipeline.contract import Contract, FieldSpec, Heading, headings
 from pipeline.reader.explain import FAULTS, Column, shown_text, split_record
 from pipeline.reader.problem import Problem, Refused, listed, shortened
 
@@ -39,6 +38,8 @@ def read_header(raw: bytes, fault: str | None, contract: Contract) -> Header:
 
 def map_header(names: list[str], contract: Contract) -> Header:
     """Find each field of the contract in a header, or refuse the file with what was expected."""
+    if tuple(names) == contract.header:
+        return Header(names, [*range(len(names))])
     expected = [field.heading for field in contract.fields]
     found = headings(names)
     if faults := list(_faults(found, expected, contract)):
@@ -48,15 +49,6 @@ def map_header(names: list[str], contract: Contract) -> Header:
         raise Refused(Problem("header", message, raw=shown_text(contract.delimiter.join(names).encode())))
     places = {heading: place for place, heading in enumerate(found)}
     return Header(names, [places[heading] for heading in expected])
-
-
-def headings(names: Iterable[str]) -> list[Heading]:
-    """Return the columns of a header: each name, and which of those with this name it is."""
-    seen, found = Counter[str](), list[Heading]()
-    for name in names:
-        seen[name] += 1
-        found.append(Heading(name, seen[name]))
-    return found
 
 
 def _faults(found: list[Heading], expected: list[Heading], contract: Contract) -> Iterator[str]:

@@ -325,6 +325,15 @@ def test_a_field_says_how_the_file_calls_it(tmp_path, match, header, fits):
     assert problems[1:] == ([(2, "a", "encoding")] if last != second else [])
 
 
+def test_a_contract_that_has_the_second_column_first(tmp_path):
+    fields = [{"name": "x", "header": ["a", 2]}, {"name": "y", "header": ["a", 1]}]
+    contract = contract_of(tmp_path, schema={"fields": fields, "fieldsMatch": "equal"})
+    assert read(b"a,a\n1,2\n", contract)[0] == [{"x": "2", "y": "1", "_line": 2}]
+    assert refused(b"", contract) == "header"
+    exact = contract_of(tmp_path, schema={"fields": fields})
+    assert refused(b"a,a\n1,2\n", exact) == "header"
+
+
 def test_a_header_that_does_not_fit_says_which_column(tmp_path):
     contract = contract_of(tmp_path, schema={"fields": TWICE, "fieldsMatch": "equal"})
     with pytest.raises(
