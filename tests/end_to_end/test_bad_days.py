@@ -10,6 +10,7 @@ from contextlib import closing
 import pytest
 
 from pipeline import follow, ownership
+from pipeline.ledger import Ledger
 from storage import open_store
 from tests.end_to_end.conftest import Lake, company_csv, company_sums, new_lake
 from tests.minio_server import until
@@ -221,6 +222,23 @@ def test_a_damage_that_shows_late_shows_at_the_next_start(local_lake):
             assert program.wait() == 2
         assert "damaged" in seen[-1]["problem"]["text"]
         assert ("lake" in seen[-1]) == signed_in, "only a pipeline that signs in publishes which lake it is"
+
+
+def _without_room() -> None:
+    def finish(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    Ledger.finish = finish
+
+
+def test_a_ledger_without_room_is_no_death_of_a_file(local_lake):
+    local_lake.put("companydata/a.csv", company_csv(1))
+    for _ in range(5):
+        ended = local_lake.command("once", prepare=_without_room)
+        assert ended.returncode == 2
+        assert "is the disk full" in ended.stderr
+    assert local_lake.finish("once") == 0
+    assert [row["status"] for row in local_lake.loads().values()] == ["loaded"]
 
 
 def test_a_live_pipeline_is_not_spoken_for(local_lake, tmp_path):

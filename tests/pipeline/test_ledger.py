@@ -217,6 +217,17 @@ def test_what_an_unclean_end_left_in_flight_runs_alone(ledger):
     assert ledger.take()[0].source_key[-5] == "c"
 
 
+def test_an_end_by_an_error_is_no_death(ledger):
+    ledger.notice(version("1"), "event")
+    assert ledger.take()
+    for _ in range(4):
+        ledger.begin({"numbers": "recipe"}, died=False)
+        assert ledger.take()
+    ledger.begin({"numbers": "recipe"})  # and the first death is none yet: it does not run alone
+    assert ledger.take()
+    assert state(ledger) == "pending"
+
+
 def test_one_that_was_in_flight_waits_for_the_others_to_end(ledger):
     for name in "ab":
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
