@@ -84,9 +84,9 @@ class Cores:
         try:
             outcomes = beside.load(tasks)
         except OSError:  # and the end of its pipe
+            seen = "" if self._closed else self._replace(beside)
             if self._closed:
                 raise Closed from None
-            seen = self._replace(beside)
             log.warning(
                 fields("process lost", keys=keys, process=beside.pid, error=seen, action="each runs again alone")
             )

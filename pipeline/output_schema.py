@@ -24,7 +24,11 @@ from storage.console import SettingError
 
 EXAMPLES = 3  # rows
 
-_LETTERS = ("a", "B c", "Straße", "A-1", "ABC", "AB-123", "12345", "a@example.org")
+# What looks like text comes first; the others may match a pattern.
+_TEXTS = (
+    *("a", "B c", "Straße", "A-1", "AB", "ABC", "AB-123", "AB123", "a@example.org", "https://example.org"),
+    *("1", "12", "123", "1234", "12345", "123456", "2026-01", "2026-01-31", "12:30", "+49 30 123456"),
+)
 _CELLS = {
     "integer": ("1", "2", "3", "10", "100", "1000"),
     "number": ("0.5", "1.25", "2.75", "10.5", "100.5", "1000.5"),
@@ -188,7 +192,7 @@ def _cells(field: FieldSpec) -> Iterator[str]:
         yield from (str(one).lower() if isinstance(one, bool) else str(one) for one in checks.enum)
     elif field.type == "string":
         low, high = checks.minLength or 0, checks.maxLength
-        yield from ((one * max(1, -(-low // len(one))))[:high] for one in _LETTERS)
+        yield from ((one * max(1, -(-low // len(one))))[:high] for one in _TEXTS)
     else:
         yield from _CELLS[field.type]
     yield from (str(one) for one in (checks.minimum, checks.maximum) if one is not None)
