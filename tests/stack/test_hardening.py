@@ -104,7 +104,7 @@ def test_every_service_has_its_own_key_and_no_other(everything: dict[str, Any]) 
         "simulator": {simulator},
         "pipeline": {pipeline},
         "dashboard": {reader},
-        "dev": {pipeline},
+        "dev": {simulator, pipeline, reader},  # whose programs can be run in it
     }
     assert held == {name: expected[name] for name in told}
 
