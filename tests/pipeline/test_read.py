@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import random
+import re
 import sys
 from dataclasses import replace
 
@@ -17,7 +18,7 @@ from pipeline.reader.batch import Batch
 from pipeline.reader.plain import read_csv_plainly
 from pipeline.reader.problem import Problem, Refused
 from pipeline.reader.read import read_csv
-from pipeline.reader.source import Limits, text_chunks
+from pipeline.reader.source import READ_SIZE, Limits, text_chunks
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -254,6 +255,17 @@ def test_compression_that_is_not_read_says_why(contract, content, key, said):
         read(content, contract, key)
     assert refusal.value.problem.rule == "compression"
     assert said in str(refusal.value)
+
+
+def test_a_bomb_is_told_by_the_bytes_that_were_read_of_it(contract):
+    """It is refused before its end, so how long the whole file is nobody knows yet."""
+    bomb = gzip.compress(b"s,n,t\n" + b"a,1,\n" * 400_000) + gzip.compress(random.Random(1).randbytes(READ_SIZE))
+    with pytest.raises(Refused) as refusal:
+        read(bomb, contract, "a.csv.gz", limits=Limits(grown=1 << 10, ratio=2))
+    told = re.match(r"the first ([\d,]+) bytes of the file grow to more than ([\d,]+):", refusal.value.problem.message)
+    first, grown = (int(number.replace(",", "")) for number in told.groups())
+    assert first == READ_SIZE < len(bomb)
+    assert grown > 2 * first
 
 
 def test_a_bomb_is_refused_and_an_honest_file_is_not(contract):
