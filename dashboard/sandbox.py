@@ -18,7 +18,7 @@ import pyarrow.dataset as ds
 
 from dashboard.rejects import SCHEMA
 from storage import ObjectChanged, ObjectStore
-from storage.dataset import SchemaChanged
+from storage.dataset import ObjectDataset, SchemaChanged
 from storage.layout import REJECTED
 from storage.unify import SchemaConflict
 
@@ -98,12 +98,16 @@ def answer(store: ObjectStore, views: Mapping[str, str], sql: str) -> pa.Table:
 def _answered(views: Mapping[str, ds.Dataset], sql: str) -> pa.Table:
     connection = connect(views)
     result = first_rows(_relation(connection, check(connection, sql)))
-    older = [f"{view.older} in {name}" for name, view in views.items() if getattr(view, "older", 0)]
+    older = [_older(name, view) for name, view in views.items() if isinstance(view, ObjectDataset) and view.older]
     if older:
         note = f"Files loaded under an older contract: {', '.join(older)}. Their values are shown in today's types."
         metadata = {**(result.schema.metadata or {}), NOTE: f"{note} {REPLAY}".encode()}
         result = result.replace_schema_metadata(metadata)
     return result
+
+
+def _older(name: str, view: ObjectDataset) -> str:
+    return f"{'at least ' if view.more else ''}{view.older} in {name}"
 
 
 def named(views: Mapping[str, str], sql: str) -> Mapping[str, str]:
@@ -238,8 +242,10 @@ def explained(error: Exception) -> str:
     said = str(error)
     if isinstance(error, SchemaConflict):
         dataset = error.files[0].key.split("/")[1] if error.files else "this view"
-        count = "1 file of {} was" if len(error.files) == 1 else f"{len(error.files)} files of {{}} were"
-        return f"{count.format(dataset)} loaded under an older contract: {REPLAY}\n\n{said[:1].upper()}{said[1:]}."
+        one = len(error.files) == 1 and not error.more
+        count = f"{'At least ' if error.more else ''}{len(error.files)} file{'' if one else 's'}"
+        loaded = f"{count} of {dataset} {'was' if one else 'were'} loaded under an older contract"
+        return f"{loaded}: {REPLAY}\n\n{said[:1].upper()}{said[1:]}."
     if isinstance(error, duckdb.OutOfMemoryException | MemoryError | pa.ArrowMemoryError) or NO_THREAD in said:
         return "The query needs more memory than this page may take: ask for fewer columns or rows, or add up first."
     if isinstance(error, duckdb.PermissionException):

@@ -55,7 +55,19 @@ class ObjectDataset(ds.InMemoryDataset):  # type: ignore[misc]
         self._found: dict[pa.Schema, list[ObjectInfo]] = {}
         for info, found in self._looked_at():
             self._found.setdefault(found, []).append(info)
-        self._unified = unified(self._found)
+        self._unified = self._of_all()
+
+    def _of_all(self) -> pa.Schema:
+        try:
+            return unified(self._found)
+        except SchemaConflict as error:
+            error.more = self.more
+            raise
+
+    @property
+    def more(self) -> bool:
+        """Whether there are files that were not looked at before the scan."""
+        return len(self.objects) > SAMPLE
 
     @property
     def schema(self) -> pa.Schema:
@@ -118,7 +130,7 @@ class ObjectDataset(ds.InMemoryDataset):  # type: ignore[misc]
     def _known(self, file: _File) -> _File:
         if file.schema not in self._found:
             self._found[file.schema] = [file.info]
-            before, self._unified = self._unified, unified(self._found)
+            before, self._unified = self._unified, self._of_all()
             if self._unified != before:
                 raise SchemaChanged(f"{file.info.key} changes the schema of what is read")
         return file
@@ -197,5 +209,7 @@ class Scan:
             try:
                 table = convert(pa.Table.from_batches([batch]), self._dataset.schema)
             except Conflict as error:
-                raise SchemaConflict(str(error), [file.info]) from error
+                conflict = SchemaConflict(str(error), [file.info])
+                conflict.more = True  # perhaps: the others of its schema were not read
+                raise conflict from error
             yield from ds.dataset(table).scanner(**self._wanted).to_batches()

@@ -19,6 +19,7 @@ class SchemaConflict(ValueError):
     def __init__(self, reason: str, files: Sequence[ObjectInfo]) -> None:
         super().__init__(reason)
         self.files = list(files)
+        self.more = False  # there are files that were not looked at
 
 
 def unified(found: Mapping[pa.Schema, Sequence[ObjectInfo]]) -> pa.Schema:
@@ -39,7 +40,7 @@ def unified(found: Mapping[pa.Schema, Sequence[ObjectInfo]]) -> pa.Schema:
             # Of the same moment, either may be the newer one.
             if latest[schema] == latest[by_age[0]] and not fits(field.type, known) and fits(known, field.type):
                 fields[field.name] = field.type
-    _check_names(list(fields), [info for schema in by_age[1:] for info in found[schema]])
+    _check_names(list(fields), by_age, found)
     for name, type_ in fields.items():
         wrong = [schema for schema in by_age if name in schema.names and not fits(schema.field(name).type, type_)]
         if wrong:
@@ -48,12 +49,14 @@ def unified(found: Mapping[pa.Schema, Sequence[ObjectInfo]]) -> pa.Schema:
     return pa.schema(list(fields.items()))
 
 
-def _check_names(names: list[str], older: list[ObjectInfo]) -> None:
+def _check_names(names: list[str], by_age: list[pa.Schema], found: Mapping[pa.Schema, Sequence[ObjectInfo]]) -> None:
     first: dict[str, str] = {}
     for name in names:
         known = first.setdefault(name.lower(), name)
         if known != name:
-            raise SchemaConflict(f"columns {known!r} and {name!r} differ in case alone, which SQL does not see", older)
+            both = [schema for schema in by_age if {known, name} <= set(schema.names)]
+            files = [info for schema in both or by_age[1:] for info in found[schema]]
+            raise SchemaConflict(f"columns {known!r} and {name!r} differ in case alone, which SQL does not see", files)
 
 
 def is_held(schema: pa.Schema, target: pa.Schema) -> bool:

@@ -119,8 +119,16 @@ def test_a_filter_sees_what_is_shown(lake: LocalStore) -> None:
 def test_names_that_differ_in_case_alone_are_refused(lake: LocalStore) -> None:
     put(lake, "a", 9, ID=pa.array([1]))
     put(lake, "b", 0, id=pa.array([2]))
-    with pytest.raises(SchemaConflict, match="'id' and 'ID' differ in case alone"):
+    with pytest.raises(SchemaConflict, match="'id' and 'ID' differ in case alone") as refused:
         lake.dataset(DATASET)
+    assert [info.key for info in refused.value.files] == [f"{DATASET}a"]
+
+
+def test_a_file_whose_names_differ_in_case_alone_is_refused(lake: LocalStore) -> None:
+    put(lake, "a", 9, ID=pa.array([1]), id=pa.array([2]))
+    with pytest.raises(SchemaConflict, match="'ID' and 'id' differ in case alone") as refused:
+        lake.dataset(DATASET)
+    assert [info.key for info in refused.value.files] == [f"{DATASET}a"]
 
 
 def test_a_file_outside_of_the_sample_is_looked_at_when_it_is_read(lake: LocalStore) -> None:
@@ -134,3 +142,4 @@ def test_a_file_outside_of_the_sample_is_looked_at_when_it_is_read(lake: LocalSt
     with pytest.raises(SchemaChanged):
         dataset.to_table()
     assert dataset.to_table()["new"].drop_null().to_pylist() == ["x"]
+    assert (dataset.older, dataset.more) == (1, True)
