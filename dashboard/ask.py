@@ -1,6 +1,7 @@
 """SQL to an answer: which views there are, and the process that each query runs in."""
 
 import json
+import logging
 import os
 import re
 import select
@@ -21,6 +22,8 @@ from storage import ObjectChanged, ObjectStore
 from storage.dataset import DamagedObject
 from storage.layout import CLEAN, LOADS, REJECTED, summary_key
 from storage.unify import SchemaConflict
+
+log = logging.getLogger(__name__)
 
 SECONDS = 10.0  # that a query may take
 START_SECONDS = 60.0  # that its process may take to start
@@ -135,7 +138,9 @@ def _await_start(process: "subprocess.Popen[bytes]", watch: Watch) -> None:
         if time.monotonic() > end:
             raise QueryError(f"The query was not run: its process did not start within {START_SECONDS:.0f} seconds.")
         watch(0)
-    os.read(process.stdout.fileno(), 1)
+    if not os.read(process.stdout.fileno(), 1):
+        log.error("the process of a query did not start: %s", process.communicate()[1].decode(errors="replace"))
+        raise QueryError("The query was not run: its process did not start. The dashboard's log says why.")
 
 
 def _communicate(process: "subprocess.Popen[bytes]", request: bytes, watch: Watch) -> tuple[bytes, bytes]:

@@ -1,4 +1,5 @@
 import signal
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -100,6 +101,13 @@ def test_a_process_that_died_while_it_waited_is_not_asked(asker: Asker) -> None:
     assert asker.ask({}, "SELECT 1").frame.shape == (1, 1)
     asker.warm()
     assert asker._next is not waiting
+
+
+def test_a_process_that_does_not_start_is_one_sentence(asker: Asker, caplog: pytest.LogCaptureFixture) -> None:
+    asker._command = [sys.executable, "-c", "import nothing_of_this_name"]
+    with pytest.raises(QueryError, match=r"^The query was not run: its process did not start\."):
+        asker.ask({}, "SELECT 1")
+    assert "nothing_of_this_name" in caplog.text
 
 
 def test_views_are_named_by_kind_and_dataset() -> None:
