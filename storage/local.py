@@ -140,14 +140,15 @@ class LocalStore:
                         elif (key := self._key(entry.path)).startswith(prefix) and entry.is_file():
                             yield _info(key, entry.stat())
                     except OSError as error:
-                        _note_unread(errors, folder, error)
+                        if not entry.is_symlink():  # where one leads to is no matter of this folder
+                            _note_unread(errors, folder, error)
         except OSError as error:
             _note_unread(errors, folder, error)
 
     def _log_unread(self, prefix: str, unread: dict[str, OSError]) -> None:
         known = {place for place in self._unread if place.startswith(prefix)}
         for place in unread.keys() - known:
-            reason = _not_permitted(self.root / place, unread[place], "read")
+            reason = _cannot(self.root / place, unread[place], "read")
             log.warning(fields("not listed", folder=place, reason=reason, action="leave its files as they are known"))
         for place in known - unread.keys():
             log.info(fields("listed again, or gone", folder=place))
@@ -178,13 +179,14 @@ class LocalStore:
             stop.wait(pause)
 
     def _writes(self, folder: Path, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
-        from storage.folder import finished_writes  # with watchdog, which none but who watches needs
+        from storage.folder import finished_writes  # none but who watches needs it
 
         for item in finished_writes(folder, stop):
             if isinstance(item, Gap):
                 yield item
             elif (key := self._key(item)).startswith(prefix):
-                with self._errors(key, missing_ok=True):
+                # What may not be looked at is not told of: a listing names the place.
+                with suppress(PermissionError), self._errors(key, missing_ok=True):
                     if Path(item).is_file():  # and not a pipe, which who opens it waits for
                         yield _info(key, Path(item).stat())
 
@@ -222,7 +224,7 @@ class LocalStore:
                 raise StoreUnavailable(f"{place}: {error.strerror}") from error
             self._check_present()
             if isinstance(error, PermissionError):
-                raise PermissionError(_not_permitted(place, error, "written" if writing else "read")) from error
+                raise PermissionError(_cannot(place, error, "written" if writing else "read")) from error
             raise
 
     def _path(self, key: str) -> Path:
@@ -238,8 +240,9 @@ class LocalStore:
         return path.removeprefix(str(self.root)).replace(os.sep, "/").lstrip("/")
 
 
-def _not_permitted(place: object, error: OSError, act: str) -> str:
-    return f"{place} cannot be {act} by user {os.geteuid()} ({error.strerror}): change its owner or its mode"
+def _cannot(place: object, error: OSError, act: str) -> str:
+    way_out = "change its owner or its mode" if isinstance(error, PermissionError) else "look at its disk"
+    return f"{place} cannot be {act} by user {os.geteuid()} ({error.strerror}): {way_out}"
 
 
 def _clear(staging: Path) -> None:

@@ -231,12 +231,21 @@ def test_what_a_folder_may_have_in_it_stops_no_listing(local_lake, raw):
     Path(os.fsdecode(bytes(raw) + b"/\xff\xfe.csv")).write_bytes(company_csv(1))
     Path(os.fsdecode(bytes(raw) + b"/\xff")).mkdir()
     Path(os.fsdecode(bytes(raw) + b"/\xff/a.csv")).write_bytes(company_csv(1))
+    (raw / "shut").mkdir()
+    for link in (raw.parent / "shut.csv", raw / "shut.csv"):
+        link.symlink_to(raw / "shut/a.csv")
     local_lake.put("companydata/a.csv", company_csv(1))
-    with local_lake.pipeline(SWEEP_SECONDS="1") as program:
+    with (
+        mode(raw / "shut", 0),
+        local_lake.pipeline(SWEEP_SECONDS="1", prepare=without_rights) as program,
+    ):
         local_lake.wait_loaded("companydata/a.csv")
+        (raw / "late.csv").symlink_to(raw / "shut/a.csv")
         Path(os.fsdecode(bytes(raw) + b"/\xff/b.csv")).write_bytes(company_csv(1))
         until(lambda: local_lake.status()["files"]["ignored"] == 3, what="three names that are no text")
         assert "Traceback" not in program.log
+        assert program.log.count("not listed") == 1
+        assert "not listening" not in program.log
     assert_true(local_lake)
 
 
