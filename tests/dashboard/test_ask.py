@@ -73,10 +73,10 @@ def test_a_few_queries_run_at_a_time_and_the_others_in_their_order(
         assert not done
         leave.set()  # who leaves gives the place to the next one, and ends the query
         for future in waiting:
-            future.result(30)
+            future.result(120)
         for future in long:
             with pytest.raises(Left):
-                future.result(30)
+                future.result(120)
     assert not asker._line
 
 
