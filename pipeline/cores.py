@@ -22,7 +22,7 @@ from queue import Empty, LifoQueue
 from threading import Lock, Thread
 from typing import NoReturn
 
-from pipeline.load import NotAsked, Outcome, SourceGone, Task
+from pipeline.load import NotAsked, NotYet, Outcome, SourceGone, Task
 from storage import ObjectChanged, StoreUnavailable
 from storage.console import fields
 
@@ -36,7 +36,7 @@ PATIENCE = 10.0  # seconds, in which a process is forked, or ended
 log = logging.getLogger(__name__)
 
 # Other errors are not told: the file is loaded here, where they come again with their traceback.
-_TOLD = (SourceGone, NotAsked, ObjectChanged, StoreUnavailable, PermissionError)
+_TOLD = (SourceGone, NotAsked, NotYet, ObjectChanged, StoreUnavailable, PermissionError)
 _PR_SET_PDEATHSIG = 1
 _REQUEST, _REPLY = struct.Struct("i"), struct.Struct("ii")  # the process that has ended; its exit code, the new one
 
