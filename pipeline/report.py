@@ -54,11 +54,12 @@ def status(ledger: Ledger) -> Status:
     )
     waiting = {row["dataset"] for row in tally if row["status"] == "pending"}
     first = "SELECT min(landed_at) AS oldest FROM source WHERE status = 'pending' AND dataset = ?"
-    oldest = {name: ledger.rows(first, name)[0]["oldest"] for name in waiting}
+    found = {name: ledger.rows(first, name)[0]["oldest"] for name in waiting}
+    oldest = {name: moment for name, moment in found.items() if moment is not None}  # else it was loaded meanwhile
 
     def section(names: Collection[str]) -> Status:
         rows, loads = ([row for row in some if row["dataset"] in names] for some in (tally, took))
-        return _section(rows, loads, min((oldest[name] for name in waiting.intersection(names)), default=None))
+        return _section(rows, loads, min((moment for name, moment in oldest.items() if name in names), default=None))
 
     return {
         "lake": ledger.get("lake"),

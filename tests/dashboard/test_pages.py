@@ -298,7 +298,7 @@ def test_a_load_opens_to_what_is_known_of_it(store: ObjectStore) -> None:
     assert objects.split("\n") == [key, "clean/orders/it's.csv.parquet", "rejected/orders/it's.csv.parquet"]
     assert again == """.venv/bin/python -m pipeline replay 'raw/orders/it'"'"'s.csv'"""
     assert asked == key
-    assert debug.endswith("""-m pipeline dry-run 'raw/orders/it'"'"'s.csv'""")
+    assert debug == """make debug KEY='raw/orders/it'"'"'s.csv'"""
     assert any("**Pipeline (one file)**" in text.value for text in test.markdown)
     waiting = load("raw/orders/b.csv", status="pending", loaded_at=None, rows_kept=None)
     publish_loads(store, [load("raw/orders/new.csv"), load(key, rows_read=25), waiting])

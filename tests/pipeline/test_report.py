@@ -31,6 +31,25 @@ def group(name: object, **sums: float) -> dict:
     return {"group": {"name": name}, "rows": 1, "sums": sums}
 
 
+def test_a_status_may_be_made_while_files_are_loaded(ledger, monkeypatch):
+    """What still waited at the first look may be loaded at the next one, in several datasets."""
+    for name in "ab":
+        ledger.notice(version("1", f"raw/{name}/{name}.csv"), "event")
+    rows = ledger.rows
+
+    def rows_meanwhile(query: str, *values: object):
+        if "min(landed_at)" in query:
+            for task in ledger.take(), ledger.take():
+                results = {
+                    one: Result(Record(one.source_key, one.dataset, "1", 1, "recipe"), None, None) for one in task
+                }
+                ledger.finish(results)
+        return rows(query, *values)
+
+    monkeypatch.setattr(ledger, "rows", rows_meanwhile)
+    assert report.status(ledger)["backlog"]["oldest_at"] is None
+
+
 def test_a_merged_sum_beyond_its_type_is_null_and_stops_nothing(ledger, write_dataset):
     for name in "ab":
         load(ledger, name, group("x", n=9 * 10**18, x=1.7e308), group("y", n=1, x=0.5))
