@@ -27,14 +27,16 @@ def latest(published: Published, name: str, read: Callable[[Published, Status], 
     """
     slot = st.container()  # always there, so that a notice does not move and rebuild what is below
     seen: tuple[Status, T] | None = st.session_state.get(name)
+    st.session_state[_failure(name)] = ""
     try:
         with slot, waiting(published):
             status = published.status()
             found = (status, read(published, status)) if status else None
         seen = st.session_state[name] = found
-    except ObjectChanged:
-        pass  # rewritten while it was read: the next run reads it again
+    except ObjectChanged as error:  # rewritten while it was read: the next run reads it again
+        st.session_state[_failure(name)] = type(error).__name__
     except (OSError, UnreadableError) as error:
+        st.session_state[_failure(name)] = type(error).__name__
         below = "" if seen is None else "Below is what was last read."
         slot.error(_problem(error, published.store.url) + below, icon=":material/cloud_off:")
         return seen
@@ -44,6 +46,15 @@ def latest(published: Published, name: str, read: Callable[[Published, Status], 
         elif name in st.session_state:
             _empty()
     return seen
+
+
+def failure(name: str) -> str:
+    """Return the name of the error with which `latest` has just read for a page; empty where it read well."""
+    return str(st.session_state[_failure(name)])
+
+
+def _failure(name: str) -> str:
+    return f"{name}-failure"
 
 
 def waiting(published: Published) -> AbstractContextManager[None]:

@@ -48,6 +48,7 @@ def show(published: Published) -> None:
     with notices.waiting(published):
         state = _state(published)
     seen = notices.latest(published, "query", _read)
+    state = notices.failure("query") or state  # as what is drawn: the store may have gone or come since the first look
     names, known = seen[1] if seen else ({}, {})
     if state != READY or not known:
         _wait(published, state if state != READY else LATE)

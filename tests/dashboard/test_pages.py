@@ -19,9 +19,10 @@ import dashboard
 from dashboard.queries import Published
 from dashboard.views import loads, overview, pipeline, query, rejects
 from dashboard.views.opened import as_row
-from storage import ObjectStore, StoreUnavailable
+from storage import ObjectInfo, ObjectStore, StoreUnavailable
 from storage.dataset import ObjectDataset
 from storage.layout import LOADS, STATUS, rejected_key
+from storage.local import LocalStore
 from tests.dashboard.publish import (
     counted,
     counts,
@@ -729,3 +730,21 @@ def test_a_wrong_setting_is_one_line(monkeypatch: pytest.MonkeyPatch, url: str, 
     assert named in test.error[0].value
     assert len(test.error[0].value.splitlines()) == 1
     assert not test.title
+
+
+def test_a_query_page_drawn_in_the_moment_when_the_store_is_back_goes_on(tmp_path: Path) -> None:
+    """The store answers the first look and every later one, but for the one whose error is drawn."""
+
+    class Flickering(LocalStore):
+        looks = 0
+
+        def stat(self, key: str) -> ObjectInfo:
+            if key == STATUS:
+                self.looks += 1
+                if self.looks == 2:
+                    raise StoreUnavailable("connection reset")
+            return super().stat(key)
+
+    test = page(query.show, Flickering(tmp_path))
+    assert not test.error
+    assert "Nothing is published yet" in test.info[0].value
