@@ -41,7 +41,7 @@ def select_first(page: Page) -> None:
 def open_load(page: Page) -> None:
     """Open the newest load."""
     select_first(page)
-    command = page.get_by_text("dry-run").first
+    command = page.get_by_text("make debug").first
     command.wait_for()
     command.evaluate("line => line.scrollIntoView({block: 'end'})")
 
