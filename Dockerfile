@@ -46,11 +46,12 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY pyproject.toml README.md LICENSE ./
 RUN pip install --no-deps --no-build-isolation --editable .
 
-COPY storage storage
+COPY common common
+COPY lake lake
 COPY simulator simulator
 COPY pipeline pipeline
 COPY dashboard dashboard
 # A clone made under a strict umask cannot be read by others, and a read-only root cannot keep bytecode later.
-RUN chmod -R a+rX /app && python -m compileall -q -x pipeline/datasets/ storage simulator pipeline dashboard
+RUN chmod -R a+rX /app && python -m compileall -q -x pipeline/datasets/ common lake simulator pipeline dashboard
 
 USER 10001:10001

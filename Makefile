@@ -28,7 +28,7 @@ except SystemExit as end:
 endef
 export UNTIL_CTRL_C
 
-run: $(RUNTIME)  ## run simulator, pipeline and dashboard on a folder (./lake), without containers
+run: $(RUNTIME)  ## run simulator, pipeline and dashboard on a folder (./data/lake), without containers
 	@$(WITH_ENV); PATH="$(BIN:%=$(CURDIR)/%:)$$PATH"; \
 	printf 'simulator  http://localhost:%s\ndashboard  http://localhost:%s\nCtrl-C ends all.\n' \
 		"$$SIMULATOR_PORT" "$$DASHBOARD_PORT"; \
@@ -42,33 +42,33 @@ down:  ## stop the stack; its data stays
 	docker compose down
 
 # Into the stack it goes with the simulator's key: the source system's, which may put raw files and nothing else.
-put: $(RUNTIME)  ## put a file into the lake, the stack's while that runs, else ./lake: FILE=my.csv DATASET=companydata
+put: $(RUNTIME)  ## put a file into the lake, the stack's while that runs, else ./data/lake: FILE=my.csv DATASET=companydata
 	@[ -n "$$FILE" ] && [ -n "$$DATASET" ] || { echo "usage: make put FILE=my.csv DATASET=companydata" >&2; exit 2; }
 	@$(WITH_ENV); stack=$(IN_DEV_IMAGE); \
 	if [ -z "$$LAKE_URL" ] && address=$$(docker compose port minio 9000 2>/dev/null); then \
 		stack=1 LAKE_URL=s3://lake AWS_ENDPOINT_URL=http://$$address; \
 	fi; \
 	if [ -n "$$stack" ]; then AWS_ACCESS_KEY_ID=$$SIMULATOR_USER AWS_SECRET_ACCESS_KEY=$$SIMULATOR_PASSWORD; fi; \
-	echo "lake: $${LAKE_URL:-./lake}"; \
-	$(BIN)python -m storage put "$$FILE" --dataset "$$DATASET"
+	echo "lake: $${LAKE_URL:-./data/lake}"; \
+	$(BIN)python -m lake put "$$FILE" --dataset "$$DATASET"
 
 debug: $(DEV)  ## wait on port 5678 for a debugger of any editor, then read one file in it: KEY=raw/companydata/a.csv
 	@[ -n "$$KEY" ] || { echo "usage: make debug KEY=raw/companydata/companydata.csv" >&2; exit 2; }
 	@$(WITH_ENV); port=$${DEBUG_PORT:-5678}; echo "attach a debugger to port $$port of this machine"; \
 	exec $(BIN)python -Xfrozen_modules=off -m debugpy --listen $$port --wait-for-client -m pipeline dry-run "$$KEY"
 
-TRY_LOCK = import fcntl; fcntl.flock(open("state/lock"), fcntl.LOCK_EX | fcntl.LOCK_NB)
+TRY_LOCK = import fcntl; fcntl.flock(open("data/state/lock"), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-reset:  ## forget all data: ./lake, ./state and the volumes of the stack; says which there are, and asks first
-	@folders=$$(ls -d lake state 2>/dev/null); \
+reset:  ## forget all data: ./data and the volumes of the stack; says which there are, and asks first
+	@folders=$$(ls -d data 2>/dev/null); \
 	project=$$(docker compose config 2>/dev/null | sed -n 's/^name: //p'); \
 	ours="--quiet --filter label=com.docker.compose.project=$$project"; \
 	volumes=$$(docker volume ls $$ours 2>/dev/null); \
 	if [ -n "$$(docker ps $$ours 2>/dev/null)" ]; then \
 		echo "the stack runs: close the dev container, then make down" >&2; exit 2; \
 	fi; \
-	if [ -e state/lock ] && ! $(PYTHON) -c '$(TRY_LOCK)' 2>/dev/null; then \
-		echo "a pipeline works with ./state: end it first (Ctrl-C)" >&2; exit 2; \
+	if [ -e data/state/lock ] && ! $(PYTHON) -c '$(TRY_LOCK)' 2>/dev/null; then \
+		echo "a pipeline works with ./data/state: end it first (Ctrl-C)" >&2; exit 2; \
 	fi; \
 	[ -n "$$folders$$volumes" ] || { echo "there is nothing to forget"; exit 0; }; \
 	echo "this goes for good:"; \
@@ -81,7 +81,7 @@ reset:  ## forget all data: ./lake, ./state and the volumes of the stack; says w
 
 exam: $(RUNTIME)  ## grade the pipeline in an exam of odd files, in a lake of its own; SEED=7 FILES=200
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap 'exit 130' INT TERM; \
-	export LAKE_URL="$$folder/lake" PIPELINE_STATE="$$folder/state" PIPELINE_DATASETS=simulator/exam_datasets; \
+	export LAKE_URL="$$folder/lake" PIPELINE_STATE="$$folder/state" PIPELINE_DATASETS=simulator/exam/datasets; \
 	$(BIN)python -m simulator exam --seed "$${SEED:-7}" --files "$${FILES:-200}" --key "$$folder/key.json" && \
 	echo "the pipeline loads them by the contracts in $$PIPELINE_DATASETS; lake and key are removed in the end" && \
 	{ $(BIN)python -m pipeline once >"$$folder/log" 2>&1 || { cat "$$folder/log" >&2; exit 1; }; } && \
@@ -94,6 +94,7 @@ lint: $(DEV)  ## check style and types
 	$(BIN)python -m ruff check
 	$(BIN)python -m ruff format --check
 	$(BIN)python -m mypy
+	$(BIN)lint-imports --no-logo
 
 # The peers live in an environment of their own, so that Lakelet never comes to need one of them.
 bench: $(DEV) .venv/peers.stamp  ## measure Lakelet beside its peers, about 4 minutes; FULL=1 for everything, far longer

@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pipeline.allocators import set_allocators
 from rich.console import Console
 from rich.table import Table
 
@@ -36,11 +37,11 @@ from benchmarks.measure import (
     show_bars,
 )
 from benchmarks.sales import write
-from pipeline.load import Result, Task, load
-from pipeline.memory import set_allocators
-from pipeline.recipe import read_datasets
-from storage.layout import clean_key
-from storage.local import LocalStore
+from lake.layout import clean_key
+from lake.stores.local import LocalStore
+from pipeline.dataset.dataset import read_datasets
+from pipeline.load.load import load
+from pipeline.model.task import Result, Task
 
 MEANT = 5_000_000  # rows that the bars are promised for
 

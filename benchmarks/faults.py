@@ -11,10 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.end_to_end.conftest import new_lake
-from tests.faults.storm import new_files, overwrites, storm
-from tests.faults.truth import differences, verify
-from tests.minio_server import remove_minio, start_minio
+from tests.support.lake import new_lake
+from tests.support.minio_server import remove_minio, start_minio
+from tests.support.storm import new_files, overwrites, storm
+from tests.support.truth import differences, verify
 
 WRITERS = 4
 LIVES = (0.2, 5.0)  # seconds that a pipeline lives until it is killed

@@ -25,8 +25,8 @@ from rich.table import Table
 from benchmarks import shapes
 from benchmarks.known import STEPS, fill, populate
 from benchmarks.measure import Bar, Command, Run, in_turns, plot, save, show_bars
-from storage import open_store
-from tests.minio_server import remove_minio, start_minio
+from lake.stores import open_store
+from tests.support.minio_server import remove_minio, start_minio
 
 FEW, WINDOW = 1_000, 5_000  # known objects: those that others are held against; those that `loads.parquet` shows
 LISTED = 100_000  # objects of the sweep that is promised

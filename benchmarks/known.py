@@ -18,19 +18,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 
-from pipeline.ledger import HISTORY_ROWS, Ledger
-from pipeline.memory import set_allocators
-from pipeline.ownership import claim_lake
-from pipeline.parts import Pipeline
-from pipeline.publish import Publisher
-from pipeline.recipe import read_datasets
-from pipeline.report import status
-from pipeline.sweep import sweep
-from pipeline.worker import process
-from storage import ObjectInfo, ObjectStore, open_store
-from storage.layout import CLEAN, RAW, clean_key, source_key
-from storage.local import LocalStore
-from tests.datasets import DATASETS
+from pipeline.allocators import set_allocators
+
+from lake.layout import CLEAN, RAW, clean_key, source_key
+from lake.stores import open_store
+from lake.stores.base import ObjectInfo, ObjectStore
+from lake.stores.local import LocalStore
+from pipeline.dataset.dataset import read_datasets
+from pipeline.ledger.ledger import HISTORY_ROWS, Ledger
+from pipeline.ledger.reconcile import sweep
+from pipeline.ledger.report import status
+from pipeline.service.context import Pipeline
+from pipeline.service.lease import claim_lake
+from pipeline.service.publish import Publisher
+from pipeline.service.workers import process
+from tests.support.project import DATASETS
 
 LOADS = 60  # of which the median is taken
 PUTS = 16  # at a time

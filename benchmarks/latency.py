@@ -31,11 +31,12 @@ from rich.table import Table
 
 from benchmarks.measure import HERE, PEERS, Bar, Command, plot, run, save, show_bars
 from benchmarks.small_files import DIFFERENT, ROWS
+from lake.layout import CLEAN, RAW, STATUS, summary_key
+from lake.stores import open_store
+from lake.stores.base import Gap, ObjectInfo, ObjectStore
 from simulator.datasets import orders
-from storage import Gap, ObjectInfo, ObjectStore, open_store
-from storage.layout import CLEAN, RAW, STATUS, summary_key
-from tests.datasets import DATASETS
-from tests.minio_server import MinioServer, remove_minio, start_minio, until
+from tests.support.minio_server import MinioServer, remove_minio, start_minio, until
+from tests.support.project import DATASETS
 
 RATE = 10.0  # files a second
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from tests.datasets import DATASETS
+from tests.support.project import DATASETS
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

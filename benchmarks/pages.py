@@ -25,9 +25,13 @@ from playwright.sync_api import CDPSession, Page
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from storage import ObjectStore, open_store
-from tests.browser import browsing, chromium_browser
-from tests.dashboard.publish import (
+from lake.stores import open_store
+from lake.stores.base import ObjectStore
+from tests.support.browser import browsing, chromium_browser
+from tests.support.minio_server import free_port, remove_minio, start_minio, until
+from tests.support.pages import healthy
+from tests.support.project import DATASETS
+from tests.support.publish import (
     counted,
     counts,
     load,
@@ -38,9 +42,6 @@ from tests.dashboard.publish import (
     put_rejected,
     writer,
 )
-from tests.dashboard.server import healthy
-from tests.datasets import DATASETS
-from tests.minio_server import free_port, remove_minio, start_minio, until
 
 RATE = 5  # files a second
 PAGES = {"": "Throughput", "pipeline": "Select one to open", "rejects": "of their", "query": "Views and their columns"}

@@ -14,14 +14,15 @@ from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
+from pipeline.allocators import set_allocators
 
 from benchmarks.known import clocked, tell
 from benchmarks.measure import HERE
 from benchmarks.sales import pieces
-from pipeline.memory import set_allocators
-from pipeline.recipe import read_dataset
-from pipeline.stage import Record, stage
-from tests.datasets import DATASETS
+from pipeline.dataset.dataset import read_dataset
+from pipeline.load.write import stage
+from pipeline.model.load_record import Record
+from tests.support.project import DATASETS
 
 PIECE = 10_000  # records
 COMPANYDATA, SALES = DATASETS / "companydata.json", HERE / "datasets" / "sales.json"

@@ -26,6 +26,7 @@ from threading import Thread
 from typing import Any
 
 import pyarrow.compute as pc
+from pipeline.allocators import set_allocators
 from rich.console import Console
 from rich.table import Table
 
@@ -44,13 +45,13 @@ from benchmarks.measure import (
     show_bars,
     turns,
 )
+from common.logs import configure_logging
+from lake.layout import STATUS
+from lake.stores import open_store
+from lake.stores.base import ObjectStore
 from pipeline.__main__ import app
-from pipeline.memory import set_allocators
 from simulator.datasets import COMPANYDATA, DEPARTMENTS, MONTHS, STORES, orders
-from storage import ObjectStore, open_store
-from storage.console import configure_logging
-from storage.layout import STATUS
-from tests.minio_server import MinioServer, remove_minio, start_minio, until
+from tests.support.minio_server import MinioServer, remove_minio, start_minio, until
 
 ROWS = 1_000  # of each file
 DIFFERENT = 40  # files; the others are copies of them under other names

@@ -17,20 +17,22 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+from pipeline.allocators import set_allocators
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.small_files import DATASETS
-from pipeline.clean import CleanWriter
-from pipeline.load import TOGETHER
-from pipeline.memory import set_allocators
-from pipeline.reader.together import read_together
-from pipeline.recipe import Dataset, read_datasets
-from pipeline.stage import FOOTER, Record
-from pipeline.summary import Groups, Share, counted
-from pipeline.texts import Text, stage_texts
-from pipeline.transform import transformed
-from tests.datasets import DATASETS as CONTRACTS
+from lake.published import METADATA_KEY
+from pipeline.dataset.dataset import Dataset, read_datasets
+from pipeline.dataset.transform import transformed
+from pipeline.ledger.ledger import TOGETHER
+from pipeline.load.aggregate import Groups, counted
+from pipeline.load.parquet import CleanWriter
+from pipeline.load.texts import Text, stage_texts
+from pipeline.model.exact import Share
+from pipeline.model.load_record import Record
+from pipeline.readers.csv.small_files import read_together
+from tests.support.project import DATASETS as CONTRACTS
 
 File = tuple[str, bytes]  # key and content
 T = TypeVar("T")
@@ -60,7 +62,7 @@ def take_steps(dataset: Dataset, files: Sequence[File], clock: Clock) -> None:
         made = clock.time("transform", several, lambda: transformed(tables, transform, schema, rowwise=dataset.rowwise))
         tables = [one for one in made if isinstance(one, pa.Table)]
     shares = clock.time("sums", several, lambda: _shares(tables, dataset))
-    footers = [{FOOTER: repr(share).encode()} for share in shares]
+    footers = [{METADATA_KEY: repr(share).encode()} for share in shares]
     clock.time("encode", several, lambda: [_encoded(*one) for one in zip(tables, footers, strict=True)])
     texts = [Text(Record(key, dataset.contract.name, "etag", len(body), dataset.recipe), body) for key, body in files]
     clock.time("all", several, lambda: stage_texts(texts, {dataset.contract.name: dataset}))

@@ -18,14 +18,14 @@ from pathlib import Path
 from random import Random
 from threading import Event, Thread
 
-from simulator.exam import Exam, Question
-from simulator.faults import FAULTS
-from simulator.grade import grade
-from simulator.truth import SHAPES, Draw, Kind, good, good_rows
-from storage import open_store
-from tests.end_to_end.conftest import Lake, new_lake
-from tests.faults.truth import verify
-from tests.minio_server import remove_minio, start_minio, until
+from lake.stores import open_store
+from simulator.exam.bad_records import FAULTS
+from simulator.exam.case import SHAPES, Draw, Kind, good, good_rows
+from simulator.exam.exam import Exam, Question
+from simulator.exam.grade import grade
+from tests.support.lake import Lake, new_lake
+from tests.support.minio_server import remove_minio, start_minio, until
+from tests.support.truth import verify
 
 NAMES = 500
 LARGE = 1 << 16  # bytes: larger files would make it a test of speed

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from dashboard.views import failures
-from storage.console import configure_logging
+from common.logs import configure_logging
+from dashboard.shared import failures
 
 # Where a page's server is. Streamlit's client looks below the page's own path first, and logs that nothing is there.
 BASE = '<script>window.__streamlit = {BACKEND_BASE_URL: new URL(".", window.location.href).href}</script>'
@@ -24,9 +24,9 @@ def _index(_: Request) -> HTMLResponse:
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[None]:
     """Import what the pages need; caches want the server's runtime, which is not there before."""
-    import storage.local
-    import storage.s3  # noqa: F401
-    from dashboard.views import overview, pipeline, query, rejects  # noqa: F401
+    import lake.stores.local
+    import lake.stores.s3  # noqa: F401
+    from dashboard.rejects import page as rejects  # noqa: F401
 
     yield
 

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.queries import Published
-from dashboard.views import overview, pipeline, query, rejects
-from dashboard.views.failures import one_sentence
-from storage import open_store
-from storage.console import PATIENCE, SettingError
+from common.errors import SettingError
+from common.page_server import PATIENCE
+from dashboard.files import page as pipeline
+from dashboard.overview import page as overview
+from dashboard.query import page as query
+from dashboard.rejects import page as rejects
+from dashboard.shared.failures import one_sentence
+from dashboard.shared.published import Published
+from lake.stores import open_store
 
 PAGES = {"Overview": overview.show, "Pipeline": pipeline.show, "Rejects": rejects.show}
 PAGES["Query"] = one_sentence(query.show)  # which is no fragment as a whole
@@ -26,7 +30,7 @@ def _published(url: str) -> Published:
 
 def _open() -> Published:
     try:
-        return _published(os.environ.get("LAKE_URL", "./lake"))
+        return _published(os.environ.get("LAKE_URL", "./data/lake"))
     except (SettingError, OSError) as error:
         st.error(str(error), icon=":material/settings_alert:")
         st.stop()

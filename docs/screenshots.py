@@ -10,8 +10,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from tests.browser import ARGUMENTS, past_network_changes
-from tests.conftest import chromium
+from tests.support.browser import ARGUMENTS, past_network_changes
+from tests.support.machine import chromium
 
 HERE = Path(__file__).parent
 QUERY = """SELECT rule, "column", count(*) AS problems

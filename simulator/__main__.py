@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from common.cli import run
+from common.errors import SettingError
+from common.logs import configure_logging
+from common.page_server import PATIENCE, check_page, serve_page
+from lake.layout import RAW
+from lake.stores import open_store
 from simulator.settings import DEFAULTS, PORT, Settings, whole
-from storage import open_store
-from storage.console import PATIENCE, SettingError, check_page, configure_logging, run, serve_page
-from storage.layout import RAW
 
-Lake = Annotated[str, typer.Option(envvar="LAKE_URL", help="The lake: a folder (./lake) or a bucket (s3://lake).")]
+Lake = Annotated[str, typer.Option(envvar="LAKE_URL", help="The lake: a folder (./data/lake) or a bucket (s3://lake).")]
 Host = Annotated[str, typer.Option(envvar="SIMULATOR_HOST", help="Address to listen on.")]
 Port = Annotated[str, typer.Option(envvar="SIMULATOR_PORT", metavar="PORT", help="Port of the page.")]
 Switch = Annotated[str, typer.Option(envvar="FEED", metavar="on|off", help="Whether the feed runs at the start.")]
@@ -75,7 +78,7 @@ def exam(
     lake_url: Lake = DEFAULTS["LAKE_URL"],
 ) -> None:
     """Put files with every kind of fault into the lake, and write what must come of each into an answer key."""
-    from simulator.exam import make_exam, put, write_key
+    from simulator.exam.exam import make_exam, put, write_key
 
     configure_logging()
     number, percent = whole("--seed", seed, 0, 2**31), whole("--share", share, 0, 100)
@@ -96,8 +99,8 @@ def grade(
     lake_url: Lake = DEFAULTS["LAKE_URL"],
 ) -> None:
     """Compare the lake with an answer key, whatever pipeline filled it; exit with 1 below 100 %."""
-    from simulator import grade as grading
-    from simulator.marks import print_report
+    from simulator.exam import grade as grading
+    from simulator.exam.report import print_report
 
     answers = grading.read_key(key)
     report = grading.grade(open_store(lake_url, os.environ), answers)
@@ -110,7 +113,10 @@ def grade(
 def health(port: Port = PORT, lake_url: Lake = DEFAULTS["LAKE_URL"]) -> None:
     """Exit with 0 if the running page says ok and the store answers, else 1."""
     # By a listing of next to nothing, for the source system's user may read nothing under raw/.
-    check_page(_port(port), open_store(lake_url, os.environ, PATIENCE), f"{RAW}.health")
+    store = open_store(lake_url, os.environ, PATIENCE)
+    check_page(
+        _port(port), lambda: list(store.list(f"{RAW}.health", set()))
+    )  # one folder that cannot be read is no reason
 
 
 def _port(text: str) -> int:

@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 
 import streamlit as st
 
+from common.errors import SettingError
+from common.logs import configure_logging
+from lake.stores import open_store
 from simulator import system
 from simulator.settings import Settings
-from storage import open_store
-from storage.console import SettingError, configure_logging
 
 
 def _make_system() -> system.SourceSystem:

@@ -8,10 +8,10 @@ from functools import partial
 from rich.console import Console
 from rich.progress import track
 
+from lake.layout import RAW
+from lake.stores.base import ObjectStore
 from simulator.datasets import DATASETS
-from simulator.outage import Outage
-from storage import ObjectStore
-from storage.layout import RAW
+from simulator.retry import Outage
 
 
 def put_batch(store: ObjectStore, dataset: str, files: int, rows: int, seed: int | None) -> str:

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from functools import partial
 from random import Random
 
+from common.logs import fields
+from lake.stores.base import ObjectStore
 from simulator.datasets import orders
-from simulator.faults import kinds_of, one_of, spoiled
-from simulator.outage import Outage
-from simulator.truth import Draw, good_rows
-from storage import ObjectStore
-from storage.console import fields
+from simulator.exam.bad_records import kinds_of, one_of, spoiled
+from simulator.exam.case import Draw, good_rows
+from simulator.retry import Outage
 
 NAMES = 500  # used again, so that a forgotten feed fills no disk
 NEWEST = 20

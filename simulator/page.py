@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from simulator import system
-from simulator.fates import Fates
 from simulator.feed import FAULTS, NAMES, FeedState
+from simulator.load_status import Fates
 from simulator.settings import FILES_PER_SECOND, ROWS
 
 LIVE = 1.0  # seconds

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from storage.console import SettingError
+from common.errors import SettingError
 
 FILES_PER_SECOND = (0.1, 50.0)  # lowest and highest
 ROWS = (1, 100_000)
 PORT = "8001"
 DEFAULTS = {
-    "LAKE_URL": "./lake",
+    "LAKE_URL": "./data/lake",
     "FEED": "on",
     "FEED_FILES_PER_SECOND": "1",
     "FEED_ROWS": "100",

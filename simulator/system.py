@@ -6,13 +6,13 @@ import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from common.logs import fields
+from lake.stores.base import ObjectStore
 from simulator.datasets import companydata
-from simulator.fates import Fates
 from simulator.feed import STOP_SECONDS, Feed, FeedState
-from simulator.outage import Outage
+from simulator.load_status import Fates
+from simulator.retry import Outage
 from simulator.settings import Settings
-from storage import ObjectStore
-from storage.console import fields
 
 COMPANYDATA_KEY = "raw/companydata/companydata.csv"
 

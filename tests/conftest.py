@@ -2,8 +2,6 @@
 
 import functools
 import os
-import shutil
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -11,45 +9,25 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.datasets import DATASETS
+from tests.support.machine import chromium, engine, node
+from tests.support.project import DATASETS
 
 settings.register_profile("lakelet", deadline=None)  # a loaded machine is slow, not wrong: tests have a limit
+
 settings.load_profile("lakelet")
 
-pytest_plugins = ["tests.minio_server", "tests.browser"]
-
-
-@functools.cache
-def _engine() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    return subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0 and (
-        subprocess.run(["docker", "info"], capture_output=True).returncode == 0
-    )
-
-
-def _node() -> bool:
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        return False
-    found = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.removeprefix("v")
-    return int(found.split(".")[0] or 0) >= 20
-
-
-def chromium() -> str | None:
-    """Give the path of a Chromium or Chrome on this machine."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    return next((path for path in map(shutil.which, names) if path), None)
+pytest_plugins = ["tests.support.minio_server", "tests.support.browser"]
 
 
 def _mount() -> bool:
-    from tests.faults.disks import can_mount
+    from tests.support.disks import can_mount
 
     return can_mount()
 
 
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
-    "engine": (_engine, "a running Docker engine with Compose"),
-    "node": (_node, "Node 20 or newer with npm"),
+    "engine": (engine, "a running Docker engine with Compose"),
+    "node": (node, "Node 20 or newer with npm"),
     "browser": (lambda: chromium() is not None, "Chromium or Chrome on the PATH"),
     "mount": (functools.cache(_mount), "Linux and the right to mount a file system (root, or sudo without a password)"),
 }
@@ -65,8 +43,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 SHARE_A_STACK = ("tests/stack/", "tests/dev_container/")
+
 # What takes longest begins first, so that no process is alone with it in the end.
-LONG = (*SHARE_A_STACK, "tests/end_to_end/", "tests/dashboard/test_browser", "tests/faults/", "tests/debugger/")
+LONG = (*SHARE_A_STACK, "tests/end_to_end/", "tests/unit/dashboard/test_browser", "tests/faults/", "tests/debugger/")
 
 
 class _ByFile(LoadScopeScheduling):

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.datasets import RELATIVE
-from tests.minio_server import ROOT
-from tests.stack.compose import PORTS, free_ports
+from tests.support.compose import PORTS, free_ports
+from tests.support.project import RELATIVE, ROOT
 
 VOLUMES = ("dev-state", "minio-data", "pipeline-state")
 CSV = b"Month,Dept,Store,Sold,Returned,Ordered\n1-Jan,A,B,3,2,1\n"
@@ -29,7 +28,8 @@ class Folder:
         self.ports = free_ports(len(PORTS))
         for name in ("Makefile", ".env", "docker-compose.yaml"):
             shutil.copy(ROOT / name, path)
-        (path / "storage").symlink_to(ROOT / "storage")
+        for package in ("common", "lake"):
+            (path / package).symlink_to(ROOT / package)
 
     def run(self, *command: str, answer: str = "") -> subprocess.CompletedProcess[str]:
         ports = dict(zip(PORTS, map(str, self.ports), strict=True))
@@ -47,7 +47,7 @@ class Folder:
         return done.stdout
 
     def data(self) -> list[str]:
-        return sorted(path.name for path in self.path.iterdir() if path.name in ("lake", "state"))
+        return sorted(path.name for path in self.path.iterdir() if path.name == "data")
 
     def volumes(self) -> list[str]:
         return sorted(self.docker("volume", "ls", "--quiet", "--filter", f"label={self.label}").split())
@@ -60,9 +60,9 @@ def folder(tmp_path: Path) -> Folder:
 
 @pytest.fixture
 def used(folder: Folder) -> Folder:
-    for name in ("lake/raw", "state/staging"):
+    for name in ("data/lake/raw", "data/state/staging"):
         (folder.path / name).mkdir(parents=True)
-    (folder.path / "state/lock").touch()
+    (folder.path / "data/state/lock").touch()
     return folder
 
 
@@ -80,8 +80,8 @@ def test_put_into_the_folder(folder):
     (folder.path / "my file.csv").write_bytes(CSV)
     done = folder.make("put", "FILE=my file.csv", "DATASET=companydata")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == ["lake: ./lake", f"put raw/companydata/my file.csv ({len(CSV)} bytes)"]
-    assert (folder.path / "lake/raw/companydata/my file.csv").read_bytes() == CSV
+    assert done.stdout.splitlines() == ["lake: ./data/lake", f"put raw/companydata/my file.csv ({len(CSV)} bytes)"]
+    assert (folder.path / "data/lake/raw/companydata/my file.csv").read_bytes() == CSV
 
 
 @pytest.mark.parametrize("dataset", ["Sales", "a b", "../x"])
@@ -124,7 +124,7 @@ def test_reset_without_a_yes_changes_nothing(used, answer):
     done = used.make("reset", answer=answer)
     assert done.returncode == 0
     assert "nothing was changed" in done.stdout
-    assert used.data() == ["lake", "state"]
+    assert used.data() == ["data"]
 
 
 def test_reset_names_what_goes_and_removes_that(used):
@@ -132,19 +132,19 @@ def test_reset_names_what_goes_and_removes_that(used):
     done = used.make("reset", answer="y\n")
     assert (done.returncode, done.stderr) == (0, "")
     named = [line for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert named == [f"  folder {used.path}/{name}" for name in ("lake", "state")]
+    assert named == [f"  folder {used.path}/{name}" for name in ("data",)]
     assert used.data() == []
     assert (used.path / "lakes").exists()
     assert "nothing to forget" in used.make("reset").stdout
 
 
 def test_reset_refuses_while_a_pipeline_works(used):
-    with (used.path / "state/lock").open("a") as lock:
+    with (used.path / "data/state/lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = used.make("reset", answer="y\n")
     assert done.returncode == 2
-    assert "a pipeline works with ./state" in done.stderr
-    assert used.data() == ["lake", "state"]
+    assert "a pipeline works with ./data/state" in done.stderr
+    assert used.data() == ["data"]
 
 
 @pytest.mark.needs_engine
@@ -152,7 +152,7 @@ def test_reset_takes_the_volumes_of_this_project(stopped):
     volumes = [f"{stopped.project}_{name}" for name in VOLUMES]
     done = stopped.make("reset", answer="n\n")
     assert [f"  volume {name}" for name in volumes] == [line for line in done.stdout.splitlines() if " volume " in line]
-    assert (stopped.volumes(), stopped.data()) == (volumes, ["lake", "state"])
+    assert (stopped.volumes(), stopped.data()) == (volumes, ["data"])
     done = stopped.make("reset", answer="y\n")
     assert done.returncode == 0, done.stderr
     assert (stopped.volumes(), stopped.data()) == ([], [])
@@ -164,4 +164,4 @@ def test_reset_refuses_while_the_stack_runs(stopped):
     done = stopped.make("reset", answer="y\n")
     assert done.returncode == 2
     assert "make down" in done.stderr
-    assert (len(stopped.volumes()), stopped.data()) == (len(VOLUMES), ["lake", "state"])
+    assert (len(stopped.volumes()), stopped.data()) == (len(VOLUMES), ["data"])

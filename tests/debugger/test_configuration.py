@@ -4,7 +4,8 @@ import importlib.util
 
 import pytest
 
-from tests.debugger.configuration import ROOT, configurations
+from tests.support.launch import configurations
+from tests.support.project import ROOT
 
 NAMES = [
     "Pipeline (live)",

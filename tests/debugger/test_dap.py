@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.debugger.dap import Command, DebugSession, TerminalRequest
+from tests.support.dap import Command, DebugSession, TerminalRequest
 
 SCRIPT = """\
 import sys

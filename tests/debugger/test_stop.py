@@ -12,39 +12,21 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from dashboard import commands
-from pipeline.health import problem
-from storage import open_store
-from tests.datasets import DATASETS, RELATIVE
-from tests.debugger.configuration import ROOT, configuration, first_line
-from tests.debugger.dap import Command, DebugSession, Stop, TerminalRequest
-from tests.end_to_end.conftest import new_lake
-from tests.minio_server import free_port, until
-from tests.stack.compose import DEV_CONTAINER, Stack
+from dashboard.files import commands
+from lake.stores import open_store
+from pipeline.service.health import problem
+from tests.support.compose import DEV_CONTAINER, Stack
+from tests.support.dap import Command, DebugSession, TerminalRequest
+from tests.support.lake import new_lake
+from tests.support.launch import configuration, first_line
+from tests.support.minio_server import free_port, until
+from tests.support.project import DATASETS, RELATIVE, ROOT
+from tests.support.workshop import TRANSFORM, next_stop, workshop_file
 
 KEY = "raw/companydata/workshop.csv"
 LAUNCH = "Pipeline (backlog once)"
-TRANSFORM = f"{RELATIVE}/companydata.py"
-LOAD = "pipeline/load.py"
-ONE_FILE = {TRANSFORM: "transform", "pipeline/reader/explain.py": "explain_cell"}
-
-
-def workshop_file() -> bytes:
-    """Give 24 rows in the workshop's shape: 4 months, 3 departments, 2 stores."""
-    lines = ["Month,Dept,Store,Sold,Returned,Ordered"]
-    for number in range(24):
-        month, dept, store = f"{number // 6 + 1}-Jan", f"Dept {'ABC'[number // 2 % 3]}", f"Store {number % 2 + 1}"
-        lines.append(f"{month},{dept},{store},{100 + number},{number},{2 * number}")
-    return ("\n".join(lines) + "\n").encode()
-
-
-def next_stop(session: DebugSession) -> Stop:
-    """Give the next stop that has something to see: a transform is called with an empty frame too, for its columns."""
-    while True:
-        stop = session.stopped()
-        if stop.function != "transform" or session.evaluate(stop, "len(frame)") != "0":
-            return stop
-        session.resume()
+LOAD = "pipeline/load/load.py"
+ONE_FILE = {TRANSFORM: "transform", "pipeline/readers/csv/explain.py": "explain_cell"}
 
 
 def check_both_stops(session: DebugSession, workspace: str) -> None:
@@ -204,7 +186,7 @@ def test_an_exception_breakpoint_stops_where_a_transform_raises(tmp_path: Path, 
 CONDITIONS = [
     (LOAD, "load", "'raw/companydata/companydata.csv' in [task.source_key for task in tasks]", "len(tasks)", "1"),
     (LOAD, "load", "'orders' in [task.dataset for task in tasks]", "len(tasks)", "1"),
-    ("pipeline/reader/explain.py", "explain_cell", "line == 26", "shown", "'5-Jan,Dept A,Store 1,many,0,0'"),
+    ("pipeline/readers/csv/explain.py", "explain_cell", "line == 26", "shown", "'5-Jan,Dept A,Store 1,many,0,0'"),
 ]
 
 

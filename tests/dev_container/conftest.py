@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.dev_container.container import DevContainer, new_dev_container
+from tests.support.dev_container import DevContainer, new_dev_container
 
 
 @pytest.fixture(scope="package")

@@ -11,14 +11,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from storage.layout import LOADS
-from tests.datasets import RELATIVE
-from tests.debugger.configuration import configuration, first_line
-from tests.debugger.dap import Command, DebugSession, TerminalRequest
-from tests.debugger.test_stop import TRANSFORM, next_stop, workshop_file
-from tests.dev_container.container import HERE, DevContainer
-from tests.end_to_end.conftest import company_csv
-from tests.minio_server import until
+from lake.layout import LOADS
+from tests.support.dap import Command, DebugSession, TerminalRequest
+from tests.support.dev_container import HERE, DevContainer
+from tests.support.lake import company_csv
+from tests.support.launch import configuration, first_line
+from tests.support.minio_server import until
+from tests.support.project import RELATIVE
+from tests.support.workshop import TRANSFORM, next_stop, workshop_file
 
 pytestmark = [pytest.mark.needs_engine, pytest.mark.needs_node, pytest.mark.timeout(900)]
 
@@ -93,7 +93,7 @@ def test_each_program_has_its_own_key_and_nobody_roots(dev_container):
         ("dashboard", configuration("Dashboard", WORKSPACE, variables)["env"]),
     ):
         assert [told[key] for key in keys] == [services[service]["environment"][key] for key in keys]
-        put = ("python", "-m", "storage", "put", "README.md", "--key", f"raw/nobody/{service}.csv")
+        put = ("python", "-m", "lake", "put", "README.md", "--key", f"raw/nobody/{service}.csv")
         done = dev_container.run(*dev_container.inside(*put, **{key: told[key] for key in keys}).arguments)
         assert (done.returncode == 0) == (service == "simulator"), done.stderr
     root = dev_container.environ["MINIO_ROOT_PASSWORD"]  # set in the shell, as .env advises who wants to keep it there
@@ -116,7 +116,7 @@ def test_a_package_can_be_installed_upgraded_and_removed_in_it(dev_container):
 
 def test_tests_run_in_it_and_what_it_lacks_is_named(dev_container):
     done = dev_container.shell(
-        "make test ARGS='tests/pipeline/test_load.py tests/storage/test_s3.py tests/test_names.py -q'"
+        "make test ARGS='tests/unit/pipeline/load/test_write.py tests/unit/lake/test_s3.py tests/test_names.py -q'"
     )
     assert re.search(r"\d+ passed, \d+ skipped", done.stdout)
     assert "Skipped: needs a running Docker engine" in done.stdout
@@ -141,12 +141,14 @@ def test_make_put_goes_to_the_stack(dev_container, where):
 def test_a_commit_in_it_is_checked_by_the_hook(dev_container):
     """The hook that CONTRIBUTING names stops what `make lint` would complain of, and nothing else."""
     assert dev_container.shell("git status --short").stdout == ""
-    dev_container.shell("pre-commit install && echo 'import os' > storage/unused.py && git add storage/unused.py")
+    dev_container.shell(
+        "pre-commit install && echo 'import os' > lake/stores/unused.py && git add lake/stores/unused.py"
+    )
     commit = f"git {IDENTITY} commit --message 'From inside'"
     refused = dev_container.shell(commit, check=False)
     assert refused.returncode != 0
     assert "F401" in refused.stdout + refused.stderr
-    dev_container.shell("git rm --quiet --force storage/unused.py && echo >> README.md && git add README.md")
+    dev_container.shell("git rm --quiet --force lake/stores/unused.py && echo >> README.md && git add README.md")
     dev_container.shell(commit)
     git = dev_container.user.command("git", "-C", dev_container.clone)
     assert dev_container.run(*git, "log", "-1", "--format=%an %s").stdout == "Reader From inside\n"

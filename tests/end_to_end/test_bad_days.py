@@ -9,11 +9,11 @@ from contextlib import closing
 
 import pytest
 
-from pipeline import follow, ownership
-from pipeline.ledger import Ledger
-from storage import open_store
-from tests.end_to_end.conftest import Lake, company_csv, company_sums, new_lake
-from tests.minio_server import until
+from lake.stores import open_store
+from pipeline.ledger.ledger import Ledger
+from pipeline.service import lease, service
+from tests.support.lake import Lake, company_csv, company_sums, new_lake
+from tests.support.minio_server import until
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_second_pipeline_on_the_same_lake_is_refused_and_a_dead_one_taken_over
 
 
 def _soon_dead() -> None:
-    ownership.STANDS_STILL = 4.0  # the one that waits for it is short of time, and the other is dead
+    lease.EXPIRES_SECONDS = 4.0  # the one that waits for it is short of time, and the other is dead
 
 
 def test_of_two_that_start_at_once_one_stays(lake, tmp_path):
@@ -253,8 +253,8 @@ def test_a_live_pipeline_is_not_spoken_for(local_lake, tmp_path):
 
 
 def _slow_to_list() -> None:
-    real = follow.sweep
-    follow.sweep = lambda *given, **named: (time.sleep(30), real(*given, **named))
+    real = service.sweep
+    service.sweep = lambda *given, **named: (time.sleep(30), real(*given, **named))
 
 
 def test_a_pipeline_that_starts_is_seen_and_is_not_alive_yet(local_lake):

@@ -4,9 +4,9 @@ import json
 import re
 import time
 
-from pipeline.ledger import MAX_ATTEMPTS
-from tests.end_to_end.conftest import company_csv, company_sums, history
-from tests.minio_server import until
+from pipeline.ledger.ledger import MAX_ATTEMPTS
+from tests.support.lake import company_csv, company_sums, history
+from tests.support.minio_server import until
 
 BAD = b"nonsense\n"
 
@@ -79,10 +79,10 @@ def test_the_log_says_what_became_of_each_file(lake):
         lines = [line.split(" ", 1)[1] for line in program.log.splitlines()]
     [ignored] = [line for line in lines if "ignored key" in line]
     assert re.match(rf"INFO pipeline.\w+ ignored key=raw/{text} reason=", ignored)
-    [rejected] = [line for line in lines if line.startswith("WARNING pipeline.worker loaded")]
+    [rejected] = [line for line in lines if line.startswith("WARNING pipeline.service.workers loaded")]
     assert f"key={json.dumps('raw/' + spoiled)} rows=25 kept=24 dropped=0 rejected=1 ms=" in rejected
     assert "line 26" in rejected
-    [good] = [line for line in lines if line.startswith("INFO pipeline.worker loaded")]
+    [good] = [line for line in lines if line.startswith("INFO pipeline.service.workers loaded")]
     assert f"key={json.dumps('raw/' + odd)} rows=24 kept=24 dropped=0 rejected=0 ms=" in good
     [refused] = [line for line in lines if "worker refused" in line]
     assert refused.startswith("WARNING")

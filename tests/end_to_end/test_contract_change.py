@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.ask import views
-from dashboard.sandbox import NOTE, QueryError, answer
-from tests.end_to_end.conftest import Lake
+from dashboard.query.client import views
+from dashboard.query.sandbox import NOTE, QueryError, answer
+from tests.support.lake import Lake
 
 VIEWS = views(["things"])
 

@@ -1,7 +1,7 @@
 """Every odd file through the whole pipeline: the clean and rejected objects hold what its making says."""
 
-from storage.layout import clean_key, rejected_key
-from tests.pipeline.corpus import COLUMNS, Odd, corpus
+from lake.layout import clean_key, rejected_key
+from tests.support.corpus import COLUMNS, Odd, corpus
 
 
 def expected(odd: Odd) -> tuple[list[tuple] | None, list[tuple] | None]:

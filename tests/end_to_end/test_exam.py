@@ -11,12 +11,12 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from simulator.exam import KINDS
-from simulator.grade import Mistake, grade, read_key
-from storage.access import User, prepare
-from storage.layout import CLEAN, REJECTED, clean_key, rejected_key, source_key
-from storage.s3 import S3Store
-from tests.end_to_end.conftest import Lake
+from lake.layout import CLEAN, REJECTED, clean_key, rejected_key, source_key
+from lake.stores.s3 import S3Store
+from lake.stores.users import User, prepare
+from simulator.exam.exam import KINDS
+from simulator.exam.grade import Mistake, grade, read_key
+from tests.support.lake import Lake
 
 FILES = len(KINDS)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from storage import open_store
-from storage.layout import LOADS, summary_key
-from tests.datasets import RELATIVE
-from tests.minio_server import ROOT, free_port, until
+from lake.layout import LOADS, summary_key
+from lake.stores import open_store
+from tests.support.minio_server import free_port, until
+from tests.support.project import RELATIVE, ROOT
 
 VARIABLE = "LAKELET_TEST_RUN"
 

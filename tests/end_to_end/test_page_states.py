@@ -16,11 +16,12 @@ import pytest
 import urllib3
 from playwright.sync_api import Page, expect
 
-from storage.access import Role, User, prepare
-from storage.s3 import S3Store
-from tests.dashboard.publish import counted, counts, load, problem, publish_lake, put_rejected, writer
-from tests.faults.wire import Proxy, proxy_to
-from tests.minio_server import ROOT, MinioServer, free_port, until
+from lake.stores.s3 import S3Store
+from lake.stores.users import Role, User, prepare
+from tests.support.minio_server import MinioServer, free_port, until
+from tests.support.project import ROOT
+from tests.support.publish import counted, counts, load, problem, publish_lake, put_rejected, writer
+from tests.support.wire import Proxy, proxy_to
 
 pytestmark = [pytest.mark.needs_engine, pytest.mark.needs_browser, pytest.mark.timeout(600)]
 

@@ -4,8 +4,8 @@ import gzip
 import shutil
 from itertools import count
 
-from tests.end_to_end.conftest import HEADER, company_csv, company_sums, history
-from tests.minio_server import until
+from tests.support.lake import HEADER, company_csv, company_sums, history
+from tests.support.minio_server import until
 
 
 def test_exact_sums_and_an_overwrite_replaces_them(lake):

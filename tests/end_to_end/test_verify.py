@@ -4,9 +4,9 @@ import json
 import threading
 from itertools import count
 
-from storage.layout import STATUS, clean_key, summary_key
-from tests.end_to_end.conftest import company_csv
-from tests.minio_server import until
+from lake.layout import STATUS, clean_key, summary_key
+from tests.support.lake import company_csv
+from tests.support.minio_server import until
 
 NAMES = [f"companydata/{number}.csv" for number in range(12)]
 

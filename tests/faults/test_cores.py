@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import Lake, company_csv
-from tests.faults.truth import assert_true
-from tests.minio_server import until
+from tests.support.lake import Lake, company_csv
+from tests.support.minio_server import until
+from tests.support.truth import assert_true
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are no processes beside elsewhere")
 

@@ -11,14 +11,14 @@ from random import Random
 
 import pytest
 
-from pipeline.ledger import Ledger
-from storage import open_store
-from tests.end_to_end.conftest import HEADER, Lake, company_csv, company_sums, new_lake
-from tests.faults.disks import Disk, disk
-from tests.faults.dying import Death
-from tests.faults.truth import BAD_ROWS, assert_true
-from tests.minio_server import until
-from tests.program import Program
+from lake.stores import open_store
+from pipeline.ledger.ledger import Ledger
+from tests.support.disks import Disk, disk
+from tests.support.dying import Death
+from tests.support.lake import HEADER, Lake, company_csv, company_sums, new_lake
+from tests.support.minio_server import until
+from tests.support.program import Program
+from tests.support.truth import BAD_ROWS, assert_true
 
 FILES = {f"companydata/{number}.csv": company_csv(number, rows=200) for number in range(6)}
 

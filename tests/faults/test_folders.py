@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from storage import open_store, writers
-from tests.end_to_end.conftest import Lake, company_csv, company_sums, history, new_lake
-from tests.faults.disks import without_rights
-from tests.faults.truth import assert_true, verify
-from tests.minio_server import until
+from lake.stores import local_writers, open_store
+from tests.support.disks import without_rights
+from tests.support.lake import Lake, company_csv, company_sums, history, new_lake
+from tests.support.minio_server import until
+from tests.support.truth import assert_true, verify
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has this")
 
@@ -129,7 +129,7 @@ def test_where_the_system_does_not_tell_a_file_is_loaded_when_it_has_not_changed
 
 
 def _unaware() -> None:
-    writers._ALL_WRITERS_KNOWN.clear()
+    local_writers._ALL_WRITERS_KNOWN.clear()
 
 
 @pytest.mark.parametrize("folder_first", [True, False])

@@ -7,9 +7,9 @@ from itertools import product
 
 import pytest
 
-from tests.end_to_end.conftest import Lake, company_csv
-from tests.faults.dying import Death
-from tests.faults.truth import BAD_ROWS, SPOILT, assert_true, sums_of, truth_of
+from tests.support.dying import Death
+from tests.support.lake import Lake, company_csv
+from tests.support.truth import BAD_ROWS, SPOILT, assert_true, sums_of, truth_of
 
 # Versions of each file; those of the second column are loaded before the kills begin.
 FILES = {
@@ -156,7 +156,7 @@ def test_killed_and_then_the_version_before_comes_back(bucket_lake, at):
 
 def test_the_switch_as_a_program(local_lake):
     local_lake.put("companydata/a.csv", company_csv(1))
-    switch = [sys.executable, "-m", "tests.faults.dying", "--at", "put clean/", "--after", "--", "once"]
+    switch = [sys.executable, "-m", "tests.support.dying", "--at", "put clean/", "--after", "--", "once"]
     assert subprocess.run(switch, env=local_lake.environ, capture_output=True).returncode == -signal.SIGKILL
     assert local_lake.published("published/loads.parquet") in (None, [])
     assert local_lake.command("once").returncode == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import HEADER, Lake, company_csv
+from tests.support.lake import HEADER, Lake, company_csv
 
 MIB = 1 << 20
 LIMIT = 1024  # MiB of memory: what the stack's container has

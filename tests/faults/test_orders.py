@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from storage.local import LocalStore
-from tests.end_to_end.conftest import Lake, company_csv
-from tests.faults.scripted import Scripted
-from tests.faults.truth import BAD_ROWS, SPOILT, assert_true
+from lake.stores.local import LocalStore
+from tests.support.lake import Lake, company_csv
+from tests.support.scripted import Scripted
+from tests.support.truth import BAD_ROWS, SPOILT, assert_true
 
 A, B, C = company_csv(1), company_csv(2) + BAD_ROWS, company_csv(3, rows=30)
 KEY = "raw/companydata/a.csv"

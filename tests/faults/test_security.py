@@ -11,10 +11,10 @@ import pytest
 from minio.credentials import Credentials
 from minio.signer import sign_v4_s3
 
-from storage.s3 import S3Store
-from tests.end_to_end.conftest import Lake, company_csv, new_lake
-from tests.faults.truth import assert_true, verify
-from tests.minio_server import free_port, until
+from lake.stores.s3 import S3Store
+from tests.support.lake import Lake, company_csv, new_lake
+from tests.support.minio_server import free_port, until
+from tests.support.truth import assert_true, verify
 
 ODD = {
     "raw/companydata/../../../etc/out.csv": "parent folders",

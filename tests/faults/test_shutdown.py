@@ -5,10 +5,10 @@ import socket
 import sqlite3
 from contextlib import closing
 
-from pipeline import signals
-from tests.end_to_end.conftest import company_csv
-from tests.faults.truth import assert_true
-from tests.minio_server import until
+from pipeline.service import signals
+from tests.support.lake import company_csv
+from tests.support.minio_server import until
+from tests.support.truth import assert_true
 
 
 def test_sigterm_under_load_finishes_what_is_in_flight(lake):

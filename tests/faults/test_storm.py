@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
-from tests.end_to_end.conftest import Lake
-from tests.faults.storm import new_files, overwrites, storm
-from tests.faults.truth import assert_true
+from tests.support.lake import Lake
+from tests.support.storm import new_files, overwrites, storm
+from tests.support.truth import assert_true
 
 
 def assert_told_by_the_objects(lake: Lake) -> None:

@@ -4,21 +4,21 @@ from collections.abc import Iterator
 
 import pytest
 
-import storage
-import storage.s3
-from tests.end_to_end.conftest import Lake, company_csv, new_lake
-from tests.faults.truth import BAD_ROWS, assert_true
-from tests.faults.wire import LISTEN, Proxy, proxy_to
-from tests.minio_server import until
+import lake.stores
+import lake.stores.s3
+from tests.support.lake import Lake, company_csv, new_lake
+from tests.support.minio_server import until
+from tests.support.truth import BAD_ROWS, assert_true
+from tests.support.wire import LISTEN, Proxy, proxy_to
 
 pytestmark = pytest.mark.needs_engine
 
 
 def impatient() -> None:
     """Call a silent server away after half a second, and not after ten or fifteen, so that tests are short."""
-    real = storage.open_store
-    storage.open_store = lambda url, environ: real(url, environ, patience=0.6)
-    storage.s3.SILENT_SECONDS = 1.5
+    real = lake.stores.open_store
+    lake.stores.open_store = lambda url, environ: real(url, environ, patience=0.6)
+    lake.stores.s3.SILENT_SECONDS = 1.5
 
 
 @pytest.fixture

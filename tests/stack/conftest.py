@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stack.compose import Stack
+from tests.support.compose import Stack
 
 
 @pytest.fixture(scope="package")

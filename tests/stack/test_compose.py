@@ -6,7 +6,8 @@ import urllib.request
 
 import pytest
 
-from tests.stack.compose import DEV_CONTAINER, PROGRAMS, ROOT, STACK, Stack
+from tests.support.compose import DEV_CONTAINER, PROGRAMS, STACK, Stack
+from tests.support.project import ROOT
 
 pytestmark = [pytest.mark.needs_engine, pytest.mark.timeout(900)]
 
@@ -57,7 +58,7 @@ def test_the_store_gives_back_what_was_put(stack: Stack) -> None:
 
 
 def test_the_image_runs_the_code_in_app_by_an_installed_streamlit(stack: Stack) -> None:
-    look = "import storage, streamlit; print(storage.__file__); print(streamlit.__file__)"
+    look = "import lake.stores, streamlit; print(lake.stores.__file__); print(streamlit.__file__)"
     ours, theirs = stack.python("dashboard", look).splitlines()
-    assert ours == "/app/storage/__init__.py"
+    assert ours == "/app/lake/stores/__init__.py"
     assert "site-packages" in theirs

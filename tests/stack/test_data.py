@@ -1,20 +1,17 @@
 """Data through the stack: a file put by any S3 client shows on the page, and a restart loads nothing twice."""
 
-import io
 import json
 from collections.abc import Iterator
 
-import pyarrow.parquet as pq
 import pytest
 
-from storage.layout import LOADS, STATUS, summary_key
-from tests.end_to_end.conftest import company_csv, company_sums
-from tests.minio_server import until
-from tests.stack.compose import Stack
+from lake.layout import LOADS, STATUS, summary_key
+from tests.support.compose import Stack
+from tests.support.lake import company_csv, company_sums
+from tests.support.minio_server import until
+from tests.support.stack_data import KEY, published
 
 pytestmark = [pytest.mark.needs_engine, pytest.mark.timeout(900)]
-
-KEY = "raw/companydata/companydata.csv"
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +23,6 @@ def quiet() -> Iterator[Stack]:
         yield made
     finally:
         made.remove()
-
-
-def published(stack: Stack, key: str) -> list[dict]:
-    with stack.store().open(key) as (_, stream):
-        return pq.read_table(io.BytesIO(stream.read())).to_pylist()
 
 
 def sums(stack: Stack) -> dict[str, list[int]]:

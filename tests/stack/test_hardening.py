@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.worker import STOP_SECONDS
-from tests.minio_server import until
-from tests.stack.compose import DEV_CONTAINER, INIT, OURS, PROGRAMS, ROLES, ROOT_USER, STACK, Stack
+from pipeline.service.workers import STOP_SECONDS
+from tests.support.compose import DEV_CONTAINER, INIT, OURS, PROGRAMS, ROLES, ROOT_USER, STACK, Stack
+from tests.support.minio_server import until
 
 OF_OUR_IMAGE = (INIT, *OURS)
 Services = dict[str, dict[str, Any]]
@@ -184,7 +184,7 @@ def test_the_pipeline_reaches_no_other_program(stack: Stack, service: str, reach
 
 def test_a_program_of_ours_is_denied_what_it_does_not_need(stack: Stack) -> None:
     """One cell of the table of all users and actions, with the very key that the service has."""
-    code = "import os; from storage import open_store; open_store('s3://lake', os.environ).put('other/x', b'x')"
+    code = "import os; from lake.stores import open_store; open_store('s3://lake', os.environ).put('other/x', b'x')"
     done = stack.compose("exec", "-T", "dashboard", "python", "-c", code, check=False)
     assert done.returncode != 0
     assert "PermissionError" in done.stderr

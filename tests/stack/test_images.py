@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from storage.layout import LOADS
-from tests.end_to_end.conftest import company_csv
-from tests.minio_server import default_image, until
-from tests.stack.compose import INIT, OURS, PROGRAMS, ROOT, Stack
-from tests.stack.test_data import KEY, published
+from lake.layout import LOADS
+from tests.support.compose import INIT, OURS, PROGRAMS, Stack
+from tests.support.lake import company_csv
+from tests.support.minio_server import default_image, until
+from tests.support.project import ROOT
+from tests.support.stack_data import KEY, published
 
 CLASSIC = default_image().removesuffix("-distroless")  # the same release
 # What other builds lack, the frozen upstream one among them: a health check, and a home that can be written.

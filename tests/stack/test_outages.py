@@ -12,11 +12,11 @@ from fractions import Fraction
 import pyarrow.parquet as pq
 import pytest
 
-from storage import ObjectStore
-from storage.layout import LOADS, summary_key
-from tests.end_to_end.conftest import company_csv, company_sums
-from tests.minio_server import until
-from tests.stack.compose import OURS, PROGRAMS, Stack
+from lake.layout import LOADS, summary_key
+from lake.stores.base import ObjectStore
+from tests.support.compose import OURS, PROGRAMS, Stack
+from tests.support.lake import company_csv, company_sums
+from tests.support.minio_server import until
 
 OUTAGE = 60.0  # seconds without a store
 WELL, UNWELL = "healthy", "unhealthy"

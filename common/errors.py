@@ -1,0 +1,17 @@
+"""Errors that a person corrects, and those of a store that cannot be used now."""
+
+import errno
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # a file system's errors where no space is left
+
+
+class SettingError(ValueError):
+    """A setting is missing or wrong: one line that names it and states what it takes. Exit code 2."""
+
+
+class StoreUnavailable(ConnectionError):
+    """The store does not answer: nothing is known about the object, try again when it is back."""
+
+
+class StoreFull(StoreUnavailable):
+    """The store answers and has no room: nothing was written, try again when there is some."""

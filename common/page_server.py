@@ -1,0 +1,65 @@
+"""A Streamlit page as a server: start it, and check that it is healthy."""
+
+import errno
+import http.client
+import os
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+
+from common.errors import SettingError
+
+PATIENCE = 2.0  # seconds in which the store must answer a page or a health check, which are not patient either
+
+
+def serve_page(script: Path, host: str, port: int, variable: str) -> NoReturn:
+    """Become the Streamlit server of `script` on `port`; `SettingError` names `variable` if the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+                name = variable.replace("PORT", "HOST")
+                raise SettingError(f"{name} is {host!r}: expected an address of this machine, like 127.0.0.1") from None
+            raise SettingError(
+                f"port {port} cannot be used on {host} ({error.strerror}): "
+                f"stop what uses it, or set {variable} to another port"
+            ) from None
+    os.execv(
+        sys.executable,
+        [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}", f"--server.address={host}"],
+    )
+
+
+def check_page(port: int, check_store: Callable[[], object]) -> None:
+    """Print `ok` if the page server on `port` answers so and `check_store` passes; else print why not and exit with 1.
+
+    Args:
+        check_store: asks the store for something, and raises `OSError` where it does not answer: a page can do
+            nothing for its visitor then. The page's server goes on by itself.
+    """
+    try:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=3)) as page:
+            page.request("GET", "/_stcore/health")
+            said = page.getresponse().read(100).decode(errors="replace").strip()
+    except (OSError, http.client.HTTPException) as error:
+        _unwell(f"no page answers on port {port}: {error}")
+    if said != "ok":  # the server answers 200 on any path, so only the body tells
+        _unwell(f"the page on port {port} is not ok: it said {said!r}")
+    try:
+        check_store()
+    except OSError as error:
+        _unwell(str(error))
+    typer.echo("ok")
+
+
+def _unwell(reason: str) -> NoReturn:
+    typer.echo(f"error: {reason}", err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""The Pipeline page: backlog, latency and loads."""

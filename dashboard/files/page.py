@@ -1,0 +1,87 @@
+"""Pipeline: is it alive, what waits, how fast it is, what needs a person, and what became of each file."""
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.files import commands, loads
+from dashboard.shared import formats, notices
+from dashboard.shared.failures import one_sentence
+from dashboard.shared.published import Published
+from dashboard.shared.tables import metrics, table
+from lake.status import Files, Progress, Status
+
+MAX_LINES = 200  # datasets in the table
+
+
+@st.fragment(run_every=0.5, key="pipeline")
+@one_sentence
+def show(published: Published) -> None:
+    """Draw the page."""
+    seen = notices.latest(published, "pipeline", lambda published, _: published.loads())
+    if seen is None:
+        return
+    status, newest = seen
+    _numbers(status)
+    with st.container(key="attention"):  # always there, so that what is below keeps its place
+        _attention(status.files, published.store.url)
+    _datasets(status)
+    loads.show(newest, published.store.url)
+
+
+def _numbers(status: Status) -> None:
+    latency, backlog, found = status.latency_ms, status.backlog, status.found_by
+    oldest = formats.age(backlog.oldest_at, datetime.now(UTC)) if backlog.oldest_at else formats.NONE
+    groups = {
+        "Waiting": {"files": formats.number(backlog.files), "size": formats.size(backlog.bytes), "oldest": oldest},
+        "Landed to loaded": {name: formats.milliseconds(value) for name, value in latency.items()},
+        "Found by": {name: formats.number(value) for name, value in found.items()},
+    }
+    for column, (title, numbers) in zip(st.columns([3, 3, 2]), groups.items(), strict=True):
+        with column, st.container(border=True):
+            st.markdown(f"**{title}**")
+            metrics(numbers, width=100)
+
+
+def _attention(files: Files, url: str) -> None:
+    """Say what waits for a person, and the command that helps."""
+    if files.failed:
+        _advice(
+            f"**{formats.count(files.failed, 'file')} failed** after several tries, through no fault of their own: the "
+            "first problem of each says why. Once that is mended, load them again:",
+            commands.replay(url, "--status", "failed"),
+        )
+    if files.stale:
+        _advice(
+            f"**{formats.count(files.stale, 'file')} stale:** loaded under an older contract or transform, or from "
+            "an older version. To load them again as they would be loaded now:",
+            commands.replay(url, "--stale"),
+        )
+
+
+def _advice(said: str, command: str) -> None:
+    st.warning(said, icon=":material/replay:")
+    st.code(command, language="bash", wrap_lines=True)
+
+
+def _datasets(status: Status) -> None:
+    st.subheader("Files and rows", anchor=False)
+    frame = datasets_frame(status)
+    table(frame, "datasets", amounts=[str(name) for name in frame if name != "dataset"])
+    if len(status.datasets) > MAX_LINES:
+        st.caption(f"The first {formats.number(MAX_LINES)} of {formats.number(len(status.datasets))} datasets by name.")
+
+
+def datasets_frame(status: Status) -> pd.DataFrame:
+    """Return files by status and rows by fate: lines for datasets, for folders without a contract, and for all."""
+    lines: list[tuple[str, Progress]] = [*sorted(status.datasets.items())[:MAX_LINES]]
+    if status.no_contract.folders:
+        lines.append(("(no contract)", status.no_contract))
+    lines.append(("all", status))
+    return pd.DataFrame(
+        {"dataset": name}
+        | {f"files {field}": value for field, value in progress.files}
+        | {f"rows {field}": value for field, value in progress.rows}
+        for name, progress in lines
+    )

@@ -1,0 +1,70 @@
+"""Problems over time, as stacked bars; pure functions."""
+
+from datetime import UTC, datetime
+
+import pandas as pd
+
+from dashboard.shared import formats
+from dashboard.shared.charts import LEGEND, Chart, options
+
+HEIGHT = 140  # pixels, without the legend
+BARS = 60
+SERIES = 6  # of one chart: the smallest of more than that share the last
+OTHERS, NONE = "all others", "(none)"
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+STEPS = [
+    *(1, 2, 5, 10, 15, 30),
+    *(step * _MINUTE for step in (1, 2, 5, 10, 15, 30)),
+    *(step * _HOUR for step in (1, 2, 3, 6, 12)),
+    *(step * _DAY for step in (1, 2, 7, 30, 90, 365)),
+]
+SPANS = {"all": None, "15 min": 15 * _MINUTE, "1 h": _HOUR, "1 day": _DAY, "30 days": 30 * _DAY}
+
+
+def timeline_chart(counts: pd.DataFrame, by: str, seconds: int | None, now: datetime) -> Chart | None:
+    """Draw the problems of `counts` by when their files landed, stacked `by` a column; None where there are none.
+
+    Args:
+        counts: rows with `landed`, `problems` and the column.
+        by: the column whose values are the parts of a bar.
+        seconds: of time up to `now` that is shown; without it, from the first file to the last.
+        now: the time, in UTC.
+    """
+    times = counts["landed"]
+    last = int(now.timestamp()) if seconds or times.empty else times.max()
+    first = last - seconds if seconds else times.min()
+    shown = times.between(first, last)
+    if not shown.any():
+        return None
+    step = next((step for step in STEPS if last // step - first // step < BARS), STEPS[-1])
+    starts = range(first // step * step, last + 1, step)[-BARS:]
+    by_bar = counts[shown].groupby([times[shown] // step * step, by], dropna=False, observed=True)["problems"].sum()
+    frame = _largest(by_bar.unstack(fill_value=0)).reindex(starts, fill_value=0)
+    labels = [_label(start, step) for start in starts]
+    drawn = options(frame, labels, [list(map(str, frame))], HEIGHT)
+    for bars in drawn["series"]:
+        bars |= {"stack": by, "itemStyle": {}}
+    drawn["yAxis"][0]["minInterval"] = 1
+    return Chart(drawn, LEGEND + HEIGHT, f"Each bar is {_duration(step)}, UTC.")
+
+
+def _largest(sums: pd.DataFrame) -> pd.DataFrame:
+    """Keep the columns with the largest sums, by name, and add the others up."""
+    sums = sums.set_axis([NONE if isinstance(name, float) else str(name) for name in sums], axis=1)
+    kept = list(sums.sum().nlargest(SERIES).index)
+    if len(sums.columns) > SERIES:
+        kept.pop()
+    others = sums.drop(columns=kept)
+    found = sums[sorted(kept)]
+    return found.assign(**{OTHERS: others.sum(axis=1)}) if others.size else found
+
+
+def _label(start: int, step: int) -> str:
+    form = "%H:%M:%S" if step < _MINUTE else "%d %b %H:%M" if step < _DAY else "%d %b %Y"
+    return datetime.fromtimestamp(start, UTC).strftime(form)
+
+
+def _duration(step: int) -> str:
+    units = {"day": _DAY, "hour": _HOUR, "minute": _MINUTE, "second": 1}
+    unit = next(unit for unit, size in units.items() if step >= size)
+    return formats.count(step // units[unit], unit)

@@ -1,0 +1,201 @@
+"""Data to chart options; pure functions."""
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dashboard.shared import formats
+from dashboard.shared.published import Summary
+
+MAX_BARS = 24
+MAX_POINTS = 2000  # of a line
+# Columns whose names say which rows, not how much: `year(ordered_at)`, `order_id`, `_line`; but not `count(id)`.
+NAMES_ROWS = re.compile(
+    r"(?i)(?!(count|sum|avg|mean|median|min|max|any_value|approx_\w+)\()"
+    r"(.*[^a-z])?(year|quarter|month|week|day|date|hour|minute|id|key|code|line|isodow|dow|doy|date_part)([^a-z].*)?"
+)
+COMPARABLE = 20  # measures share an axis while the largest is at most this many times the smallest
+PANEL, LEGEND, AXIS = 240, 36, 34  # pixels
+WINDOW, STEP = 300, 10  # seconds of the throughput's chart, and of each bar in it
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What to draw, how high, and a note for the reader (empty where all is shown)."""
+
+    options: dict[str, Any]
+    height: int
+    note: str = ""
+
+
+def summary_chart(summary: Summary) -> Chart:
+    """Draw a summary's measures as bars by group, in one panel per scale."""
+    return frame_chart(summary.frame, summary.groups, summary.measures or ["rows"])
+
+
+def frame_chart(whole: pd.DataFrame, groups: list[str], measures: list[str]) -> Chart:
+    """Draw the `measures` of a frame as bars, one for each of its rows, named by its `groups`."""
+    frame = _largest(whole, measures[0])
+    panels = _panels(frame, measures)
+    note = _note(frame, measures)
+    if len(frame) < len(whole):
+        first = formats.shortened(measures[0])
+        note = f"The {MAX_BARS} largest of {formats.number(len(whole))} groups by {first}. {note}".strip()
+    return Chart(options(frame, _labels(frame, groups), panels), LEGEND + PANEL * len(panels), note)
+
+
+def _note(frame: pd.DataFrame, measures: list[str]) -> str:
+    """Return what the reader must know of numbers that a browser cannot draw as they are."""
+    drawn = {name: _values(frame[name]) for name in measures}
+    missing = sum(value is None for values in drawn.values() for value in values)
+    notes = [f"Not drawn, for unknown or infinite: {formats.count(missing, 'value')}."] if missing else []
+    if any(isinstance(value, int) and int(float(value)) != value for values in drawn.values() for value in values):
+        notes.append("Integers beyond 2^53 are drawn rounded; the table has every digit.")
+    return " ".join(notes)
+
+
+def throughput_chart(loads: pd.DataFrame, now: datetime) -> Chart:
+    """Draw the rows that were loaded a second over the last minutes; the same until another `STEP` is over."""
+    end = int(now.timestamp()) // STEP * STEP
+    recent = loads[loads["loaded_at"].notna() & (loads["loaded_at"] >= datetime.fromtimestamp(end - WINDOW, UTC))]
+    times = recent["loaded_at"].map(lambda time: int(time.timestamp()) // STEP * STEP)
+    rows = recent["rows_read"].fillna(0).groupby(times).sum().to_dict()
+    starts = range(end - WINDOW, end, STEP)
+    name = "rows a second"
+    frame = pd.DataFrame({name: [int(rows.get(start, 0)) / STEP for start in starts]})
+    labels = [f"{datetime.fromtimestamp(start, UTC):%H:%M:%S}" for start in starts]
+    return Chart(options(frame, labels, [[name]], PANEL // 2), LEGEND + PANEL // 2)
+
+
+def roles(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Return the columns that name the rows of any frame, and those that measure them.
+
+    A number names rows where its column is called so, as a year is, and where the columns that do not measure come
+    first, as in what `GROUP BY ALL` gives, and tell the rows apart only with it.
+    """
+    numbers = [str(name) for name in frame if is_number(frame[name])]
+    names = [str(name) for name in frame if str(name) not in numbers]
+    for name in numbers[:-1]:  # one number is left to be drawn
+        apart = not frame.duplicated(names).any() if names else len(frame) < 2
+        if pd.api.types.is_integer_dtype(frame[name]) and (
+            NAMES_ROWS.fullmatch(name) or (_leads(frame, name) and not apart)
+        ):
+            names.append(name)
+    by = [str(name) for name in frame if str(name) in names]
+    return by, [name for name in numbers if name not in names]
+
+
+def _leads(frame: pd.DataFrame, name: str) -> bool:
+    return any(is_number(frame[other]) for other in frame.columns[list(frame.columns).index(name) + 1 :])
+
+
+def is_number(column: "pd.Series[Any]") -> bool:
+    """Return whether a column can be measured; a boolean is none."""
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def line_chart(whole: pd.DataFrame, groups: list[str], measures: list[str]) -> Chart:
+    """Draw the `measures` of a frame as lines through its rows, in their order."""
+    frame = whole.head(MAX_POINTS)
+    panels = _panels(frame, measures)
+    drawn = options(frame, _labels(frame, groups), panels)
+    for series in drawn["series"]:
+        series |= {"type": "line", "showSymbol": len(frame) <= MAX_BARS}
+    cut = (
+        f"The first {formats.number(MAX_POINTS)} of {formats.count(len(whole), 'row')}. "
+        if len(frame) < len(whole)
+        else ""
+    )
+    return Chart(drawn, LEGEND + PANEL * len(panels), f"{cut}{_note(frame, measures)}".strip())
+
+
+def _largest(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
+    if len(frame) <= MAX_BARS:
+        return frame
+    values = frame[measure].to_numpy(float, na_value=math.nan)
+    order = np.argsort(np.where(np.isfinite(values), -values, math.inf), kind="stable")
+    return frame.iloc[np.sort(order[:MAX_BARS])]
+
+
+def _panels(frame: pd.DataFrame, measures: list[str]) -> list[list[str]]:
+    panels: dict[float, list[str]] = {}
+    for measure in measures:
+        top = _top(frame, [measure])
+        scale = next((known for known in panels if _comparable(known, top)), top)
+        panels.setdefault(scale, []).append(measure)
+    return list(panels.values())
+
+
+def _top(frame: pd.DataFrame, measures: list[str]) -> float:
+    values = (value for name in measures for value in _values(frame[name]) if value is not None)
+    return max(map(abs, values), default=0)
+
+
+def _comparable(one: float, other: float) -> bool:
+    low, high = sorted((one, other))
+    return low == 0 or high <= COMPARABLE * low
+
+
+def options(frame: pd.DataFrame, labels: list[str], panels: list[list[str]], high: int = PANEL) -> dict[str, Any]:
+    """Give the options of bars: one series per column of `frame`, in `panels` that are `high` pixels each."""
+    indexes, left = range(len(panels)), _left(_top(frame, [name for panel in panels for name in panel]))
+    legend = {"type": "scroll", "top": 0, "left": "center", "icon": "roundRect", "itemWidth": 12, "itemHeight": 12}
+    return {
+        "animationDuration": 250,
+        "animationDurationUpdate": 250,
+        "legend": legend,
+        "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "valueFormatter": "%,g", "confine": True},
+        "axisPointer": {"link": [{"xAxisIndex": "all"}]},
+        "grid": [_grid(index, high, left) for index in indexes],
+        "xAxis": [_category_axis(labels, index, last=index == len(panels) - 1) for index in indexes],
+        "yAxis": [{"type": "value", "gridIndex": index, "splitNumber": 4} for index in indexes],
+        "series": [_bars(frame, name, index) for index, panel in enumerate(panels) for name in panel],
+    }
+
+
+def _grid(index: int, high: int, left: int) -> dict[str, Any]:
+    return {"top": LEGEND + high * index + 8, "height": high - AXIS - 8, "left": left, "right": 8}
+
+
+def _left(largest: float) -> int:
+    """Return the pixels that the longest number beside an axis takes."""
+    return min(220, max(64, 24 + 7 * len(formats.number(round(largest)))))
+
+
+def _category_axis(labels: list[str], index: int, *, last: bool) -> dict[str, Any]:
+    shown = {"show": last, "hideOverlap": True, "width": 96, "overflow": "truncate"}
+    return {"type": "category", "gridIndex": index, "data": labels, "axisTick": {"show": False}, "axisLabel": shown}
+
+
+def _bars(frame: pd.DataFrame, name: str, panel: int) -> dict[str, Any]:
+    return {
+        "type": "bar",
+        "name": formats.shortened(name),
+        "xAxisIndex": panel,
+        "yAxisIndex": panel,
+        "data": _values(frame[name]),
+        "barMaxWidth": 44,
+        "itemStyle": {"borderRadius": [3, 3, 0, 0]},
+    }
+
+
+def _values(column: "pd.Series[Any]") -> list[Any]:
+    """Return a column's numbers; None for one that JSON and a chart do not have: unknown, infinite or not a number."""
+    return [None if pd.isna(value) or not math.isfinite(value) else value for value in column.tolist()]
+
+
+def _labels(frame: pd.DataFrame, groups: list[str]) -> list[str]:
+    if not groups:
+        return ["all"] * len(frame)
+    return [" · ".join(map(_label, row)) for row in frame[groups].itertuples(index=False)]
+
+
+def _label(value: object) -> str:
+    if isinstance(value, float):
+        return formats.exact(value) or ""
+    return "(none)" if pd.isna(value) else formats.shortened(str(value))  # type: ignore[call-overload]

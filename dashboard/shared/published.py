@@ -1,0 +1,227 @@
+"""What the pipeline published, read from the store."""
+
+import io
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from fractions import Fraction
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dashboard.shared.file_format import UNKNOWN, Format
+from dashboard.shared.problem_counts import Counts, count_problems
+from dashboard.shared.rejected import Problems, Rejected, fetch
+from lake.layout import LOADS, STATUS, summary_key
+from lake.published import LOADS_SCHEMA, METADATA_KEY
+from lake.status import Status
+from lake.stores.base import InvalidKey, ObjectInfo, ObjectStore
+
+LOAD_COLUMNS = [
+    "source_key", "dataset", "status", "rows_read", "rows_kept", "rows_dropped", "rows_rejected", "milliseconds",
+    "found_by", "first_problem", "landed_at", "noticed_at", "started_at", "loaded_at", "attempts", "stale", "etag",
+    "latest",
+]  # fmt: skip
+
+MAX_KEPT = 8  # summaries by fewer groups
+
+_SHOWN = {field.name: field.type for field in LOADS_SCHEMA if field.name in LOAD_COLUMNS}
+
+T = TypeVar("T")
+
+
+class UnreadableError(ValueError):
+    """A published object is not what a pipeline of this version writes; the message names it."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A dataset's rows counted and summed by group: `frame` has `groups`, then `rows` and `measures`."""
+
+    frame: pd.DataFrame
+    groups: list[str]
+    measures: list[str]
+    updated_at: datetime
+    format: Format = UNKNOWN  # of the dataset's files
+    _by: dict[tuple[str, ...], "Summary"] = field(default_factory=dict, compare=False)  # a page asks twice a second
+
+    def by(self, groups: list[str]) -> "Summary":
+        """Return the summary by fewer `groups`, in their order; its sums are exact (see `sums_of`)."""
+        if groups == self.groups:
+            return self
+        asked = (*groups, "", *self.measures)
+        if (known := self._by.get(asked)) is None:
+            if len(self._by) >= MAX_KEPT:
+                self._by.clear()
+            known = self._by[asked] = self._added_up(groups)
+        return known
+
+    def _added_up(self, groups: list[str]) -> "Summary":
+        members = _members(self.frame, groups)
+        firsts = self.frame.iloc[[rows[0] for rows in members]][groups].reset_index(drop=True)
+        sums = {name: sums_of(self.frame[name], members) for name in [*self.measures, "rows"]}
+        return replace(self, frame=firsts.assign(**sums), groups=groups, _by={})
+
+
+def _members(frame: pd.DataFrame, groups: list[str]) -> list[npt.NDArray[np.intp]]:
+    """Return the row numbers of each group, the groups in order."""
+    if frame.empty or not groups:
+        return [np.arange(len(frame))] if len(frame) else []
+    numbers = frame.groupby(groups, dropna=False).ngroup().to_numpy()
+    order = np.argsort(numbers, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
+
+
+def sums_of(column: "pd.Series[Any]", members: list[npt.NDArray[np.intp]]) -> "pd.Series[Any]":
+    """Return the sum of a column over each group of rows: exact for integers of any size, rounded once for floats."""
+    values = np.array([None if value is pd.NA else value for value in column.tolist()], object)
+    sums = [_sum(values[rows].tolist()) for rows in members]
+    large = any(isinstance(one, int) and not -(2**63) <= one < 2**63 for one in sums)
+    if large:
+        return pd.Series(sums, dtype=object)
+    kept = pa.array(sums, pa.float64() if any(isinstance(one, float) for one in sums) else pa.int64())
+    return pd.Series(pd.arrays.ArrowExtensionArray(kept))  # keeps NaN, which is not null
+
+
+def _sum(values: list[Any]) -> Any:
+    """Return an exact sum; None if a value is unknown (null is a sum beyond 64 bits) or no float can hold the sum."""
+    if any(value is None for value in values):
+        return None
+    if all(isinstance(value, int) for value in values):
+        return sum(values)
+    if not all(map(math.isfinite, values)):
+        return float(sum(values))  # infinite, or not a number, whatever the others are
+    try:
+        return float(sum(map(Fraction, values)))
+    except OverflowError:
+        return None
+
+
+class Published:
+    """The newest version of each published object; one whose etag did not change is not fetched again."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        """Read from `store`; one instance serves every visitor."""
+        self.store = store
+        self._known: dict[str, tuple[str, Any]] = {}
+        self._rejected = Rejected(store)
+
+    def status(self) -> Status | None:
+        """Give the pipeline's status, `None` where nothing is published yet."""
+        return self._latest(STATUS, lambda data, _: Status.model_validate_json(data))
+
+    def loads(self) -> pd.DataFrame | None:
+        """Give the newest loads, the latest first, `None` where none are published yet."""
+        found = self._loads()
+        return found and found[0]
+
+    def counts(self) -> Counts | None:
+        """Give how many problems the newest loads have, `None` where no load is published yet."""
+        found = self._loads()
+        return found and found[1]
+
+    def _loads(self) -> tuple[pd.DataFrame, Counts] | None:
+        return self._latest(LOADS, lambda data, _: parse_loads(data))
+
+    def problems(self) -> Problems | None:
+        """Give what is wrong with the newest files, `None` where no load is published yet."""
+        loads = self.loads()
+        return None if loads is None or loads.empty else self._rejected.newest(loads)
+
+    def summary(self, dataset: str) -> Summary | None:
+        """Return a dataset's summary, `None` where it has none yet, or a name that no object can have."""
+        try:
+            return self._latest(summary_key(dataset), parse_summary)
+        except InvalidKey:
+            return None
+
+    def _latest(self, key: str, parse: Callable[[bytes, ObjectInfo], T]) -> T | None:
+        try:
+            if self._known.get(key, ("",))[0] != self.store.stat(key).etag:
+                info, data = fetch(self.store, key)
+                self._known[key] = (info.etag, _parsed(parse, data, info))
+        except FileNotFoundError:
+            self._known.pop(key, None)
+            return None
+        value: T = self._known[key][1]
+        return value
+
+
+def _parsed(parse: Callable[[bytes, ObjectInfo], T], data: bytes, info: ObjectInfo) -> T:
+    try:
+        return parse(data, info)
+    except Exception as error:  # whatever is in the object: the store has answered
+        reason = " ".join(str(error).split())
+        raise UnreadableError(
+            f"{info.key} is not what this version of the pipeline publishes: {reason:.200}"
+        ) from error
+
+
+def parse_loads(data: bytes) -> tuple[pd.DataFrame, Counts]:
+    """Read `loads.parquet`: the loads, the latest first, with the milliseconds from landed to loaded; the problems."""
+    table = _typed(pq.read_table(io.BytesIO(data)))
+    frame = _frame(table)
+    latest = frame["loaded_at"].fillna(frame["started_at"]).fillna(frame["noticed_at"])
+    waited = (frame["loaded_at"] - frame["landed_at"]).astype("duration[us][pyarrow]").astype("int64[pyarrow]")
+    frame = frame.assign(latest=latest, milliseconds=(waited / 1000).clip(lower=0).round())
+    frame = frame.sort_values("latest", ascending=False, kind="stable", ignore_index=True)[LOAD_COLUMNS]
+    return frame, count_problems(table)
+
+
+def parse_summary(data: bytes, info: ObjectInfo) -> Summary:
+    """Read a `summary.parquet`, sorted by its groups."""
+    table = pq.read_table(io.BytesIO(data))
+    groups, measures = _roles(table.schema)
+    if len({*groups, *measures, "rows"}) < len(groups) + len(measures) + 1:
+        raise ValueError("a column is there twice")
+    for name in (*measures, "rows"):
+        if not _is_number(table.schema.field(name).type):
+            raise TypeError(f"column {name} is {table.schema.field(name).type}: expected numbers")
+    order: list[tuple[str, Literal["ascending", "descending"]]] = [(name, "ascending") for name in groups]
+    table = (table.sort_by(order) if order else table).select([*groups, *measures, "rows"])
+    return Summary(_frame(table), groups, measures, info.modified, _format(table.schema))
+
+
+def _described(schema: pa.Schema) -> dict[str, Any]:
+    described: dict[str, Any] = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    return described
+
+
+def _format(schema: pa.Schema) -> Format:
+    file = _described(schema).get("file")
+    if not file:
+        return UNKNOWN
+    headers = {name: (str(header), int(number)) for name, (header, number) in file["headers"].items()}
+    return Format(str(file["encoding"]), str(file["delimiter"]), str(file["quoteChar"]), headers)
+
+
+def _roles(schema: pa.Schema) -> tuple[list[str], list[str]]:
+    if roles := _described(schema):
+        return list(roles["groupBy"]), list(roles["sum"])
+    groups = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    return groups, [name for name in schema.names if name not in groups and name != "rows"]
+
+
+def _is_number(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_))
+
+
+def _typed(loads: pa.Table) -> pa.Table:
+    """Return loads with the types that the pages rely on; an error where a column cannot have its own, or lacks it."""
+    for name, type_ in _SHOWN.items():
+        loads = loads.set_column(loads.schema.get_field_index(name), name, loads[name].cast(type_))
+        if name in ("source_key", "dataset", "status") and loads[name].null_count:
+            raise ValueError(f"column {name} has no value in {loads[name].null_count} rows")
+    return loads
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    # Arrow's own types keep 64-bit integers exact beside missing values.
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    return frame

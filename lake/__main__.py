@@ -1,0 +1,96 @@
+"""Command line of the store: `python -m lake init | put | list`."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.cli import run
+from common.errors import SettingError, StoreUnavailable
+from common.logs import configure_logging
+from lake.layout import RAW, wrong_dataset_name
+from lake.stores import open_store
+from lake.stores.base import InvalidKey, ObjectStore
+from lake.stores.s3 import S3Store
+from lake.stores.users import prepare, users_from
+
+app = typer.Typer(
+    help="A hand on the lake's store: make it ready, put a file, list objects.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+Url = Annotated[str, typer.Option("--lake", envvar="LAKE_URL", help="A folder, or a bucket: s3://lake.")]
+
+
+@app.command()
+def init(
+    lake: Url = "./data/lake",
+    wait: Annotated[float, typer.Option(help="Seconds to wait for a server that does not answer yet.")] = 60,
+) -> None:
+    """Make the folder, or the bucket and its users, and prove that it takes and gives objects; safe to repeat.
+
+    The users are those that SIMULATOR_USER, PIPELINE_USER and READER_USER name, each with its …_PASSWORD.
+    Users that had these roles under another name are removed, and so are keys that a user made for itself.
+    """
+    store = open_store(lake, os.environ)
+    made = _prepare(store, wait)
+    typer.echo(f"ready: {store.url}" + (f", users {', '.join(made)}" if made else ""))
+
+
+def _prepare(store: ObjectStore, seconds: float) -> list[str]:
+    """Wait until the server has a bucket and users; give the users' names."""
+    if not isinstance(store, S3Store):
+        return []
+    users = users_from(os.environ)
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            prepare(store, users)
+        except StoreUnavailable as error:
+            if time.monotonic() > deadline:
+                raise SettingError(f"AWS_ENDPOINT_URL: no lake there within {seconds:.0f} s: {error}") from error
+            time.sleep(0.5)
+        else:
+            return [user.access_key for user in users]
+
+
+@app.command()
+def put(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The file to send.")],
+    dataset: Annotated[str, typer.Option(help="Put it into this dataset's folder, under the file's own name.")] = "",
+    key: Annotated[str, typer.Option(help="Put it under this key instead.")] = "",
+    lake: Url = "./data/lake",
+) -> None:
+    """Put a file into the lake, whole or not at all."""
+    if bool(dataset) == bool(key):
+        raise SettingError("say where to put the file: either --dataset NAME or --key KEY")
+    if dataset and (wrong := wrong_dataset_name(dataset)):
+        raise SettingError(f"--dataset (DATASET of `make put`): {wrong}")
+    target = key or f"{RAW}{dataset}/{file.name}"
+    try:
+        open_store(lake, os.environ).put(target, file)
+    except ValueError as error:
+        raise SettingError(str(error)) from error
+    typer.echo(f"put {target} ({file.stat().st_size:,} bytes)")
+
+
+@app.command("list")
+def list_objects(
+    prefix: Annotated[str, typer.Argument(help="Only keys that start with this.")] = "", lake: Url = "./data/lake"
+) -> None:
+    """List the lake's objects: size, time of the last change (UTC), key."""
+    if "://" not in lake and not Path(lake).is_dir():
+        raise SettingError(f"LAKE_URL: there is no folder {lake}: name the lake's, or make one: python -m lake init")
+    try:
+        for item in open_store(lake, os.environ).list(prefix):
+            typer.echo(f"{item.size:>14,}  {item.modified:%Y-%m-%dT%H:%M:%SZ}  {item.key}")
+    except InvalidKey as error:
+        raise SettingError(str(error)) from error
+
+
+if __name__ == "__main__":
+    configure_logging()
+    run(app)

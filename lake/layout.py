@@ -1,0 +1,79 @@
+"""Which key means what in the lake: pure functions from one key to another."""
+
+import re
+from dataclasses import dataclass
+
+from lake.stores.base import MAX_KEY_BYTES, InvalidKey, check_key
+
+RAW, CLEAN, REJECTED, PUBLISHED = "raw/", "clean/", "rejected/", "published/"
+LOADS = PUBLISHED + "loads.parquet"
+STATUS = PUBLISHED + "status.json"
+LAKE = PUBLISHED + "lake.json"
+
+DATASET_NAME = "^[a-z0-9][a-z0-9_-]*$"  # of a contract, and so of the folder of its files
+
+_PARQUET = ".parquet"
+NAME_BYTES = 255 - len(_PARQUET)  # a store may hold names of 255 bytes, and ours are longer than the source's
+KEY_BYTES = MAX_KEY_BYTES - len(REJECTED) + len(RAW) - len(_PARQUET)
+_CSV = re.compile(r"\.csv(\.gz|\.zst)?\Z", re.IGNORECASE)
+_LIKE_AN_OUTPUT = re.compile(r"\.csv(\.gz|\.zst)?\.parquet/", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an input is: the dataset it belongs to, or why it is `ignored`."""
+
+    dataset: str = ""
+    ignored: str = ""
+
+
+def source(key: str) -> Source:
+    """Say what an object under `raw/` is to us."""
+    try:
+        check_key(key)
+    except InvalidKey as error:
+        return Source(ignored=str(error))
+    dataset, slash, rest = key.removeprefix(RAW).partition("/")
+    if not slash:
+        return Source(ignored="not in a dataset's folder: move it to raw/<dataset>/")
+    if not _CSV.search(key):
+        return Source(ignored="not a CSV file: expected a name that ends in .csv, .csv.gz or .csv.zst")
+    if _LIKE_AN_OUTPUT.search(rest):
+        # Beside it `a.csv` may stand, whose clean object would have to be a file where this one's needs a folder.
+        return Source(ignored="a folder above it has a name as our results have (….csv.parquet): rename that folder")
+    if len(key.rpartition("/")[2].encode()) > NAME_BYTES:
+        return Source(ignored=f"its name is too long: expected at most {NAME_BYTES} bytes after the last slash")
+    if len(key.encode()) > KEY_BYTES:
+        return Source(ignored=f"its key is too long: expected at most {KEY_BYTES} bytes")
+    return Source(dataset)
+
+
+def wrong_dataset_name(name: str) -> str:
+    """Return what is wrong with the name of a dataset and which one to take; an empty text if nothing is."""
+    if re.fullmatch(DATASET_NAME, name):
+        return ""
+    better = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:40] or "my-data"
+    return (
+        f"{name!r:.80} cannot be the name of a dataset: expected a-z, 0-9, - and _, with a letter or digit first, "
+        f"like {better!r}"
+    )
+
+
+def clean_key(source_key: str) -> str:
+    """Give the key of a source's good rows: `raw/a/b.csv` to `clean/a/b.csv.parquet`."""
+    return CLEAN + source_key.removeprefix(RAW) + _PARQUET
+
+
+def rejected_key(source_key: str) -> str:
+    """Give the key of a source's problems: `raw/a/b.csv` to `rejected/a/b.csv.parquet`."""
+    return REJECTED + source_key.removeprefix(RAW) + _PARQUET
+
+
+def source_key(output_key: str) -> str:
+    """Give the source of a clean or rejected object: the inverse of `clean_key` and `rejected_key`."""
+    return RAW + output_key.partition("/")[2].removesuffix(_PARQUET)
+
+
+def summary_key(dataset: str) -> str:
+    """Give the key of a dataset's published summary."""
+    return f"{PUBLISHED}{dataset}/summary.parquet"

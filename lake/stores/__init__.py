@@ -1,0 +1,30 @@
+"""Choose a store by its URL."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from common.errors import SettingError
+from lake.stores.base import ObjectStore
+
+
+def open_store(url: str, environ: Mapping[str, str] | None = None, patience: float = 15.0) -> ObjectStore:
+    """Open the store that `LAKE_URL` names: a folder (`./data/lake`) or a bucket (`s3://lake`).
+
+    Args:
+        url: the store's place; a folder is made where it is missing.
+        environ: where a bucket's `AWS_*` settings are looked up; a folder needs none.
+        patience: seconds of a server's silence until it counts as away.
+
+    Raises:
+        SettingError: the URL or a setting is missing or wrong; nothing was contacted yet.
+    """
+    scheme, separator, place = url.partition("://")
+    if not separator:
+        from lake.stores.local import LocalStore  # each backend's client is loaded only where it is used
+
+        return LocalStore(Path(url))
+    if scheme == "s3":
+        from lake.stores.s3 import S3Store
+
+        return S3Store.from_environ(place, environ or {}, patience)
+    raise SettingError(f"LAKE_URL is {url!r}: expected a folder (./data/lake) or a bucket (s3://lake)")

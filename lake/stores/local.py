@@ -1,0 +1,289 @@
+"""A folder as an object store."""
+
+import errno
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import accumulate
+from pathlib import Path
+from threading import Event
+from typing import IO, TYPE_CHECKING, BinaryIO
+
+from common.errors import NO_ROOM, SettingError, StoreFull, StoreUnavailable
+from common.logs import fields
+from lake.stores.base import Gap, InvalidKey, ObjectChanged, ObjectInfo, check_key, listed, time_of
+from lake.stores.local_writers import being_written
+
+if TYPE_CHECKING:
+    from lake.stores.dataset import ObjectDataset
+
+STAGING = ".staging"  # under the root, so that a rename is atomic, and outside every prefix that is watched
+FINAL_AFTER = 0.02  # seconds: two writes within one tick of the file system's clock would share an etag
+LEFT_AFTER = 3600.0  # seconds: no put takes so long
+SETTLED = 1.0  # seconds without a change after which a file is finished, where the system cannot tell
+RETRY, LONGEST_RETRY = 1.0, 10.0  # seconds before a watch that ended is begun again: the first time, and at most
+
+_AWAY = {errno.EROFS, errno.EIO, errno.ESTALE}
+
+# A file that went away, or a link that leads nowhere.
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+
+log = logging.getLogger(__name__)
+
+
+class LocalStore:
+    """The files below one folder; a key is a path relative to it."""
+
+    def __init__(self, root: Path) -> None:
+        """Take `root` as the store, making it where it is missing; `SettingError` names it where it may not be."""
+        self.root = root.absolute()
+        self.url = str(root)
+        try:
+            (self.root / STAGING).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingError(f"LAKE_URL: the folder {root} cannot be made: {error.strerror}") from error
+        self._real_root = self.root.resolve()
+        self._unread: set[str] = set()  # folders that the last listing could not read, and the log has named
+        _clear(self.root / STAGING)
+
+    def put(self, key: str, source: bytes | Path, *, move: bool = False) -> str:
+        """Write an object and return its etag (see `ObjectStore.put`)."""
+        path = self._path(key)
+        with self._errors(key, writing=True):
+            staging = self.root / STAGING
+            staging.mkdir(exist_ok=True)  # first: it does not make anew a lake that went away
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if move and isinstance(source, Path) and (etag := _moved(source, path)):
+                return etag
+            descriptor, staged = tempfile.mkstemp(dir=staging)
+            try:
+                with os.fdopen(descriptor, "wb") as target:
+                    _copy(source, target)
+                # Open for reading only, so that nobody who sees the object takes it for one that is being written.
+                with Path(staged).open("rb") as written:
+                    return _placed(Path(staged), path, written.fileno())
+            except BaseException:
+                Path(staged).unlink(missing_ok=True)
+                raise
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
+        """Give an object's stream and facts (see `ObjectStore.open`); waits until a fresh version is final."""
+        with self._errors(key):
+            stream = self._path(key).open("rb")
+        # Errors inside the block are the reader's own, and the reader may close the stream.
+        with stream, os.fdopen(os.dup(stream.fileno()), "rb") as watched:
+            age = time.time() - os.fstat(watched.fileno()).st_mtime
+            if 0 <= age < FINAL_AFTER:
+                time.sleep(FINAL_AFTER - age)
+            before = os.fstat(watched.fileno())
+            yield _info(key, before, being_written=_being_written(watched.fileno(), before)), stream
+            after = os.fstat(watched.fileno())
+            if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+                raise ObjectChanged(f"{key} was written to while it was read")
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Give an object's facts (see `ObjectStore.stat`)."""
+        with self._errors(key):
+            path = self._path(key)
+            if path.is_dir():
+                raise FileNotFoundError(errno.ENOENT, "it is a folder", key)
+            return _info(key, path.stat())
+
+    def list(self, prefix: str = "", unread: set[str] | None = None) -> Iterator[ObjectInfo]:
+        """Yield the objects below `prefix` (see `ObjectStore.list`)."""
+        self._check_present()
+        if ".." in prefix.split("/"):
+            raise InvalidKey(f"prefix {prefix!r:.80}: a part of it is '..'")
+        if prefix.startswith("/"):
+            return  # no key begins so, and the folder would be another
+        top = self.root / prefix.rpartition("/")[0]
+        folders, errors = deque([top]), dict[Path, OSError]()
+        while folders:
+            yield from self._objects(folders.pop(), prefix, folders, errors)
+        self._check_present()  # a folder that went away meanwhile looks empty
+        for folder, error in errors.items():
+            if folder == top or unread is None:
+                with self._errors(str(folder)):
+                    raise error
+        if unread is not None:
+            places = {f"{self._key(str(folder))}/": error for folder, error in errors.items()}
+            unread.update(places)
+            self._log_unread(prefix, places)
+
+    def _objects(
+        self, folder: Path, prefix: str, folders: deque[Path], errors: dict[Path, OSError]
+    ) -> Iterator[ObjectInfo]:
+        """Yield the objects right in one folder; add its folders to `folders`, and what cannot be read to `errors`."""
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    try:
+                        if entry.is_dir(follow_symlinks=False):
+                            if f"{(key := self._key(entry.path))}/".startswith(prefix) and key != STAGING:
+                                folders.append(Path(entry.path))
+                        elif (key := self._key(entry.path)).startswith(prefix) and entry.is_file():
+                            yield _info(key, entry.stat())
+                    except OSError as error:
+                        if not entry.is_symlink():  # where one leads to is no matter of this folder
+                            _note_unread(errors, folder, error)
+        except OSError as error:
+            _note_unread(errors, folder, error)
+
+    def _log_unread(self, prefix: str, unread: dict[str, OSError]) -> None:
+        known = {place for place in self._unread if place.startswith(prefix)}
+        for place in unread.keys() - known:
+            reason = _cannot(self.root / place, unread[place], "read")
+            log.warning(fields("not listed", folder=place, reason=reason, action="leave its files as they are known"))
+        for place in known - unread.keys():
+            log.info(fields("listed again, or gone", folder=place))
+        self._unread = self._unread - known | unread.keys()
+
+    def delete(self, key: str) -> None:
+        """Remove an object (see `ObjectStore.delete`)."""
+        with self._errors(key, missing_ok=True):
+            self._path(key).unlink()
+
+    def watch(self, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
+        """Yield each finished write below `prefix` (see `ObjectStore.watch`)."""
+        folder = self.root / prefix.rpartition("/")[0]
+        away, pause = False, RETRY
+        while not stop.is_set():
+            try:
+                self._check_present()
+                folder.mkdir(parents=True, exist_ok=True)
+                for item in self._writes(folder, prefix, stop):
+                    if away:
+                        log.info(fields("listening again", folder=folder))
+                    away, pause = False, RETRY
+                    yield item
+            except OSError as error:
+                if not away:
+                    log.warning(fields("not listening", folder=folder, error=error, action="will try again"))
+                away, pause = True, min(2 * pause, LONGEST_RETRY)
+            stop.wait(pause)
+
+    def _writes(self, folder: Path, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
+        from lake.stores.local_watch import finished_writes  # none but who watches needs it
+
+        for item in finished_writes(folder, stop):
+            if isinstance(item, Gap):
+                yield item
+            elif (key := self._key(item)).startswith(prefix):
+                # What may not be looked at is not told of: a listing names the place.
+                with suppress(PermissionError), self._errors(key, missing_ok=True):
+                    if Path(item).is_file():  # and not a pipe, which who opens it waits for
+                        yield _info(key, Path(item).stat())
+
+    def dataset(self, prefix: str, limit: int | None = None) -> "ObjectDataset":
+        """Return the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""
+        import pyarrow as pa
+
+        from lake.stores.dataset import ObjectDataset
+
+        def opened(info: ObjectInfo, _: bool) -> pa.NativeFile:
+            with self._errors(info.key):
+                return pa.OSFile(str(self._path(info.key)))  # which stays the version that it is, whoever replaces it
+
+        return ObjectDataset(listed(self, prefix, limit), opened, self.stat)
+
+    def _check_present(self) -> None:
+        if not self.root.is_dir():  # a store that is away, which is not the same as an empty one
+            raise StoreUnavailable(f"the folder {self.url} is gone")
+
+    @contextmanager
+    def _errors(self, place: str, *, missing_ok: bool = False, writing: bool = False) -> Iterator[None]:
+        """Turn the file system's errors into the store's, and tell one that went away from one that lacks an object."""
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            self._check_present()
+            if writing:
+                raise OSError(f"{place} cannot be written: {error}") from error
+            if not missing_ok:
+                raise FileNotFoundError(errno.ENOENT, "there is no such object", place) from error
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise StoreFull(f"{place}: {error.strerror}") from error
+            if error.errno in _AWAY:
+                raise StoreUnavailable(f"{place}: {error.strerror}") from error
+            self._check_present()
+            if isinstance(error, PermissionError):
+                raise PermissionError(_cannot(place, error, "written" if writing else "read")) from error
+            raise
+
+    def _path(self, key: str) -> Path:
+        path = self.root / check_key(key)
+        self._check_present()
+        steps = list(accumulate([str(self.root), *key.split("/")], os.path.join))
+        # To resolve each path takes as long as to read a small file.
+        if any(map(os.path.islink, steps[1:])) and not path.resolve().is_relative_to(self._real_root):
+            raise InvalidKey(f"key {key!r:.80}: a symbolic link leads out of {self.url}")
+        return path
+
+    def _key(self, path: str) -> str:
+        return path.removeprefix(str(self.root)).replace(os.sep, "/").lstrip("/")
+
+
+def _cannot(place: object, error: OSError, act: str) -> str:
+    way_out = "change its owner or its mode" if isinstance(error, PermissionError) else "look at its disk"
+    return f"{place} cannot be {act} by user {os.geteuid()} ({error.strerror}): {way_out}"
+
+
+def _clear(staging: Path) -> None:
+    """Remove what puts that were killed have left; others may be putting just now, so what is young stays."""
+    with suppress(OSError):  # a lake that may only be read, or somebody else clears it too
+        for leftover in staging.iterdir():
+            if time.time() - leftover.stat().st_mtime > LEFT_AFTER:
+                leftover.unlink()
+
+
+def _being_written(file: int, facts: os.stat_result) -> bool | None:
+    writing = being_written(file)
+    if writing is None and abs(time.time() - max(facts.st_mtime, facts.st_ctime)) > SETTLED:
+        return False
+    return writing
+
+
+def _note_unread(errors: dict[Path, OSError], folder: Path, error: OSError) -> None:
+    """Note that a folder, or a file in it, cannot be looked at; what went away meanwhile is no error."""
+    if error.errno not in _GONE:
+        errors.setdefault(folder, error)
+
+
+def _info(key: str, facts: os.stat_result, *, being_written: bool | None = False) -> ObjectInfo:
+    return ObjectInfo(key, _etag(facts), facts.st_size, time_of(facts.st_mtime), being_written)
+
+
+def _etag(facts: os.stat_result) -> str:
+    return f"{facts.st_size:x}-{facts.st_mtime_ns:x}-{facts.st_ctime_ns:x}-{facts.st_ino:x}"
+
+
+def _moved(source: Path, path: Path) -> str | None:
+    """Make a file the object, which spares a copy; None where that cannot be, as from another file system."""
+    try:
+        with source.open("rb") as stream:
+            return _placed(source, path, stream.fileno())
+    except OSError:
+        return None
+
+
+def _placed(staged: Path, path: Path, descriptor: int) -> str:
+    """Put a file, of which a descriptor is open, into its place; give the etag of it, whoever replaces it next."""
+    staged.chmod(0o644)
+    staged.replace(path)
+    return _etag(os.fstat(descriptor))
+
+
+def _copy(source: bytes | Path, target: IO[bytes]) -> None:
+    if isinstance(source, bytes):
+        target.write(source)
+    else:
+        with source.open("rb") as stream:
+            shutil.copyfileobj(stream, target, 1 << 20)
+    target.flush()

@@ -1,0 +1,204 @@
+"""Objects of a bucket, put and got by a client that lets other threads run, at a third of minio-py's processor time."""
+
+import errno
+import io
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from threading import Thread, current_thread, main_thread
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import S3Store as Client
+
+from common.errors import StoreFull, StoreUnavailable
+from lake.stores.base import InvalidKey, ObjectChanged, ObjectInfo
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
+    from obstore.store import S3Credential
+
+PART_SIZE = 8 << 20  # bytes: an upload above it goes in parts
+PARTS = 2  # on their way at a time: each has to arrive within the time that a server may be silent
+CHUNK = 1 << 20  # bytes of a download that are read at a time
+CONNECT_SECONDS = 5.0
+SIGNAL_SECONDS = 0.2  # between two looks whether a signal has come
+
+
+T = TypeVar("T")
+
+
+class Transfer:
+    """Puts and gets the objects of one bucket."""
+
+    def __init__(
+        self, bucket: str, endpoint: str, access_key: str, secret_key: str, region: str, patience: float
+    ) -> None:
+        """Take a bucket; nothing is contacted yet. A server silent for `patience` seconds is away."""
+        self.bucket = bucket
+        keys: S3Credential = {"access_key_id": access_key, "secret_access_key": secret_key, "expires_at": None}
+        self._client = Client(
+            bucket,
+            endpoint=endpoint,
+            region=region,
+            virtual_hosted_style_request=False,
+            skip_signature=False,
+            # A provider, so that no other of the shell's AWS_* variables adds to the keys.
+            credential_provider=lambda: keys,
+            client_options={
+                "allow_http": True,
+                "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+                "read_timeout": timedelta(seconds=patience),
+                "timeout": timedelta(days=1),  # of a whole request, however large
+            },
+            retry_config={"max_retries": 1, "backoff": {"init_backoff": timedelta(seconds=0.2)}},
+        )
+
+    def put(self, key: str, source: bytes | Path) -> str:
+        """Write an object and return its etag (see `ObjectStore.put`)."""
+        with _errors(key, self.bucket):
+            written = _open_to_signals(
+                lambda: obstore.put(self._client, key, source, chunk_size=PART_SIZE, max_concurrency=PARTS)
+            )
+        if not (etag := written["e_tag"]):
+            raise StoreUnavailable(f"bucket {self.bucket}: the answer to a put had no etag: is this an S3 server?")
+        return etag.strip('"')
+
+    def get(self, key: str) -> tuple[ObjectInfo, BinaryIO]:
+        """Give an object's facts and its stream."""
+        with _errors(key, self.bucket):
+            found = _open_to_signals(lambda: obstore.get(self._client, key))
+            meta = found.meta
+            # At once, if it is one chunk anyway: half the processor time of a stream.
+            whole = _open_to_signals(lambda: bytes(found.bytes())) if meta["size"] <= CHUNK else None
+        if not (etag := meta["e_tag"]):
+            raise StoreUnavailable(f"the answer for {key!r} lacks what S3 promises: an etag")
+        info = ObjectInfo(key, etag.strip('"'), meta["size"], meta["last_modified"])
+        if whole is not None:
+            return info, io.BytesIO(whole)
+        return info, cast(BinaryIO, io.BufferedReader(_Body(found.stream(CHUNK), key, self.bucket)))
+
+    def ranges(self, info: ObjectInfo) -> BinaryIO:
+        """Return one version of an object as a file of which parts are read; `ObjectChanged` once it is replaced."""
+
+        def part(start: int, end: int) -> bytes:
+            with _errors(info.key, self.bucket):
+                options: GetOptions = {"if_match": f'"{info.etag}"', "range": (start, end)}
+                return _open_to_signals(lambda: bytes(obstore.get(self._client, info.key, options=options).bytes()))
+
+        return cast(BinaryIO, _Parts(info.size, part))
+
+
+class _Parts(io.RawIOBase):
+    """An object as a file that can be read anywhere, with a request for each read."""
+
+    def __init__(self, size: int, part: Callable[[int, int], bytes]) -> None:
+        self._size, self._part, self._place = size, part, 0
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return that it can be read anywhere."""
+        return True
+
+    def tell(self) -> int:
+        """Return where the next read begins."""
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Set where the next read begins."""
+        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        return self._place
+
+    def read(self, size: int = -1) -> bytes:
+        """Read so many bytes, or all that are left."""
+        end = self._size if size < 0 else min(self._size, self._place + size)
+        if end <= self._place:
+            return b""
+        data = self._part(self._place, end)
+        self._place += len(data)
+        return data
+
+
+class _Body(io.RawIOBase):
+    """The chunks of an answer as a file."""
+
+    def __init__(self, chunks: Any, key: str, bucket: str) -> None:
+        self._chunks, self._key, self._bucket = iter(chunks), key, bucket
+        self._chunk = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer with what there is of the next chunk; 0 at the end."""
+        if not self._chunk:
+            with _errors(self._key, self._bucket):
+                self._chunk = memoryview(_open_to_signals(lambda: next(self._chunks, b"")))
+        size = min(len(buffer), len(self._chunk))
+        buffer[:size], self._chunk = self._chunk[:size], self._chunk[size:]
+        return size
+
+
+def _open_to_signals(call: Callable[[], T]) -> T:
+    """Call it; not in the main thread, which in the client would hear of no signal until the server answers."""
+    if current_thread() is not main_thread():
+        return call()
+    result: Future[T] = Future()
+
+    def settle() -> None:
+        try:
+            result.set_result(call())
+        except BaseException as error:
+            result.set_exception(error)
+
+    thread = Thread(target=settle, daemon=True)
+    thread.start()
+    while not result.done():
+        thread.join(SIGNAL_SECONDS)  # with no end to it, a signal just before would be heard of after the answer
+    return result.result()
+
+
+@contextmanager
+def _errors(key: str, bucket: str) -> Iterator[None]:
+    """Turn the client's errors into the store's; a server's answer is in their text."""
+    try:
+        yield
+    except (BaseError, OSError) as error:  # it has Python's own error for what is not there
+        said = str(error)
+        code, message = (re.search(f"<{tag}>([^<]*)</{tag}>", said) for tag in ("Code", "Message"))
+        if code:
+            raise refusal(code[1], message[1] if message else "", key, bucket) from None
+        raise StoreUnavailable(f"bucket {bucket}: {said.partition('Debug source:')[0].strip()}") from None
+
+
+_REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
+_FULL = {"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded", "InsufficientStorage"}
+_BAD_KEY = {"XMinioInvalidObjectName", "KeyTooLongError", "XMinioInvalidResourceName", "InvalidArgument"}
+
+
+def refusal(code: str, message: str, key: str, bucket: str) -> Exception:
+    """Give the store's error for an S3 server's answer."""
+    if code in ("NoSuchKey", "NoSuchVersion"):
+        return FileNotFoundError(errno.ENOENT, "there is no such object", key)
+    if code in _REFUSED:
+        return PermissionError(
+            f"bucket {bucket!r} refuses {key!r} ({code}): check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY "
+            f"and what that user may do"
+        )
+    if code in _FULL:
+        return StoreFull(f"bucket {bucket} has no room for {key!r:.80} ({code}): {message}")
+    if code in _BAD_KEY:
+        return InvalidKey(f"key {key!r:.80}: {message}")
+    if code == "PreconditionFailed":
+        return ObjectChanged(f"{key} was replaced while it was read")
+    if code == "NoSuchBucket":
+        return StoreUnavailable(f"there is no bucket {bucket!r}: make it with `python -m lake init`")
+    return StoreUnavailable(f"bucket {bucket}: {code}: {message}")

@@ -1,0 +1,111 @@
+"""One schema for files of several: which types hold the values of which others, unchanged in value and in meaning."""
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from lake.stores.base import ObjectInfo
+
+
+class Conflict(ValueError):
+    """A column has no type that is right for all of its values; the message names column and types."""
+
+
+class SchemaConflict(ValueError):
+    """Files do not fit together: the message says why, `files` are those that are not as the newest."""
+
+    def __init__(self, reason: str, files: Sequence[ObjectInfo]) -> None:
+        super().__init__(reason)
+        self.files = list(files)
+        self.more = False  # there are files that were not looked at
+
+
+def unified(found: Mapping[pa.Schema, Sequence[ObjectInfo]]) -> pa.Schema:
+    """Return a schema with all columns of all files.
+
+    A column has the type that it has in the newest file that has it, for that one was written under the contract of
+    today. The older ones must fit that type. Names of files have no say.
+
+    Raises:
+        SchemaConflict: the values of some files have no right form in it.
+    """
+    latest = {schema: max(info.modified for info in infos) for schema, infos in found.items()}
+    by_age = sorted(found, key=lambda schema: (latest[schema], str(schema)), reverse=True)
+    fields: dict[str, pa.DataType] = {}
+    for schema in by_age:
+        for field in schema:
+            known = fields.setdefault(field.name, field.type)
+            # Of the same moment, either may be the newer one.
+            if latest[schema] == latest[by_age[0]] and not fits(field.type, known) and fits(known, field.type):
+                fields[field.name] = field.type
+    _check_names(list(fields), by_age, found)
+    for name, type_ in fields.items():
+        wrong = [schema for schema in by_age if name in schema.names and not fits(schema.field(name).type, type_)]
+        if wrong:
+            reason = f"column {name!r} is {wrong[0].field(name).type} in them, and {type_} in the newest"
+            raise SchemaConflict(reason, [info for schema in wrong for info in found[schema]])
+    return pa.schema(list(fields.items()))
+
+
+def _check_names(names: list[str], by_age: list[pa.Schema], found: Mapping[pa.Schema, Sequence[ObjectInfo]]) -> None:
+    first: dict[str, str] = {}
+    for name in names:
+        known = first.setdefault(name.lower(), name)
+        if known != name:
+            both = [schema for schema in by_age if {known, name} <= set(schema.names)]
+            files = [info for schema in both or by_age[1:] for info in found[schema]]
+            raise SchemaConflict(f"columns {known!r} and {name!r} differ in case alone, which SQL does not see", files)
+
+
+def is_held(schema: pa.Schema, target: pa.Schema) -> bool:
+    """Return whether no value of `schema` has another type in `target`."""
+    return all(field.type == target.field(field.name).type for field in schema)
+
+
+def fits(type_: pa.DataType, target: pa.DataType) -> bool:
+    """Return whether values of a type may stand as another one; `convert` refuses the values that do not fit."""
+    if type_ == target or types.is_null(type_):
+        return True
+    if types.is_integer(type_):  # text that was loaded as text keeps its zeros, which an integer never had
+        return _is_number(target) or _is_text(target)
+    if types.is_floating(type_):
+        return bool(types.is_floating(target) and type_.bit_width < target.bit_width)
+    if types.is_decimal(type_) and types.is_decimal(target):
+        digits = type_.precision - type_.scale
+        return bool(type_.scale <= target.scale and digits <= target.precision - target.scale)
+    if types.is_date(type_):
+        return types.is_date(target) or (types.is_timestamp(target) and target.tz in (None, "UTC"))
+    if types.is_timestamp(type_) and types.is_timestamp(target):
+        return bool(type_.tz == target.tz)
+    return _is_text(type_) and _is_text(target)
+
+
+def _is_number(type_: pa.DataType) -> bool:
+    return bool(types.is_integer(type_) or types.is_float64(type_) or types.is_decimal(type_))
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    type_ = type_.value_type if types.is_dictionary(type_) else type_
+    return bool(types.is_string(type_) or types.is_large_string(type_) or types.is_string_view(type_))
+
+
+def convert(table: pa.Table, target: pa.Schema) -> pa.Table:
+    """Return the rows with the columns of `target`; one that is not there is null.
+
+    Raises:
+        Conflict: a value has no right form there.
+    """
+    columns = []
+    for field in target:
+        if field.name not in table.schema.names:
+            columns.append(pa.nulls(table.num_rows, field.type))
+            continue
+        column = table[field.name]
+        try:
+            columns.append(pc.cast(column, field.type, safe=True))
+        except pa.ArrowException as error:
+            reason = f"column {field.name!r} is {column.type} in them, and {field.type} in the newest: {error}"
+            raise Conflict(reason) from error
+    return pa.table(columns, schema=target)

@@ -1,0 +1,125 @@
+"""A dataset made ready: its contract, its transform, the rows that come out, and the recipe that names all this."""
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pyarrow as pa
+import pyarrow.acero
+
+from common.errors import SettingError
+from pipeline.dataset.output_schema import output_schema
+from pipeline.dataset.transform import Transform
+from pipeline.dataset.user_code import call_user_code
+from pipeline.model.contract import Contract, alike_names, read_contract
+from pipeline.model.problem import LIST_LIMIT, listed, shortened
+from pipeline.readers.csv import validate
+from pipeline.readers.csv.decode import Limits
+
+FORMAT_VERSION = "6"  # of what we write: a new one makes every load stale
+
+GROUPS = "text, whole numbers, numbers, booleans, dates or times with a date"
+
+SUMS = "whole numbers or numbers"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """How the files of one dataset are loaded.
+
+    `schema` is that of its clean rows, lineage left out; `rowwise` says that the transform looks at each row alone.
+    """
+
+    contract: Contract
+    transform: Transform | None
+    schema: pa.Schema
+    recipe: str
+    limits: Limits
+    rowwise: bool = False
+
+
+def read_datasets(folder: Path, limits: Limits = Limits()) -> dict[str, Dataset]:  # noqa: B008 (it never changes)
+    """Read every contract of a folder and the transforms beside them; `SettingError` names the file that is wrong."""
+    return {path.stem: read_dataset(path, limits) for path in sorted(folder.glob("*.json"))}
+
+
+def read_dataset(path: Path, limits: Limits = Limits()) -> Dataset:  # noqa: B008 (it never changes)
+    """Read one contract and the transform beside it; `SettingError` says what is not right."""
+    contract = read_contract(path)
+    for one in contract.fields:
+        try:
+            validate.check_column(pa.array(["x"]), one, contract.missing)
+        except (ValueError, pa.ArrowException) as error:
+            said = shortened(str(error), LIST_LIMIT)
+            raise SettingError(f"{path}: field {shortened(one.name)!r}: constraints: {said}") from error
+    script = path.with_suffix(".py")
+    transform, rowwise, schema = None, False, contract.schema
+    if script.exists():
+        module = _module(script)
+        transform, rowwise = module.transform, getattr(module, "ROWWISE", False)
+        schema = output_schema(script, module.transform, contract, getattr(module, "TYPES", {}))
+    _check_names(path, contract, schema)
+    return Dataset(contract, transform, schema, _recipe(path, script, limits), limits, rowwise)
+
+
+def _module(script: Path) -> ModuleType:
+    """Run the file of a transform."""
+    try:
+        spec = spec_from_file_location(f"pipeline.datasets.{script.stem}", script.resolve())
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[spec.name] = module_from_spec(spec)
+        call_user_code(spec.loader.exec_module, module)
+        if not callable(module.transform):
+            raise TypeError(f"transform is {module.transform!r}")
+    except Exception as error:
+        raise SettingError(
+            f"{script}: expected a function transform(frame): {shortened(repr(error), LIST_LIMIT)}"
+        ) from error
+    if not isinstance(getattr(module, "TYPES", {}), dict):
+        raise SettingError(
+            f"{script}: TYPES is {module.TYPES!r}: expected types by column, such as {{'Margin': 'number'}}"
+        )
+    return module
+
+
+def _check_names(path: Path, contract: Contract, schema: pa.Schema) -> None:
+    if alike := alike_names(schema.names):
+        raise SettingError(f"{path.with_suffix('.py')}: of the columns that come out, {alike}: give one another name")
+    for name in schema.names:
+        if name.casefold() in ("_line", "_source_key"):
+            raise SettingError(f"{path}: {name!r} is the name of a column that every load adds: choose another")
+    _check_summary(path, contract, schema)
+
+
+def _check_summary(path: Path, contract: Contract, schema: pa.Schema) -> None:
+    groups, sums = contract.summary.groupBy, contract.summary.sum
+    if alike := alike_names(["rows", *groups, *sums]):
+        raise SettingError(f"{path}: summary: {alike} (it has its own column rows): name another column")
+    for name in (*groups, *sums):
+        if name not in schema.names:
+            expected = f"expected one of {listed(schema.names)}"
+            raise SettingError(f"{path}: summary names {shortened(name)!r}: {expected}")
+    for part, names, types, takes in (("groupBy", groups, GROUP_TYPES, GROUPS), ("sum", sums, SUM_TYPES, SUMS)):
+        for name in names:
+            if not any(kind(type_ := schema.field(name).type) for kind in types):
+                raise SettingError(f"{path}: summary.{part} names {name!r}, which is {type_}: expected {takes}")
+
+
+def _recipe(contract: Path, script: Path, limits: Limits) -> str:
+    digest = hashlib.sha256(f"{FORMAT_VERSION} {limits}".encode())
+    for path in (contract, script):
+        digest.update(b"\0" + (path.read_bytes() if path.exists() else b""))
+    return digest.hexdigest()[:16]
+
+
+# The types of columns that can be groups, and of those that can be summed up.
+GROUP_TYPES = (
+    *(pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_float32, pa.types.is_float64),
+    *(pa.types.is_boolean, pa.types.is_date32, pa.types.is_timestamp, pa.types.is_decimal),
+)
+
+SUM_TYPES = (pa.types.is_integer, pa.types.is_float32, pa.types.is_float64)

@@ -1,0 +1,196 @@
+"""The columns that come out of a transform, and their types: declared, or learnt from example rows, never guessed."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from itertools import cycle, islice
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from common.errors import SettingError
+from pipeline.dataset.columns import WORDS, WrongColumn, exact_column, fits, own_column
+from pipeline.dataset.transform import Transform, to_frame
+from pipeline.dataset.user_code import call_user_code
+from pipeline.model.contract import TYPES, Contract, FieldSpec
+from pipeline.model.problem import LIST_LIMIT, shortened
+from pipeline.readers.csv import validate
+from pipeline.readers.csv.batch import batch_schema
+
+EXAMPLES = 3  # rows
+
+# What looks like text comes first; the others may match a pattern.
+_TEXTS = (
+    *("a", "B c", "Straße", "A-1", "AB", "ABC", "AB-123", "AB123", "a@example.org", "https://example.org"),
+    *("1", "12", "123", "1234", "12345", "123456", "2026-01", "2026-01-31", "12:30", "+49 30 123456"),
+)
+_CELLS = {
+    "integer": ("1", "2", "3", "10", "100", "1000"),
+    "number": ("0.5", "1.25", "2.75", "10.5", "100.5", "1000.5"),
+    "boolean": ("true", "false"),
+    "date": ("2026-01-31", "2026-02-28", "2026-12-01"),
+    "datetime": ("2026-01-31T23:59:59.5Z", "2026-02-28T00:00:00Z", "2026-12-01T12:30:00Z"),
+}
+
+
+def output_schema(script: Path, transform: Transform, contract: Contract, declared: Mapping[str, Any]) -> pa.Schema:
+    """Learn the columns of a transform's rows, `_line` left out.
+
+    The transform is called with an empty frame, which tells their names, and with example rows, which tell their types.
+
+    Args:
+        script: the file of the transform, for messages.
+        declared: its `TYPES`, by column: one of the contract's words, or an Arrow type.
+
+    Raises:
+        SettingError: the transform fails, or a column's type is not known, or cannot be kept in Parquet.
+    """
+    empty = _columns(script, "an empty frame", lambda: transform(to_frame(batch_schema(contract).empty_table())))
+    if "_line" not in empty:
+        raise SettingError(f"{script}: transform lost the column _line: it must stay, one number per row")
+    if unknown := [name for name in declared if name not in empty or name == "_line"]:
+        raise SettingError(f"{script}: TYPES names {unknown[0]!r}: expected a column that transform returns")
+    try:
+        examples = _columns(script, "example rows", lambda: _unwatched(transform, to_frame(example_rows(contract))))
+        why = "the example rows, which are made from the contract, have no value there"
+    except SettingError as error:
+        examples, why = {}, str(error).removeprefix(f"{script}: ")
+    known = {one.name: TYPES[one.type] for one in contract.fields}
+    schema = pa.schema([])
+    for name in (one for one in empty if one != "_line"):
+        if name in declared:
+            type_ = _declared(script, name, declared[name], examples.get(name))
+        else:
+            type_ = _learnt(name, empty[name], examples.get(name), known.get(name))
+        if type_ is None:
+            way_out = f"declare it beside the transform, such as TYPES = {{{name!r}: 'number'}}"
+            raise SettingError(f"{script}: the type of column {name!r} cannot be learnt ({why}): {way_out}")
+        schema = schema.append(_kept(script, pa.field(name, type_)))
+    return schema
+
+
+def _columns(script: Path, what: str, call: Callable[[], pd.DataFrame]) -> dict[str, pd.Series]:
+    try:
+        made = call_user_code(call)
+    except Exception as error:
+        raise SettingError(f"{script}: transform failed on {what}: {shortened(repr(error), LIST_LIMIT)}") from error
+    if not isinstance(made, pd.DataFrame):
+        raise SettingError(f"{script}: transform failed on {what}: expected a DataFrame, found {type(made).__name__}")
+    names = list(made.columns)
+    if odd := [name for name in names if not isinstance(name, str)]:
+        raise SettingError(f"{script}: transform names a column {odd[0]!r}: expected text")
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise SettingError(f"{script}: transform returns the column {twice[0]!r} more than once")
+    return {name: made[name] for name in names}
+
+
+def _unwatched(transform: Transform, frame: pd.DataFrame) -> pd.DataFrame:
+    """Call a transform where no debugger stops: its user waits for rows of a file."""
+    outcome = Future[pd.DataFrame]()
+
+    def call() -> None:
+        try:
+            outcome.set_result(call_user_code(transform, frame))
+        except Exception as error:
+            outcome.set_exception(error)
+
+    thread = Thread(target=call, name="example rows", daemon=True)
+    # As debugpy marks threads of its own.
+    thread.pydev_do_not_trace = thread.is_pydev_daemon_thread = True  # type: ignore[attr-defined]
+    thread.start()
+    return outcome.result()
+
+
+def _declared(script: Path, name: str, type_: Any, example: pd.Series | None) -> pa.DataType:
+    found = TYPES.get(type_) if isinstance(type_, str) else type_
+    if not isinstance(found, pa.DataType):
+        takes = ", ".join(TYPES)
+        raise SettingError(f"{script}: TYPES[{name!r}] is {type_!r}: expected one of {takes}, or a type of pyarrow")
+    made = None if example is None else _type_of(example)
+    if made is not None and not fits(made, found):
+        word = WORDS.get(made, made)
+        raise SettingError(f"{script}: TYPES[{name!r}] is {type_!r}, but transform makes {word}: change one of them")
+    return found
+
+
+def _learnt(name: str, empty: pd.Series, example: pd.Series | None, contract: pa.DataType | None) -> pa.DataType | None:
+    """Return the type of the example's values; where they tell nothing, that of a column which can have no other."""
+    found = None if example is None else _type_of(example)
+    if contract is not None and not isinstance(empty.dtype, pd.ArrowDtype):  # a field, written anew with plain values
+        try:
+            exact_column(name, empty if example is None else example, contract)
+        except WrongColumn:
+            return found
+        return contract
+    return found or next((own_column(one).type for one in (example, empty) if one is not None and _is_sure(one)), None)
+
+
+def _type_of(column: pd.Series) -> pa.DataType | None:
+    """Return the type of a column's values; None where there are none, or they do not tell."""
+    try:
+        found = own_column(column.dropna())
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return None
+    if not len(found) or "null" in str(found.type):
+        return None
+    if isinstance(column.dtype, pd.ArrowDtype):
+        return found.type
+    # The digits of decimals are those of the examples.
+    return (
+        None if pa.types.is_decimal(found.type) else pa.string() if pa.types.is_large_string(found.type) else found.type
+    )
+
+
+def _is_sure(column: pd.Series) -> bool:
+    """Return whether a column without values has its type all the same: these are what an empty list becomes."""
+    type_ = column.dtype
+    if isinstance(type_, pd.ArrowDtype):
+        return not pa.types.is_null(type_.pyarrow_dtype)
+    return not isinstance(type_, pd.CategoricalDtype) and type_ not in (float, object)
+
+
+def _kept(script: Path, field: pa.Field) -> pa.Field:
+    """Return a field if Parquet holds its type: not all of Arrow's, and those of pandas for pandas alone."""
+    try:
+        if isinstance(field.type, pa.BaseExtensionType):
+            raise NotImplementedError
+        pq.write_table(pa.table([pa.nulls(1, field.type)], pa.schema([field])), pa.BufferOutputStream())
+    except (pa.ArrowException, NotImplementedError) as error:
+        advice = f"convert it, such as frame[{field.name!r}].astype(str)"
+        found = f"column {field.name!r} is {field.type}, which Parquet does not hold"
+        raise SettingError(f"{script}: {found}: {advice}") from error
+    return field
+
+
+def example_rows(contract: Contract) -> pa.Table:
+    """Make rows that a file of this contract may have, with no nulls."""
+    columns = [_examples(field) for field in contract.fields]
+    return pa.table([*columns, pa.array(range(2, 2 + EXAMPLES), pa.int64())], batch_schema(contract))
+
+
+def _examples(field: FieldSpec) -> pa.Array:
+    """Make values of a field that meet its constraints; where none is found, such as for a pattern, of its type."""
+    plain = field.model_copy(update={"format": "default", "decimalChar": ".", "groupChar": None})
+    values, wrong = validate.check_column(pa.array(list(_cells(plain)), pa.string()), plain, frozenset())
+    good = values.filter(pc.invert(wrong)).drop_null()
+    if not len(good):
+        good = values.drop_null()
+    return pa.array(islice(cycle(good.to_pylist()), EXAMPLES), TYPES[field.type])
+
+
+def _cells(field: FieldSpec) -> Iterator[str]:
+    """Yield cells that may meet a field's constraints."""
+    checks = field.constraints
+    if checks.enum:
+        yield from (str(one).lower() if isinstance(one, bool) else str(one) for one in checks.enum)
+    elif field.type == "string":
+        low, high = checks.minLength or 0, checks.maxLength
+        yield from ((one * max(1, -(-low // len(one))))[:high] for one in _TEXTS)
+    else:
+        yield from _CELLS[field.type]
+    yield from (str(one) for one in (checks.minimum, checks.maximum) if one is not None)

@@ -1,0 +1,169 @@
+"""What the columns of a file hold: its values, looked at block by block, with bounded memory."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.dataset.infer_dialect import WHOLE, Sample
+from pipeline.model.contract import Contract, FieldSpec, Summary, headings
+from pipeline.model.problem import shortened
+from pipeline.readers.csv.batch import Batch
+from pipeline.readers.csv.read import read_csv
+from pipeline.readers.csv.validate import check_column
+
+VALUES = 10_000  # different values of a column that are kept: the first ones
+ROOM = 2_000_000  # of all columns together
+LATE = 100  # values of a column that are kept after these, since they are not like them
+BLOCK = 8 << 20
+REJECTS = 100_000  # that are told by rule
+
+MISSING = ("", "NA", "N/A", "n/a", "na", "#N/A", "NULL", "null", "None", "none", "NaN", "nan", "-", "--", "?")
+_MISSING = pa.array(MISSING)
+_CANONICAL = r"\A-?(?:0|[1-9][0-9]*)(?:[.,][0-9]+)?\z"
+
+NUMBERS = [(".", None), (",", None), (",", "."), (".", ","), (",", " "), (".", " "), (".", "'"), (",", "'")]
+DATES = ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d"]
+TIMES = [f"{day}{between}{time}" for day in DATES for between in (" ", "T") for time in ("%H:%M:%S", "%H:%M")]
+
+
+def spec_of(type_: str, **properties: str | None) -> FieldSpec:
+    """Return a field of a type, to judge values by."""
+    return FieldSpec(name="x", type=type_, **properties)  # type: ignore[arg-type]
+
+
+SHAPES = (
+    spec_of("integer"),
+    *(spec_of("number", decimalChar=point, groupChar=group) for point, group in NUMBERS),
+    *(spec_of("date", format=form) for form in ("default", *DATES)),
+    *(spec_of("datetime", format=form) for form in ("default", *TIMES)),
+    spec_of("boolean"),
+)
+
+
+@dataclass
+class Column:
+    """The different values of a column, bare of blanks, and the words for null among its cells.
+
+    Of more than `room` values, those are kept which are not like the first ones: they tell against a type.
+    """
+
+    name: str
+    room: int
+    values: dict[str, None] = field(default_factory=dict)
+    words: set[str] = field(default_factory=set)
+    exact: set[str] = field(default_factory=set)  # of these words, those with no blanks around them
+    late: int = 0
+    _likely: list[FieldSpec] | None = None
+
+    def add(self, cells: pa.Array) -> None:
+        """Take the cells of a block."""
+        different = pc.unique(cells)
+        self.exact.update(different.filter(pc.is_in(different, value_set=_MISSING)).to_pylist())
+        bare = pc.unique(pc.ascii_trim(different, " \t"))
+        null = pc.is_in(bare, value_set=_MISSING)
+        self.words.update(bare.filter(null).to_pylist())
+        values = bare.filter(pc.invert(null))
+        if len(self.values) < self.room:
+            for value in values.slice(0, self.room).to_pylist():
+                self.values[shortened(value, 1000)] = None
+            values = values.slice(self.room)
+        if len(values) and self.late < LATE:
+            self._look(values)
+
+    def _look(self, values: pa.Array) -> None:
+        """Keep of the values beyond the first ones those that are not of a type which most of these have."""
+        if self._likely is None:
+            known = pa.array(self.values)
+            self._likely = [spec for spec in SHAPES if _share_of_bad(known, spec) <= 1 / 4]
+        odd = [values.filter(check_column(values, spec, frozenset())[1]) for spec in self._likely]
+        if any(spec.type in ("integer", "number") for spec in self._likely):
+            odd.append(values.filter(pc.invert(pc.match_substring_regex(values, pattern=_CANONICAL))))
+        for some in odd:
+            kept = [shortened(value, 1000) for value in some.slice(0, LATE).to_pylist()]
+            self.late += sum(value not in self.values for value in kept)
+            self.values.update(dict.fromkeys(kept))
+
+
+def _share_of_bad(values: pa.Array, spec: FieldSpec) -> float:
+    few = values.slice(0, 100)
+    if pc.mean(check_column(few, spec, frozenset())[1].cast(pa.int8())).as_py() > 1 / 2:
+        return 1.0
+    return float(pc.mean(check_column(values, spec, frozenset())[1].cast(pa.int8())).as_py())
+
+
+@dataclass
+class Survey:
+    """The columns of a file, how many records have a row, what is wrong with others, and whether all was read."""
+
+    columns: list[Column]
+    rows: int = 0
+    whole: bool = True
+    rejected: int = 0
+    by_rule: Counter[str] = field(default_factory=Counter)
+    first: dict[str, int] = field(default_factory=dict)  # line, by rule
+
+    def notes(self) -> Iterator[str]:
+        """Yield what will be rejected, and what was not read."""
+        records = self.rows + self.rejected - self.by_rule["quote"] - self.by_rule["size"]
+        if odd := self.by_rule["fields"]:
+            fields = f"{len(self.columns)} fields, as the header"
+            yield f"{odd:,} of {records:,} records have not {fields}: they will be rejected"
+        if odd := self.by_rule["encoding"]:
+            yield f"encoding: it is UTF-8, but not in {odd:,} records: they will be rejected"
+        if odd := self.by_rule["NUL"]:
+            yield f"{odd:,} records have a NUL byte, the first in line {self.first['NUL']:,}: they will be rejected"
+        for rule, what in (("quote", "its quotes are not in order"), ("size", "it does not end within 1 MiB")):
+            if odd := self.by_rule[rule]:
+                more = f" (and {odd - 1:,} more lines)" if odd > 1 else ""
+                yield f"line {self.first[rule]}: {what}: it will be rejected{more}"
+        if self.rejected > sum(self.by_rule.values()):
+            yield f"of {self.rejected:,} records that will be rejected, the first {REJECTS:,} were looked at"
+        if not self.whole:
+            read = f"only the first {WHOLE >> 20} MiB, {self.rows:,} rows, were read"
+            yield f"{read}: no field is required, and the types are those of these rows: check that the others fit"
+
+
+def read_survey(stream: BinaryIO, file: str, sample: Sample) -> Survey:
+    """Read a file as the pipeline does, up to `WHOLE` bytes of text; `Refused` where the pipeline would refuse it."""
+    fields = [FieldSpec(name=f"c{n}", header=list(heading)) for n, heading in enumerate(headings(sample.header))]  # type: ignore[arg-type]
+    quote = sample.dialect.get("quoteChar", '"')
+    delimiter = sample.dialect["delimiter"]
+    contract = Contract("draft", tuple(fields), "exact", sample.encoding, delimiter, quote, frozenset(), Summary())
+    room = max(100, min(VALUES, ROOM // len(fields)))
+    found, size = Survey([Column(name, room) for name in sample.header]), 0
+    stream.seek(0)
+    for batch in read_csv(stream, file, contract, BLOCK):
+        if size > WHOLE:
+            found.whole = False
+            break
+        size += _text_size(batch.rows)
+        _add(found, batch)
+    return found
+
+
+def _text_size(rows: pa.Table) -> int:
+    """Return about how many bytes rows of text have in the file: each cell has an offset here, and a mark there."""
+    cells = rows.num_rows * (rows.num_columns - 1)
+    size: int = rows.nbytes - 8 * rows.num_rows - 4 * cells + cells
+    return size
+
+
+def _add(found: Survey, batch: Batch) -> None:
+    found.rows += batch.rows.num_rows
+    if batch.rows.num_rows:
+        for column, cells in zip(found.columns, batch.rows.columns, strict=False):  # the last one is `_line`
+            column.add(cells.combine_chunks())
+    if batch.rejected:
+        told: dict[int, str] = {}
+        for problem in islice(batch.problems, max(0, REJECTS - found.rejected)):
+            rule = "NUL" if "NUL" in problem.message and problem.rule == "encoding" else problem.rule
+            told.setdefault(problem.line or 0, rule)
+        for line, rule in told.items():
+            found.first.setdefault(rule, line)
+        found.by_rule.update(told.values())
+        found.rejected += batch.rejected

@@ -1,0 +1,94 @@
+"""The ledger's file: a connection to SQLite, its transactions, and what is said where it cannot be used."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import Literal
+
+from common.errors import SettingError
+
+LedgerError = sqlite3.Error
+VERSION = 2  # of the schema: a ledger of another one is not opened
+
+_FORGET = "remove its folder, for what it knows is told by the lake, or loaded again"
+
+
+@contextmanager
+def ledger_errors(path: Path) -> Iterator[None]:
+    """Say in one line what is wrong with the ledger at `path`, and the way out, where SQLite cannot work with it."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise SettingError(
+            f"PIPELINE_STATE: the ledger {path} cannot be used now: {error}: is the disk full, read-only, or does "
+            "another program hold it? Nothing is lost: the next start goes on"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        if type(error) is not sqlite3.DatabaseError:  # the others are faults of ours
+            raise
+        raise SettingError(f"PIPELINE_STATE: the ledger {path} is damaged ({error}): {_FORGET}") from error
+
+
+class Database:
+    """One connection to the ledger's file; threads may share it, each call is one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the ledger at `path`, making it with a new id where it is missing; `SettingError` if it is of no use."""
+        self.path = path
+        self._lock = RLock()
+        self.db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        self.db.row_factory = sqlite3.Row
+        with ledger_errors(path):
+            self._make_ready()
+        self.id = str(self.get("id"))
+
+    def _make_ready(self) -> None:
+        self.db.execute("PRAGMA journal_mode = WAL")
+        self.db.execute("PRAGMA synchronous = NORMAL")
+        [[found]], [[tables]] = self.rows("PRAGMA user_version"), self.rows("SELECT count(*) FROM sqlite_schema")
+        if not tables:
+            schema = Path(__file__).with_name("schema.sql").read_text()
+            # In one transaction: a ledger without its version would be refused for ever.
+            self.db.executescript(f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {VERSION}; COMMIT")
+        elif found != VERSION:
+            reason = f"is of version {found}, and this pipeline takes {VERSION}"
+            raise SettingError(f"PIPELINE_STATE: the ledger {self.path} {reason}: {_FORGET}")
+
+    def check(self) -> None:
+        """Read all of the ledger; `sqlite3.DatabaseError` if a page of it is damaged, which is often seen late."""
+        [[said]] = self.rows("PRAGMA quick_check(1)")
+        if said != "ok":
+            raise sqlite3.DatabaseError(said)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.db.close()
+
+    @contextmanager
+    def transaction(self, mode: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
+        """Hold the connection for one transaction; a deferred one that writes temporary tables holds up nobody."""
+        with self._lock:
+            self.db.execute(f"BEGIN {mode}")
+            try:
+                yield self.db
+            except BaseException:
+                self.db.execute("ROLLBACK")
+                raise
+            self.db.execute("COMMIT")
+
+    def rows(self, query: str, *values: object, **named: object) -> list[sqlite3.Row]:
+        """Run one query, with values for its marks or its names, and give all its rows."""
+        with self._lock:
+            return self.db.execute(query, named or values).fetchall()
+
+    def get(self, name: str) -> str | None:
+        """Give a fact about the ledger itself."""
+        found = self.rows("SELECT value FROM meta WHERE name = ?", name)
+        return str(found[0]["value"]) if found else None
+
+    def set(self, name: str, value: str) -> None:
+        """Keep a fact about the ledger itself."""
+        with self.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))

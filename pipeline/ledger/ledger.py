@@ -1,0 +1,372 @@
+"""The queue and the memory of the pipeline: one row per source key (see `schema.sql`)."""
+
+import json
+import math
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+from typing import Literal
+
+from lake.layout import source
+from lake.stores.base import ObjectInfo
+from pipeline.ledger.database import Database
+from pipeline.ledger.totals import replace_shares
+from pipeline.model.load_record import Record
+from pipeline.model.task import NO_RECIPE, Result, Task
+
+FoundBy = Literal["event", "sweep"]
+
+MAX_ATTEMPTS = 5
+
+MAX_DEATHS = 3
+
+SHORTEST_PAUSE = 1.0  # seconds until a file that could not be read is tried again
+
+LONGEST_PAUSE = 60.0  # seconds until a file is tried again; more is left of it only after a jump of the clock
+
+HISTORY_ROWS = 100_000
+
+_COUNTS = ("rows_read", "rows_kept", "rows_dropped", "rows_rejected")
+
+# As the fields of a `Task`, but for the last two.
+_TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, recipe, retract, size"
+
+_LATER = "retry_at BETWEEN :soon AND :late"
+
+_WAITS = f"status = 'pending' AND in_flight = 0 AND (retry_at IS NULL OR NOT {_LATER})"
+
+_SWEEP = "(SELECT number FROM sweep)"
+
+# A file that was never taken has no outputs, if the last listing found outputs of taken files only.
+_FIRST = (
+    "coalesce(started_at, loaded_at) IS NULL AND EXISTS (SELECT 1 FROM meta WHERE (name, value) = ('outputs', 'ours'))"
+)
+
+_CLEAN_SLATE = {"attempts": 0, "deaths": 0, "retry_at": None, "error": None, "retract": 0}
+
+
+def now() -> int:
+    """Give the time in UTC microseconds."""
+    return time.time_ns() // 1000
+
+
+def microseconds(moment: datetime) -> int:
+    """Give a time in UTC microseconds."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def key_text(key: str) -> str:
+    """Give a key as text that a database can hold: what is no text is escaped, and such a key is ignored anyway."""
+    return key.encode("utf-8", "backslashreplace").decode()
+
+
+class Ledger(Database):
+    """What is known of every source: the queue of those that wait, and the memory of what was made of the others."""
+
+    def begin(self, recipes: Mapping[str, str], *, died: bool = True) -> None:
+        """Make ready for a run: what a crash left in flight waits again, to run alone, and the recipes are these.
+
+        A file that was alone in flight when the program died is counted one death; three make it failed. A program that
+        ended by an error, such as a full disk, has not `died`.
+        Under a new recipe what was refused is tried again, and what was loaded is stale.
+        """
+        current = f"coalesce((SELECT recipe FROM recipe WHERE dataset = source.dataset), '{NO_RECIPE}')"
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE source SET in_flight = 0, loaded_etag = NULL, deaths = deaths + (alone AND ?),"
+                " alone = (alone OR ?) WHERE in_flight = 1",
+                (died, died),
+            )
+            _fail_the_deadly(db, f"the pipeline died {MAX_DEATHS} times while it loaded this file and no other")
+            # The next sweep says again what is to be taken back, if that is still asked for.
+            db.execute("UPDATE source SET status = 'missing', retract = 0 WHERE status = 'pending' AND retract = 1")
+            db.execute("DELETE FROM meta WHERE name = 'outputs'")  # until the first listing tells
+            db.execute("DELETE FROM recipe")
+            db.executemany("INSERT INTO recipe VALUES (?, ?)", recipes.items())
+            db.execute(
+                "UPDATE source SET status = 'pending', attempts = 0, found_by = 'sweep'"
+                f" WHERE status = 'refused' AND recipe <> {current}"
+            )
+            db.execute(
+                f"UPDATE source SET stale = (recipe <> {current}) "
+                f"WHERE status = 'loaded' AND stale <> (recipe <> {current})"
+            )
+
+    def notice(self, item: ObjectInfo, found_by: FoundBy) -> bool:
+        """Note a version that is there, and say whether it is news: a version that has its result is not."""
+        found, key = source(item.key), key_text(item.key)
+        status = "ignored" if found.ignored else "pending"
+        values = (key, found.dataset, status, item.etag, item.size, found_by, microseconds(item.modified), now())
+        with self.transaction() as db:
+            made = db.execute(
+                "INSERT INTO source (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at,"
+                f" error, changed_at, touched) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {_SWEEP})"
+                " ON CONFLICT (source_key) DO UPDATE SET status = excluded.status, etag = excluded.etag,"
+                " size = excluded.size, found_by = excluded.found_by, landed_at = excluded.landed_at,"
+                " noticed_at = excluded.noticed_at, error = excluded.error, touched = excluded.touched,"
+                " attempts = 0, deaths = 0, retry_at = NULL, retract = 0,"
+                " changed_at = coalesce(excluded.changed_at, changed_at)"
+                " WHERE CASE WHEN status IN ('loaded', 'refused') THEN loaded_etag ELSE etag END IS NOT excluded.etag"
+                " OR status = 'missing' OR status = 'pending' AND retry_at IS NOT NULL",
+                (*values, found.ignored or None, values[-1] if found.ignored else None),
+            )
+            return bool(made.rowcount)
+
+    def replay(self, condition: str, *values: object) -> int:
+        """Let files wait again as if they were new, whatever came of them, and say how many do.
+
+        What is missing or ignored has nothing that could be loaded. The rows of a file stay until it is loaded again.
+        """
+        with self.transaction() as db:
+            return db.execute(
+                "UPDATE source SET status = 'pending', loaded_etag = NULL, attempts = 0, deaths = 0, retry_at = NULL,"
+                f" error = NULL, found_by = 'sweep', noticed_at = ?, touched = {_SWEEP}"
+                f" WHERE status NOT IN ('missing', 'ignored') AND {condition}",
+                (now(), *values),
+            ).rowcount
+
+    def take(self, workers: int = 0, pace: Mapping[str, float] | None = None) -> list[Task]:
+        """Take the file that has waited longest; it stays taken until it is settled or released.
+
+        With `workers` that share what waits, take some small ones at once, as many as `load.front_of` says with their
+        `pace`. What an unclean end left in flight comes first, when nothing else is in flight, and nothing beside it.
+        """
+        moment = now()
+        later = {"soon": moment + 1, "late": moment + round(LONGEST_PAUSE * 1e6)}
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE source SET status = 'pending', retry_at = NULL"
+                f" WHERE status = 'failed' AND retry_at IS NOT NULL AND NOT {_LATER}",
+                later,
+            )
+            [flying] = db.execute("SELECT max(alone) FROM source WHERE in_flight = 1").fetchone()
+            [waiting] = db.execute(
+                f"SELECT count(*) FROM (SELECT 1 FROM source WHERE {_WAITS} LIMIT :limit)",
+                {**later, "limit": workers * TOGETHER or 1},
+            ).fetchone()
+            rows = db.execute(
+                f"SELECT {_TASK}, {_FIRST} AS first, alone FROM source WHERE {_WAITS}"
+                " ORDER BY alone DESC, noticed_at LIMIT :limit",
+                {**later, "limit": math.ceil(waiting / max(1, workers))},
+            ).fetchall()
+            if not rows or (flying is not None and (flying or rows[0]["alone"])):
+                return []
+            front = rows[:1] if rows[0]["alone"] else rows
+            taken = front_of([Task(*row) for row in front], pace or {})
+            keys = json.dumps([task.source_key for task in taken])
+            db.execute(
+                "UPDATE source SET in_flight = 1, started_at = ? WHERE source_key IN (SELECT value FROM json_each(?))",
+                (moment, keys),
+            )
+            return taken
+
+    def known(self) -> int:
+        """Count the files that are known."""
+        return int(self.rows("SELECT coalesce(sum(files), 0) AS files FROM tally")[0]["files"])
+
+    def retries(self) -> bool:
+        """Say whether a failed file is still to be tried again."""
+        query = "SELECT EXISTS (SELECT 1 FROM source WHERE status = 'failed' AND retry_at IS NOT NULL) AS any"
+        return bool(self.rows(query)[0]["any"])
+
+    def finish(self, results: Mapping[Task, Result]) -> None:
+        """Commit loads in one transaction: of each its record, its history and its share of the summary."""
+        moment = now()
+        with self.transaction() as db:
+            replace_shares(db, [result.record for result in results.values()])
+            for task, result in results.items():
+                record = result.record
+                etags = {"clean_etag": result.clean_etag, "rejected_etag": result.rejected_etag}
+                made = {**result_columns(record), **etags, "loaded_at": moment, "stale": 0}
+                done = {"size": record.size, "attempts": task.attempts + 1}
+                self._settle(db, task, record.etag, record.status, made, **done)
+                _remember(db, task, record, moment)
+            db.execute("DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", (HISTORY_ROWS,))
+
+    def keep(self, task: Task, found: ObjectInfo) -> None:
+        """End a task whose file is still the version that has its result, whatever was told of it."""
+        with self.transaction() as db:
+            [row] = db.execute("SELECT clean_etag, loaded_etag FROM source WHERE source_key = ?", (task.source_key,))
+            if row["loaded_etag"] is None:  # meanwhile it was asked for again
+                _update(db, task.source_key, {"in_flight": 0})
+                return
+            status = "loaded" if row["clean_etag"] else "refused"
+            facts = {"size": found.size, "landed_at": microseconds(found.modified)}
+            self._settle(db, task, found.etag, status, {"stale": 0}, **facts)
+
+    def lose(self, task: Task) -> None:
+        """End a task whose file is gone; the rows of the version before it stay."""
+        with self.transaction() as db:
+            self._settle(db, task, task.etag, "missing")
+
+    def retract(self, task: Task) -> None:
+        """End a task whose file is gone, and whose clean and rejected objects were removed: nothing of it counts."""
+        with self.transaction() as db:
+            _forget_result(db, task.source_key, task.dataset)
+            self._settle(db, task, task.etag, "missing")
+
+    def forget(self, source_key: str, dataset: str) -> None:
+        """Note that a missing source's result is not in the store any more, so that it does not count."""
+        with self.transaction() as db:
+            if db.execute(
+                "SELECT 1 FROM source WHERE source_key = ? AND status = 'missing'", (source_key,)
+            ).fetchone():  # it may have come back meanwhile
+                _forget_result(db, source_key, dataset)
+
+    def release(self, task: Task, *, harmless: bool = False) -> None:
+        """Give a task back behind the others, as if it had not been taken: nothing is counted against the file.
+
+        One that an unclean end left in flight goes on to run alone, unless it was seen to be `harmless`.
+        """
+        with self.transaction() as db:
+            _update(db, task.source_key, {"in_flight": 0, "noticed_at": now(), **_UNKNOWN})
+            if harmless:
+                _update(db, task.source_key, {"alone": 0})
+
+    def defer(self, task: Task, reason: str) -> bool:
+        """Return a task to the queue because its file cannot be read as things are; True if that is news.
+
+        Nothing is counted against the file. It is tried again after as long as it has waited so far, within bounds,
+        and at once when an event tells of it.
+        """
+        moment = now()
+        with self.transaction() as db:
+            query = "SELECT noticed_at, error, changed_at FROM source WHERE source_key = ?"
+            [row] = db.execute(query, (task.source_key,))
+            pause = min(max(moment - row["noticed_at"], SHORTEST_PAUSE * 1e6), LONGEST_PAUSE * 1e6)
+            waits = {"error": reason, "retry_at": moment + round(pause), "changed_at": row["changed_at"] or moment}
+            _update(db, task.source_key, waits, (task.etag, task.etag))
+            _update(db, task.source_key, {"in_flight": 0})
+            return bool(row["error"] != reason)
+
+    def deferred(self) -> list[sqlite3.Row]:
+        """Return key and reason of each file that waits because it could not be read."""
+        query = "SELECT source_key, error FROM source WHERE status = 'pending' AND retry_at IS NOT NULL"
+        return self.rows(query)
+
+    def die(self, tasks: Sequence[Task], seen: str) -> list[str]:
+        """Return tasks to the queue that a process died of, each to run alone, and give the keys of those that fail.
+
+        It is as after an unclean end: a death counts against a file that was alone in flight, and three make it failed.
+        """
+        reason = f"the process that loaded this file and no other {seen}, {MAX_DEATHS} times"
+        with self.transaction() as db:
+            for task in tasks:
+                _update(db, task.source_key, {"in_flight": 0, "alone": 1, **_UNKNOWN})
+                if task.alone:
+                    again = "UPDATE source SET deaths = deaths + 1 WHERE source_key = ? AND etag = ?"
+                    db.execute(again, (task.source_key, task.etag))
+            return _fail_the_deadly(db, reason)
+
+    def drop(self) -> None:
+        """Let what is still in flight at an orderly end wait again: that is no death."""
+        with self.transaction() as db:
+            db.execute("UPDATE source SET in_flight = 0, loaded_etag = NULL WHERE in_flight = 1")
+
+    def fail(self, task: Task, error: str, retry_after: float) -> None:
+        """Count a failed attempt; the file is tried again after some seconds, and after five only by hand."""
+        attempts = task.attempts + 1
+        retry_at = now() + round(retry_after * 1e6) if attempts < MAX_ATTEMPTS else None
+        with self.transaction() as db:
+            db.execute("UPDATE source SET stale = clean_etag IS NOT NULL WHERE source_key = ?", (task.source_key,))
+            facts = {"attempts": attempts, "retry_at": retry_at, "error": error}
+            self._settle(db, task, task.etag, "failed", _UNKNOWN, **facts)
+
+    def _settle(
+        self,
+        db: sqlite3.Connection,
+        task: Task,
+        etag: str,
+        status: str,
+        always: Mapping[str, object] | None = None,
+        **values: object,
+    ) -> None:
+        """End a task, unless another version was noticed meanwhile: then the file waits again, with a clean slate.
+
+        The columns in `always` are set all the same.
+        """
+        ended = {**(always or {}), "in_flight": 0, "alone": 0, "changed_at": now()}
+        settled = {**ended, **_CLEAN_SLATE, **values, "status": status, "etag": etag}
+        if not _update(db, task.source_key, settled, (task.etag, etag)):
+            _update(db, task.source_key, ended)
+
+    def adopt(self, record: Record, clean_etag: str | None, rejected_etag: str | None, landed_at: int) -> None:
+        """Take a result over from the store, whose source is gone and which the ledger does not know as it is."""
+        with self.transaction() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO source"
+                " (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at, touched)"
+                f" VALUES (?, ?, 'missing', ?, ?, 'sweep', ?, ?, {_SWEEP})",
+                (record.source_key, record.dataset, record.etag, record.size, landed_at, now()),
+            )
+            [row] = db.execute("SELECT status FROM source WHERE source_key = ?", (record.source_key,))
+            if row["status"] == "missing":  # it may have come back meanwhile
+                replace_shares(db, [record])
+                etags = {"clean_etag": clean_etag, "rejected_etag": rejected_etag}
+                told = {**result_columns(record), **etags, "stale": 0}
+                made = {**told, "loaded_at": landed_at, "changed_at": now()}
+                _update(db, record.source_key, made)
+
+
+# An attempt that ended between two puts leaves objects that belong to no one version: no version has its result then.
+_UNKNOWN = {"loaded_etag": None}
+
+
+def result_columns(record: Record) -> dict[str, object]:
+    """Give the columns of a source that the record of its result tells."""
+    kept = {name: getattr(record, name) for name in (*_COUNTS, "recipe", "first_problem")}
+    texts = {name: json.dumps(getattr(record, name) or [], ensure_ascii=False) for name in ("problems", "share")}
+    return {**kept, **texts, "loaded_etag": record.etag}
+
+
+def _fail_the_deadly(db: sqlite3.Connection, reason: str) -> list[str]:
+    query = (
+        "UPDATE source SET status = 'failed', alone = 0, retry_at = NULL, changed_at = ?, error = ?"
+        " WHERE status = 'pending' AND deaths >= ? RETURNING source_key"
+    )
+    return [str(row["source_key"]) for row in db.execute(query, (now(), reason, MAX_DEATHS))]
+
+
+def _forget_result(db: sqlite3.Connection, key: str, dataset: str) -> None:
+    nothing = Record(key, dataset, etag="", size=0, recipe="")
+    replace_shares(db, [nothing])
+    _update(db, key, {**result_columns(nothing), **_UNKNOWN, "clean_etag": None, "rejected_etag": None, "stale": 0})
+
+
+def _update(
+    db: sqlite3.Connection, key: str, values: Mapping[str, object], etags: tuple[str, str] | None = None
+) -> bool:
+    """Set columns of a source, if it is one of some versions, and say whether it was."""
+    columns = ", ".join(f"{name} = ?" for name in values)
+    condition = " AND etag IN (?, ?)" if etags else ""
+    query = f"UPDATE source SET {columns}, touched = {_SWEEP} WHERE source_key = ?{condition}"
+    return bool(db.execute(query, (*values.values(), key, *(etags or ()))).rowcount)
+
+
+def _remember(db: sqlite3.Connection, task: Task, record: Record, moment: int) -> None:
+    values = {name: getattr(record, name) for name in ("source_key", "dataset", "status", "etag", *_COUNTS)}
+    values |= {"found_by": task.found_by, "landed_at": task.landed_at, "loaded_at": moment}
+    marks = ", ".join("?" * len(values))
+    db.execute(f"INSERT INTO history ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+
+
+TOGETHER = 16  # small files that are loaded together at most: half as many take a twentieth more
+
+SECONDS = 1.0  # that they take together at most, as far as is known
+
+
+def front_of(tasks: list[Task], pace: Mapping[str, float]) -> list[Task]:
+    """Give those at the front of a queue that are loaded together: the first, and small ones while there is room.
+
+    Args:
+        pace: seconds that a small file took lately, by dataset; of one that is not there two are tried.
+    """
+    room = accumulate(
+        max(task.size / ROOM, pace.get(task.dataset, SECONDS / 2) / SECONDS) if task.small else 2.0 for task in tasks
+    )
+    return tasks[: max(1, sum(taken <= 1 for taken in room))]
+
+
+ROOM = 2 << 20  # bytes that are staged together at most: a row of two bytes takes about fifty in memory

@@ -1,0 +1,1 @@
+"""Load one version of a source: read, transform, write, put."""

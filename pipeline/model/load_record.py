@@ -1,0 +1,46 @@
+"""The record of a load, and how it is kept in a Parquet footer."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow.parquet as pq
+
+from lake.published import METADATA_KEY
+from pipeline.model.exact import Share
+
+Counts = list[list[str | int | None]]  # of problems: [[rule, column, count], …], the most first
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one load did, with no clock, host or chance in it: the same version and recipe give the same record."""
+
+    source_key: str
+    dataset: str
+    etag: str
+    size: int
+    recipe: str
+    status: str = "loaded"
+    rows_read: int = 0
+    rows_kept: int = 0
+    rows_dropped: int = 0
+    rows_rejected: int = 0
+    first_problem: str | None = None
+    problems: Counts | None = None
+    share: Share | None = None
+
+    @property
+    def footer(self) -> dict[bytes, bytes]:
+        """The record as Parquet's key and value."""
+        return {METADATA_KEY: json.dumps(vars(self), ensure_ascii=False).encode()}
+
+
+def read_record(content: BinaryIO | Path) -> Record:
+    """Read the record of a load from a clean or rejected object; `ValueError` if it is none of ours."""
+    try:
+        metadata = pq.read_metadata(content).metadata or {}
+        return Record(**json.loads(metadata[METADATA_KEY]))
+    except (OSError, KeyError, TypeError) as error:
+        raise ValueError(f"it has no record of a load in its footer ({error})") from error

@@ -1,0 +1,1 @@
+"""The CSV reader: decode, split, validate, and explain what is rejected."""

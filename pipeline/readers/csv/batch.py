@@ -1,0 +1,26 @@
+"""What every way of reading gives: some records of a file at a time."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline.model.contract import Contract
+from pipeline.model.problem import Problem
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some records in order: `rows` are the good ones, typed, with `_line`; `rejected` counts the others.
+
+    `problems` may be made as they are asked for, and then can be asked for once.
+    """
+
+    rows: pa.Table
+    problems: Iterable[Problem]
+    rejected: int
+
+
+def batch_schema(contract: Contract) -> pa.Schema:
+    """Give the schema of a batch's rows."""
+    return contract.schema.append(pa.field("_line", pa.int64()))

@@ -1,0 +1,151 @@
+"""One CSV stream to batches, plainly: the rules of reading as they are written, for who reads them and for `verify`.
+
+It gives what `read.py` gives, row by row and word by word, and shares none of its shortcuts: quotes and line ends are
+gone through one after the other, and each cell is judged and converted alone. It is some twenty times slower.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from pipeline.model.contract import Contract
+from pipeline.model.problem import VALUE_LIMIT
+from pipeline.readers.csv.batch import Batch, batch_schema
+from pipeline.readers.csv.decode import BLOCK_SIZE, Limits, text_chunks
+from pipeline.readers.csv.explain import explain_fault, explain_record, parse, split_record
+from pipeline.readers.csv.header import Header, map_header, read_header
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A record and the line where it starts; with a `fault` (`quote` or `size`), a physical line that is none."""
+
+    line: int
+    text: bytes
+    fault: str | None = None
+
+
+def read_csv_plainly(
+    stream: BinaryIO,
+    key: str,
+    contract: Contract,
+    block_size: int = BLOCK_SIZE,
+    limits: Limits = Limits(),  # noqa: B008 (it never changes)
+) -> Iterator[Batch]:
+    """Yield a file's records block by block; `Refused` says why the file as a whole cannot be loaded."""
+    header = None
+    chunks = text_chunks(stream, key, contract.encoding, block_size, limits)
+    for pieces in cut_plainly(chunks, contract.delimiter, contract.quote, limits.record):
+        if header is None and pieces:
+            first, *pieces = pieces
+            header = read_header(first.text, first.fault, contract)
+        if header is not None and pieces:
+            yield _batch(pieces, header, contract)
+    if header is None:
+        map_header([], contract)
+
+
+def _batch(pieces: list[Piece], header: Header, contract: Contract) -> Batch:
+    rows, problems, rejected = [], [], 0
+    columns = header.columns(contract.fields)
+    for piece in pieces:
+        if piece.fault:
+            found = [explain_fault(piece.fault, piece.line, piece.text)]
+        else:
+            found = explain_record(piece.text, piece.line, columns, contract)
+        if found:
+            problems += found
+            rejected += 1
+        else:
+            rows.append(_row(piece, header, contract))
+    return Batch(pa.Table.from_pylist(rows, batch_schema(contract)), problems, rejected)
+
+
+def _row(piece: Piece, header: Header, contract: Contract) -> dict[str, Any]:
+    cells = split_record(piece.text, contract.delimiter, contract.quote)
+    placed = zip(contract.fields, header.places, strict=True)
+    values = {field.name: parse(cells[place].decode(), field, contract.missing) for field, place in placed}
+    return {**values, "_line": piece.line}
+
+
+def cut_plainly(chunks: Iterable[bytes], delimiter: str, quote: str, record_limit: int) -> Iterator[list[Piece]]:
+    """Yield for each chunk of text the records that are whole with it, and the lines that are none; no empty lines."""
+    cutter = _Cutter(delimiter.encode(), quote.encode(), record_limit)
+    for chunk in chunks:
+        yield cutter.feed(chunk, last=False)
+    yield cutter.feed(b"", last=True)
+
+
+class _Cutter:
+    """What is left between two chunks: an unfinished record, or the rest of a line that is to be passed over."""
+
+    def __init__(self, delimiter: bytes, quote: bytes, limit: int) -> None:
+        self.quote, self.limit = quote, limit
+        self.ahead = (b"", delimiter)  # of an opening quote, nothing being the record's start
+        self.behind = (b"", delimiter, b"\r", b"\n")  # a closing one
+        self.mark = re.compile(b"[\r\n" + re.escape(quote) + b"]")
+        self.text, self.line, self.passing, self.last = b"", 1, False, False
+
+    def feed(self, chunk: bytes, *, last: bool) -> list[Piece]:
+        """Take a chunk and give what is whole now."""
+        text = self.text + chunk
+        held = b"\r" if text.endswith(b"\r") and not last else b""  # is it a line end, or half of one?
+        self.text, self.last = text.removesuffix(held), last
+        pieces, start = [], self._pass_line() if self.passing else 0
+        while start < len(self.text):
+            stop, fault = self._record(start)
+            if fault:
+                stop = self._first_line(start)
+            if stop is None:
+                break
+            if fault or stop > start:  # an empty line is nothing
+                pieces.append(Piece(self.line, self.text[start:stop], fault))
+            start = self._next_line(start, stop)
+        self.text = self.text[start:] + held
+        return pieces
+
+    def _record(self, start: int) -> tuple[int | None, str | None]:
+        """Give where a record ends, or the first rule that it breaks; neither where only the next chunk tells."""
+        quoted, at = False, start
+        while mark := self.mark.search(self.text, at):
+            at = mark.start()
+            if mark[0] != self.quote and not quoted:
+                return at, "size" if at - start > self.limit else None
+            if at - start >= self.limit:
+                return None, "size"
+            if mark[0] == self.quote:
+                before, after = self.text[max(start, at - 1) : at], self.text[at + 1 : at + 2]
+                if quoted and after == self.quote:
+                    at += 1
+                elif (after not in self.behind) if quoted else (before not in self.ahead):
+                    return None, "quote"
+                else:
+                    quoted = not quoted
+            at += 1
+        if len(self.text) - start > self.limit:
+            return None, "size"
+        return (len(self.text), "quote" if quoted else None) if self.last else (None, None)
+
+    def _first_line(self, start: int) -> int | None:
+        """Give where the physical line at `start` ends; of one that goes on and on, the rest is passed over."""
+        if end := _LINE_END.search(self.text, start):
+            return end.start()
+        self.passing = not self.last and len(self.text) - start > max(self.limit, VALUE_LIMIT)
+        return len(self.text) if self.last or self.passing else None
+
+    def _pass_line(self) -> int:
+        end = _LINE_END.search(self.text)
+        self.passing = end is None
+        return self._next_line(0, end.start() if end else len(self.text))
+
+    def _next_line(self, start: int, stop: int) -> int:
+        """Give the start of the line after `stop`, and count the lines up to there."""
+        end = _LINE_END.match(self.text, stop)
+        after = end.end() if end else stop
+        self.line += len(_LINE_END.findall(self.text, start, after))
+        return after

@@ -1,0 +1,1 @@
+"""The running pipeline: listen, reconcile, load, publish."""

@@ -1,0 +1,134 @@
+"""One source, recounted: its raw bytes, read again in the plain way, against its objects and its row in the ledger."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow.parquet as pq
+
+from lake.layout import clean_key, rejected_key
+from lake.stores.base import ObjectInfo, ObjectStore
+from pipeline.dataset.dataset import Dataset
+from pipeline.ledger.ledger import result_columns
+from pipeline.load.write import Staged, stage
+from pipeline.model.load_record import Record, read_record
+from pipeline.model.task import NO_RECIPE
+from pipeline.readers.csv.reference import read_csv_plainly
+from pipeline.verify.compare import UNREADABLE, Difference, compare_objects, compare_records, rows, shown, unreadable
+
+LANDING = timedelta(minutes=1)  # a running pipeline notices a version within that, by an event or by the next sweep
+
+Source = Mapping[str, Any]  # a row of the ledger
+
+
+@dataclass(frozen=True)
+class Recount:
+    """What came of a look: how many `rows` were compared, what differs, or why it was not `verified`."""
+
+    key: str
+    differences: tuple[Difference, ...] = ()
+    unverified: str = ""
+    rows: int = 0
+
+
+def recount(store: ObjectStore, source: Source, dataset: Dataset | None, folder: Path) -> Recount:
+    """Recount one source, with room for its outputs in `folder`.
+
+    What cannot be recounted, because its bytes or its recipe are others by now, is held against its own footer.
+
+    Raises:
+        ObjectChanged: the source was written to while it was read.
+        StoreUnavailable: the store does not answer.
+    """
+    key, status = source["source_key"], source["status"]
+    if status in ("pending", "failed") or (status == "missing" and source["loaded_etag"] is None):
+        return Recount(key, unverified=status)
+    recipe = dataset.recipe if dataset else NO_RECIPE
+    try:
+        with store.open(key) as (info, stream):
+            if status == "missing":
+                return Recount(key, unverified="back, and not noticed yet")
+            if info.etag != source["loaded_etag"]:
+                return unnoticed(info, source["loaded_etag"])
+            if recipe != source["recipe"]:
+                differences = tuple(_against_footers(store, source, folder))
+                return Recount(key, differences, "stale: loaded under another recipe")
+            record = Record(key, source["dataset"], info.etag, info.size, recipe)
+            staged = stage(stream, record, dataset, folder / "expected", read_csv_plainly)
+    except FileNotFoundError:
+        reason = "missing" if status == "missing" else "gone, and not noticed yet"
+        return Recount(key, tuple(_against_footers(store, source, folder)), reason)
+    return Recount(key, tuple(_against(store, source, staged, folder)), rows=staged.record.rows_read)
+
+
+def unnoticed(info: ObjectInfo, known: str | None) -> Recount:
+    """Judge a version that the ledger does not know: one that landed just now has not had its time yet."""
+    if datetime.now(UTC) - info.modified < LANDING:
+        return Recount(info.key, unverified="landed just now, and not noticed yet")
+    expected = f"version {known}, which was loaded" if known else "a source that the ledger knows"
+    return Recount(info.key, (Difference(info.key, None, "version", expected, f"version {info.etag}"),))
+
+
+def _against(store: ObjectStore, source: Source, staged: Staged, folder: Path) -> Iterator[Difference]:
+    record, etags = staged.record, {}
+    clean, rejected = clean_key(record.source_key), rejected_key(record.source_key)
+    for name, key, made in (("clean", clean, staged.clean), ("rejected", rejected, staged.rejected)):
+        found = folder / f"found.{name}"
+        etags[f"{name}_etag"] = etag = _fetch(store, key, found)
+        yield from compare_objects(key, cast(Path | None, made), found if etag else None)  # made in the folder
+    yield from _against_ledger(source, record, status=record.status, size=record.size, **etags)
+
+
+def _fetch(store: ObjectStore, key: str, path: Path) -> str | None:
+    """Copy an object into a file, and give its etag; None where there is none."""
+    try:
+        with store.open(key) as (info, stream), path.open("wb") as file:
+            shutil.copyfileobj(stream, file, 1 << 20)
+        return info.etag
+    except FileNotFoundError:
+        return None
+
+
+def _against_ledger(source: Source, record: Record, **more: object) -> Iterator[Difference]:
+    """Yield each value that the ledger's row of a source has otherwise than the objects."""
+    for name, value in {**result_columns(record), **more}.items():
+        if source[name] != value:
+            yield Difference(record.source_key, None, f"ledger, {name}", shown(value), shown(source[name]))
+
+
+def _against_footers(store: ObjectStore, source: Source, folder: Path) -> Iterator[Difference]:
+    """Hold objects whose making cannot be repeated against their own footers, and these against the ledger."""
+    records = []
+    for name, key in (("clean", clean_key(source["source_key"])), ("rejected", rejected_key(source["source_key"]))):
+        path, known = folder / f"found.{name}", source[f"{name}_etag"]
+        etag = _fetch(store, key, path)
+        if etag != known:
+            yield Difference(key, None, "object", f"version {known}", f"version {etag}")
+        elif etag:
+            try:
+                records.append(record := read_record(path))
+                yield from _own_footer(key, record, path)
+            except UNREADABLE as error:
+                yield unreadable(key, error)
+    if records:
+        yield from compare_records(rejected_key(source["source_key"]), records[0], records[-1])
+        yield from _against_ledger(source, records[0])
+
+
+def _own_footer(key: str, record: Record, path: Path) -> Iterator[Difference]:
+    """Yield what an object's rows and its footer tell differently."""
+    clean = key == clean_key(record.source_key)
+    source, line = ("_source_key", "_line") if clean else ("source_key", "line")
+    last = records = 0
+    with pq.ParquetFile(path) as file:
+        for row in rows(file, [source, line]):
+            at = row[line] or 0  # a refusal has none
+            if row[source] != record.source_key or at < last + clean:
+                yield Difference(key, at, "row", f"{record.source_key}, after line {last}", f"{row[source]}, line {at}")
+                return
+            records, last = records + (at > last), at
+    if records != (told := record.rows_kept if clean else record.rows_rejected):
+        yield Difference(key, None, "footer", f"{records} records, as there are", f"{told} records")

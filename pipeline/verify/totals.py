@@ -1,0 +1,147 @@
+"""The totals: those of the ledger against its sources, and what is published against the ledger."""
+
+import io
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from lake.layout import PUBLISHED, STATUS, summary_key
+from lake.stores.base import ObjectStore
+from pipeline.dataset.dataset import Dataset
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.published import contents
+from pipeline.ledger.totals import exact_sums
+from pipeline.model.exact import Exact, Totals, exact, merge
+from pipeline.verify.compare import UNREADABLE, Difference, Row, shown
+from pipeline.verify.source import Recount
+
+LOOK_PAUSE = 0.25  # seconds between two looks at what is published
+LEDGER = "ledger"  # where a difference is that is in no object
+
+_COUNTED = """
+SELECT dataset, status, count(*) AS files, sum(size) AS bytes, sum(stale) AS stale, sum(found_by = 'event') AS event,
+    sum(found_by = 'sweep') AS sweep, sum(rows_read) AS rows_read, sum(rows_kept) AS rows_kept,
+    sum(rows_dropped) AS rows_dropped, sum(rows_rejected) AS rows_rejected
+FROM source GROUP BY dataset, status
+"""
+
+
+def compare_totals(ledger: Ledger) -> Iterator[Difference]:
+    """Hold the merged summary and the counts of the ledger against its sources, in one moment of it."""
+    with ledger.transaction("DEFERRED") as db:
+        counted = _by_status(db.execute(_COUNTED))
+        tally = _by_status(db.execute("SELECT * FROM tally WHERE files <> 0"))
+        try:
+            shares = _merged(db.execute("SELECT dataset, share FROM source WHERE share <> '[]'"))
+            summary = _kept(db.execute("SELECT * FROM summary"))
+        except UNREADABLE as error:
+            shares, summary = {"summary": "shares and sums in JSON"}, {"summary": repr(error)}
+    yield from _unequal(LEDGER, counted, tally)
+    yield from _unequal(LEDGER, shares, summary)
+
+
+def _by_status(rows: Iterable[Any]) -> dict[str, object]:
+    return {f"count of {row['dataset']}, {row['status']}": dict(row) for row in rows}
+
+
+def _merged(rows: Iterable[Any]) -> dict[str, object]:
+    datasets: dict[str, Totals] = {}
+    for row in rows:
+        for one in json.loads(row["share"]):
+            sums = {name: exact(value) for name, value in one["sums"].items()}
+            merge(datasets.setdefault(row["dataset"], {}), one["group"], one["rows"], sums)
+    return {
+        f"summary of {name}, {group}": (counted, _not_zero(sums))
+        for name, totals in datasets.items()
+        for group, (counted, sums) in totals.items()
+    }
+
+
+def _kept(rows: Iterable[Any]) -> dict[str, object]:
+    return {
+        f"summary of {row['dataset']}, {row['group']}": (row["rows"], _not_zero(exact_sums(row["sums"])))
+        for row in rows
+    }
+
+
+def _not_zero(sums: Mapping[str, Exact]) -> dict[str, str]:
+    """Leave out what an earlier contract summed up and nothing is left of."""
+    return {name: str(total) for name, total in sorted(sums.items()) if total}
+
+
+def _unequal(key: str, expected: Mapping[str, object], found: Mapping[str, object]) -> Iterator[Difference]:
+    for name in sorted(expected.keys() | found.keys()):
+        one, other = expected.get(name, "nothing"), found.get(name, "nothing")
+        if one != other:
+            yield Difference(key, None, name, shown(one), shown(other))
+
+
+def compare_published(
+    store: ObjectStore, ledger: Ledger, datasets: Mapping[str, Dataset], patience: float
+) -> Iterator[Recount]:
+    """Hold what is published against the ledger; it differs only if it stays so while the ledger rests."""
+    recipes = {row["dataset"]: row["recipe"] for row in ledger.rows("SELECT * FROM recipe")}
+    current = {name: one for name, one in datasets.items() if recipes.get(name) == one.recipe}
+    yield from (
+        Recount(summary_key(name), unverified="stale: published under another recipe")
+        for name in datasets.keys() - current
+    )
+    known: object = None
+    began = since = time.monotonic()
+    while True:
+        told = dict(contents(ledger, current))
+        if (counts := {**told, STATUS: _counts(told[STATUS])}) != known:
+            known, since = counts, time.monotonic()
+        differences = tuple(one for key, content in told.items() for one in _compare(store, key, content))
+        if not differences or time.monotonic() - since >= patience:
+            yield Recount(PUBLISHED, differences)
+            return
+        if time.monotonic() - began > 2 * patience:
+            yield Recount(PUBLISHED, unverified="changing")
+            return
+        time.sleep(LOOK_PAUSE)
+
+
+def _compare(store: ObjectStore, key: str, expected: bytes) -> Iterator[Difference]:
+    try:
+        with store.open(key) as (_, stream):
+            found = stream.read()
+    except FileNotFoundError:
+        yield Difference(key, None, "object", "an object", "no object")
+        return
+    try:
+        if key == STATUS:
+            yield from _unequal(key, _counts(expected), _counts(found))
+        else:
+            yield from _unequal_rows(key, _rows(expected), _rows(found))
+    except UNREADABLE as error:
+        yield Difference(key, None, "object", "one that can be read", shown(repr(error)))
+
+
+def _counts(status: bytes) -> dict[str, object]:
+    """Take what is counted out of a status: the writer's heartbeat goes on, and latency is no count."""
+    told = json.loads(status)
+    sections = {"": told, "no contract: ": told["no_contract"]}
+    sections |= {f"{name}: ": one for name, one in told["datasets"].items()}
+    parts = ("files", "rows", "backlog", "found_by")
+    return {"lake": told["lake"], **{f"{of}{part}": one[part] for of, one in sections.items() for part in parts}}
+
+
+def _rows(content: bytes) -> list[Row]:
+    rows: list[Row] = pq.read_table(io.BytesIO(content)).to_pylist()
+    return rows
+
+
+def _unequal_rows(key: str, expected: list[Row], found: list[Row]) -> Iterator[Difference]:
+    """Tell of the first row that differs, by the columns that do."""
+    nothing: Row = {}
+    for number, (one, other) in enumerate(zip_longest(expected, found, fillvalue=nothing), 1):
+        if repr(one) != repr(other):  # as text, for not-a-number does not equal itself
+            names = [name for name in one | other if name not in one or repr(one[name]) != repr(other.get(name))]
+            values = [", ".join(f"{name} {row[name]!r}" for name in names if name in row) for row in (one, other)]
+            yield Difference(key, None, f"row {number}", *(shown(value or "no row here") for value in values))
+            return

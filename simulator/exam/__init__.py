@@ -1,0 +1,1 @@
+"""The exam: files with known outcomes, and their grade."""

@@ -1,0 +1,13 @@
+"""What the check of a column says of cells."""
+
+import pyarrow as pa
+
+from pipeline.model.contract import FieldSpec
+from pipeline.readers.csv.validate import check_column
+
+MISSING = frozenset({""})
+
+
+def judge(cells: list[str], spec: FieldSpec, missing: frozenset[str] = MISSING) -> tuple[list, list[bool]]:
+    values, bad = check_column(pa.array(cells, pa.string()), spec, missing)
+    return values.to_pylist(), bad.to_pylist()

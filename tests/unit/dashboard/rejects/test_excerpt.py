@@ -1,0 +1,116 @@
+import gzip
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from dashboard.rejects import excerpt
+from dashboard.rejects.excerpt import cell, read_excerpt
+from dashboard.rejects.remedies import FIXES, UNKNOWN, fix
+from dashboard.shared.file_format import Format
+from lake.stores.base import ObjectStore
+from tests.support.project import ROOT
+
+KEY = "raw/orders/a.csv"
+
+
+def test_lines_are_numbered_as_an_editor_does(store: ObjectStore) -> None:
+    etag = store.put(KEY, b"a,b\r\n2\n3\r4\n5\n6\n7")
+    found = read_excerpt(store, KEY, 4)
+    assert found.lines == {2: "2", 3: "3", 4: "4", 5: "5", 6: "6"}
+    assert (found.header, found.etag) == ("a,b", etag)
+    assert read_excerpt(store, KEY, 6, lines=2).lines == {4: "4", 5: "5", 6: "6", 7: "7"}
+    assert read_excerpt(store, KEY, None).lines == {1: "a,b", 2: "2", 3: "3"}
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.CSV.GZ", gzip.compress(b"x\n") + gzip.compress("é\n".encode())),
+        ("a.csv.zst", pa.compress("x\né\n".encode(), "zstd", asbytes=True)),
+        ("a.csv", "x\né\n".encode("utf-16")),
+        ("a.csv", b"\xef\xbb\xbfx\n\xc3\xa9\n"),
+    ],
+    ids=["gzip", "zstd", "UTF-16", "byte order mark"],
+)
+def test_what_is_packed_or_encoded_is_read(store: ObjectStore, name: str, data: bytes) -> None:
+    store.put(f"raw/orders/{name}", data)
+    assert read_excerpt(store, f"raw/orders/{name}", 2).lines == {1: "x", 2: "é"}
+
+
+def test_what_is_no_text_is_escaped(store: ObjectStore) -> None:
+    store.put(KEY, b"a\nn\xffrth\n")
+    assert read_excerpt(store, KEY, 2).lines[2] == r"n\xffrth"
+
+
+def test_what_cannot_be_read_is_said(store: ObjectStore) -> None:
+    store.put("raw/orders/a.csv.gz", b"not gzip at all")
+    with pytest.raises(ValueError, match="cannot be read as text"):
+        read_excerpt(store, "raw/orders/a.csv.gz", 1)
+    store.put(KEY, b"a\n")
+    with pytest.raises(ValueError, match="no line 9"):
+        read_excerpt(store, KEY, 9)
+    with pytest.raises(FileNotFoundError):
+        read_excerpt(store, "raw/orders/none.csv", 1)
+
+
+def test_reading_is_bounded(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put(KEY, b"a\n" + b"x" * 100_000 + b"\nlast\n")
+    found = read_excerpt(store, KEY, 3)
+    assert (len(found.lines[2]), found.lines[3]) == (excerpt.MAX_LINE, "last")
+    monkeypatch.setattr(excerpt, "MAX_CHARACTERS", 50_000)
+    with pytest.raises(ValueError, match="too far from the start"):
+        read_excerpt(store, KEY, 3)
+
+
+def test_the_header_is_the_first_line_that_is_not_empty(store: ObjectStore) -> None:
+    store.put(KEY, b"\n\na,b\n1,2\n")
+    assert read_excerpt(store, KEY, 4).header == "a,b"
+
+
+def test_a_file_is_decoded_as_its_contract_says_or_its_mark(store: ObjectStore) -> None:
+    store.put(KEY, "a\nÄ€\n".encode("cp1252"))
+    assert read_excerpt(store, KEY, 2, encoding="cp1252").lines[2] == "Ä€"
+    for marked in ("utf-8-sig", "utf-16", "utf-32"):
+        store.put(KEY, "a\nÄ€\n".encode(marked))
+        assert read_excerpt(store, KEY, 2, encoding="cp1252").lines[2] == "Ä€"
+
+
+def test_a_cell_is_found_as_the_contract_says() -> None:
+    german = Format("cp1252", ";", "'", {"amount": ("Betrag", 2)})
+    line = "'a;\"b';2,5;x"
+    assert line[slice(*cell(line, "Betrag;Betrag;c", "amount", german) or ())] == "2,5"
+    assert line[slice(*cell(line, "Betrag;Betrag;c", "c", german) or ())] == "x"
+    assert cell(line, "Betrag;c", "amount", german) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "header", "column", "found"),
+    [
+        ("1,1,1", "a,b,c", "b", "1"),
+        ('"x,y",,z', "a,b,c", "b", ""),
+        ('"x,y",q,z', "a,b,c", "a", '"x,y"'),
+        ("x;2,5", "a;b", "b", "2,5"),
+        ("x,y", '"a",b', "c", None),
+        ("x", "a,b", "b", None),
+    ],
+)
+def test_a_cell_is_found_in_its_line(line: str, header: str, column: str, found: str | None) -> None:
+    span = cell(line, header, column)
+    assert (line[slice(*span)] if span else None) == found
+
+
+def test_every_rule_of_the_pipeline_has_its_advice() -> None:
+    text = "\n".join(path.read_text() for path in Path(ROOT, "pipeline").rglob("*.py"))
+    cells = Path(ROOT, "pipeline/readers/csv/explain.py").read_text()
+    rules = set(re.findall(r'Problem\(\s*"(\w+)"', text))
+    rules |= {word for words in re.findall(r'"(\w+)": \("|\("(type|required)", ', cells) for word in words if word}
+    assert {"header", "enum", "type", "transform"} <= rules
+    assert rules | {"quote"} <= set(FIXES)
+    assert fix("another") == UNKNOWN
+
+
+def test_no_advice_names_what_the_contract_decides() -> None:
+    for advice in FIXES.values():
+        assert not re.search(r"comma|semicolon|double|[0-9]{4}|digits", advice), advice

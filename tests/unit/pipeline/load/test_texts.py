@@ -1,0 +1,283 @@
+"""Small files that are read and loaded together: each as if it were alone, to the letter and to the byte."""
+
+import io
+import time
+from contextlib import closing
+from dataclasses import replace
+from operator import attrgetter
+from pathlib import Path
+from random import Random
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.errors import StoreUnavailable
+from lake.layout import clean_key, rejected_key
+from pipeline.dataset.dataset import read_datasets
+from pipeline.ledger.ledger import SECONDS, Ledger
+from pipeline.load import texts, write
+from pipeline.load.load import load
+from pipeline.model.task import NotAsked, Result, SourceGone, Task
+from pipeline.readers.csv.decode import Limits
+from pipeline.readers.csv.reference import read_csv_plainly
+from pipeline.readers.csv.small_files import read_together
+from pipeline.service.context import Pipeline
+from pipeline.service.workers import process
+from tests.support.corpus import FILES
+from tests.support.generated_csv import BODY, CONTRACT_FIELDS, HEADER, MISSING, RECORD, batches_of, contract_of
+from tests.support.project import DATASETS
+
+SMALL = [odd for odd in FILES if len(odd.content) < 100_000]
+CONTENT = st.tuples(HEADER, BODY, RECORD).map(b"".join) | st.sampled_from([b"", b"s,n", b"\xff\xfes", b"\x1f\x8b"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(CONTENT, max_size=6), CONTRACT_FIELDS, MISSING)
+def test_reading_together_is_reading_alone(tmp_path_factory, contents, fields, missing):
+    schema = {"fieldsMatch": "subset", "fields": fields, "missingValues": missing}
+    contract, limits = contract_of(tmp_path_factory.getbasetemp(), schema=schema), Limits(record=50)
+    together = read_together([("a.csv", content) for content in contents], contract, limits)
+    for content, batches in zip(contents, together, strict=True):
+        alone = batches_of(read_csv_plainly, io.BytesIO(content), "a.csv", contract, limits=limits)
+        assert batches_of(lambda given=batches: given) == alone
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_loading_together_is_loading_alone(loads, seed):
+    """Of each odd file, and of some in every order: the same outcome, and the same bytes in the store."""
+    some = Random(seed).sample(SMALL, len(SMALL))
+    tasks = []
+    for number, odd in enumerate(some):
+        key = f"raw/companydata/{number}.csv{Path(odd.name).suffix.removeprefix('.csv')}"
+        tasks.append(Task(key, "companydata", loads.store.put(key, odd.content), "event", 0, 0))
+    datasets = read_datasets(DATASETS)
+
+    def made(turns: list[list[Task]]) -> list[object]:
+        outcomes = [one for turn in turns for one in load(loads.store, datasets, loads.staging, turn)]
+        return [(one.record, objects(loads, one)) for one in outcomes]
+
+    alone = made([[task] for task in tasks])
+    for item in [*loads.store.list("clean/"), *loads.store.list("rejected/")]:
+        loads.store.delete(item.key)
+    assert made([tasks[n : n + 16] for n in range(0, len(tasks), 16)]) == alone
+    assert {record.status for record, _ in alone} == {"loaded", "refused"}
+
+
+def objects(loads, result: Result) -> list[bytes | None]:
+    """Read the clean and the rejected object of a load."""
+    found = []
+    for key, etag in (
+        (clean_key(result.record.source_key), result.clean_etag),
+        (rejected_key(result.record.source_key), result.rejected_etag),
+    ):
+        if etag is None:
+            found.append(None)
+            continue
+        with loads.store.open(key) as (info, stream):
+            assert info.etag == etag
+            found.append(stream.read())
+    return found
+
+
+@pytest.fixture
+def three(loads, write_dataset):
+    """Three files that are loaded together; a function that does it."""
+    tasks = [
+        Task(key, "numbers", loads.store.put(key, f"name,n,x\n{key[-5]},1,1\n".encode()), "event", 0, 0)
+        for key in ("raw/numbers/a.csv", "raw/numbers/b.csv", "raw/numbers/c.csv")
+    ]
+    dataset = write_dataset()
+
+    def load_them() -> list[object]:
+        return load(loads.store, {"numbers": dataset}, loads.staging, tasks)
+
+    return load_them
+
+
+def test_a_sum_that_cannot_be_held_refuses_its_file_alone(loads, three):
+    loads.store.put("raw/numbers/b.csv", b"name,n,x\nb,1,1e308\nb,1,1e308\n")
+    assert [one.record.status for one in three()] == ["loaded", "refused", "loaded"]
+
+
+def test_one_that_is_gone_is_no_matter_of_the_others(loads, three):
+    loads.store.delete("raw/numbers/b.csv")
+    assert [type(one) for one in three()] == [Result, SourceGone, Result]
+    assert sorted(item.key[-13:] for item in loads.store.list("clean/")) == ["a.csv.parquet", "c.csv.parquet"]
+
+
+def test_what_has_grown_too_large_is_staged_one_by_one(three, monkeypatch):
+    monkeypatch.setattr(texts, "ROOM", 20)
+    seen, real = [], texts.read_together
+    monkeypatch.setattr(texts, "read_together", lambda files, *more: seen.append(len(files)) or real(files, *more))
+    assert [type(one) for one in three()] == [Result] * 3
+    assert seen == [1, 1, 1]
+
+
+def test_where_nothing_can_be_staged_it_is_told_of_each(loads, three):
+    loads.staging.rmdir()
+    loads.staging.write_bytes(b"no folder")
+    assert [type(one) for one in three()] == [FileExistsError] * 3
+
+
+@pytest.mark.parametrize("verb", ["open", "put"])
+def test_a_store_that_is_away_is_asked_once(loads, three, monkeypatch, verb):
+    """Each call may wait for as long as a server may be silent."""
+    asked, real = [], getattr(loads.store, verb)
+
+    def away(key: str, *given: object, **named: object) -> object:
+        asked.append(key)
+        if "b.csv" in key:
+            raise StoreUnavailable("no answer")
+        return real(key, *given, **named)
+
+    monkeypatch.setattr(loads.store, verb, away)
+    kinds = [type(one) for one in three()]
+    assert kinds == [Result, StoreUnavailable, NotAsked] if verb == "put" else [NotAsked, StoreUnavailable, NotAsked]
+    assert not any("c.csv" in key for key in asked)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_fault_of_ours_is_told_of_its_file_alone(three, monkeypatch, together):
+    """Wherever it comes to light: in what is done for all, or in what is done for each."""
+    module, name = (texts, "read_together") if together else (write, "_with_lineage")
+    real = getattr(module, name)
+
+    def broken(given, *more):
+        if together or given["name"][0].as_py() == "b":
+            raise ZeroDivisionError
+        return real(given, *more)
+
+    monkeypatch.setattr(module, name, broken)
+    assert [type(one) for one in three()] == [Result, Result if together else ZeroDivisionError, Result]
+
+
+@pytest.fixture
+def frames(loads, write_dataset):
+    """Give the sizes of the frames that a transform gets when files are loaded together, which must be as alone."""
+
+    def load_both(transform, *contents: bytes) -> list[int]:
+        keys = [f"raw/numbers/{number}.csv" for number in range(len(contents))]
+        etags = [loads.store.put(key, b"name,n,x\n" + content) for key, content in zip(keys, contents, strict=True)]
+        tasks = [Task(key, "numbers", etag, "event", 0, 0) for key, etag in zip(keys, etags, strict=True)]
+        seen: list[int] = []
+
+        def look(frame):
+            seen.append(len(frame))
+            return transform(frame)
+
+        def made(turns: list[list[Task]], **change) -> list[object]:
+            dataset = replace(write_dataset(), transform=look, **change)
+            outcomes = [one for turn in turns for one in load(loads.store, {"numbers": dataset}, loads.staging, turn)]
+            return [(one.record, objects(loads, one)) for one in outcomes]
+
+        alone = made([[task] for task in tasks])
+        seen.clear()
+        assert made([tasks], rowwise=True) == alone
+        return seen
+
+    return load_both
+
+
+@pytest.mark.parametrize(
+    ("transform", "calls"),
+    [
+        pytest.param(lambda frame: frame.assign(x=frame["n"] / 2), 1, id="changes"),
+        pytest.param(lambda frame: frame[frame["n"] != 2], 1, id="drops"),
+        pytest.param(lambda frame: frame[frame["n"] == 3], 1, id="leaves none of some"),
+        pytest.param(lambda frame: frame[frame["n"] > 9], 1, id="leaves none"),
+        pytest.param(lambda frame: frame[frame["n"] != 2].reset_index(drop=True), 4, id="drops, numbered again"),
+        pytest.param(lambda frame: frame[frame["n"] != 2].set_index("n", drop=False), 4, id="drops, another index"),
+        pytest.param(lambda frame: frame.iloc[::-1], 4, id="turns around"),
+        pytest.param(lambda frame: frame if 2 not in set(frame["n"]) else 1 / 0, 4, id="fails"),
+    ],
+)
+def test_a_transform_of_single_rows_sees_all_at_once(frames, transform, calls):
+    """Where it is not clear what came of which file, it is called for each."""
+    assert frames(transform, b"a,1,1\na,2,1\n", b"b,1,1\nb,2,1\nb,3,1\nb,1,1\n", b"c,1,1\n") == [7, 2, 4, 1][:calls]
+
+
+def test_a_fraction_in_one_file_rounds_no_integer_of_another(frames):
+    """What Python's own values become depends on all that are in a frame."""
+    large = b"a,%d,1\n" % (2**53 + 1)
+    assert frames(lambda frame: frame.assign(x=[n or 0.5 for n in frame["n"]]), large, b"b,0,1\n") == [2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda frame: frame.dropna(subset="n").reset_index(drop=True).query("n > 2"),
+        lambda frame: frame.query("n != 2").set_axis(range(1, 1 + len(frame.query("n != 2")))),
+        lambda frame: pd.concat([frame.query("n > 3"), frame.query("not n > 3")]),
+        lambda frame: frame.sort_values("n", ascending=False),
+    ],
+)
+def test_rows_of_the_same_line_stay_in_their_files(frames, transform):
+    assert frames(transform, b"a,,1\n", b"b,2,2\n", b"c,5,3\n", b"d,7,4\n") == [4, 1, 1, 1, 1]
+
+
+def test_a_small_file_is_one_row_group_whatever_it_is_loaded_with(frames):
+    """A last record without line end is a block of its own, and a slice of what several files hold together."""
+    content = b"a,,\n" * 60_000 + b"a,1,2"
+    assert frames(lambda frame: frame.assign(name="of many letters " * 5), *3 * [content]) == [180_000, 3]
+
+
+@pytest.fixture
+def pipeline(loads, three, write_dataset, tmp_path):  # noqa: ARG001 (it makes the files)
+    """A pipeline whose ledger knows the three files."""
+    with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
+        for item in sorted(loads.store.list("raw/"), key=attrgetter("key")):
+            ledger.notice(item, "event")
+        yield Pipeline(loads.store, ledger, {"numbers": write_dataset()}, loads.staging, pace={"numbers": 0.0})
+
+
+def states(pipeline) -> list[tuple]:
+    rows = pipeline.ledger.rows("SELECT status, in_flight, attempts FROM source ORDER BY source_key")
+    return [tuple(row) for row in rows]
+
+
+def test_one_that_the_store_does_not_give_is_no_attempt_at_the_others(pipeline, monkeypatch):
+    """The store may be well: a server has many words for what is wrong with one object."""
+    real = pipeline.store.open
+
+    def broken(key: str):
+        if key.endswith("a.csv"):
+            raise StoreUnavailable("InternalError")
+        return real(key)
+
+    monkeypatch.setattr(pipeline.store, "open", broken)
+    process(pipeline, pipeline.ledger.take(1, pipeline.pace))
+    assert states(pipeline) == [("failed", 0, 1), ("pending", 0, 0), ("pending", 0, 0)]
+    process(pipeline, pipeline.ledger.take(1, pipeline.pace))
+    assert states(pipeline) == [("failed", 0, 1), ("loaded", 0, 1), ("loaded", 0, 1)]
+    assert not pipeline.away.is_set()
+
+
+def test_one_that_cannot_be_committed_fails_alone(pipeline, monkeypatch):
+    real = pipeline.ledger.finish
+
+    def broken(results):
+        if any(task.source_key.endswith("b.csv") for task in results):
+            raise OverflowError("too large for a database")
+        real(results)
+
+    monkeypatch.setattr(pipeline.ledger, "finish", broken)
+    process(pipeline, pipeline.ledger.take(1, pipeline.pace))
+    assert states(pipeline) == [("loaded", 0, 1), ("failed", 0, 1), ("loaded", 0, 1)]
+
+
+def test_slow_ones_are_taken_one_at_a_time(pipeline):
+    """What is taken together ends together, and at a stop that is 20 s away."""
+    dataset = pipeline.datasets["numbers"]
+
+    def slow(frame):
+        time.sleep(SECONDS)
+        return frame
+
+    pipeline.datasets["numbers"] = replace(dataset, transform=slow)
+    pipeline.pace.clear()
+    first, second = pipeline.ledger.take(1, pipeline.pace)
+    process(pipeline, [first])
+    pipeline.ledger.release(second)
+    assert len(pipeline.ledger.take(1, pipeline.pace)) == 1

@@ -1,0 +1,172 @@
+import encodings
+import encodings.aliases
+import io
+import json
+import pkgutil
+
+import frictionless
+import pytest
+
+from common.errors import SettingError
+from pipeline.dataset.dataset import read_datasets
+from pipeline.readers.csv.read import read_csv
+from tests.support.loads import NUMBERS
+from tests.support.project import DATASETS
+
+
+@pytest.mark.parametrize("path", sorted(DATASETS.glob("*.json")), ids=lambda path: path.stem)
+def test_the_standard_takes_our_contracts(path):
+    descriptor = json.loads(path.read_text())
+    assert frictionless.Resource.validate_descriptor(descriptor).valid
+
+
+def test_the_datasets_of_the_exam():
+    datasets = read_datasets(DATASETS)
+    assert set(datasets) >= {"companydata", "orders"}
+    assert datasets["companydata"].schema.names == ["Month", "Dept", "Store", "Sold", "Returned", "Ordered", "Net"]
+    assert str(datasets["companydata"].schema.field("Net").type) == "int64"
+
+
+def fields(*changes: dict) -> dict:
+    return {"schema": {"fields": [{"name": f"f{number}", **change} for number, change in enumerate(changes)]}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"colour": "red"}, ["colour", "not supported"]),
+        ({"encoding": "klingon"}, ["encoding", "klingon"]),
+        ({"dialect": {"delimiter": '"'}}, ["dialect.quoteChar"]),
+        ({"dialect": {"delimiter": "§"}}, ["dialect.delimiter"]),
+        (fields({"type": "integer", "groupChar": "."}), ["f0", "groupChar"]),
+        (fields({"type": "date", "format": "%d.%m"}), ["f0", "%Y"]),
+        (fields({"type": "date", "format": "%j %Y"}), ["f0", "%j"]),
+        (fields({"type": "string", "format": "email"}), ["f0", "email"]),
+        ({"dialect": {"delimiter": ";;"}}, ["dialect.delimiter"]),
+        ({"dialect": {"commentChar": "#"}}, ["dialect.commentChar", "not supported"]),
+        (fields({"type": "geopoint"}), ["f0", "type"]),
+        (fields({"type": "integer", "constraints": {"unique": True}}), ["f0", "constraints.unique"]),
+        (fields({"type": "integer", "constraints": {"pattern": "a"}}), ["f0", "constraints.pattern", "integer"]),
+        (fields({"type": "string", "constraints": {"minimum": 3}}), ["f0", "constraints.minimum", "string"]),
+        (fields({"type": "integer", "constraints": {"minimum": "many"}}), ["f0", "many"]),
+        (fields({"type": "string", "constraints": {"pattern": "("}}), ["f0", "constraints"]),
+        (fields({"name": "twice"}, {"name": "twice"}), ["twice", "more than once"]),
+        ({"schema": {"fields": []}}, ["schema.fields"]),
+        ({"schema": {**NUMBERS["schema"], "fieldsMatch": "partial"}}, ["schema.fieldsMatch"]),
+        ({"schema": {"fields": ["a"]}}, ["'a'"]),
+        (fields({"name": "_line"}) | {"summary": {}}, ["_line"]),
+        ({"summary": {"groupBy": ["n"], "sum": ["n"]}}, ["summary", "'n'"]),
+        (fields({"name": "rows"}) | {"summary": {"groupBy": ["rows"]}}, ["summary", "'rows'"]),
+        ({"summary": {"groupBy": ["nobody"]}}, ["summary", "nobody"]),
+        ({"summary": {"sum": ["name"]}}, ["summary.sum", "name"]),
+        (fields({"name": "ID"}, {"name": "id"}), ["'ID' and 'id'", "case", '"header"']),
+        (fields({"name": "Straße"}, {"name": "STRASSE"}), ["'Straße' and 'STRASSE'", "case"]),
+        (fields({"name": "_LINE"}) | {"summary": {}}, ["_LINE"]),
+        (fields({"name": "_Source_Key"}) | {"summary": {}}, ["_Source_Key"]),
+        (fields({"name": "Rows"}) | {"summary": {"groupBy": ["Rows"]}}, ["summary", "'rows' and 'Rows'"]),
+        (fields({"name": ""}), ["name: expected 1 to", '"header"']),
+        (fields({"header": 3}), ["f0", "header", '["a", 2]']),
+        (fields({"header": ["a", 0]}), ["f0", "header", '["a", 2]']),
+        (fields({"header": ["a", True]}), ["f0", "header", '["a", 2]']),
+        (fields({"header": "a"}, {"header": ["a", 1]}), ["'a'", "more than once"]),
+        (fields({"header": "f1"}, {}), ["'f1'", "more than once"]),
+    ],
+    ids=str,
+)
+def test_what_is_not_supported_is_named(write_dataset, changes, named):
+    with pytest.raises(SettingError) as error:
+        write_dataset(**changes)
+    for word in ["numbers.json", *named]:
+        assert word in str(error.value)
+
+
+def test_the_name_must_be_the_files(tmp_path):
+    (tmp_path / "other.json").write_text(json.dumps(NUMBERS))
+    with pytest.raises(SettingError, match="expected 'other'"):
+        read_datasets(tmp_path)
+
+
+def test_broken_json_names_the_file(tmp_path):
+    (tmp_path / "numbers.json").write_text("{")
+    with pytest.raises(SettingError, match=r"numbers\.json"):
+        read_datasets(tmp_path)
+
+
+OF_FIELD = '{"name": "my", "schema": {"fields": [{"name": "a", %s}]}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('{"name": "my", "name": "my", "schema": {}}', "'name' is there twice"),
+        (OF_FIELD % '"constraints": {"minLength": 1}, "constraints": {}', "'constraints' is there twice"),
+        (OF_FIELD % '"constraints": {"minimum": NaN}', "NaN"),
+        (OF_FIELD % '"title": ""' + " {}", "Extra data"),
+        (OF_FIELD % '"title": "\\ud800"', "surrogates"),
+        (OF_FIELD % ('"title": 1' + "0" * 5000), "JSON"),
+        ("[" * 100_000, "too deep"),
+        ("[]", "the file"),
+    ],
+    ids=range(8),
+)
+def test_json_that_says_two_things_or_none(tmp_path, text, named):
+    """Of a key that was there twice the last one counted, and the first one's checks were lost."""
+    (tmp_path / "my.json").write_text(text)
+    with pytest.raises(SettingError, match=r"my\.json") as error:
+        read_datasets(tmp_path)
+    assert named in str(error.value)
+
+
+def test_how_a_contract_is_written(tmp_path):
+    """An editor adds a byte order mark to UTF-8; as UTF-16 it says what it is."""
+    path, text = tmp_path / "numbers.json", json.dumps(NUMBERS)
+    path.write_text(text, "utf-8-sig")
+    assert set(read_datasets(tmp_path)) == {"numbers"}
+    for encoding in ("utf-16", "utf-32"):
+        path.write_text(text, encoding)
+        with pytest.raises(SettingError, match="save it as UTF-8"):
+            read_datasets(tmp_path)
+    path.write_bytes(text.replace("numbers", "é").encode("latin-1"))
+    with pytest.raises(SettingError, match=r"byte 1\d is not UTF-8"):
+        read_datasets(tmp_path)
+
+
+def test_names_that_differ_in_case_after_the_transform(write_dataset, tmp_path):
+    """In SQL a name means the first column that is called so in whatever case."""
+    (tmp_path / "datasets").mkdir()
+    code = 'def transform(frame):\n    frame["NAME"] = frame["name"]\n    return frame\n'
+    (tmp_path / "datasets/numbers.py").write_text(code)
+    with pytest.raises(SettingError, match=r"numbers\.py.*'name' and 'NAME' differ in case alone"):
+        write_dataset()
+
+
+CODECS = {*encodings.aliases.aliases, *(module.name for module in pkgutil.iter_modules(encodings.__path__))}
+NO_FILES = {"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "mbcs", "oem"}
+
+
+@pytest.mark.parametrize("encoding", sorted(CODECS))
+def test_every_encoding_is_refused_or_reads_what_is_written_in_it(write_dataset, encoding):
+    letters = "".join(one for one in "éßøжñΩأ日本かナ한€ş" if _has(encoding, one))
+    text = "name,n,x\r\n" + "".join(f'"{letters}, ""{n}""\n{letters}",{n},0\r\n' for n in range(30))
+    if encoding in NO_FILES or not _has(encoding, "a"):
+        with pytest.raises(SettingError, match=f"encoding: '{encoding}' is .*: expected one of text"):
+            write_dataset(encoding=encoding)
+        return
+    contract = write_dataset(encoding=encoding).contract
+    for size in (7, 1 << 20):
+        batches = list(read_csv(io.BytesIO(text.encode(encoding)), "a.csv", contract, block_size=size))
+        found = [row["name"] for batch in batches for row in batch.rows.to_pylist()]
+        assert found == [f'{letters}, "{n}"\n{letters}' for n in range(30)]
+
+
+def _has(encoding: str, letter: str) -> bool:
+    try:
+        return letter.encode(encoding).decode(encoding) == letter
+    except (LookupError, ValueError):
+        return False
+
+
+def test_a_recipe_changes_with_the_contract_alone(write_dataset):
+    first = write_dataset().recipe
+    assert write_dataset().recipe == first
+    assert write_dataset(title="another").recipe != first

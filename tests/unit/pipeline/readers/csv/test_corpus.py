@@ -1,0 +1,62 @@
+"""Every odd file, read directly: exactly the rows, lines and rules that its making says."""
+
+import io
+from collections import Counter
+
+import pytest
+
+from pipeline.dataset.dataset import read_dataset
+from pipeline.model.problem import Refused
+from pipeline.readers.csv.read import read_csv
+from pipeline.readers.csv.reference import read_csv_plainly
+from tests.support.corpus import COLUMNS, FILES, Odd, corpus
+from tests.support.project import DATASETS
+
+LARGE = [odd for odd in FILES if len(odd.content) > 100_000]
+
+CONTRACT = read_dataset(DATASETS / "companydata.json").contract
+
+
+def read(odd: Odd, reader=read_csv, **settings: int) -> tuple[list[tuple], list[tuple], str | None]:
+    rows, rejects = [], []
+    try:
+        for batch in reader(io.BytesIO(odd.content), odd.name, CONTRACT, **settings):
+            columns = [batch.rows[name].to_pylist() for name in ("_line", *COLUMNS)]
+            rows += list(zip(*columns, strict=True))
+            rejects += [(one.line, one.column, one.rule) for one in batch.problems]
+    except Refused as refusal:
+        return [], [], refusal.problem.rule
+    return rows, rejects, None
+
+
+def test_there_are_many_of_each_family():
+    counts = Counter(odd.family for odd in FILES)
+    assert sum(counts.values()) >= 200
+    assert min(counts.values()) >= 10
+    assert len({(odd.family, odd.name) for odd in FILES}) == len(FILES)
+
+
+@pytest.mark.parametrize("odd", FILES, ids=lambda odd: f"{odd.family}/{odd.name}")
+def test_read(odd):
+    assert read(odd) == (odd.rows, odd.rejects, odd.refused)
+    assert read(odd, read_csv_plainly) == (odd.rows, odd.rejects, odd.refused)
+
+
+@pytest.mark.parametrize("block_size", [1, 7, 64])
+def test_blocks_of_a_few_bytes(block_size):
+    for odd in FILES:
+        if len(odd.content) < 3000:
+            assert read(odd, block_size=block_size) == (odd.rows, odd.rejects, odd.refused), odd
+
+
+@pytest.mark.parametrize("block_size", [(4 << 10) - 1, 1 << 16, 1_000_003])
+def test_smaller_blocks_of_large_files(block_size):
+    for odd in LARGE if block_size > 1 << 14 else LARGE[::3]:
+        assert read(odd, block_size=block_size) == (odd.rows, odd.rejects, odd.refused), odd
+
+
+def test_another_seed_makes_other_files():
+    files = corpus(2)
+    assert [odd.content for odd in files] != [odd.content for odd in FILES]
+    for odd in files:
+        assert read(odd) == (odd.rows, odd.rejects, odd.refused), odd

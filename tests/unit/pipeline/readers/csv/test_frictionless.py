@@ -1,0 +1,216 @@
+"""The standard's own implementation judges ours: the same values, but for the differences that are listed here.
+
+docs/datasets.md shows the same table to the user.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import frictionless
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.model.contract import Constraints, FieldSpec
+from pipeline.readers.csv.patterns import FALSE, TRUE
+from tests.support.judges import judge
+from tests.support.project import ROOT
+
+REJECTED = "rejected"
+TIME = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})?"
+)
+
+# Field, cell (with Python's escapes), what we make of it, what frictionless makes of it.
+DIFFERENCES = {
+    "spaces and tabs around a typed value are ignored; other white space is not": [
+        ("boolean", " true ", "true", REJECTED),
+        ("date", " 2026-01-31", "2026-01-31", REJECTED),
+        ("integer", " ", "null", REJECTED),
+        (r"integer", r"42\xa0", REJECTED, "42"),
+    ],
+    "an integer has 64 bits": [("integer", "9223372036854775808", REJECTED, "9223372036854775808")],
+    "a number is a float64, and finite": [
+        ("number", "0.12345678901234567890", "0.12345678901234568", "0.12345678901234567890"),
+        ("number", "nan", REJECTED, "NaN"),
+        ("number", "-inf", REJECTED, "-Infinity"),
+        ("number", "1e400", REJECTED, "1E+400"),
+    ],
+    "digits are ASCII, and nothing stands between them but the groupChar, once": [
+        ("integer", "1_000", REJECTED, "1000"),
+        ("number", "1_000.5", REJECTED, "1000.5"),
+        ("integer", r"\u0661\u0662", REJECTED, "12"),
+        ('{"type": "number", "groupChar": ","}', "1,,2", REJECTED, "12"),
+        ('{"type": "number", "decimalChar": ",", "groupChar": "."}', "1,234.5", REJECTED, "1.2345"),
+    ],
+    "the parts of a date or time have all their digits": [
+        ("date", "2026-2-3", REJECTED, "2026-02-03"),
+        ('{"type": "date", "format": "%d.%m.%Y"}', "1.2.2026", REJECTED, "2026-02-01"),
+        ("datetime", "2026-01-31T12:00:00+0200", REJECTED, "2026-01-31 12:00:00+02:00"),
+        ("datetime", "2026-01-31T24:00:00Z", REJECTED, "2026-02-01 00:00:00+00:00"),
+        ("datetime", "2026-01-31t12:00:00z", REJECTED, "2026-01-31 12:00:00+00:00"),
+        ("datetime", "2026-01-31T12:00:00.1234567Z", REJECTED, "2026-01-31 12:00:00.123456+00:00"),
+    ],
+    "a time may lack its seconds, without a zone it is UTC, and in UTC it has a year from 1 to 9999": [
+        ("datetime", "2026-01-31T12:00Z", "2026-01-31 12:00:00+00:00", REJECTED),
+        ("datetime", "2026-01-31T12:00:00", "2026-01-31 12:00:00+00:00", "2026-01-31 12:00:00"),
+        ("datetime", "0001-01-01T00:00:00+02:00", REJECTED, "0001-01-01 00:00:00+02:00"),
+    ],
+    "a pattern matches all of the value; its language is RE2": [
+        ('{"type": "string", "constraints": {"pattern": "a|b"}}', "ab", REJECTED, "ab"),
+        ('{"type": "string", "constraints": {"pattern": "[A-Z]+"}}', r"DE\n", REJECTED, r"DE\n"),
+        ('{"type": "string", "constraints": {"pattern": "\\\\d"}}', r"\u0661", REJECTED, r"\u0661"),
+    ],
+}
+ROWS = [(why, *row) for why, rows in DIFFERENCES.items() for row in rows]
+
+
+def spec_of(shown: str) -> dict[str, Any]:
+    return json.loads(shown) if shown.startswith("{") else {"type": shown}
+
+
+def ours(spec: dict[str, Any], cell: str, missing: tuple[str, ...] = ("",)) -> Any:
+    checks = Constraints(**spec.get("constraints", {}))
+    [value], [bad] = judge([cell], FieldSpec(name="f", **{**spec, "constraints": checks}), frozenset(missing))
+    return REJECTED if bad else value
+
+
+def theirs(spec: dict[str, Any], cell: str, missing: tuple[str, ...] = ("",)) -> Any:
+    schema = frictionless.Schema.from_descriptor({"fields": [{"name": "f", **spec}], "missingValues": list(missing)})
+    [value], [notes] = schema.read_cells([cell])
+    return REJECTED if notes else value
+
+
+def shown(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return str(value).replace("\n", r"\n") if str(value).isascii() else ascii(value)[1:-1]
+
+
+def plain(cell: str) -> str:
+    return cell.encode().decode("unicode_escape")
+
+
+@pytest.mark.parametrize(("field", "cell", "here", "there"), [row[1:] for row in ROWS])
+def test_each_difference_is_one(field, cell, here, there):
+    assert shown(ours(spec_of(field), plain(cell))) == here
+    assert shown(theirs(spec_of(field), plain(cell))) == there
+
+
+def test_the_documents_list_the_same():
+    text = (ROOT / "docs/datasets.md").read_text().partition("## Where it differs from frictionless")[2]
+    lines = [re.split(r"(?<!\\)\|", line)[1:-1] for line in text.splitlines() if line.startswith("| ")][1:]
+    found, why = [], ""
+    for line in lines:
+        reason, *cells = [part.strip().replace(r"\|", "|") for part in line]
+        why = reason or why
+        found.append((why, *(re.sub(r"^`|`$", "", cell) for cell in cells)))
+    assert found == ROWS
+
+
+# What the reasons above say, as a condition: where none holds, both must agree.
+REASONS: list[Callable[[str, str], bool]] = [
+    lambda type_, cell: type_ != "string" and cell != cell.strip(),
+    lambda type_, cell: type_ == "integer" and len(cell) > 18,
+    lambda type_, cell: type_ in ("integer", "number") and ("_" in cell or not cell.isascii()),
+    lambda type_, cell: type_ == "number" and not _finite(cell),
+    lambda type_, cell: type_ == "date" and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", cell),
+    lambda type_, cell: type_ == "datetime" and not re.fullmatch(TIME, cell),
+    lambda type_, cell: type_ == "datetime" and cell[:4] in ("0001", "9999"),
+]
+
+
+def _finite(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return True
+
+
+def same(value: Any) -> Any:
+    """Give a value of frictionless as ours is held: a float64, a time in UTC."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    return value
+
+
+DIGITS = st.text(st.sampled_from("0123456789+-.eE_ xNainfT:/,٣\t\xa0"), max_size=14)
+TIMES = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30))
+CELLS: dict[str, st.SearchStrategy[str]] = {
+    "string": st.text(max_size=12),
+    "integer": st.one_of(st.integers(-(10**17), 10**17).map(str), DIGITS),
+    "number": st.one_of(
+        st.floats(allow_nan=False).map(str),
+        st.decimals(allow_nan=False, places=3).map(str),
+        st.integers().map(str),
+        DIGITS,
+    ),
+    "boolean": st.sampled_from([*TRUE, *FALSE, "yes", "no", "t", "f", "2", "tRUE", "on", "00", "+1", ""]),
+    "date": st.one_of(
+        st.dates().map(date.isoformat), st.builds("{:04}-{:02}-{:02}".format, *[st.integers(0, 99)] * 3), DIGITS
+    ),
+    "datetime": st.one_of(
+        st.builds(
+            lambda time, end: time.isoformat() + end, TIMES, st.sampled_from(["", "Z", "+02:00", "-11:30", "+0200"])
+        ),
+        st.builds(
+            "2026-01-{:02}{}{:02}:{:02}:{:02}Z".format,
+            *[st.integers(0, 70), st.sampled_from("T t"), *[st.integers(0, 70)] * 3],
+        ),
+    ),
+}
+CELL = st.sampled_from(sorted(CELLS)).flatmap(lambda type_: st.tuples(st.just(type_), CELLS[type_]))
+
+
+@settings(max_examples=1500, deadline=None)
+@given(CELL, st.sampled_from([("",), ("", "NA", "0"), ("-",)]))
+def test_generated_values_are_the_same(cell, missing):
+    type_, text = cell
+    here, there = ours({"type": type_}, text, missing), same(theirs({"type": type_}, text, missing))
+    assert here == there or any(reason(type_, text) for reason in REASONS)
+
+
+CHECKED = [
+    (
+        {"type": "integer", "constraints": {"required": True, "minimum": -5, "maximum": "7"}},
+        st.integers(-9, 9).map(str),
+    ),
+    (
+        {"type": "number", "constraints": {"minimum": 0.5, "enum": ["0.5", 1, 2.25]}},
+        st.sampled_from(["0.4", "0.5", ".50", "1", "1.0", "2.25", "3"]),
+    ),
+    ({"type": "string", "constraints": {"minLength": 2, "maxLength": 3}}, st.text(max_size=5)),
+    ({"type": "string", "constraints": {"pattern": "[a-c]{2}", "required": True}}, st.text("abcd", max_size=3)),
+    ({"type": "string", "constraints": {"enum": ["a", "b"]}}, st.text("abc", max_size=2)),
+    ({"type": "boolean", "constraints": {"required": True}}, st.sampled_from(["", "true", "0", "x"])),
+    (
+        {"type": "date", "constraints": {"minimum": "2026-01-02", "maximum": "2026-01-05"}},
+        st.integers(1, 9).map("2026-01-0{}".format),
+    ),
+    ({"type": "date", "format": "%d.%m.%Y"}, st.dates(date(1000, 1, 1)).map(lambda day: day.strftime("%d.%m.%Y"))),
+    (
+        {"type": "datetime", "format": "%Y/%m/%d %H:%M"},
+        st.datetimes(datetime(1000, 1, 1)).map(lambda day: day.strftime("%Y/%m/%d %H:%M")),
+    ),
+    (
+        {"type": "number", "decimalChar": ",", "groupChar": "."},
+        st.floats(-1e9, 1e9).map(lambda value: f"{value:_.3f}".translate({46: 44, 95: 46})),
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "cells"), CHECKED, ids=str)
+def test_constraints_and_formats_are_the_same(spec, cells):
+    @settings(max_examples=60, deadline=None)
+    @given(cells)
+    def check(cell):
+        assert ours(spec, cell) == same(theirs(spec, cell))
+
+    check()
