@@ -45,7 +45,7 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)"
 SOURCES = f"""
 INSERT INTO source (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at, started_at, changed_at,
-    loaded_etag, loaded_at, recipe, rows_read, rows_kept, clean_etag, share, touched)
+    loaded_etag, loaded_at, fingerprint, rows_read, rows_kept, clean_etag, share, touched)
 {NUMBERS} SELECT printf('raw/companydata/%07d.csv', i), 'companydata', 'loaded', printf('etag-%d', i), 700, 'event',
     1000000 * i, 1000000 * i, 1000000 * i, 1000000 * i, printf('etag-%d', i), 1000000 * i, ?, 24, 24,
     printf('clean-%d', i), ?, 0 FROM n
@@ -82,9 +82,9 @@ def _key(number: int) -> str:
 
 def fill(path: Path, objects: int) -> None:
     """Write a ledger that knows so many loaded objects."""
-    ledger, recipe = Ledger(path), read_datasets(DATASETS)["companydata"].recipe
+    ledger, fingerprint = Ledger(path), read_datasets(DATASETS)["companydata"].fingerprint
     with ledger.transaction() as db:
-        db.execute(SOURCES, (objects, recipe, SHARE))
+        db.execute(SOURCES, (objects, fingerprint, SHARE))
         db.execute(HISTORY, (min(objects, HISTORY_ROWS),))
         for n in range(3):
             sums = json.dumps(dict.fromkeys(("Sold", "Returned", "Ordered"), str(objects)))
@@ -134,7 +134,7 @@ def start(pipeline: Pipeline) -> dict[str, float]:
 
 def _begin(pipeline: Pipeline) -> None:
     claim_lake(pipeline.store, pipeline.ledger, Event())
-    pipeline.ledger.begin({name: dataset.recipe for name, dataset in pipeline.datasets.items()})
+    pipeline.ledger.begin({name: dataset.fingerprint for name, dataset in pipeline.datasets.items()})
 
 
 def sweep_unchanged(pipeline: Pipeline) -> dict[str, float]:

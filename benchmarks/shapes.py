@@ -21,7 +21,7 @@ from benchmarks.measure import HERE
 from benchmarks.sales import pieces
 from pipeline.dataset.dataset import read_dataset
 from pipeline.load.write import stage
-from pipeline.model.load_record import Record
+from pipeline.model.load_record import LoadRecord
 from tests.support.project import DATASETS
 
 PIECE = 10_000  # records
@@ -99,7 +99,9 @@ def _wide_records(forms: list[str]) -> Iterator[bytes]:
 def load(path: Path, contract: Path) -> dict[str, object]:
     """Read, check and write one file."""
     dataset, found = read_dataset(contract), []
-    record = Record(f"raw/{contract.stem}/{path.name}", contract.stem, "etag", path.stat().st_size, dataset.recipe)
+    record = LoadRecord(
+        f"raw/{contract.stem}/{path.name}", contract.stem, "etag", path.stat().st_size, dataset.fingerprint
+    )
     with path.open("rb") as stream:
         told = clocked(lambda: found.append(stage(stream, record, dataset, path.with_suffix(".staged"))))
     rows, own = found[0].record.rows_read, told["own"] * 1e6

@@ -30,7 +30,7 @@ from pipeline.load.aggregate import Groups, counted
 from pipeline.load.parquet import CleanWriter
 from pipeline.load.texts import Text, stage_texts
 from pipeline.model.exact import Share
-from pipeline.model.load_record import Record
+from pipeline.model.load_record import LoadRecord
 from pipeline.readers.csv.small_files import read_together
 from tests.support.project import DATASETS as CONTRACTS
 
@@ -64,7 +64,10 @@ def take_steps(dataset: Dataset, files: Sequence[File], clock: Clock) -> None:
     shares = clock.time("sums", several, lambda: _shares(tables, dataset))
     footers = [{METADATA_KEY: repr(share).encode()} for share in shares]
     clock.time("encode", several, lambda: [_encoded(*one) for one in zip(tables, footers, strict=True)])
-    texts = [Text(Record(key, dataset.contract.name, "etag", len(body), dataset.recipe), body) for key, body in files]
+    texts = [
+        Text(LoadRecord(key, dataset.contract.name, "etag", len(body), dataset.fingerprint), body)
+        for key, body in files
+    ]
     clock.time("all", several, lambda: stage_texts(texts, {dataset.contract.name: dataset}))
     clock.time("bare loop", several, lambda: [_bare(body) for _, body in files])
 

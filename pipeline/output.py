@@ -11,7 +11,7 @@ from rich.table import Column, Table
 
 from common.logs import printable
 from pipeline.ledger import report
-from pipeline.model.load_record import Record
+from pipeline.model.load_record import LoadRecord
 from pipeline.verify.verify import Report
 
 
@@ -63,7 +63,7 @@ def _safe(text: str) -> str:
     return escape(printable(text))
 
 
-def show_outcome(record: Record, problems: list[dict[str, Any]]) -> None:
+def show_outcome(record: LoadRecord, problems: list[dict[str, Any]]) -> None:
     """Print what a load of one file would come to: its record, and the first of its problems."""
     for one in problems:
         place = f"line {one['line']}" if one["line"] else "the file"

@@ -16,7 +16,7 @@ settings.register_profile("lakelet", deadline=None)  # a loaded machine is slow,
 
 settings.load_profile("lakelet")
 
-pytest_plugins = ["tests.support.minio_server", "tests.support.browser"]
+pytest_plugins = ["tests.support.minio_server", "tests.support.browser", "tests.support.lake"]
 
 
 def _mount() -> bool:

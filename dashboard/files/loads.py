@@ -112,5 +112,5 @@ def _columns() -> dict[str, ColumnConfig]:
         "first_problem": column.TextColumn("first problem", width="large"),
         "landed_at": column.DatetimeColumn("landed", format=TIME),
         "loaded_at": column.DatetimeColumn("loaded", format=TIME),
-        "stale": column.CheckboxColumn("stale", help="Loaded under an older recipe or from an older version."),
+        "stale": column.CheckboxColumn("stale", help="Loaded under an older fingerprint or from an older version."),
     }

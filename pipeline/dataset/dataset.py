@@ -1,4 +1,4 @@
-"""A dataset made ready: its contract, its transform, the rows that come out, and the recipe that names all this."""
+"""A dataset: contract, transform, output schema, and a fingerprint of everything that determines its output."""
 
 import hashlib
 import sys
@@ -19,7 +19,7 @@ from pipeline.model.problem import LIST_LIMIT, listed, shortened
 from pipeline.readers.csv import validate
 from pipeline.readers.csv.decode import Limits
 
-FORMAT_VERSION = "6"  # of what we write: a new one makes every load stale
+FORMAT_VERSION = "7"  # of what we write: a new one makes every load stale
 
 GROUPS = "text, whole numbers, numbers, booleans, dates or times with a date"
 
@@ -36,7 +36,7 @@ class Dataset:
     contract: Contract
     transform: Transform | None
     schema: pa.Schema
-    recipe: str
+    fingerprint: str
     limits: Limits
     rowwise: bool = False
 
@@ -62,7 +62,7 @@ def read_dataset(path: Path, limits: Limits = Limits()) -> Dataset:  # noqa: B00
         transform, rowwise = module.transform, getattr(module, "ROWWISE", False)
         schema = output_schema(script, module.transform, contract, getattr(module, "TYPES", {}))
     _check_names(path, contract, schema)
-    return Dataset(contract, transform, schema, _recipe(path, script, limits), limits, rowwise)
+    return Dataset(contract, transform, schema, _fingerprint(path, script, limits), limits, rowwise)
 
 
 def _module(script: Path) -> ModuleType:
@@ -109,7 +109,7 @@ def _check_summary(path: Path, contract: Contract, schema: pa.Schema) -> None:
                 raise SettingError(f"{path}: summary.{part} names {name!r}, which is {type_}: expected {takes}")
 
 
-def _recipe(contract: Path, script: Path, limits: Limits) -> str:
+def _fingerprint(contract: Path, script: Path, limits: Limits) -> str:
     digest = hashlib.sha256(f"{FORMAT_VERSION} {limits}".encode())
     for path in (contract, script):
         digest.update(b"\0" + (path.read_bytes() if path.exists() else b""))

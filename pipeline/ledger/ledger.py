@@ -13,8 +13,8 @@ from lake.layout import source
 from lake.stores.base import ObjectInfo
 from pipeline.ledger.database import Database
 from pipeline.ledger.totals import replace_shares
-from pipeline.model.load_record import Record
-from pipeline.model.task import NO_RECIPE, Result, Task
+from pipeline.model.load_record import LoadRecord
+from pipeline.model.task import NO_CONTRACT, Result, Task
 
 FoundBy = Literal["event", "sweep"]
 
@@ -31,7 +31,7 @@ HISTORY_ROWS = 100_000
 _COUNTS = ("rows_read", "rows_kept", "rows_dropped", "rows_rejected")
 
 # As the fields of a `Task`, but for the last two.
-_TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, recipe, retract, size"
+_TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, fingerprint, retract, size"
 
 _LATER = "retry_at BETWEEN :soon AND :late"
 
@@ -65,14 +65,14 @@ def key_text(key: str) -> str:
 class Ledger(Database):
     """What is known of every source: the queue of those that wait, and the memory of what was made of the others."""
 
-    def begin(self, recipes: Mapping[str, str], *, died: bool = True) -> None:
-        """Make ready for a run: what a crash left in flight waits again, to run alone, and the recipes are these.
+    def begin(self, fingerprints: Mapping[str, str], *, died: bool = True) -> None:
+        """Make ready for a run: what a crash left in flight waits again, to run alone, and the fingerprints are these.
 
         A file that was alone in flight when the program died is counted one death; three make it failed. A program that
         ended by an error, such as a full disk, has not `died`.
-        Under a new recipe what was refused is tried again, and what was loaded is stale.
+        Under a new fingerprint what was refused is tried again, and what was loaded is stale.
         """
-        current = f"coalesce((SELECT recipe FROM recipe WHERE dataset = source.dataset), '{NO_RECIPE}')"
+        current = f"coalesce((SELECT fingerprint FROM fingerprint WHERE dataset = source.dataset), '{NO_CONTRACT}')"
         with self.transaction() as db:
             db.execute(
                 "UPDATE source SET in_flight = 0, loaded_etag = NULL, deaths = deaths + (alone AND ?),"
@@ -83,15 +83,15 @@ class Ledger(Database):
             # The next sweep says again what is to be taken back, if that is still asked for.
             db.execute("UPDATE source SET status = 'missing', retract = 0 WHERE status = 'pending' AND retract = 1")
             db.execute("DELETE FROM meta WHERE name = 'outputs'")  # until the first listing tells
-            db.execute("DELETE FROM recipe")
-            db.executemany("INSERT INTO recipe VALUES (?, ?)", recipes.items())
+            db.execute("DELETE FROM fingerprint")
+            db.executemany("INSERT INTO fingerprint VALUES (?, ?)", fingerprints.items())
             db.execute(
                 "UPDATE source SET status = 'pending', attempts = 0, found_by = 'sweep'"
-                f" WHERE status = 'refused' AND recipe <> {current}"
+                f" WHERE status = 'refused' AND fingerprint <> {current}"
             )
             db.execute(
-                f"UPDATE source SET stale = (recipe <> {current}) "
-                f"WHERE status = 'loaded' AND stale <> (recipe <> {current})"
+                f"UPDATE source SET stale = (fingerprint <> {current}) "
+                f"WHERE status = 'loaded' AND stale <> (fingerprint <> {current})"
             )
 
     def notice(self, item: ObjectInfo, found_by: FoundBy) -> bool:
@@ -292,7 +292,7 @@ class Ledger(Database):
         if not _update(db, task.source_key, settled, (task.etag, etag)):
             _update(db, task.source_key, ended)
 
-    def adopt(self, record: Record, clean_etag: str | None, rejected_etag: str | None, landed_at: int) -> None:
+    def adopt(self, record: LoadRecord, clean_etag: str | None, rejected_etag: str | None, landed_at: int) -> None:
         """Take a result over from the store, whose source is gone and which the ledger does not know as it is."""
         with self.transaction() as db:
             db.execute(
@@ -314,9 +314,9 @@ class Ledger(Database):
 _UNKNOWN = {"loaded_etag": None}
 
 
-def result_columns(record: Record) -> dict[str, object]:
+def result_columns(record: LoadRecord) -> dict[str, object]:
     """Give the columns of a source that the record of its result tells."""
-    kept = {name: getattr(record, name) for name in (*_COUNTS, "recipe", "first_problem")}
+    kept = {name: getattr(record, name) for name in (*_COUNTS, "fingerprint", "first_problem")}
     texts = {name: json.dumps(getattr(record, name) or [], ensure_ascii=False) for name in ("problems", "share")}
     return {**kept, **texts, "loaded_etag": record.etag}
 
@@ -330,7 +330,7 @@ def _fail_the_deadly(db: sqlite3.Connection, reason: str) -> list[str]:
 
 
 def _forget_result(db: sqlite3.Connection, key: str, dataset: str) -> None:
-    nothing = Record(key, dataset, etag="", size=0, recipe="")
+    nothing = LoadRecord(key, dataset, etag="", size=0, fingerprint="")
     replace_shares(db, [nothing])
     _update(db, key, {**result_columns(nothing), **_UNKNOWN, "clean_etag": None, "rejected_etag": None, "stale": 0})
 
@@ -345,7 +345,7 @@ def _update(
     return bool(db.execute(query, (*values.values(), key, *(etags or ()))).rowcount)
 
 
-def _remember(db: sqlite3.Connection, task: Task, record: Record, moment: int) -> None:
+def _remember(db: sqlite3.Connection, task: Task, record: LoadRecord, moment: int) -> None:
     values = {name: getattr(record, name) for name in ("source_key", "dataset", "status", "etag", *_COUNTS)}
     values |= {"found_by": task.found_by, "landed_at": task.landed_at, "loaded_at": moment}
     marks = ", ".join("?" * len(values))

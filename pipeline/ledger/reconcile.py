@@ -12,7 +12,7 @@ from common.logs import fields
 from lake.layout import CLEAN, RAW, REJECTED, clean_key, rejected_key, source, source_key
 from lake.stores.base import ObjectInfo, ObjectStore
 from pipeline.ledger.ledger import Ledger, key_text, microseconds, now
-from pipeline.model.load_record import Record, read_record
+from pipeline.model.load_record import LoadRecord, read_load_record
 
 SHOWN = 100  # objects that are not ours, which one listing names in the log
 
@@ -258,8 +258,8 @@ def _adopt(store: ObjectStore, ledger: Ledger, row: Row) -> None:
     log.info(fields("adopted", key=record.source_key, rows=record.rows_kept, reason="its source is gone"))
 
 
-def _read_footer(store: ObjectStore, ledger: Ledger, key: str) -> tuple[Record, int]:
+def _read_footer(store: ObjectStore, ledger: Ledger, key: str) -> tuple[LoadRecord, int]:
     """Give an output's record, and when it was written; what is in it does not pass through memory."""
     with store.open(key) as (info, stream), tempfile.TemporaryFile(dir=ledger.path.parent) as copy:
         shutil.copyfileobj(stream, copy)
-        return read_record(copy), microseconds(info.modified)
+        return read_load_record(copy), microseconds(info.modified)

@@ -37,7 +37,7 @@ def status(ledger: Ledger) -> Status:
     Folders without a contract are no datasets. They are counted together, in `no_contract`, however many there are.
     """
     tally = ledger.rows("SELECT * FROM tally WHERE files <> 0")
-    datasets = sorted(row["dataset"] for row in ledger.rows("SELECT dataset FROM recipe"))
+    datasets = sorted(row["dataset"] for row in ledger.rows("SELECT dataset FROM fingerprint"))
     strays = sorted({row["dataset"] for row in tally} - {"", *datasets})
     took = ledger.rows(
         "SELECT dataset, (loaded_at - landed_at) / 1000.0 AS ms FROM history WHERE found_by = 'event'"

@@ -5,7 +5,7 @@ INSERT OR IGNORE INTO meta VALUES ('id', lower(hex(randomblob(16))));
 CREATE TABLE IF NOT EXISTS sweep (number INTEGER NOT NULL);
 INSERT INTO sweep SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM sweep);
 
-CREATE TABLE IF NOT EXISTS recipe (dataset TEXT PRIMARY KEY, recipe TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS fingerprint (dataset TEXT PRIMARY KEY, fingerprint TEXT NOT NULL);
 
 CREATE TABLE IF NOT EXISTS source (
     source_key TEXT PRIMARY KEY,
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS source (
     -- the result that is in the store now: it stays until another replaces it
     loaded_etag TEXT,
     loaded_at INTEGER,
-    recipe TEXT,
+    fingerprint TEXT,
     stale INTEGER NOT NULL DEFAULT 0,
     rows_read INTEGER NOT NULL DEFAULT 0,
     rows_kept INTEGER NOT NULL DEFAULT 0,

@@ -7,10 +7,10 @@ from fractions import Fraction
 from typing import Any
 
 from pipeline.model.exact import Exact, Totals, exact, merge
-from pipeline.model.load_record import Record
+from pipeline.model.load_record import LoadRecord
 
 
-def replace_shares(db: sqlite3.Connection, records: Sequence[Record]) -> None:
+def replace_shares(db: sqlite3.Connection, records: Sequence[LoadRecord]) -> None:
     """Take the shares of the results before out of the merged summary, and put those of these records in."""
     keys = json.dumps([record.source_key for record in records])
     query = "SELECT dataset, share FROM source WHERE source_key IN (SELECT value FROM json_each(?))"

@@ -12,13 +12,13 @@ from lake.layout import RAW, source
 from lake.stores.base import InvalidKey, ObjectStore
 from pipeline.dataset.dataset import Dataset
 from pipeline.load.write import stage
-from pipeline.model.load_record import Record
-from pipeline.model.task import NO_RECIPE
+from pipeline.model.load_record import LoadRecord
+from pipeline.model.task import NO_CONTRACT
 
 SHOWN = 20  # problems
 
 
-def dry_run(store: ObjectStore, datasets: Mapping[str, Dataset], key: str) -> tuple[Record, list[dict[str, Any]]]:
+def dry_run(store: ObjectStore, datasets: Mapping[str, Dataset], key: str) -> tuple[LoadRecord, list[dict[str, Any]]]:
     """Read, check and transform one file; `SettingError` if there is no such file, or none of ours.
 
     Returns:
@@ -33,8 +33,8 @@ def dry_run(store: ObjectStore, datasets: Mapping[str, Dataset], key: str) -> tu
             with store.open(key) as (info, stream):
                 if info.being_written:
                     raise SettingError(f"KEY: {key} is not finished: a program has it open for writing; close it there")
-                recipe = dataset.recipe if dataset else NO_RECIPE
-                record = Record(key, found.dataset, info.etag, info.size, recipe)
+                fingerprint = dataset.fingerprint if dataset else NO_CONTRACT
+                record = LoadRecord(key, found.dataset, info.etag, info.size, fingerprint)
                 staged = stage(stream, record, dataset, Path(folder, "file"))
         except FileNotFoundError:
             raise SettingError(f"KEY is {key!r}: there is no such file in {store.url}") from None

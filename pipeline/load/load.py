@@ -12,9 +12,19 @@ from lake.stores.base import InvalidKey, ObjectInfo, ObjectStore
 from pipeline.dataset.dataset import Dataset
 from pipeline.load.texts import Text, stage_texts
 from pipeline.load.write import Staged, stage, stage_refusal
-from pipeline.model.load_record import Record
+from pipeline.model.load_record import LoadRecord
 from pipeline.model.problem import Problem
-from pipeline.model.task import NO_RECIPE, BeingWritten, NotAsked, NotYet, Outcome, Result, SourceGone, Task, is_small
+from pipeline.model.task import (
+    NO_CONTRACT,
+    BeingWritten,
+    NotReady,
+    Outcome,
+    Result,
+    Skipped,
+    SourceGone,
+    Task,
+    is_small,
+)
 
 P = ParamSpec("P")
 
@@ -28,8 +38,8 @@ def load(
 
     Returns:
         What came of each, or the version if it has its result, or an error that is its alone: `SourceGone` where it is
-        not there, `NotYet` where it cannot be read as things are, `ObjectChanged` where it was written to while it was
-        read, `StoreUnavailable` where the store does not answer, and `NotAsked` for the files after that.
+        not there, `NotReady` where it cannot be read as things are, `ObjectChanged` where it was written to during
+        the read, `StoreUnavailable` where the store does not answer, and `Skipped` for the files after that.
     """
     attempt = _Attempts()
     begun = [attempt(_begin, store, datasets, staging, task) for task in tasks]
@@ -50,7 +60,7 @@ class _Attempts:
 
     def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Exception:
         if self._away:
-            return NotAsked()
+            return Skipped()
         try:
             return call(*args, **kwargs)
         except Exception as error:
@@ -61,7 +71,7 @@ class _Attempts:
 def _begin(store: ObjectStore, datasets: Mapping[str, Dataset], staging: Path, task: Task) -> Text | Outcome:
     """Get the text of a small file; load one that is not by itself."""
     dataset = datasets.get(task.dataset)
-    recipe = dataset.recipe if dataset else NO_RECIPE
+    fingerprint = dataset.fingerprint if dataset else NO_CONTRACT
     staging.mkdir(exist_ok=True)
     with ExitStack() as staging_ends:
         with ExitStack() as reading_ends:
@@ -70,14 +80,14 @@ def _begin(store: ObjectStore, datasets: Mapping[str, Dataset], staging: Path, t
             except FileNotFoundError as error:
                 raise SourceGone(task.source_key) from error
             except PermissionError as error:
-                raise NotYet(str(error)) from error
+                raise NotReady(str(error)) from error
             except InvalidKey as error:  # a link that leads out of the lake: it is listed, and must not be followed
-                record = Record(task.source_key, task.dataset, task.etag, 0, recipe)
+                record = LoadRecord(task.source_key, task.dataset, task.etag, 0, fingerprint)
                 return _put(store, stage_refusal(Problem("key", str(error)), record, None), task)
-            if (info.etag, recipe) == (task.loaded_etag, task.recipe):
+            if (info.etag, fingerprint) == (task.loaded_etag, task.fingerprint):
                 return info
             _check_finished(info, task)
-            record = Record(info.key, task.dataset, info.etag, info.size, recipe)
+            record = LoadRecord(info.key, task.dataset, info.etag, info.size, fingerprint)
             if dataset and is_small(info.key, info.size):
                 return Text(record, stream.read())
             place = Path(staging_ends.enter_context(TemporaryDirectory(dir=staging)), "file")

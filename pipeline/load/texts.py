@@ -11,7 +11,7 @@ from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.ledger import ROOM
 from pipeline.load.steps import in_step
 from pipeline.load.write import Staged, made_of, stage_batches
-from pipeline.model.load_record import Record
+from pipeline.model.load_record import LoadRecord
 from pipeline.readers.csv.batch import Batch
 from pipeline.readers.csv.read import read_csv
 from pipeline.readers.csv.small_files import read_together
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class Text:
     """The bytes of a small file, and what its record begins with."""
 
-    record: Record
+    record: LoadRecord
     content: bytes
 
 

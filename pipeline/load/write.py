@@ -22,7 +22,7 @@ from pipeline.dataset.transform import transformed
 from pipeline.load.aggregate import Counted, Groups, counted
 from pipeline.load.parquet import CleanWriter
 from pipeline.load.steps import Steps, finish
-from pipeline.model.load_record import Counts, Record
+from pipeline.model.load_record import Counts, LoadRecord
 from pipeline.model.problem import Problem, Refused
 from pipeline.readers.csv.batch import Batch
 from pipeline.readers.csv.read import read_csv
@@ -46,13 +46,13 @@ log = logging.getLogger(__name__)
 class Staged:
     """A load that is ready to be put: the record, and the objects that it has, in files or in memory."""
 
-    record: Record
+    record: LoadRecord
     clean: Path | bytes | None
     rejected: Path | bytes | None
 
 
 def stage(
-    stream: BinaryIO, record: Record, dataset: Dataset | None, place: Path | None, read: Reader = read_csv
+    stream: BinaryIO, record: LoadRecord, dataset: Dataset | None, place: Path | None, read: Reader = read_csv
 ) -> Staged:
     """Read, check and convert one version of a file into `place`, or in memory; what cannot be loaded has a problem."""
     if dataset is None:
@@ -64,7 +64,7 @@ def stage(
 def _no_contract(name: str) -> str:
     """Return the way out for a file without a contract.
 
-    The folder in use is not named: it is no part of the recipe, and the same recipe writes the same bytes.
+    The folder in use is not named: it is no part of the fingerprint, and the same fingerprint writes the same bytes.
     """
     if wrong := wrong_dataset_name(name):
         return f"there can be no contract for this folder: {wrong}; put the file into a folder with such a name"
@@ -85,7 +85,7 @@ def made_of(dataset: Dataset, read: Sequence[pa.Table]) -> list[Made | Exception
 
 
 def stage_batches(
-    batches: Iterator[Batch], record: Record, dataset: Dataset, place: Path | None
+    batches: Iterator[Batch], record: LoadRecord, dataset: Dataset, place: Path | None
 ) -> Steps[pa.Table, Made, Staged]:
     """Do as `stage` with what is read of a file, but ask for what is `made_of` its good rows."""
     try:
@@ -97,7 +97,7 @@ def stage_batches(
 
 
 def _stage_rows(
-    batches: Iterator[Batch], record: Record, dataset: Dataset, place: Path | None
+    batches: Iterator[Batch], record: LoadRecord, dataset: Dataset, place: Path | None
 ) -> Steps[pa.Table, Made, Staged]:
     """Write the good rows and the problems block by block, so that memory is bounded whatever the file's size."""
     groups, rejects = Groups(), _Rejects(place, record.source_key)
@@ -126,7 +126,7 @@ def _content(sink: Path | pa.BufferOutputStream) -> Path | bytes:
     return sink if isinstance(sink, Path) else bytes(sink.getvalue())
 
 
-def _counted(record: Record, batch: Batch, kept: int) -> Record:
+def _counted(record: LoadRecord, batch: Batch, kept: int) -> LoadRecord:
     return replace(
         record,
         rows_read=record.rows_read + batch.rows.num_rows + batch.rejected,
@@ -150,7 +150,7 @@ class _Rejects:
         self._counter: Counter[tuple[str, str | None]] = Counter()
         self._first: str | None = None
 
-    def counted(self, record: Record) -> Record:
+    def counted(self, record: LoadRecord) -> LoadRecord:
         """Give the record with the first problem, and how many there are by rule and column."""
         return replace(record, first_problem=self._first, problems=self._counts())
 
@@ -184,12 +184,12 @@ class _Rejects:
         self._writer.write_table(table)
         self._counter.update(zip(columns["rule"], columns["column"], strict=True))
 
-    def finish(self, record: Record) -> None:
+    def finish(self, record: LoadRecord) -> None:
         if self._writer:
             self._writer.add_key_value_metadata(record.footer)
 
 
-def stage_refusal(problem: Problem, record: Record, place: Path | None) -> Staged:
+def stage_refusal(problem: Problem, record: LoadRecord, place: Path | None) -> Staged:
     """Write the one reject of a file that cannot be loaded as a whole."""
     with _Rejects(place, record.source_key) as rejects:
         rejects.write([problem])

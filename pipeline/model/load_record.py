@@ -14,14 +14,14 @@ Counts = list[list[str | int | None]]  # of problems: [[rule, column, count], â€
 
 
 @dataclass(frozen=True)
-class Record:
-    """What one load did, with no clock, host or chance in it: the same version and recipe give the same record."""
+class LoadRecord:
+    """What one load did, with no clock, host or chance in it: the same version and fingerprint give the same record."""
 
     source_key: str
     dataset: str
     etag: str
     size: int
-    recipe: str
+    fingerprint: str
     status: str = "loaded"
     rows_read: int = 0
     rows_kept: int = 0
@@ -37,10 +37,10 @@ class Record:
         return {METADATA_KEY: json.dumps(vars(self), ensure_ascii=False).encode()}
 
 
-def read_record(content: BinaryIO | Path) -> Record:
+def read_load_record(content: BinaryIO | Path) -> LoadRecord:
     """Read the record of a load from a clean or rejected object; `ValueError` if it is none of ours."""
     try:
         metadata = pq.read_metadata(content).metadata or {}
-        return Record(**json.loads(metadata[METADATA_KEY]))
+        return LoadRecord(**json.loads(metadata[METADATA_KEY]))
     except (OSError, KeyError, TypeError) as error:
         raise ValueError(f"it has no record of a load in its footer ({error})") from error

@@ -46,7 +46,7 @@ class Problem(NamedTuple):
 
 
 class Refused(Exception):
-    """The file as a whole cannot be loaded, and `problem` says why; it is tried again when it or the recipe changes."""
+    """The file as a whole cannot be loaded; retried when the file or the fingerprint changes."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))

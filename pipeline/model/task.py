@@ -3,26 +3,26 @@
 from dataclasses import dataclass
 
 from lake.stores.base import ObjectInfo
-from pipeline.model.load_record import Record
+from pipeline.model.load_record import LoadRecord
 
 SMALL = 1 << 20  # bytes of a plain file whose results are kept in memory until they are put, not in a staged file
 
-NO_RECIPE = "none"  # of a dataset without a contract
+NO_CONTRACT = "none"  # of a dataset without a contract
 
 
 class SourceGone(Exception):
     """The file is not there any more."""
 
 
-class NotAsked(Exception):
+class Skipped(Exception):
     """Nothing was done for the file: the store had not answered for one that was loaded together with it."""
 
 
-class NotYet(Exception):
+class NotReady(Exception):
     """The file cannot be read as things are, which is no fault of its: the reason is for a person."""
 
 
-class BeingWritten(NotYet):
+class BeingWritten(NotReady):
     """A program has the file open for writing, so its bytes are not final."""
 
 
@@ -37,7 +37,7 @@ class Task:
     attempts: int
     landed_at: int
     loaded_etag: str | None = None
-    recipe: str | None = None
+    fingerprint: str | None = None
     retract: int = 0  # 1: its source is gone, so take its rows back
     size: int = 0  # bytes, as they were noticed
     first: int = 0  # 1: nothing was ever made of it, so there is nothing to remove
@@ -58,7 +58,7 @@ def is_small(key: str, size: int) -> bool:
 class Result:
     """What is in the store after a load; an etag is None where there is no such object."""
 
-    record: Record
+    record: LoadRecord
     clean_etag: str | None
     rejected_etag: str | None
 

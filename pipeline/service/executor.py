@@ -25,7 +25,7 @@ from typing import NoReturn
 from common.errors import StoreUnavailable
 from common.logs import fields
 from lake.stores.base import ObjectChanged
-from pipeline.model.task import NotAsked, NotYet, Outcome, SourceGone, Task
+from pipeline.model.task import NotReady, Outcome, Skipped, SourceGone, Task
 
 Tasks = Sequence[Task]
 Load = Callable[[Tasks], list[Outcome | Exception]]
@@ -37,7 +37,7 @@ PATIENCE = 10.0  # seconds, in which a process is forked, or ended
 log = logging.getLogger(__name__)
 
 # Other errors are not told: the file is loaded here, where they come again with their traceback.
-_TOLD = (SourceGone, NotAsked, NotYet, ObjectChanged, StoreUnavailable, PermissionError)
+_TOLD = (SourceGone, Skipped, NotReady, ObjectChanged, StoreUnavailable, PermissionError)
 _PR_SET_PDEATHSIG = 1
 _REQUEST, _REPLY = struct.Struct("i"), struct.Struct("ii")  # the process that has ended; its exit code, the new one
 

@@ -15,7 +15,7 @@ from lake.stores.base import ObjectChanged, ObjectInfo
 from pipeline.ledger.ledger import now
 from pipeline.load.load import load, take_back
 from pipeline.model.problem import LIST_LIMIT, shortened
-from pipeline.model.task import BeingWritten, NotAsked, NotYet, Result, SourceGone, Task
+from pipeline.model.task import BeingWritten, NotReady, Result, Skipped, SourceGone, Task
 from pipeline.service.availability import no_room, note_full, note_room, obstacle, wait_until_clear
 from pipeline.service.context import Pipeline
 from pipeline.service.executor import Closed, Died, Outcomes
@@ -112,7 +112,7 @@ def _note(pipeline: Pipeline, outcomes: Outcomes) -> None:
     for task, one in outcomes.items():
         if not isinstance(one, Result):
             _settle(pipeline, task, one)
-        if not isinstance(one, NotAsked) and not (isinstance(one, Exception) and no_room(one)):
+        if not isinstance(one, Skipped) and not (isinstance(one, Exception) and no_room(one)):
             note_room(pipeline, task.source_key)
 
 
@@ -147,11 +147,11 @@ def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception) -> 
     ledger = pipeline.ledger
     if isinstance(outcome, ObjectInfo):
         ledger.keep(task, outcome)
-    elif isinstance(outcome, NotAsked):
+    elif isinstance(outcome, Skipped):
         ledger.release(task)
     elif isinstance(outcome, ObjectChanged):
         ledger.release(task, harmless=True)
-    elif isinstance(outcome, NotYet):
+    elif isinstance(outcome, NotReady):
         if ledger.defer(task, str(outcome)):
             level = logging.INFO if isinstance(outcome, BeingWritten) else logging.WARNING
             log.log(level, fields("waits", key=task.source_key, reason=outcome, action="try again"))

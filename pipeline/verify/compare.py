@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.model.load_record import Record, read_record
+from pipeline.model.load_record import LoadRecord, read_load_record
 
 Row = dict[str, Any]
 
@@ -40,7 +40,7 @@ def compare_objects(key: str, expected: Path | None, found: Path | None) -> Iter
             yield Difference(key, None, "object", *said)
         return
     try:
-        yield from compare_records(key, read_record(expected), read_record(found))
+        yield from compare_records(key, read_load_record(expected), read_load_record(found))
     except ValueError as error:
         yield Difference(key, None, "footer", "the record of a load", shown(error))
     try:
@@ -54,7 +54,7 @@ def unreadable(key: str, error: Exception) -> Difference:
     return Difference(key, None, "object", "a whole Parquet file", shown(error))
 
 
-def compare_records(key: str, expected: Record, found: Record) -> Iterator[Difference]:
+def compare_records(key: str, expected: LoadRecord, found: LoadRecord) -> Iterator[Difference]:
     """Yield each value of a footer that differs."""
     other = asdict(found)
     for name, value in asdict(expected).items():

@@ -14,8 +14,8 @@ from lake.stores.base import ObjectInfo, ObjectStore
 from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.ledger import result_columns
 from pipeline.load.write import Staged, stage
-from pipeline.model.load_record import Record, read_record
-from pipeline.model.task import NO_RECIPE
+from pipeline.model.load_record import LoadRecord, read_load_record
+from pipeline.model.task import NO_CONTRACT
 from pipeline.readers.csv.reference import read_csv_plainly
 from pipeline.verify.compare import UNREADABLE, Difference, compare_objects, compare_records, rows, shown, unreadable
 
@@ -37,7 +37,7 @@ class Recount:
 def recount(store: ObjectStore, source: Source, dataset: Dataset | None, folder: Path) -> Recount:
     """Recount one source, with room for its outputs in `folder`.
 
-    What cannot be recounted, because its bytes or its recipe are others by now, is held against its own footer.
+    What cannot be recounted, because its bytes or its fingerprint are others by now, is held against its own footer.
 
     Raises:
         ObjectChanged: the source was written to while it was read.
@@ -46,17 +46,17 @@ def recount(store: ObjectStore, source: Source, dataset: Dataset | None, folder:
     key, status = source["source_key"], source["status"]
     if status in ("pending", "failed") or (status == "missing" and source["loaded_etag"] is None):
         return Recount(key, unverified=status)
-    recipe = dataset.recipe if dataset else NO_RECIPE
+    fingerprint = dataset.fingerprint if dataset else NO_CONTRACT
     try:
         with store.open(key) as (info, stream):
             if status == "missing":
                 return Recount(key, unverified="back, and not noticed yet")
             if info.etag != source["loaded_etag"]:
                 return unnoticed(info, source["loaded_etag"])
-            if recipe != source["recipe"]:
+            if fingerprint != source["fingerprint"]:
                 differences = tuple(_against_footers(store, source, folder))
-                return Recount(key, differences, "stale: loaded under another recipe")
-            record = Record(key, source["dataset"], info.etag, info.size, recipe)
+                return Recount(key, differences, "stale: loaded under another fingerprint")
+            record = LoadRecord(key, source["dataset"], info.etag, info.size, fingerprint)
             staged = stage(stream, record, dataset, folder / "expected", read_csv_plainly)
     except FileNotFoundError:
         reason = "missing" if status == "missing" else "gone, and not noticed yet"
@@ -92,7 +92,7 @@ def _fetch(store: ObjectStore, key: str, path: Path) -> str | None:
         return None
 
 
-def _against_ledger(source: Source, record: Record, **more: object) -> Iterator[Difference]:
+def _against_ledger(source: Source, record: LoadRecord, **more: object) -> Iterator[Difference]:
     """Yield each value that the ledger's row of a source has otherwise than the objects."""
     for name, value in {**result_columns(record), **more}.items():
         if source[name] != value:
@@ -109,7 +109,7 @@ def _against_footers(store: ObjectStore, source: Source, folder: Path) -> Iterat
             yield Difference(key, None, "object", f"version {known}", f"version {etag}")
         elif etag:
             try:
-                records.append(record := read_record(path))
+                records.append(record := read_load_record(path))
                 yield from _own_footer(key, record, path)
             except UNREADABLE as error:
                 yield unreadable(key, error)
@@ -118,7 +118,7 @@ def _against_footers(store: ObjectStore, source: Source, folder: Path) -> Iterat
         yield from _against_ledger(source, records[0])
 
 
-def _own_footer(key: str, record: Record, path: Path) -> Iterator[Difference]:
+def _own_footer(key: str, record: LoadRecord, path: Path) -> Iterator[Difference]:
     """Yield what an object's rows and its footer tell differently."""
     clean = key == clean_key(record.source_key)
     source, line = ("_source_key", "_line") if clean else ("source_key", "line")

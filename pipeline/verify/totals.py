@@ -84,10 +84,10 @@ def compare_published(
     store: ObjectStore, ledger: Ledger, datasets: Mapping[str, Dataset], patience: float
 ) -> Iterator[Recount]:
     """Hold what is published against the ledger; it differs only if it stays so while the ledger rests."""
-    recipes = {row["dataset"]: row["recipe"] for row in ledger.rows("SELECT * FROM recipe")}
-    current = {name: one for name, one in datasets.items() if recipes.get(name) == one.recipe}
+    fingerprints = {row["dataset"]: row["fingerprint"] for row in ledger.rows("SELECT * FROM fingerprint")}
+    current = {name: one for name, one in datasets.items() if fingerprints.get(name) == one.fingerprint}
     yield from (
-        Recount(summary_key(name), unverified="stale: published under another recipe")
+        Recount(summary_key(name), unverified="stale: published under another fingerprint")
         for name in datasets.keys() - current
     )
     known: object = None

@@ -69,7 +69,7 @@ def test_a_fresh_clone_runs_and_ends(tmp_path, browser_page):
     try:
         until(lambda: process.poll() is not None or all(map(healthy, ports)), 600, "both pages")
         assert process.poll() is None, (tmp_path / "log").read_text()
-        store = open_store(str(clone / "lake"))
+        store = open_store(str(clone / "data/lake"))
         until(lambda: {LOADS, summary_key("companydata")} <= {item.key for item in store.list("published/")}, 60)
         browser_page.goto(f"http://127.0.0.1:{ports[1]}")
         browser_page.get_by_text("companydata").first.wait_for()

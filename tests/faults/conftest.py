@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.lake import Lake, lake, local_lake, new_lake  # noqa: F401
+from tests.support.lake import Lake, new_lake
 
 
 @pytest.fixture

@@ -95,8 +95,8 @@ def test_a_clock_that_jumps_back_hides_no_version_from_a_sweep(told, monkeypatch
     told.hear(told.put(A))
     told.work()
     yesterday = time.time_ns() // 1000 - 86_400_000_000
-    for module in ("ledger", "sweep"):
-        monkeypatch.setattr(f"pipeline.{module}.now", lambda: yesterday)
+    for module in ("ledger", "reconcile"):
+        monkeypatch.setattr(f"pipeline.ledger.{module}.now", lambda: yesterday)
     told.put(B)
     assert told.sweep() == 1
     told.work()

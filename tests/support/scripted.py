@@ -61,7 +61,7 @@ class Scripted:
         )
         self.ledger = self.pipeline.ledger
         claim_lake(lake.store, self.ledger, self.pipeline.stop)
-        self.ledger.begin({name: dataset.recipe for name, dataset in datasets.items()})
+        self.ledger.begin({name: dataset.fingerprint for name, dataset in datasets.items()})
 
     def put(self, content: bytes, name: str = "companydata/a.csv") -> ObjectInfo:
         """Put a version; give the event of it, which nobody has told of yet."""

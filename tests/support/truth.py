@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from lake.layout import clean_key, rejected_key, source
 from lake.stores.base import ObjectStore
-from pipeline.model.load_record import read_record
+from pipeline.model.load_record import read_load_record
 from tests.support.lake import HEADER, Lake
 
 NAMES = HEADER.split(",")
@@ -125,7 +125,7 @@ def _outputs(lake: Lake, key: str, truth: Truth, etag: str | None) -> list[str]:
             rows = list(dict.fromkeys(row["line"] for row in rows if row["source_key"] == key))
         if rows != expected:
             told.append(f"{target} has {rows}, expected {expected}")
-        record = read_record(io.BytesIO(content))
+        record = read_load_record(io.BytesIO(content))
         if (record.source_key, record.status) != (key, truth.status) or etag not in (None, record.etag):
             told.append(f"{target} says that it is of {record}, expected {key} {etag}")
     return told

@@ -17,7 +17,7 @@ from lake.stores.base import ObjectInfo
 from pipeline.ledger import report
 from pipeline.ledger.ledger import MAX_ATTEMPTS, SECONDS, TOGETHER, Ledger
 from pipeline.ledger.totals import exact_sums
-from pipeline.model.load_record import Record
+from pipeline.model.load_record import LoadRecord
 from pipeline.model.task import SMALL, Result
 from tests.support.versions import KEY, version
 
@@ -25,14 +25,14 @@ from tests.support.versions import KEY, version
 def result(task, etag: str, status: str = "loaded", rows: int = 3, share: dict[str, float] | None = None) -> Result:
     groups = [{"group": {"name": name}, "rows": rows, "sums": {"x": x}} for name, x in (share or {"a": 1}).items()]
     kept = {"rows_read": rows, "rows_kept": rows, "share": groups} if status == "loaded" else {}
-    record = Record(task.source_key, task.dataset, etag, 10, "recipe", status, **kept)
+    record = LoadRecord(task.source_key, task.dataset, etag, 10, "fingerprint", status, **kept)
     return Result(record, "clean" if status == "loaded" else None, None if status == "loaded" else "rejected")
 
 
 @pytest.fixture
 def ledger(tmp_path):
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    ledger.begin({"numbers": "recipe"})
+    ledger.begin({"numbers": "fingerprint"})
     yield ledger
     ledger.close()
 
@@ -192,7 +192,7 @@ def test_a_crash_leaves_what_was_in_flight_waiting(ledger):
     ledger.notice(version("1"), "event")
     assert ledger.take()
     after = Ledger(ledger.path)
-    after.begin({"numbers": "recipe"})
+    after.begin({"numbers": "fingerprint"})
     assert after.take()
     assert after.id == ledger.id
     after.close()
@@ -202,7 +202,7 @@ def test_what_an_unclean_end_left_in_flight_runs_alone(ledger):
     for name in "abc":
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
     assert [ledger.take()[0].source_key[-5] for _ in "ab"] == ["a", "b"]
-    ledger.begin({"numbers": "recipe"})
+    ledger.begin({"numbers": "fingerprint"})
 
     for name in "ab":
         [task] = ledger.take()
@@ -216,9 +216,9 @@ def test_an_end_by_an_error_is_no_death(ledger):
     ledger.notice(version("1"), "event")
     assert ledger.take()
     for _ in range(4):
-        ledger.begin({"numbers": "recipe"}, died=False)
+        ledger.begin({"numbers": "fingerprint"}, died=False)
         assert ledger.take()
-    ledger.begin({"numbers": "recipe"})  # and the first death is none yet: it does not run alone
+    ledger.begin({"numbers": "fingerprint"})  # and the first death is none yet: it does not run alone
     assert ledger.take()
     assert state(ledger) == "pending"
 
@@ -227,7 +227,7 @@ def test_one_that_was_in_flight_waits_for_the_others_to_end(ledger):
     for name in "ab":
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
     [first] = ledger.take()
-    ledger.begin({"numbers": "recipe"})
+    ledger.begin({"numbers": "fingerprint"})
     ledger.release(*ledger.take())
     assert ledger.take()[0].source_key == first.source_key, "it was not shown to be harmless"
 
@@ -238,17 +238,17 @@ def test_only_deaths_alone_are_counted_and_three_are_too_many(ledger):
     assert ledger.take()
     assert ledger.take()
     for _ in range(3):  # the first ends both, and counts for none; the next two are of a alone
-        ledger.begin({"numbers": "recipe"})
+        ledger.begin({"numbers": "fingerprint"})
         assert ledger.take()[0].source_key == "raw/numbers/a.csv"
         assert state(ledger, "raw/numbers/a.csv") == "pending"
-    ledger.begin({"numbers": "recipe"})
+    ledger.begin({"numbers": "fingerprint"})
     assert state(ledger, "raw/numbers/a.csv") == "failed"
     assert "died 3 times" in report.loads(ledger).to_pylist()[0]["first_problem"]
     [task] = ledger.take()
     assert task.source_key == "raw/numbers/b.csv"
     ledger.finish({task: result(task, "1")})
     assert ledger.notice(version("2", "raw/numbers/a.csv"), "event"), "another version is another matter"
-    ledger.begin({"numbers": "recipe"})
+    ledger.begin({"numbers": "fingerprint"})
     assert ledger.take()[0].etag == "2"
 
 
@@ -257,7 +257,7 @@ def test_a_file_that_had_failed_before_is_given_up_after_its_deaths_too(ledger):
     ledger.fail(*ledger.take(), "it broke", 0)
     for _ in range(4):
         assert ledger.take()
-        ledger.begin({"numbers": "recipe"})
+        ledger.begin({"numbers": "fingerprint"})
     assert state(ledger) == "failed"
     assert not ledger.take()
 
@@ -267,7 +267,7 @@ def test_what_an_orderly_end_drops_is_no_death(ledger):
         ledger.notice(version("1"), "event")
         assert ledger.take()
         ledger.drop()
-        ledger.begin({"numbers": "recipe"})
+        ledger.begin({"numbers": "fingerprint"})
     [row] = ledger.rows("SELECT status, alone, deaths FROM source")
     assert tuple(row) == ("pending", 0, 0)
 
@@ -276,7 +276,7 @@ def test_one_that_changes_all_the_time_holds_up_nobody_after_a_crash(ledger):
     for name in "ab":
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
     ledger.take()
-    ledger.begin({"numbers": "recipe"})
+    ledger.begin({"numbers": "fingerprint"})
     ledger.release(*ledger.take(), harmless=True)
     assert ledger.take()[0].source_key[-5] == "b"
 
@@ -300,7 +300,7 @@ def test_nothing_is_taken_back_after_a_restart_unless_it_is_asked_for_again(ledg
     [task] = ledger.take()
     ledger.finish({task: result(task, "1")})
     ledger.db.execute("UPDATE source SET status = 'pending', retract = 1")
-    ledger.begin({"numbers": "recipe"})
+    ledger.begin({"numbers": "fingerprint"})
     assert not ledger.take()
     assert (state(ledger), report.status(ledger)["rows"]["kept"]) == ("missing", 3)
 
@@ -356,7 +356,7 @@ def test_a_ledger_of_another_version_is_refused(ledger):
         Ledger(ledger.path)
 
 
-def test_a_new_recipe(ledger):
+def test_a_new_fingerprint(ledger):
     for name, status in (("good", "loaded"), ("bad", "refused")):
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
         [task] = ledger.take()
@@ -364,7 +364,7 @@ def test_a_new_recipe(ledger):
     ledger.begin({"numbers": "another"})
     assert [state(ledger, f"raw/numbers/{name}.csv") for name in ("good", "bad")] == ["loaded", "pending"]
     assert report.status(ledger)["files"]["stale"] == 1
-    ledger.begin({"numbers": "recipe"})
+    ledger.begin({"numbers": "fingerprint"})
     assert report.status(ledger)["files"]["stale"] == 0
 
 
@@ -389,7 +389,7 @@ def test_an_interrupted_load_leaves_no_version_with_its_result(ledger, end):
     ledger.notice(version("2"), "event")
     [task] = ledger.take()
     if end == "crash":
-        ledger.begin({"numbers": "recipe"})
+        ledger.begin({"numbers": "fingerprint"})
     elif end == "fail":
         ledger.fail(task, "it broke", 60)
         assert report.status(ledger)["files"]["stale"] == 1
@@ -497,7 +497,7 @@ class Counting(RuleBasedStateMachine):
 
     @rule()
     def crash(self):
-        self.ledger.begin({"numbers": "recipe"})
+        self.ledger.begin({"numbers": "fingerprint"})
         self.taken = []
 
     @invariant()

@@ -8,7 +8,7 @@ import pytest
 from pipeline.ledger import report
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.published import summary_table
-from pipeline.model.load_record import Record
+from pipeline.model.load_record import LoadRecord
 from pipeline.model.task import Result
 from tests.support.versions import version
 
@@ -24,7 +24,7 @@ def load(ledger, name: str, *groups: dict) -> None:
     key = f"raw/numbers/{name}.csv"
     ledger.notice(version("1", key), "event")
     [task] = ledger.take()
-    record = Record(key, "numbers", "1", 1, "recipe", rows_kept=len(groups), share=list(groups))
+    record = LoadRecord(key, "numbers", "1", 1, "fingerprint", rows_kept=len(groups), share=list(groups))
     ledger.finish({task: Result(record, "clean", None)})
 
 
@@ -42,7 +42,8 @@ def test_a_status_may_be_made_while_files_are_loaded(ledger, monkeypatch):
         if "min(landed_at)" in query:
             for task in ledger.take(), ledger.take():
                 results = {
-                    one: Result(Record(one.source_key, one.dataset, "1", 1, "recipe"), None, None) for one in task
+                    one: Result(LoadRecord(one.source_key, one.dataset, "1", 1, "fingerprint"), None, None)
+                    for one in task
                 }
                 ledger.finish(results)
         return rows(query, *values)

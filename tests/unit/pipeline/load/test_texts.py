@@ -19,7 +19,7 @@ from pipeline.dataset.dataset import read_datasets
 from pipeline.ledger.ledger import SECONDS, Ledger
 from pipeline.load import texts, write
 from pipeline.load.load import load
-from pipeline.model.task import NotAsked, Result, SourceGone, Task
+from pipeline.model.task import Result, Skipped, SourceGone, Task
 from pipeline.readers.csv.decode import Limits
 from pipeline.readers.csv.reference import read_csv_plainly
 from pipeline.readers.csv.small_files import read_together
@@ -134,7 +134,7 @@ def test_a_store_that_is_away_is_asked_once(loads, three, monkeypatch, verb):
 
     monkeypatch.setattr(loads.store, verb, away)
     kinds = [type(one) for one in three()]
-    assert kinds == [Result, StoreUnavailable, NotAsked] if verb == "put" else [NotAsked, StoreUnavailable, NotAsked]
+    assert kinds == [Result, StoreUnavailable, Skipped] if verb == "put" else [Skipped, StoreUnavailable, Skipped]
     assert not any("c.csv" in key for key in asked)
 
 

@@ -6,8 +6,8 @@ import io
 import pytest
 
 from pipeline.load import write
-from pipeline.model.load_record import Record, read_record
-from pipeline.model.task import NO_RECIPE, Task
+from pipeline.model.load_record import LoadRecord, read_load_record
+from pipeline.model.task import NO_CONTRACT, Task
 
 HEADER = b"name,n,x\n"
 
@@ -99,7 +99,7 @@ def test_rejects_go_when_the_file_is_corrected(loads, write_dataset):
     bad = loads(dataset, HEADER + b"a,many,1\n")
     assert bad.rejected_etag
     etag = loads.store.put(loads.key, HEADER + b"a,1,1\n")
-    task = Task(loads.key, "numbers", etag, "event", 0, 0, bad.record.etag, bad.record.recipe)
+    task = Task(loads.key, "numbers", etag, "event", 0, 0, bad.record.etag, bad.record.fingerprint)
     assert loads.load(dataset, task).rejected_etag is None
     assert [item.key for item in loads.store.list("rejected/")] == []
 
@@ -131,7 +131,7 @@ def test_no_contract_says_where_to_put_one_and_that_contracts_are_read_at_the_st
 
 @pytest.mark.parametrize(("folder", "better"), [("Sales", "sales"), ("a b", "a-b"), ("_x", "x"), ("Ä", "my-data")])
 def test_a_folder_that_no_contract_can_name_is_told_how_to_be_named(folder, better):
-    record = Record(f"raw/{folder}/a.csv", folder, "etag", 1, NO_RECIPE)
+    record = LoadRecord(f"raw/{folder}/a.csv", folder, "etag", 1, NO_CONTRACT)
     problem = write.stage(io.BytesIO(b"a"), record, None, None).record.first_problem
     assert f"like '{better}'" in problem
     assert ".json" not in problem
@@ -172,14 +172,14 @@ def test_the_same_version_gives_the_same_bytes(loads, write_dataset):
 def test_a_version_that_has_its_result_is_not_loaded_again(loads, write_dataset):
     dataset = write_dataset()
     record = loads(dataset, HEADER).record
-    task = Task(loads.key, "numbers", "an older event", "event", 0, 0, record.etag, record.recipe)
+    task = Task(loads.key, "numbers", "an older event", "event", 0, 0, record.etag, record.fingerprint)
     assert loads.load(dataset, task) == loads.store.stat(loads.key)
 
 
 def test_the_footer_tells_the_load(loads, write_dataset):
     result = loads(write_dataset(), HEADER + b"b,1,0.1\na,2,0.2\nb,3,0.3\n")
     with loads.store.open("clean/numbers/a.csv.parquet") as (_, stream):
-        record = read_record(stream)
+        record = read_load_record(stream)
     assert record == result.record
     assert record.share == [
         {"group": {"name": "a"}, "rows": 1, "sums": {"n": 2, "x": 0.2}},

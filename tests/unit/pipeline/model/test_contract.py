@@ -166,7 +166,7 @@ def _has(encoding: str, letter: str) -> bool:
         return False
 
 
-def test_a_recipe_changes_with_the_contract_alone(write_dataset):
-    first = write_dataset().recipe
-    assert write_dataset().recipe == first
-    assert write_dataset(title="another").recipe != first
+def test_a_fingerprint_changes_with_the_contract_alone(write_dataset):
+    first = write_dataset().fingerprint
+    assert write_dataset().fingerprint == first
+    assert write_dataset(title="another").fingerprint != first

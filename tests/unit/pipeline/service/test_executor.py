@@ -18,7 +18,7 @@ from common.errors import SettingError, StoreUnavailable
 from lake.stores.base import ObjectChanged
 from pipeline.ledger.ledger import Ledger
 from pipeline.load.load import load
-from pipeline.model.task import SMALL, NotAsked, Outcome, SourceGone, Task
+from pipeline.model.task import SMALL, Outcome, Skipped, SourceGone, Task
 from pipeline.service.context import Pipeline
 from pipeline.service.executor import PER_CORE, Closed, Cores, Died, Tasks, processes
 from pipeline.service.lease import LOCK_SECONDS, state_folder
@@ -31,7 +31,7 @@ TASK = Task("raw/companydata/a.csv", "companydata", "etag", "event", 0, 0)
 
 ERRORS = [
     SourceGone("a"),
-    NotAsked(),
+    Skipped(),
     ObjectChanged("a"),
     StoreUnavailable("bucket a: no answer"),
     PermissionError("a is refused"),
@@ -245,7 +245,7 @@ def test_a_file_that_kills_what_loads_it_fails_with_what_was_seen(cores, loads, 
     datasets = {"numbers": replace(write_dataset(), transform=abort)}
     beside = cores(lambda tasks: load(loads.store, datasets, loads.staging, tasks))
     with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
-        ledger.begin({"numbers": datasets["numbers"].recipe})
+        ledger.begin({"numbers": datasets["numbers"].fingerprint})
         for name in ("a", "deadly", "b"):
             more = b"x,1,1\n" * (SMALL // 6 if large and name == "deadly" else 1)
             loads.store.put(f"raw/numbers/{name}.csv", b"name,n,x\n" + f"{name},1,1\n".encode() + more)
@@ -253,7 +253,7 @@ def test_a_file_that_kills_what_loads_it_fails_with_what_was_seen(cores, loads, 
         if large:  # which ended a pipeline that loaded it in its own process
             with ledger.transaction() as db:
                 db.execute("UPDATE source SET in_flight = 1 WHERE source_key = 'raw/numbers/deadly.csv'")
-            ledger.begin({"numbers": datasets["numbers"].recipe})
+            ledger.begin({"numbers": datasets["numbers"].fingerprint})
         pipeline = Pipeline(loads.store, ledger, datasets, loads.staging, cores=beside)
         while tasks := ledger.take(1, {"numbers": 0.0}):
             process(pipeline, tasks)

@@ -21,7 +21,7 @@ from lake.stores.local import LocalStore
 from pipeline.dataset.dataset import read_datasets
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.reconcile import sweep
-from pipeline.model.load_record import read_record
+from pipeline.model.load_record import read_load_record
 from pipeline.service.context import Pipeline
 from pipeline.service.lease import claim_lake
 from pipeline.service.publish import Publisher
@@ -58,7 +58,7 @@ class Lake:
         self.store, self.ledger = store, Ledger(folder / "state" / "ledger.sqlite")
         self.pipeline = Pipeline(store, self.ledger, DATASETS, staging, workers=0)
         claim_lake(store, self.ledger, self.pipeline.stop)
-        self.ledger.begin({name: dataset.recipe for name, dataset in DATASETS.items()})
+        self.ledger.begin({name: dataset.fingerprint for name, dataset in DATASETS.items()})
 
     def load(self) -> None:
         sweep(self.store, self.ledger)
@@ -83,7 +83,7 @@ class Lake:
         content = self.read(key)
         table = change(pq.read_table(io.BytesIO(content)))
         if key.startswith(("clean", "rejected")):
-            record = replace(read_record(io.BytesIO(content)), **footer)
+            record = replace(read_load_record(io.BytesIO(content)), **footer)
             table = table.replace_schema_metadata(record.footer)
         sink = io.BytesIO()
         pq.write_table(table, sink)
@@ -393,11 +393,14 @@ def test_a_source_that_was_adopted_without_its_ledger(lake, tmp_path):
     other.ledger.close()
 
 
-def test_another_recipe_is_no_difference(lake):
-    changed = {name: replace(dataset, recipe="another") for name, dataset in DATASETS.items()}
+def test_another_fingerprint_is_no_difference(lake):
+    changed = {name: replace(dataset, fingerprint="another") for name, dataset in DATASETS.items()}
     report = lake.verify(datasets=changed)
     assert report.differences == []
-    assert report.reasons == {"stale: loaded under another recipe": 3, "stale: published under another recipe": 2}
+    assert report.reasons == {
+        "stale: loaded under another fingerprint": 3,
+        "stale: published under another fingerprint": 2,
+    }
     lake.store.delete(CLEAN)
     assert [one.key for one in lake.verify(datasets=changed).differences] == [CLEAN]
 
