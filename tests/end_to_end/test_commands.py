@@ -78,7 +78,7 @@ def test_the_log_says_what_became_of_each_file(lake):
         time.sleep(2.5)  # listings that see it too
         lines = [line.split(" ", 1)[1] for line in program.log.splitlines()]
     [ignored] = [line for line in lines if "ignored key" in line]
-    assert re.match(rf"INFO pipeline[.\w]+ ignored key=raw/{text} reason=", ignored)
+    assert re.match(rf"INFO pipeline\.[\w.]+ ignored key=raw/{text} reason=", ignored)
     [rejected] = [line for line in lines if line.startswith("WARNING pipeline.service.workers loaded")]
     assert f"key={json.dumps('raw/' + spoiled)} rows=25 kept=24 dropped=0 rejected=1 ms=" in rejected
     assert "line 26" in rejected
