@@ -84,7 +84,7 @@ def test_the_log_says_what_became_of_each_file(lake):
     assert "line 26" in rejected
     [good] = [line for line in lines if line.startswith("INFO pipeline.service.workers loaded")]
     assert f"key={json.dumps('raw/' + odd)} rows=24 kept=24 dropped=0 rejected=0 ms=" in good
-    [refused] = [line for line in lines if "worker refused" in line]
+    [refused] = [line for line in lines if "workers refused" in line]
     assert refused.startswith("WARNING")
 
 
