@@ -26,7 +26,7 @@ from lake.stores.base import ObjectInfo, ObjectStore
 from lake.stores.local import LocalStore
 from pipeline.dataset.dataset import read_datasets
 from pipeline.ledger.ledger import HISTORY_ROWS, Ledger
-from pipeline.ledger.reconcile import sweep
+from pipeline.ledger.reconcile import reconcile
 from pipeline.ledger.report import status
 from pipeline.service.context import Pipeline
 from pipeline.service.lease import claim_lake
@@ -134,7 +134,7 @@ def start(pipeline: Pipeline) -> dict[str, float]:
 
 def _begin(pipeline: Pipeline) -> None:
     claim_lake(pipeline.store, pipeline.ledger, Event())
-    pipeline.ledger.begin({name: dataset.fingerprint for name, dataset in pipeline.datasets.items()})
+    pipeline.ledger.start_run({name: dataset.fingerprint for name, dataset in pipeline.datasets.items()})
 
 
 def sweep_unchanged(pipeline: Pipeline) -> dict[str, float]:
@@ -150,7 +150,7 @@ def sweep_unchanged(pipeline: Pipeline) -> dict[str, float]:
     writer = Thread(target=write)
     writer.start()
     try:
-        told = clocked(lambda: found.append(sweep(pipeline.store, pipeline.ledger)))
+        told = clocked(lambda: found.append(reconcile(pipeline.store, pipeline.ledger)))
     finally:
         done.set()
         writer.join()

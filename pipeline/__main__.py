@@ -299,7 +299,7 @@ def _pipeline(lake: str, state: Path, folder: Path, limits: Limits, **settings: 
         when_there(pipeline, lambda: claim_lake(store, ledger, pipeline.stop))
         if pipeline.stop.is_set():
             raise typer.Exit
-        ledger.begin({name: dataset.fingerprint for name, dataset in datasets.items()}, died=bool(before))
+        ledger.start_run({name: dataset.fingerprint for name, dataset in datasets.items()}, died=bool(before))
         yield pipeline
         cores.close()
         ledger.close()

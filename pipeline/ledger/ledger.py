@@ -65,7 +65,7 @@ def key_text(key: str) -> str:
 class Ledger(Database):
     """What is known of every source: the queue of those that wait, and the memory of what was made of the others."""
 
-    def begin(self, fingerprints: Mapping[str, str], *, died: bool = True) -> None:
+    def start_run(self, fingerprints: Mapping[str, str], *, died: bool = True) -> None:
         """Make ready for a run: what a crash left in flight waits again, to run alone, and the fingerprints are these.
 
         A file that was alone in flight when the program died is counted one death; three make it failed. A program that
@@ -162,16 +162,16 @@ class Ledger(Database):
             )
             return taken
 
-    def known(self) -> int:
+    def count_files(self) -> int:
         """Count the files that are known."""
         return int(self.rows("SELECT coalesce(sum(files), 0) AS files FROM tally")[0]["files"])
 
-    def retries(self) -> bool:
+    def has_retries(self) -> bool:
         """Say whether a failed file is still to be tried again."""
         query = "SELECT EXISTS (SELECT 1 FROM source WHERE status = 'failed' AND retry_at IS NOT NULL) AS any"
         return bool(self.rows(query)[0]["any"])
 
-    def finish(self, results: Mapping[Task, Result]) -> None:
+    def commit(self, results: Mapping[Task, Result]) -> None:
         """Commit loads in one transaction: of each its record, its history and its share of the summary."""
         moment = now()
         with self.transaction() as db:
@@ -185,7 +185,7 @@ class Ledger(Database):
                 _remember(db, task, record, moment)
             db.execute("DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", (HISTORY_ROWS,))
 
-    def keep(self, task: Task, found: ObjectInfo) -> None:
+    def mark_unchanged(self, task: Task, found: ObjectInfo) -> None:
         """End a task whose file is still the version that has its result, whatever was told of it."""
         with self.transaction() as db:
             [row] = db.execute("SELECT clean_etag, loaded_etag FROM source WHERE source_key = ?", (task.source_key,))
@@ -196,7 +196,7 @@ class Ledger(Database):
             facts = {"size": found.size, "landed_at": microseconds(found.modified)}
             self._settle(db, task, found.etag, status, {"stale": 0}, **facts)
 
-    def lose(self, task: Task) -> None:
+    def mark_missing(self, task: Task) -> None:
         """End a task whose file is gone; the rows of the version before it stay."""
         with self.transaction() as db:
             self._settle(db, task, task.etag, "missing")
@@ -207,7 +207,7 @@ class Ledger(Database):
             _forget_result(db, task.source_key, task.dataset)
             self._settle(db, task, task.etag, "missing")
 
-    def forget(self, source_key: str, dataset: str) -> None:
+    def remove_result(self, source_key: str, dataset: str) -> None:
         """Note that a missing source's result is not in the store any more, so that it does not count."""
         with self.transaction() as db:
             if db.execute(
@@ -246,7 +246,7 @@ class Ledger(Database):
         query = "SELECT source_key, error FROM source WHERE status = 'pending' AND retry_at IS NOT NULL"
         return self.rows(query)
 
-    def die(self, tasks: Sequence[Task], seen: str) -> list[str]:
+    def count_deaths(self, tasks: Sequence[Task], seen: str) -> list[str]:
         """Return tasks to the queue that a process died of, each to run alone, and give the keys of those that fail.
 
         It is as after an unclean end: a death counts against a file that was alone in flight, and three make it failed.
@@ -260,12 +260,12 @@ class Ledger(Database):
                     db.execute(again, (task.source_key, task.etag))
             return _fail_the_deadly(db, reason)
 
-    def drop(self) -> None:
+    def release_all(self) -> None:
         """Let what is still in flight at an orderly end wait again: that is no death."""
         with self.transaction() as db:
             db.execute("UPDATE source SET in_flight = 0, loaded_etag = NULL WHERE in_flight = 1")
 
-    def fail(self, task: Task, error: str, retry_after: float) -> None:
+    def mark_failed(self, task: Task, error: str, retry_after: float) -> None:
         """Count a failed attempt; the file is tried again after some seconds, and after five only by hand."""
         attempts = task.attempts + 1
         retry_at = now() + round(retry_after * 1e6) if attempts < MAX_ATTEMPTS else None

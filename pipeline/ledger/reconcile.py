@@ -108,7 +108,7 @@ WHERE {_BELOW} AND {_HAS_RESULT}
 """
 
 
-def sweep(
+def reconcile(
     store: ObjectStore, ledger: Ledger, ours: Callable[[], object] = bool, *, retract_deleted: bool = False
 ) -> int:
     """List `raw/`, `clean/` and `rejected/`, put the ledger right, and return how many files wait because of it.
@@ -130,7 +130,7 @@ def sweep(
     with _listings(ledger, store) as all_outputs:
         ours()
         ledger.set("outputs", "ours" if all_outputs and not ledger.rows(_STRANGE)[0]["any"] else "strange")
-        found = _reconcile(ledger, {"sweep": number, "now": now()}, began, retract_deleted=retract_deleted)
+        found = _apply_listings(ledger, {"sweep": number, "now": now()}, began, retract_deleted=retract_deleted)
         orphans, lost = ledger.rows(_ORPHANS), ledger.rows(_LOST, sweep=number)
     for row in lost:
         _forget(store, ledger, row)
@@ -139,7 +139,7 @@ def sweep(
     return found
 
 
-def _reconcile(ledger: Ledger, values: dict[str, int], began: int, *, retract_deleted: bool) -> int:
+def _apply_listings(ledger: Ledger, values: dict[str, int], began: int, *, retract_deleted: bool) -> int:
     told: dict[str, int] = {}
     with ledger.transaction() as db:
         [known] = db.execute(_KNOWN).fetchone()
@@ -236,7 +236,7 @@ def _forget(store: ObjectStore, ledger: Ledger, row: Row) -> None:
     try:
         store.stat((clean_key if row["clean_etag"] else rejected_key)(row["source_key"]))
     except FileNotFoundError:
-        ledger.forget(row["source_key"], row["dataset"])
+        ledger.remove_result(row["source_key"], row["dataset"])
         log.warning(fields("forgotten", key=row["source_key"], reason="its source and what was made of it are gone"))
 
 

@@ -14,7 +14,7 @@ from lake.heartbeat import HEARTBEAT_SECONDS
 from lake.layout import RAW, source
 from lake.stores.base import Gap, ObjectInfo
 from pipeline.ledger.ledger import Ledger, key_text
-from pipeline.ledger.reconcile import sweep
+from pipeline.ledger.reconcile import reconcile
 from pipeline.service.availability import Complaint, when_there
 from pipeline.service.context import Pipeline
 from pipeline.service.lease import check_lake, forget_reason, keep_lake, sign_out
@@ -50,7 +50,7 @@ def drain(pipeline: Pipeline, progress: Callable[[], None]) -> None:
     with Workers(pipeline) as workers:
         while not pipeline.stop.is_set():
             # Before the look, for what ends during it may leave more to do.
-            done = not workers.running and not pipeline.ledger.retries()
+            done = not workers.running and not pipeline.ledger.has_retries()
             if workers.start_next(wait=0 if done else 0.05) == "nothing" and done:
                 idle_since = min(idle_since, time.monotonic())
                 if time.monotonic() > idle_since + WRITERS_SECONDS or not pipeline.ledger.deferred():
@@ -113,7 +113,7 @@ def sweep_by_the_clock(pipeline: Pipeline) -> None:
     """List at every gap and by the clock, and then not before ten times as long as the last listing took."""
     complaint = Complaint("no listing")
     with closing(Ledger(pipeline.ledger.path)) as ledger:  # one's own connection: a long reading holds up nobody
-        pause = AT_ONCE if ledger.known() <= FEW else FIRST_GAP_SECONDS
+        pause = AT_ONCE if ledger.count_files() <= FEW else FIRST_GAP_SECONDS
         while not _wait_any(pipeline.gap, pipeline.stop, pause):
             pipeline.gap.clear()
             began = time.monotonic()
@@ -127,7 +127,7 @@ def sweep_by_the_clock(pipeline: Pipeline) -> None:
 def _sweep(pipeline: Pipeline, ledger: Ledger) -> None:
     ours = partial(check_lake, pipeline.store, ledger)
     ours()
-    sweep(pipeline.store, ledger, ours, retract_deleted=pipeline.retract_deleted)
+    reconcile(pipeline.store, ledger, ours, retract_deleted=pipeline.retract_deleted)
     pipeline.started.set()
 
 

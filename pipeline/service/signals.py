@@ -30,7 +30,7 @@ def _listen(pipeline: Pipeline, reader: socket.socket) -> None:
     _next(reader)
     Thread(target=_stop_in_time, args=(pipeline,), daemon=True).start()
     number = _next(reader)
-    Thread(target=pipeline.ledger.drop, daemon=True).start()  # that is no death of the files in flight
+    Thread(target=pipeline.ledger.release_all, daemon=True).start()  # that is no death of the files in flight
     time.sleep(DROP_SECONDS)
     os._exit(128 + number)  # asked twice: everything is safe to drop
 
@@ -46,5 +46,5 @@ def _stop_in_time(pipeline: Pipeline) -> None:
     """Ask for the end, and end by force where a silent store still holds somebody up after the time for it."""
     pipeline.stop.set()
     time.sleep(STOP_SECONDS + 2)  # the ordinary end drops what is in flight a little before
-    pipeline.ledger.drop()
+    pipeline.ledger.release_all()
     os._exit(0)

@@ -48,7 +48,7 @@ class Workers:
             time.sleep(0.02)
         self.pool.shutdown(wait=False, cancel_futures=True)
         if self.running:
-            self.pipeline.ledger.drop()
+            self.pipeline.ledger.release_all()
 
     def start_next(self, wait: float) -> Literal["started", "full", "nothing"]:
         """Start to load what has waited longest; where that cannot be, wait a little and say why not."""
@@ -96,7 +96,7 @@ def process(pipeline: Pipeline, tasks: Sequence[Task]) -> None:
     except Closed:  # at the end of the program, which has let them wait again
         return
     except Died as death:
-        for key in pipeline.ledger.die(tasks, str(death)):
+        for key in pipeline.ledger.count_deaths(tasks, str(death)):
             log.error(fields("failed", key=key, error=f"the process that loaded it alone {death}"))
         return
     pipeline.pace |= dict.fromkeys((task.dataset for task in tasks), (time.monotonic() - began) / len(tasks))
@@ -128,7 +128,7 @@ def _load(pipeline: Pipeline, tasks: Sequence[Task]) -> Outcomes:
 def _finish(pipeline: Pipeline, results: Mapping[Task, Result]) -> None:
     """Commit loads, all at once; where one of them cannot be, that one alone fails."""
     try:
-        pipeline.ledger.finish(results)
+        pipeline.ledger.commit(results)
     except sqlite3.Error:
         raise
     except Exception as error:
@@ -146,7 +146,7 @@ def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception) -> 
     """Note what came of a file that has no new result."""
     ledger = pipeline.ledger
     if isinstance(outcome, ObjectInfo):
-        ledger.keep(task, outcome)
+        ledger.mark_unchanged(task, outcome)
     elif isinstance(outcome, Skipped):
         ledger.release(task)
     elif isinstance(outcome, ObjectChanged):
@@ -158,7 +158,7 @@ def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception) -> 
     elif not isinstance(outcome, SourceGone):
         _release_or_fail(pipeline, task, outcome)
     elif not task.retract:
-        ledger.lose(task)
+        ledger.mark_missing(task)
     else:
         try:
             take_back(pipeline.store, task.source_key)
@@ -179,7 +179,7 @@ def _release_or_fail(pipeline: Pipeline, task: Task, error: Exception) -> None:
         pipeline.away.set()
         return
     pause = 2**task.attempts * random.uniform(0.5, 1.5)
-    pipeline.ledger.fail(task, f"{type(error).__name__}: {shortened(str(error), LIST_LIMIT)}", pause)
+    pipeline.ledger.mark_failed(task, f"{type(error).__name__}: {shortened(str(error), LIST_LIMIT)}", pause)
     log.error(fields("failed", key=task.source_key, attempt=task.attempts + 1, error=repr(error)), exc_info=error)
 
 

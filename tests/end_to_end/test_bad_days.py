@@ -228,7 +228,7 @@ def _without_room() -> None:
     def finish(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    Ledger.finish = finish
+    Ledger.commit = finish
 
 
 def test_a_ledger_without_room_is_no_death_of_a_file(local_lake):

@@ -47,7 +47,7 @@ def die(lake: Lake, death: Death, workers: int = 1) -> bool:
 def die_at_each(lake: Lake, at: str, when: str) -> int:
     """Die once at this step of each file; give the number of deaths. The last run finds no more to die at."""
     deaths = 0
-    while die(lake, Death(at, when, nth=1 if deaths == 0 or at == "finish" else 2)):
+    while die(lake, Death(at, when, nth=1 if deaths == 0 or at == "commit" else 2)):
         deaths += 1  # who died is the first of the next run, and lives; then the next one dies
     return deaths
 
@@ -63,7 +63,7 @@ LOAD_STEPS = [
     ("rename clean/", "before", 3),
     ("put clean/", "after", 3),
     ("delete clean/", "after", 1),
-    ("finish", "after", 2),  # two together, for nobody knows yet how slow they are
+    ("commit", "after", 2),  # two together, for nobody knows yet how slow they are
 ]
 
 
@@ -75,12 +75,12 @@ def test_killed_at_a_step_of_a_load(local_lake, at, when, deaths):
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("at", ["stage", "put rejected/", "put clean/", "delete clean/", "finish"])
+@pytest.mark.parametrize("at", ["stage", "put rejected/", "put clean/", "delete clean/", "commit"])
 def test_killed_while_processes_beside_it_load(local_lake, at, when):
     prepare(local_lake)
     assert die(local_lake, Death(at, when), workers=4)
     beside = "died in a process beside" in (local_lake.state.parent / "pipeline.log").read_text()
-    assert beside == (at != "finish" and sys.platform == "linux")
+    assert beside == (at != "commit" and sys.platform == "linux")
     assert local_lake.finish("once", PIPELINE_WORKERS="4") == 0
     assert_true(local_lake)
 

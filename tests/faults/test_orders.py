@@ -215,7 +215,7 @@ def test_written_in_place_while_it_is_read(local_lake):
 def test_what_failed_and_was_put_anew_is_a_new_file_to_a_sweep(told):
     told.hear(told.put(A))
     [task] = told.ledger.take()
-    told.ledger.fail(task, "the disk is full", 60.0)
+    told.ledger.mark_failed(task, "the disk is full", 60.0)
     told.put(B)
     told.sweep()
     [row] = told.ledger.rows("SELECT status, attempts, error FROM source")

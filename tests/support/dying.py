@@ -3,8 +3,9 @@
     python -m tests.support.dying --at 'put clean/' --before --nth 3 -- once
 
 A step is a verb and what it is done to: `put`, `delete`, `open` and `list` of a key or prefix in the store, `stage` of
-a file, the ledger's `take`, `finish`, `keep`, `lose`, `notice` and `adopt` of a source, `reconcile` of the sweep,
-`rename` of a finished object into its place in a folder, and `sql` (before only) of a statement of the ledger's.
+a file, the ledger's `take`, `commit`, `mark_unchanged`, `mark_missing`, `notice` and `adopt` of a source, `reconcile`
+of the sweep, `rename` of a finished object into its place in a folder, and `sql` (before only) of a statement of the
+ledger's.
 """
 
 import argparse
@@ -45,11 +46,11 @@ class Death:
         pipeline.load.texts.stage_batches = watch.over_steps(
             pipeline.load.texts.stage_batches, "stage", lambda given: given[1].source_key
         )
-        pipeline.ledger.reconcile._reconcile = watch.over(
-            pipeline.ledger.reconcile._reconcile, "reconcile", lambda _: ""
+        pipeline.ledger.reconcile._apply_listings = watch.over(
+            pipeline.ledger.reconcile._apply_listings, "reconcile", lambda _: ""
         )
-        Ledger.finish = watch.over(Ledger.finish, "finish", lambda given: _keys(given[1]))
-        for name in ("keep", "lose", "adopt"):
+        Ledger.commit = watch.over(Ledger.commit, "commit", lambda given: _keys(given[1]))
+        for name in ("mark_unchanged", "mark_missing", "adopt"):
             setattr(Ledger, name, watch.over(getattr(Ledger, name), name, lambda given: given[1].source_key))
         Ledger.notice = watch.over(Ledger.notice, "notice", lambda given: given[1].key)
         Ledger.take = watch.over(Ledger.take, "take", lambda _: "", _keys)

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from lake.stores.base import Gap, ObjectInfo, ObjectStore
 from pipeline.dataset.dataset import read_datasets
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.reconcile import sweep
+from pipeline.ledger.reconcile import reconcile
 from pipeline.service.context import Pipeline
 from pipeline.service.lease import claim_lake
 from pipeline.service.publish import Publisher
@@ -61,7 +61,7 @@ class Scripted:
         )
         self.ledger = self.pipeline.ledger
         claim_lake(lake.store, self.ledger, self.pipeline.stop)
-        self.ledger.begin({name: dataset.fingerprint for name, dataset in datasets.items()})
+        self.ledger.start_run({name: dataset.fingerprint for name, dataset in datasets.items()})
 
     def put(self, content: bytes, name: str = "companydata/a.csv") -> ObjectInfo:
         """Put a version; give the event of it, which nobody has told of yet."""
@@ -74,7 +74,7 @@ class Scripted:
         watch(self.pipeline)
 
     def sweep(self) -> int:
-        return sweep(self.store, self.ledger)
+        return reconcile(self.store, self.ledger)
 
     def work(self) -> None:
         """Load until nothing waits."""

@@ -32,7 +32,7 @@ def result(task, etag: str, status: str = "loaded", rows: int = 3, share: dict[s
 @pytest.fixture
 def ledger(tmp_path):
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    ledger.begin({"numbers": "fingerprint"})
+    ledger.start_run({"numbers": "fingerprint"})
     yield ledger
     ledger.close()
 
@@ -47,7 +47,7 @@ def test_the_same_version_twice_is_no_news(ledger):
     assert not ledger.notice(version("1"), "event")
     [task] = ledger.take()
     assert not ledger.notice(version("1"), "sweep")
-    ledger.finish({task: result(task, "1")})
+    ledger.commit({task: result(task, "1")})
     assert not ledger.notice(version("1"), "event")
     assert not ledger.take()
 
@@ -89,10 +89,10 @@ def test_nothing_was_ever_made_of_a_file(ledger):
     ledger.release(task)
     assert ledger.take()[0].first == 0
     ledger.adopt(replace(result(task, "1").record, source_key="raw/numbers/c.csv"), "clean", None, 1)
-    ledger.forget("raw/numbers/c.csv", "numbers")
+    ledger.remove_result("raw/numbers/c.csv", "numbers")
     ledger.notice(version("2", "raw/numbers/c.csv"), "event")
     assert ledger.take()[0].first == 0
-    ledger.begin({})
+    ledger.start_run({})
     ledger.notice(version("1", "raw/numbers/d.csv"), "event")
     assert ledger.get("outputs") is None
 
@@ -103,7 +103,7 @@ def test_problems_are_told_with_the_newest_loads(ledger):
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
         [task] = ledger.take()
         made = result(task, "1")
-        ledger.finish({task: replace(made, record=replace(made.record, problems=problems))})
+        ledger.commit({task: replace(made, record=replace(made.record, problems=problems))})
     found = {row["source_key"][-5]: row["problems"] for row in report.loads(ledger).to_pylist()}
     assert found == {
         name: [{"rule": rule, "column": column, "count": count} for rule, column, count in problems]
@@ -116,7 +116,7 @@ def test_one_task_per_key_at_a_time(ledger):
     [task] = ledger.take()
     ledger.notice(version("2"), "event")
     assert not ledger.take()
-    ledger.finish({task: result(task, "1")})
+    ledger.commit({task: result(task, "1")})
     assert state(ledger) == "pending"
     assert ledger.take()[0].etag == "2"
 
@@ -124,13 +124,13 @@ def test_one_task_per_key_at_a_time(ledger):
 def test_a_newer_version_than_the_event_told_of(ledger):
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
-    ledger.finish({task: result(task, "2")})
+    ledger.commit({task: result(task, "2")})
     assert state(ledger) == "loaded"
     assert not ledger.notice(version("2"), "event")
     assert ledger.notice(version("1"), "event"), "a late event has to be looked into"
     [task] = ledger.take()
     assert task.loaded_etag == "2"
-    ledger.keep(task, version("2"))
+    ledger.mark_unchanged(task, version("2"))
     assert state(ledger) == "loaded"
 
 
@@ -151,7 +151,7 @@ def test_failed_waits_and_is_given_up_after_five(ledger):
     for attempt in range(MAX_ATTEMPTS):
         [task] = ledger.take()
         assert task.attempts == attempt
-        ledger.fail(task, "it broke", 0)
+        ledger.mark_failed(task, "it broke", 0)
     assert state(ledger) == "failed"
     assert not ledger.take()
     assert ledger.notice(version("2"), "event")
@@ -177,13 +177,13 @@ def test_a_file_that_cannot_be_read_yet_waits_longer_each_time_and_an_event_ends
     assert ledger.notice(version("1"), "event"), "its writer has closed it"
     [task] = ledger.take()
     assert task.attempts == 0
-    ledger.finish({task: result(task, "1")})
+    ledger.commit({task: result(task, "1")})
     assert (state(ledger), ledger.deferred()) == ("loaded", [])
 
 
 def test_failed_is_not_tried_before_its_time(ledger):
     ledger.notice(version("1"), "event")
-    ledger.fail(*ledger.take(), "it broke", 60)
+    ledger.mark_failed(*ledger.take(), "it broke", 60)
     assert not ledger.take()
     assert not ledger.notice(version("1"), "sweep")
 
@@ -192,7 +192,7 @@ def test_a_crash_leaves_what_was_in_flight_waiting(ledger):
     ledger.notice(version("1"), "event")
     assert ledger.take()
     after = Ledger(ledger.path)
-    after.begin({"numbers": "fingerprint"})
+    after.start_run({"numbers": "fingerprint"})
     assert after.take()
     assert after.id == ledger.id
     after.close()
@@ -202,13 +202,13 @@ def test_what_an_unclean_end_left_in_flight_runs_alone(ledger):
     for name in "abc":
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
     assert [ledger.take()[0].source_key[-5] for _ in "ab"] == ["a", "b"]
-    ledger.begin({"numbers": "fingerprint"})
+    ledger.start_run({"numbers": "fingerprint"})
 
     for name in "ab":
         [task] = ledger.take()
         assert task.source_key[-5] == name
         assert not ledger.take(), "nothing runs beside it"
-        ledger.finish({task: result(task, "1")})
+        ledger.commit({task: result(task, "1")})
     assert ledger.take()[0].source_key[-5] == "c"
 
 
@@ -216,9 +216,9 @@ def test_an_end_by_an_error_is_no_death(ledger):
     ledger.notice(version("1"), "event")
     assert ledger.take()
     for _ in range(4):
-        ledger.begin({"numbers": "fingerprint"}, died=False)
+        ledger.start_run({"numbers": "fingerprint"}, died=False)
         assert ledger.take()
-    ledger.begin({"numbers": "fingerprint"})  # and the first death is none yet: it does not run alone
+    ledger.start_run({"numbers": "fingerprint"})  # and the first death is none yet: it does not run alone
     assert ledger.take()
     assert state(ledger) == "pending"
 
@@ -227,7 +227,7 @@ def test_one_that_was_in_flight_waits_for_the_others_to_end(ledger):
     for name in "ab":
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
     [first] = ledger.take()
-    ledger.begin({"numbers": "fingerprint"})
+    ledger.start_run({"numbers": "fingerprint"})
     ledger.release(*ledger.take())
     assert ledger.take()[0].source_key == first.source_key, "it was not shown to be harmless"
 
@@ -238,26 +238,26 @@ def test_only_deaths_alone_are_counted_and_three_are_too_many(ledger):
     assert ledger.take()
     assert ledger.take()
     for _ in range(3):  # the first ends both, and counts for none; the next two are of a alone
-        ledger.begin({"numbers": "fingerprint"})
+        ledger.start_run({"numbers": "fingerprint"})
         assert ledger.take()[0].source_key == "raw/numbers/a.csv"
         assert state(ledger, "raw/numbers/a.csv") == "pending"
-    ledger.begin({"numbers": "fingerprint"})
+    ledger.start_run({"numbers": "fingerprint"})
     assert state(ledger, "raw/numbers/a.csv") == "failed"
     assert "died 3 times" in report.loads(ledger).to_pylist()[0]["first_problem"]
     [task] = ledger.take()
     assert task.source_key == "raw/numbers/b.csv"
-    ledger.finish({task: result(task, "1")})
+    ledger.commit({task: result(task, "1")})
     assert ledger.notice(version("2", "raw/numbers/a.csv"), "event"), "another version is another matter"
-    ledger.begin({"numbers": "fingerprint"})
+    ledger.start_run({"numbers": "fingerprint"})
     assert ledger.take()[0].etag == "2"
 
 
 def test_a_file_that_had_failed_before_is_given_up_after_its_deaths_too(ledger):
     ledger.notice(version("1"), "event")
-    ledger.fail(*ledger.take(), "it broke", 0)
+    ledger.mark_failed(*ledger.take(), "it broke", 0)
     for _ in range(4):
         assert ledger.take()
-        ledger.begin({"numbers": "fingerprint"})
+        ledger.start_run({"numbers": "fingerprint"})
     assert state(ledger) == "failed"
     assert not ledger.take()
 
@@ -266,8 +266,8 @@ def test_what_an_orderly_end_drops_is_no_death(ledger):
     for _ in range(5):
         ledger.notice(version("1"), "event")
         assert ledger.take()
-        ledger.drop()
-        ledger.begin({"numbers": "fingerprint"})
+        ledger.release_all()
+        ledger.start_run({"numbers": "fingerprint"})
     [row] = ledger.rows("SELECT status, alone, deaths FROM source")
     assert tuple(row) == ("pending", 0, 0)
 
@@ -276,7 +276,7 @@ def test_one_that_changes_all_the_time_holds_up_nobody_after_a_crash(ledger):
     for name in "ab":
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
     ledger.take()
-    ledger.begin({"numbers": "fingerprint"})
+    ledger.start_run({"numbers": "fingerprint"})
     ledger.release(*ledger.take(), harmless=True)
     assert ledger.take()[0].source_key[-5] == "b"
 
@@ -284,30 +284,30 @@ def test_one_that_changes_all_the_time_holds_up_nobody_after_a_crash(ledger):
 def test_a_replay_while_an_unchanged_file_is_looked_at_is_not_lost(ledger):
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
-    ledger.finish({task: result(task, "1")})
+    ledger.commit({task: result(task, "1")})
     ledger.notice(version("0"), "event")  # a late one
     [task] = ledger.take()
     ledger.replay("TRUE")
-    ledger.keep(task, version("1"))
+    ledger.mark_unchanged(task, version("1"))
     [task] = ledger.take()
     assert task.loaded_etag is None
-    ledger.finish({task: result(task, "1")})
+    ledger.commit({task: result(task, "1")})
     assert ledger.notice(version("2"), "event")
 
 
 def test_nothing_is_taken_back_after_a_restart_unless_it_is_asked_for_again(ledger):
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
-    ledger.finish({task: result(task, "1")})
+    ledger.commit({task: result(task, "1")})
     ledger.db.execute("UPDATE source SET status = 'pending', retract = 1")
-    ledger.begin({"numbers": "fingerprint"})
+    ledger.start_run({"numbers": "fingerprint"})
     assert not ledger.take()
     assert (state(ledger), report.status(ledger)["rows"]["kept"]) == ("missing", 3)
 
 
 def test_a_clock_that_jumps_back_delays_no_retry(ledger, monkeypatch):
     ledger.notice(version("1"), "event")
-    ledger.fail(*ledger.take(), "it broke", 10)
+    ledger.mark_failed(*ledger.take(), "it broke", 10)
     assert not ledger.take()
     monkeypatch.setattr("pipeline.ledger.ledger.now", lambda: time.time_ns() // 1000 - 86_400_000_000)
     assert ledger.take()
@@ -319,9 +319,9 @@ def test_replay(ledger, status):
     [task] = ledger.take()
     if status == "failed":
         for _ in range(MAX_ATTEMPTS):
-            ledger.fail(task, "it broke", 0)
+            ledger.mark_failed(task, "it broke", 0)
     else:
-        ledger.finish({task: result(task, "1", status)})
+        ledger.commit({task: result(task, "1", status)})
     assert ledger.replay("status = ?", "pending") == 0
     assert ledger.replay("status = ?", status) == 1
     [task] = ledger.take()
@@ -331,7 +331,7 @@ def test_replay(ledger, status):
 
 def test_what_is_missing_or_ignored_is_not_replayed(ledger):
     ledger.notice(version("1"), "event")
-    ledger.lose(*ledger.take())
+    ledger.mark_missing(*ledger.take())
     ledger.notice(version("1", "raw/numbers/notes.txt"), "event")
     assert ledger.replay("TRUE") == 0
 
@@ -339,14 +339,14 @@ def test_what_is_missing_or_ignored_is_not_replayed(ledger):
 def test_rows_that_are_taken_back_leave_no_trace(ledger):
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
-    ledger.finish({task: result(task, "1")})
+    ledger.commit({task: result(task, "1")})
     ledger.notice(version("2"), "event")
     ledger.retract(*ledger.take())
     told = report.status(ledger)
     assert (told["files"]["missing"], told["rows"]["kept"], ledger.rows("SELECT * FROM summary")) == (1, 0, [])
     assert ledger.notice(version("1"), "event")
     [task] = ledger.take()
-    ledger.finish({task: result(task, "1")})
+    ledger.commit({task: result(task, "1")})
     assert report.status(ledger)["rows"]["kept"] == 3
 
 
@@ -360,54 +360,54 @@ def test_a_new_fingerprint(ledger):
     for name, status in (("good", "loaded"), ("bad", "refused")):
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
         [task] = ledger.take()
-        ledger.finish({task: result(task, "1", status)})
-    ledger.begin({"numbers": "another"})
+        ledger.commit({task: result(task, "1", status)})
+    ledger.start_run({"numbers": "another"})
     assert [state(ledger, f"raw/numbers/{name}.csv") for name in ("good", "bad")] == ["loaded", "pending"]
     assert report.status(ledger)["files"]["stale"] == 1
-    ledger.begin({"numbers": "fingerprint"})
+    ledger.start_run({"numbers": "fingerprint"})
     assert report.status(ledger)["files"]["stale"] == 0
 
 
 def test_a_missing_file_keeps_its_rows_and_comes_back(ledger):
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
-    ledger.finish({task: result(task, "1")})
+    ledger.commit({task: result(task, "1")})
     ledger.notice(version("2"), "event")
-    ledger.lose(*ledger.take())
+    ledger.mark_missing(*ledger.take())
     assert (state(ledger), report.status(ledger)["rows"]["kept"]) == ("missing", 3)
     assert ledger.notice(version("1"), "event")
-    ledger.keep(*ledger.take(), version("1"))
+    ledger.mark_unchanged(*ledger.take(), version("1"))
     assert state(ledger) == "loaded"
 
 
-@pytest.mark.parametrize("end", ["release", "fail", "crash"])
+@pytest.mark.parametrize("end", ["release", "mark_failed", "crash"])
 def test_an_interrupted_load_leaves_no_version_with_its_result(ledger, end):
     """Between its two puts the objects belong to no one version: even the one before is loaded again."""
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
-    ledger.finish({task: result(task, "1")})
+    ledger.commit({task: result(task, "1")})
     ledger.notice(version("2"), "event")
     [task] = ledger.take()
     if end == "crash":
-        ledger.begin({"numbers": "fingerprint"})
-    elif end == "fail":
-        ledger.fail(task, "it broke", 60)
+        ledger.start_run({"numbers": "fingerprint"})
+    elif end == "mark_failed":
+        ledger.mark_failed(task, "it broke", 60)
         assert report.status(ledger)["files"]["stale"] == 1
     else:
         ledger.release(task)
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
     assert (task.etag, task.loaded_etag) == ("1", None)
-    ledger.finish({task: result(task, "1")})
+    ledger.commit({task: result(task, "1")})
     assert report.status(ledger)["files"]["stale"] == 0
 
 
 def test_a_version_that_is_kept_is_as_good_as_new(ledger):
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
-    ledger.finish({task: result(task, "1")})
+    ledger.commit({task: result(task, "1")})
     ledger.notice(version("2"), "event")
-    ledger.keep(*ledger.take(), version("1"))
+    ledger.mark_unchanged(*ledger.take(), version("1"))
     [row] = ledger.rows("SELECT status, stale, attempts, error, etag FROM source")
     assert tuple(row) == ("loaded", 0, 0, None, "1")
 
@@ -415,13 +415,13 @@ def test_a_version_that_is_kept_is_as_good_as_new(ledger):
 def test_a_newer_version_begins_with_a_clean_slate(ledger):
     ledger.notice(version("1"), "event")
     for _ in range(MAX_ATTEMPTS - 1):
-        ledger.fail(*ledger.take(), "it broke", 0)
+        ledger.mark_failed(*ledger.take(), "it broke", 0)
     [task] = ledger.take()
     ledger.notice(version("2"), "event")
-    ledger.fail(task, "it broke", 0)
+    ledger.mark_failed(task, "it broke", 0)
     [task] = ledger.take()
     assert (task.etag, task.attempts) == ("2", 0)
-    ledger.fail(task, "it broke", 0)
+    ledger.mark_failed(task, "it broke", 0)
     assert ledger.take()
 
 
@@ -429,7 +429,7 @@ def test_history_tells_of_the_version_that_was_loaded(ledger):
     ledger.notice(ObjectInfo(KEY, "1", 10, datetime(2026, 1, 1, tzinfo=UTC)), "event")
     [task] = ledger.take()
     ledger.notice(ObjectInfo(KEY, "2", 10, datetime(2099, 1, 1, tzinfo=UTC)), "sweep")
-    ledger.finish({task: result(task, "1")})
+    ledger.commit({task: result(task, "1")})
     [row] = ledger.rows("SELECT etag, found_by, landed_at FROM history")
     assert tuple(row) == ("1", "event", task.landed_at)
     assert report.status(ledger)["latency_ms"]["p50"] > 0
@@ -448,7 +448,7 @@ def test_sums_are_exact_and_leave_no_trace(tmp_path_factory, values, random):
         for number, value in order:
             ledger.notice(version(f"{value}", f"raw/numbers/{number}.csv"), "event")
             for task in ledger.take():
-                ledger.finish({task: result(task, f"{value}", share={"a": value})})
+                ledger.commit({task: result(task, f"{value}", share={"a": value})})
         [row] = ledger.rows("SELECT * FROM summary")
         assert exact_sums(row["sums"])["x"] == sum(map(Fraction, values))
         assert row["rows"] == 3 * len(values)
@@ -478,16 +478,16 @@ class Counting(RuleBasedStateMachine):
 
     @precondition(lambda self: self.taken)
     @rule(
-        end=st.sampled_from(["loaded", "refused", "lose", "retract", "release", "fail"]),
+        end=st.sampled_from(["loaded", "refused", "mark_missing", "retract", "release", "mark_failed"]),
         rows=st.integers(0, 9),
         etag=st.sampled_from("123"),
     )
     def end(self, end, rows, etag):
         task = self.taken.pop(0)
         if end in ("loaded", "refused"):
-            self.ledger.finish({task: result(task, etag, end, rows + 1)})
-        elif end == "fail":
-            self.ledger.fail(task, "it broke", 0)
+            self.ledger.commit({task: result(task, etag, end, rows + 1)})
+        elif end == "mark_failed":
+            self.ledger.mark_failed(task, "it broke", 0)
         else:
             getattr(self.ledger, end)(task)
 
@@ -497,7 +497,7 @@ class Counting(RuleBasedStateMachine):
 
     @rule()
     def crash(self):
-        self.ledger.begin({"numbers": "fingerprint"})
+        self.ledger.start_run({"numbers": "fingerprint"})
         self.taken = []
 
     @invariant()

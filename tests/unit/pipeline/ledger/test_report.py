@@ -25,7 +25,7 @@ def load(ledger, name: str, *groups: dict) -> None:
     ledger.notice(version("1", key), "event")
     [task] = ledger.take()
     record = LoadRecord(key, "numbers", "1", 1, "fingerprint", rows_kept=len(groups), share=list(groups))
-    ledger.finish({task: Result(record, "clean", None)})
+    ledger.commit({task: Result(record, "clean", None)})
 
 
 def group(name: object, **sums: float) -> dict:
@@ -45,7 +45,7 @@ def test_a_status_may_be_made_while_files_are_loaded(ledger, monkeypatch):
                     one: Result(LoadRecord(one.source_key, one.dataset, "1", 1, "fingerprint"), None, None)
                     for one in task
                 }
-                ledger.finish(results)
+                ledger.commit(results)
         return rows(query, *values)
 
     monkeypatch.setattr(ledger, "rows", rows_meanwhile)

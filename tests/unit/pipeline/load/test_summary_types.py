@@ -89,7 +89,7 @@ def published(loads, tmp_path):
 
     def publish(datasets: dict[str, Dataset], *files: bytes) -> pa.Table:
         with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
-            ledger.begin({name: dataset.fingerprint for name, dataset in datasets.items()})
+            ledger.start_run({name: dataset.fingerprint for name, dataset in datasets.items()})
             for number, content in enumerate(files):
                 loads.store.put(f"raw/d/{number}.csv", content)
                 ledger.notice(loads.store.stat(f"raw/d/{number}.csv"), "event")

@@ -255,14 +255,14 @@ def test_one_that_the_store_does_not_give_is_no_attempt_at_the_others(pipeline, 
 
 
 def test_one_that_cannot_be_committed_fails_alone(pipeline, monkeypatch):
-    real = pipeline.ledger.finish
+    real = pipeline.ledger.commit
 
     def broken(results):
         if any(task.source_key.endswith("b.csv") for task in results):
             raise OverflowError("too large for a database")
         real(results)
 
-    monkeypatch.setattr(pipeline.ledger, "finish", broken)
+    monkeypatch.setattr(pipeline.ledger, "commit", broken)
     process(pipeline, pipeline.ledger.take(1, pipeline.pace))
     assert states(pipeline) == [("loaded", 0, 1), ("failed", 0, 1), ("loaded", 0, 1)]
 

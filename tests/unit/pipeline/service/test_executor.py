@@ -245,7 +245,7 @@ def test_a_file_that_kills_what_loads_it_fails_with_what_was_seen(cores, loads, 
     datasets = {"numbers": replace(write_dataset(), transform=abort)}
     beside = cores(lambda tasks: load(loads.store, datasets, loads.staging, tasks))
     with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
-        ledger.begin({"numbers": datasets["numbers"].fingerprint})
+        ledger.start_run({"numbers": datasets["numbers"].fingerprint})
         for name in ("a", "deadly", "b"):
             more = b"x,1,1\n" * (SMALL // 6 if large and name == "deadly" else 1)
             loads.store.put(f"raw/numbers/{name}.csv", b"name,n,x\n" + f"{name},1,1\n".encode() + more)
@@ -253,7 +253,7 @@ def test_a_file_that_kills_what_loads_it_fails_with_what_was_seen(cores, loads, 
         if large:  # which ended a pipeline that loaded it in its own process
             with ledger.transaction() as db:
                 db.execute("UPDATE source SET in_flight = 1 WHERE source_key = 'raw/numbers/deadly.csv'")
-            ledger.begin({"numbers": datasets["numbers"].fingerprint})
+            ledger.start_run({"numbers": datasets["numbers"].fingerprint})
         pipeline = Pipeline(loads.store, ledger, datasets, loads.staging, cores=beside)
         while tasks := ledger.take(1, {"numbers": 0.0}):
             process(pipeline, tasks)

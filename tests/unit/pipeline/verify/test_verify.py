@@ -20,7 +20,7 @@ from lake.published import METADATA_KEY
 from lake.stores.local import LocalStore
 from pipeline.dataset.dataset import read_datasets
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.reconcile import sweep
+from pipeline.ledger.reconcile import reconcile
 from pipeline.model.load_record import read_load_record
 from pipeline.service.context import Pipeline
 from pipeline.service.lease import claim_lake
@@ -58,10 +58,10 @@ class Lake:
         self.store, self.ledger = store, Ledger(folder / "state" / "ledger.sqlite")
         self.pipeline = Pipeline(store, self.ledger, DATASETS, staging, workers=0)
         claim_lake(store, self.ledger, self.pipeline.stop)
-        self.ledger.begin({name: dataset.fingerprint for name, dataset in DATASETS.items()})
+        self.ledger.start_run({name: dataset.fingerprint for name, dataset in DATASETS.items()})
 
     def load(self) -> None:
-        sweep(self.store, self.ledger)
+        reconcile(self.store, self.ledger)
         while tasks := self.ledger.take():
             process(self.pipeline, tasks)
         Publisher(self.store, self.ledger, DATASETS).publish()
