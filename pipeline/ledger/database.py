@@ -2,10 +2,10 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import RLock
-from typing import Literal
+from typing import Literal, Self
 
 from common.errors import SettingError
 
@@ -65,6 +65,14 @@ class Database:
     def close(self) -> None:
         """Close the connection."""
         self.db.close()
+
+    @contextmanager
+    def snapshot(self, path: Path) -> Iterator[Self]:
+        """Copy the ledger as it is now to `path`, and open the copy; other programs may write the ledger meanwhile."""
+        with self._lock, closing(sqlite3.connect(path)) as copy:
+            self.db.backup(copy)
+        with closing(type(self)(path)) as snapshot:
+            yield snapshot
 
     @contextmanager
     def transaction(self, mode: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE") -> Iterator[sqlite3.Connection]:

@@ -162,9 +162,9 @@ class Ledger(Database):
             )
             return taken
 
-    def count_files(self) -> int:
-        """Count the files that are known."""
-        return int(self.rows("SELECT coalesce(sum(files), 0) AS files FROM tally")[0]["files"])
+    def count_files(self, condition: str = "TRUE") -> int:
+        """Count the files of the statuses that meet a condition."""
+        return int(self.rows(f"SELECT coalesce(sum(files), 0) AS files FROM tally WHERE {condition}")[0]["files"])
 
     def has_retries(self) -> bool:
         """Say whether a failed file is still to be tried again."""

@@ -1,11 +1,12 @@
 """One source, recounted: its raw bytes, read again in the plain way, against its objects and its row in the ledger."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from sqlite3 import Row
+from typing import cast
 
 import pyarrow.parquet as pq
 
@@ -21,7 +22,7 @@ from pipeline.verify.compare import UNREADABLE, Difference, compare_objects, com
 
 LANDING = timedelta(minutes=1)  # a running pipeline notices a version within that, by an event or by the next sweep
 
-Source = Mapping[str, Any]  # a row of the ledger
+Source = Row  # of the ledger
 
 
 @dataclass(frozen=True)

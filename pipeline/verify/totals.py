@@ -19,7 +19,6 @@ from pipeline.model.exact import Exact, Totals, exact, merge
 from pipeline.verify.compare import UNREADABLE, Difference, Row, shown
 from pipeline.verify.source import Recount
 
-LOOK_PAUSE = 0.25  # seconds between two looks at what is published
 LEDGER = "ledger"  # where a difference is that is in no object
 
 _COUNTED = """
@@ -30,17 +29,15 @@ FROM source GROUP BY dataset, status
 """
 
 
-def compare_totals(ledger: Ledger) -> Iterator[Difference]:
-    """Hold the merged summary and the counts of the ledger against its sources, in one moment of it."""
-    with ledger.transaction("DEFERRED") as db:
-        counted = _by_status(db.execute(_COUNTED))
-        tally = _by_status(db.execute("SELECT * FROM tally WHERE files <> 0"))
-        try:
-            shares = _merged(db.execute("SELECT dataset, share FROM source WHERE share <> '[]'"))
-            summary = _kept(db.execute("SELECT * FROM summary"))
-        except UNREADABLE as error:
-            shares, summary = {"summary": "shares and sums in JSON"}, {"summary": repr(error)}
-    yield from _unequal(LEDGER, counted, tally)
+def compare_totals(snapshot: Ledger) -> Iterator[Difference]:
+    """Compare the merged summary and the counts of a ledger with its sources."""
+    tally = _by_status(snapshot.db.execute("SELECT * FROM tally WHERE files <> 0"))
+    yield from _unequal(LEDGER, _by_status(snapshot.db.execute(_COUNTED)), tally)
+    try:
+        shares = _merged(snapshot.db.execute("SELECT dataset, share FROM source WHERE share <> '[]'"))
+        summary = _kept(snapshot.db.execute("SELECT * FROM summary"))
+    except UNREADABLE as error:
+        shares, summary = {"summary": "shares and sums in JSON"}, {"summary": repr(error)}
     yield from _unequal(LEDGER, shares, summary)
 
 
@@ -83,30 +80,35 @@ def _unequal(key: str, expected: Mapping[str, object], found: Mapping[str, objec
 def compare_published(
     store: ObjectStore, ledger: Ledger, datasets: Mapping[str, Dataset], patience: float
 ) -> Iterator[Recount]:
-    """Hold what is published against the ledger; it differs only if it stays so while the ledger rests."""
-    fingerprints = {row["dataset"]: row["fingerprint"] for row in ledger.rows("SELECT * FROM fingerprint")}
-    current = {name: one for name, one in datasets.items() if fingerprints.get(name) == one.fingerprint}
-    yield from (
-        Recount(summary_key(name), unverified="stale: published under another fingerprint")
-        for name in datasets.keys() - current
-    )
-    known: object = None
-    began = since = time.monotonic()
-    while True:
-        told = dict(contents(ledger, current))
-        if (counts := {**told, STATUS: _counts(told[STATUS])}) != known:
-            known, since = counts, time.monotonic()
-        differences = tuple(one for key, content in told.items() for one in _compare(store, key, content))
-        if not differences or time.monotonic() - since >= patience:
-            yield Recount(PUBLISHED, differences)
-            return
-        if time.monotonic() - began > 2 * patience:
-            yield Recount(PUBLISHED, unverified="changing")
-            return
-        time.sleep(LOOK_PAUSE)
+    """Compare what is published with the ledger, and again after `patience` seconds: a running pipeline lags behind."""
+    current = {}
+    fingerprints = dict(ledger.db.execute("SELECT * FROM fingerprint"))
+    for name, dataset in datasets.items():
+        if fingerprints.get(name) == dataset.fingerprint:
+            current[name] = dataset
+        else:
+            yield Recount(summary_key(name), unverified="stale: published under another fingerprint")
+    expected = _contents(ledger, current)
+    if differences := _differences(store, expected):
+        time.sleep(patience)
+        differences = _differences(store, expected)
+    if differences and expected != _contents(ledger, current):
+        yield Recount(PUBLISHED, unverified="changing")
+    else:
+        yield Recount(PUBLISHED, differences)
 
 
-def _compare(store: ObjectStore, key: str, expected: bytes) -> Iterator[Difference]:
+def _contents(ledger: Ledger, datasets: Mapping[str, Dataset]) -> dict[str, Any]:
+    """Return what is to be published; of the status only the counts."""
+    expected: dict[str, Any] = dict(contents(ledger, datasets))
+    return {**expected, STATUS: _counts(expected[STATUS])}
+
+
+def _differences(store: ObjectStore, expected: Mapping[str, Any]) -> tuple[Difference, ...]:
+    return tuple(difference for key, content in expected.items() for difference in _compare(store, key, content))
+
+
+def _compare(store: ObjectStore, key: str, expected: Any) -> Iterator[Difference]:
     try:
         with store.open(key) as (_, stream):
             found = stream.read()
@@ -115,7 +117,7 @@ def _compare(store: ObjectStore, key: str, expected: bytes) -> Iterator[Differen
         return
     try:
         if key == STATUS:
-            yield from _unequal(key, _counts(expected), _counts(found))
+            yield from _unequal(key, expected, _counts(found))
         else:
             yield from _unequal_rows(key, _rows(expected), _rows(found))
     except UNREADABLE as error:

@@ -1,17 +1,18 @@
 """The whole lake, recounted: every source, every object, the merged summary, and what is published.
 
-Nothing is trusted but the objects: the raw files are read again, in the plain way, and everything else is held against
-that. A pipeline may be at work meanwhile: what changes under our eyes is looked at again, and not called a difference.
+Nothing is trusted but the objects: the raw files are read again by the plain reader, and everything else is compared
+with that. A pipeline may be at work meanwhile: the ledger is compared as a snapshot, and a source that has changed
+since is skipped.
 """
 
 import json
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from sqlite3 import Row
+from tempfile import TemporaryDirectory
 
 from common.errors import SettingError, StoreUnavailable
 from lake.layout import CLEAN, LAKE, RAW, REJECTED, clean_key, rejected_key, source, source_key
@@ -22,9 +23,8 @@ from pipeline.verify.compare import Difference
 from pipeline.verify.source import Recount, recount, unnoticed
 from pipeline.verify.totals import LEDGER, compare_published, compare_totals
 
-NOWHERE = "gone, and not known any more"
-LOOKS = 5  # at a source that changes meanwhile
-PATIENCE = 3.0  # seconds: what is published is behind the ledger by less
+CHANGED = "changed meanwhile"
+PATIENCE = 3.0  # seconds: a running pipeline publishes, and adopts results, within that
 
 Progress = Callable[[int, int], object]  # files done, files in all
 
@@ -67,18 +67,19 @@ def verify(
     """
     report = Report()
     report.add(_check_lake(store, ledger))
-    total = len(keys) or sum(row["files"] for row in ledger.rows("SELECT files FROM tally WHERE status <> 'ignored'"))
-    with tempfile.TemporaryDirectory(prefix="verify-", dir=ledger.path.parent) as folder:
-        for done, key in enumerate(keys or _sources(ledger)):
-            on_progress(done, total)
-            report.add(found := _look(store, ledger, datasets, key, Path(folder)))
-            if keys and found.unverified == NOWHERE:
-                raise SettingError(f"there is no source {key}: expected a key such as raw/companydata/companydata.csv")
-            report.files += not found.unverified
-    on_progress(total, total)
-    if not keys:
-        for found in _whole(store, ledger, datasets, patience):
-            report.add(found)
+    with TemporaryDirectory(prefix="verify-", dir=ledger.path.parent) as name:
+        folder = Path(name)
+        with ledger.snapshot(folder / "ledger.sqlite") as snapshot:
+            total = len(keys) or snapshot.count_files("status <> 'ignored'")
+            for done, (key, row) in enumerate(_sources(snapshot, keys)):
+                on_progress(done, total)
+                result = _verify_source(store, ledger, datasets, row, folder) if row else _unknown(store, ledger, key)
+                report.add(result)
+                report.files += not result.unverified
+            on_progress(total, total)
+            if not keys:
+                for result in _verify_totals(store, ledger, snapshot, datasets, patience):
+                    report.add(result)
     return report
 
 
@@ -86,46 +87,47 @@ def _check_lake(store: ObjectStore, ledger: Ledger) -> Recount:
     known = ledger.get("lake")
     try:
         with store.open(LAKE) as (_, stream):
-            found = json.loads(stream.read())["id"]
+            lake_id = json.loads(stream.read())["id"]
     except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
         return Recount(LAKE, (Difference(LAKE, None, "object", f"lake {known}", str(error)),))
-    if known not in (None, found):
+    if known not in (None, lake_id):
         raise SettingError(
-            f"PIPELINE_STATE: the ledger {ledger.path} belongs to lake {known}, and LAKE_URL ({store.url}) is {found}"
+            f"PIPELINE_STATE: the ledger {ledger.path} belongs to lake {known}, and LAKE_URL ({store.url}) is {lake_id}"
         )
     return Recount(LAKE)
 
 
-def _sources(ledger: Ledger) -> Iterator[str]:
-    """Yield the keys of all sources, page by page: others write the ledger meanwhile."""
-    page = "SELECT source_key FROM source WHERE source_key > ? AND status <> 'ignored' ORDER BY source_key LIMIT 1000"
-    last = ""
-    while found := ledger.rows(page, last):
-        yield from (row["source_key"] for row in found)
-        last = found[-1]["source_key"]
+def _sources(snapshot: Ledger, keys: Sequence[str]) -> Iterator[tuple[str, Row | None]]:
+    """Yield each source with its row; of given keys also those that have none."""
+    if keys:
+        for key in keys:
+            yield key, _row(snapshot, key)
+    else:
+        for row in snapshot.db.execute("SELECT * FROM source WHERE status <> 'ignored' ORDER BY source_key"):
+            yield row["source_key"], row
 
 
-def _row(ledger: Ledger, key: str) -> dict[str, Any] | None:
-    found = ledger.rows("SELECT * FROM source WHERE source_key = ? AND status <> 'ignored'", key_text(key))
-    return dict(found[0]) if found else None
+def _row(ledger: Ledger, key: str) -> Row | None:
+    rows = ledger.rows("SELECT * FROM source WHERE source_key = ? AND status <> 'ignored'", key_text(key))
+    return rows[0] if rows else None
 
 
-def _look(store: ObjectStore, ledger: Ledger, datasets: Mapping[str, Dataset], key: str, folder: Path) -> Recount:
-    """Recount a source, and again where its row in the ledger was another one before than after."""
-    for _ in range(LOOKS):
-        try:
-            if (row := _row(ledger, key)) is None:
-                return _stranger(store, key)
-            found = recount(store, row, datasets.get(row["dataset"]), folder)
-        except ObjectChanged:
-            continue
-        except (InvalidKey, PermissionError, StoreUnavailable) as error:
-            if _is_away(store):
-                raise
-            return Recount(key, unverified=f"not readable: {error}")
-        if not found.differences or row == _row(ledger, key):
-            return found
-    return Recount(key, unverified="changing")
+def _verify_source(
+    store: ObjectStore, ledger: Ledger, datasets: Mapping[str, Dataset], row: Row, folder: Path
+) -> Recount:
+    """Recount a source; a difference counts only if the live ledger still has the row of the snapshot."""
+    key = row["source_key"]
+    try:
+        result = recount(store, row, datasets.get(row["dataset"]), folder)
+    except ObjectChanged:
+        return Recount(key, unverified=CHANGED)
+    except (InvalidKey, PermissionError, StoreUnavailable) as error:
+        if _is_away(store):
+            raise
+        return Recount(key, unverified=f"not readable: {error}")
+    if result.differences and row != _row(ledger, key):
+        return Recount(key, unverified=CHANGED)
+    return result
 
 
 def _is_away(store: ObjectStore) -> bool:
@@ -138,35 +140,40 @@ def _is_away(store: ObjectStore) -> bool:
         return True
 
 
-def _stranger(store: ObjectStore, key: str) -> Recount:
-    """Say what a key is of which the ledger has no source."""
+def _unknown(store: ObjectStore, ledger: Ledger, key: str) -> Recount:
+    """Judge a key of which the snapshot has no source; `SettingError` if the store has none either."""
     try:
         info = store.stat(key)
-    except FileNotFoundError:
-        return Recount(key, unverified=NOWHERE)
-    return Recount(key, unverified="ignored") if source(key).ignored else unnoticed(info, None)
+    except FileNotFoundError as error:
+        expected = "expected a key such as raw/companydata/companydata.csv"
+        raise SettingError(f"there is no source {key}: {expected}") from error
+    if source(key).ignored:
+        return Recount(key, unverified="ignored")
+    return Recount(key, unverified=CHANGED) if _row(ledger, key) else unnoticed(info, None)
 
 
-def _whole(store: ObjectStore, ledger: Ledger, datasets: Mapping[str, Dataset], patience: float) -> Iterator[Recount]:
-    """Look at what is of no known source, and at what is of all of them."""
+def _verify_totals(
+    store: ObjectStore, ledger: Ledger, snapshot: Ledger, datasets: Mapping[str, Dataset], patience: float
+) -> Iterator[Recount]:
+    """Compare what is of no known source, and what is of all of them."""
     unread: set[str] = set()
     for info in store.list(RAW, unread):
-        if not source(info.key).ignored and _row(ledger, info.key) is None:
-            yield unnoticed(info, None)
+        if not source(info.key).ignored and not _row(snapshot, info.key):
+            yield Recount(info.key, unverified=CHANGED) if _row(ledger, info.key) else unnoticed(info, None)
     outputs = (info.key for prefix in (CLEAN, REJECTED) for info in store.list(prefix, unread))
     if strangers := [key for key in outputs if not _belongs(ledger, key)]:
-        time.sleep(patience)  # a pipeline that takes something over, or back, is not done in one moment
+        time.sleep(patience)  # a pipeline that has just started adopts them
     for key in strangers:
         if not _belongs(ledger, key) and any(info.key == key for info in store.list(key)):
             expected = "the output of a source that the ledger knows"
             yield Recount(key, (Difference(key, None, "object", expected, "an object of none"),))
-    for place in unread:
-        yield Recount(place, unverified="not readable")
-    yield Recount(LEDGER, tuple(compare_totals(ledger)))
+    for prefix in unread:
+        yield Recount(prefix, unverified="not readable")
+    yield Recount(LEDGER, tuple(compare_totals(snapshot)))
     yield from compare_published(store, ledger, datasets, patience)
 
 
 def _belongs(ledger: Ledger, key: str) -> bool:
-    """Say whether an output is where that of a known source is."""
+    """Return whether an output is where that of a known source is."""
     of = source_key(key)
     return key in (clean_key(of), rejected_key(of)) and _row(ledger, of) is not None
