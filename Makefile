@@ -9,7 +9,7 @@ RUNTIME := .venv/runtime.stamp
 DEV := .venv/dev.stamp
 endif
 
-.PHONY: help run up down put reset debug exam test lint bench lock
+.PHONY: help run up down put reset debug exam test unit lint bench lock
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,10 @@ exam: $(RUNTIME)  ## grade the pipeline in an exam of odd files, in a lake of it
 
 test: $(DEV)  ## run the tests, all that this machine can; ARGS="-k name" narrows them
 	$(BIN)python -m pytest --numprocesses 3 --no-loadscope-reorder $(ARGS)
+
+unit: $(DEV)  ## run the unit tests that need no container and no browser, and print the branch coverage
+	$(BIN)python -m pytest tests/unit tests/test_names.py --numprocesses 3 --quiet \
+		-m "not needs_engine and not needs_browser" --cov --cov-report=term:skip-covered $(ARGS)
 
 lint: $(DEV)  ## check style and types
 	$(BIN)python -m ruff check

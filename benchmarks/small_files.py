@@ -126,7 +126,7 @@ def command(name: str, url: str, state: str, files: int) -> None:
 
 
 def _stop_when_done(state: Path, files: int) -> None:
-    until(lambda: (state / "ledger.sqlite").exists(), 60)
+    until((state / "ledger.sqlite").exists, 60)
     until(lambda: _count(state) >= files, 900)
     os.kill(os.getpid(), signal.SIGTERM)
 

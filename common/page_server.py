@@ -32,7 +32,7 @@ def serve_page(script: Path, host: str, port: int, variable: str) -> NoReturn:
                 f"port {port} cannot be used on {host} ({error.strerror}): "
                 f"stop what uses it, or set {variable} to another port"
             ) from None
-    os.execv(
+    os.execv(  # noqa: S606 (no shell: the script is ours)
         sys.executable,
         [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}", f"--server.address={host}"],
     )

@@ -127,7 +127,7 @@ class Asker:
                 return self._next
             self._next.communicate()  # it was ended from outside
         pipe = subprocess.PIPE
-        return subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=pipe)
+        return subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=pipe)  # noqa: S603 (this program)
 
 
 def _await_start(process: "subprocess.Popen[bytes]", watch: Watch) -> None:

@@ -30,7 +30,7 @@ def grouped_number(field: FieldSpec) -> str:
 
 
 def format_pattern(field: FieldSpec) -> tuple[str, str]:
-    """Give the pattern of a date or time format, and the replacement (`\\1`) that makes it ISO 8601.
+    r"""Give the pattern of a date or time format, and the replacement (`\\1`) that makes it ISO 8601.
 
     Raises:
         ValueError: the format has an unknown directive, one twice, or lacks one that the type needs.

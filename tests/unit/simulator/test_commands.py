@@ -36,7 +36,7 @@ def server(tmp_path: Path, free_port: str) -> Iterator[subprocess.Popen[str]]:
 def test_run_writes_without_a_visitor_and_stops_cleanly(server, tmp_path: Path, free_port: str) -> None:
     raw = tmp_path / "lake" / "raw"
     until(lambda: len(list((raw / "orders" / "feed").glob("*.csv"))) >= 5, seconds=40)
-    until(lambda: (raw / "companydata" / "companydata.csv").exists())
+    until((raw / "companydata" / "companydata.csv").exists)
     assert (raw / "orders" / "feed" / "orders-000.csv").read_bytes().count(b"\n") == 5
     well = {"SIMULATOR_PORT": free_port, "LAKE_URL": str(tmp_path / "lake")}
     assert simulator("health", **well).returncode == 0
