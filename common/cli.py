@@ -24,7 +24,7 @@ def run(app: typer.Typer) -> NoReturn:
     except typer.Abort:
         code = 130
     except _UsageError as error:
-        if message := _usage(error):  # it is empty where no command was named: then the help was shown
+        if message := usage_message(error):  # it is empty where no command was named: then the help was shown
             _print_error(message)
         code = 2
     except (SettingError, PermissionError) as error:
@@ -52,13 +52,15 @@ def run(app: typer.Typer) -> NoReturn:
 _KINDS = {int: "a whole number", float: "a number", bool: "on or off"}
 
 
-def _usage(error: Any) -> str:
+def usage_message(error: Any) -> str:
     """Return what is wrong with an option: the variable, what it is and what it takes, in no library's words."""
     if type(error) is not typer.BadParameter or error.param is None:
         return str(error.format_message())
     param, wrong = error.param, getattr(error.__cause__, "errors", None)
     name = param.envvar or param.opts[-1]
     kind = _KINDS.get(param.type_descriptor.annotation)
+    if choices := param.type_descriptor.choices:
+        kind = "one of " + ", ".join(map(repr, choices))
     if wrong is None or kind is None:
         return f"{name}: {error.message.removeprefix('Value error, ')}"
     low, high = getattr(param, "min", None), getattr(param, "max", None)

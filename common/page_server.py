@@ -5,7 +5,7 @@ import http.client
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
@@ -17,8 +17,12 @@ from common.errors import SettingError
 PATIENCE = 2.0  # seconds in which the store must answer a page or a health check, which are not patient either
 
 
-def serve_page(script: Path, host: str, port: int, variable: str) -> NoReturn:
-    """Become the Streamlit server of `script` on `port`; `SettingError` names `variable` if the port is taken."""
+def serve_page(script: Path, host: str, port: int, variable: str, environ: Mapping[str, str]) -> NoReturn:
+    """Replace this process by the Streamlit server of `script`, with the variables `environ`.
+
+    Raises:
+        SettingError: names `variable` where the port is taken.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -32,10 +36,9 @@ def serve_page(script: Path, host: str, port: int, variable: str) -> NoReturn:
                 f"port {port} cannot be used on {host} ({error.strerror}): "
                 f"stop what uses it, or set {variable} to another port"
             ) from None
-    os.execv(  # noqa: S606 (no shell: the script is ours)
-        sys.executable,
-        [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}", f"--server.address={host}"],
-    )
+    options = [f"--server.port={port}", f"--server.address={host}"]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), *options]
+    os.execve(sys.executable, command, environ)  # noqa: S606 (no shell: the script is ours)
 
 
 def check_page(port: int, check_store: Callable[[], object]) -> None:

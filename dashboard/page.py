@@ -8,12 +8,14 @@ import streamlit as st
 
 from common.errors import SettingError
 from common.page_server import PATIENCE
+from common.settings import read_settings
 from dashboard.files import page as pipeline
 from dashboard.overview import page as overview
 from dashboard.query import page as query
 from dashboard.rejects import page as rejects
 from dashboard.shared.failures import one_sentence
 from dashboard.shared.published import Published
+from lake.settings import LakeSettings
 from lake.stores import open_store
 
 PAGES = {"Overview": overview.show, "Pipeline": pipeline.show, "Rejects": rejects.show}
@@ -30,7 +32,7 @@ def _published(url: str) -> Published:
 
 def _open() -> Published:
     try:
-        return _published(os.environ.get("LAKE_URL", "./data/lake"))
+        return _published(read_settings(LakeSettings, os.environ).lake)
     except (SettingError, OSError) as error:
         st.error(str(error), icon=":material/settings_alert:")
         st.stop()

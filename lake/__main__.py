@@ -10,7 +10,9 @@ import typer
 from common.cli import run
 from common.errors import SettingError, StoreUnavailable
 from common.logs import configure_logging
+from common.settings import takes_settings
 from lake.layout import RAW, wrong_dataset_name
+from lake.settings import LakeSettings
 from lake.stores import open_store
 from lake.stores.base import InvalidKey, ObjectStore
 from lake.stores.s3 import S3Store
@@ -22,12 +24,11 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Url = Annotated[str, typer.Option("--lake", envvar="LAKE_URL", help="A folder, or a bucket: s3://lake.")]
-
 
 @app.command()
+@takes_settings
 def init(
-    lake: Url = "./data/lake",
+    settings: LakeSettings,
     wait: Annotated[float, typer.Option(help="Seconds to wait for a server that does not answer yet.")] = 60,
 ) -> None:
     """Make the folder, or the bucket and its users, and prove that it takes and gives objects; safe to repeat.
@@ -35,7 +36,7 @@ def init(
     The users are those that SIMULATOR_USER, PIPELINE_USER and READER_USER name, each with its …_PASSWORD.
     Users that had these roles under another name are removed, and so are keys that a user made for itself.
     """
-    store = open_store(lake, os.environ)
+    store = open_store(settings.lake, os.environ)
     made = _prepare(store, wait)
     typer.echo(f"ready: {store.url}" + (f", users {', '.join(made)}" if made else ""))
 
@@ -58,11 +59,12 @@ def _prepare(store: ObjectStore, seconds: float) -> list[str]:
 
 
 @app.command()
+@takes_settings
 def put(
+    settings: LakeSettings,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The file to send.")],
     dataset: Annotated[str, typer.Option(help="Put it into this dataset's folder, under the file's own name.")] = "",
     key: Annotated[str, typer.Option(help="Put it under this key instead.")] = "",
-    lake: Url = "./data/lake",
 ) -> None:
     """Put a file into the lake, whole or not at all."""
     if bool(dataset) == bool(key):
@@ -71,21 +73,24 @@ def put(
         raise SettingError(f"--dataset (DATASET of `make put`): {wrong}")
     target = key or f"{RAW}{dataset}/{file.name}"
     try:
-        open_store(lake, os.environ).put(target, file)
+        open_store(settings.lake, os.environ).put(target, file)
     except ValueError as error:
         raise SettingError(str(error)) from error
     typer.echo(f"put {target} ({file.stat().st_size:,} bytes)")
 
 
 @app.command("list")
+@takes_settings
 def list_objects(
-    prefix: Annotated[str, typer.Argument(help="Only keys that start with this.")] = "", lake: Url = "./data/lake"
+    settings: LakeSettings, prefix: Annotated[str, typer.Argument(help="Only keys that start with this.")] = ""
 ) -> None:
     """List the lake's objects: size, time of the last change (UTC), key."""
-    if "://" not in lake and not Path(lake).is_dir():
-        raise SettingError(f"LAKE_URL: there is no folder {lake}: name the lake's, or make one: python -m lake init")
+    if "://" not in settings.lake and not Path(settings.lake).is_dir():
+        raise SettingError(
+            f"LAKE_URL: there is no folder {settings.lake}: name the lake's, or make one: python -m lake init"
+        )
     try:
-        for item in open_store(lake, os.environ).list(prefix):
+        for item in open_store(settings.lake, os.environ).list(prefix):
             typer.echo(f"{item.size:>14,}  {item.modified:%Y-%m-%dT%H:%M:%SZ}  {item.key}")
     except InvalidKey as error:
         raise SettingError(str(error)) from error

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pyarrow as pa
 import typer
@@ -23,6 +23,7 @@ from rich.progress import Progress
 from common.cli import run as run_program
 from common.errors import SettingError
 from common.logs import configure_logging, fields
+from common.settings import takes_settings
 from lake.stores import open_store
 from pipeline.dataset import draft
 from pipeline.dataset.dataset import read_dataset, read_datasets
@@ -34,7 +35,6 @@ from pipeline.ledger.report import selected
 from pipeline.load.dry_run import dry_run
 from pipeline.load.load import load
 from pipeline.output import show_differences, show_outcome, show_sources, show_status
-from pipeline.readers.csv.decode import Limits
 from pipeline.service.availability import when_there
 from pipeline.service.context import Pipeline
 from pipeline.service.executor import Cores, processes
@@ -42,6 +42,7 @@ from pipeline.service.health import problem
 from pipeline.service.lease import claim_lake, reason_left, state_folder
 from pipeline.service.service import drain, follow
 from pipeline.service.signals import stop_on_signals
+from pipeline.settings import DatasetSettings, LoadSettings, ReadSettings, Settings, StateSettings, VerifySettings
 from pipeline.verify.verify import verify
 
 app = typer.Typer(
@@ -51,41 +52,8 @@ app = typer.Typer(
 contracts = typer.Typer(help="Check the contracts, or draft one for a file of your own.", no_args_is_help=True)
 app.add_typer(contracts, name="contract")
 
-DATASETS = Path(__file__).parent / "datasets"
-
 log = logging.getLogger("pipeline")
 
-Lake = Annotated[str, typer.Option(envvar="LAKE_URL", help="A folder, or a bucket: s3://lake.")]
-State = Annotated[Path, typer.Option(envvar="PIPELINE_STATE", help="The folder of the ledger and of what is staged.")]
-Datasets = Annotated[
-    Path,
-    typer.Option(
-        envvar="PIPELINE_DATASETS",
-        exists=True,
-        file_okay=False,
-        help="The folder of contracts and transforms.",
-        show_default="pipeline/datasets",
-    ),
-]
-Workers = Annotated[
-    int, typer.Option(envvar="PIPELINE_WORKERS", min=0, max=256, help="Loads at a time; 0 = in the main thread.")
-]
-RecordMib = Annotated[
-    int, typer.Option(envvar="PIPELINE_RECORD_MIB", min=1, max=1024, help="MiB that one record may have.")
-]
-GrownMib = Annotated[
-    int,
-    typer.Option(
-        envvar="PIPELINE_GROWN_MIB", min=1, max=1 << 30, help="MiB that a file of over 200 times less may grow to."
-    ),
-]
-SweepSeconds = Annotated[
-    float, typer.Option(envvar="SWEEP_SECONDS", min=1, max=31_536_000, help="Seconds between two listings.")
-]
-RetractDeleted = Annotated[
-    bool,
-    typer.Option("--retract-deleted", envvar="PIPELINE_RETRACT_DELETED", help="Take the rows of a deleted file back."),
-]
 Keys = Annotated[list[str] | None, typer.Argument(metavar="[KEY]...", help="Files, like raw/companydata/a.csv.")]
 OfStatus = Annotated[report.FileStatus | None, typer.Option("--status", help="Only files with this status.")]
 Stale = Annotated[bool, typer.Option("--stale", help="Only files that another contract or transform has loaded.")]
@@ -93,42 +61,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
-def run(
-    lake: Lake = "./data/lake",
-    state: State = Path("data/state"),
-    datasets: Datasets = DATASETS,
-    workers: Workers = 4,
-    sweep_seconds: SweepSeconds = 30,
-    record_mib: RecordMib = 1,
-    grown_mib: GrownMib = 1024,
-    retract_deleted: RetractDeleted = False,
-) -> None:
-    """Follow the lake: load what is there, then what comes, until Ctrl-C or SIGTERM."""
-    limits = Limits(record_mib << 20, grown_mib << 20)
-    settings = {"workers": workers, "sweep_seconds": sweep_seconds, "retract_deleted": retract_deleted}
-    with _pipeline(lake, state, datasets, limits, **settings) as pipeline:
+@takes_settings
+def run(settings: Settings) -> None:
+    """Follow the lake: load the files that are there, then new ones, until Ctrl-C or SIGTERM."""
+    with _pipeline(settings, settings.sweep_seconds) as pipeline:
         known = len(pipeline.datasets)
-        log.info(fields("started", datasets=known, folder=datasets, edits="take effect at the next start"))
+        log.info(fields("started", datasets=known, folder=settings.datasets, edits="take effect at the next start"))
         follow(pipeline)
 
 
 @app.command()
+@takes_settings
 def once(
-    lake: Lake = "./data/lake",
-    state: State = Path("data/state"),
-    datasets: Datasets = DATASETS,
-    workers: Workers = 4,
-    record_mib: RecordMib = 1,
-    grown_mib: GrownMib = 1024,
-    retract_deleted: RetractDeleted = False,
+    settings: LoadSettings,
     strict: Annotated[
         bool, typer.Option(help="Exit with 1 if a file was refused, failed, or has rejected rows.")
     ] = False,
 ) -> None:
-    """Load what waits, then stop."""
-    limits, console = Limits(record_mib << 20, grown_mib << 20), Console(stderr=True)
-    settings = {"workers": workers, "retract_deleted": retract_deleted}
-    with _pipeline(lake, state, datasets, limits, **settings) as pipeline, Progress(console=console) as bar:
+    """Load the files that wait, then stop."""
+    with _pipeline(settings) as pipeline, Progress(console=Console(stderr=True)) as bar:
         files = bar.add_task("files", total=None)
 
         def progress() -> None:
@@ -145,9 +96,10 @@ def once(
 
 
 @app.command()
+@takes_settings
 def status(
+    settings: StateSettings,
     keys: Keys = None,
-    state: State = Path("data/state"),
     of_status: OfStatus = None,
     stale: Stale = False,
     as_json: AsJson = False,
@@ -157,7 +109,7 @@ def status(
     As JSON it is the object of published/status.json, or a list of rows as in published/loads.parquet.
     """
     some = bool(keys or of_status or stale)
-    with _reading(state) as ledger:
+    with _reading(settings.state) as ledger:
         condition, values = selected(ledger, keys or (), of_status, stale=stale)
         files = report.sources(ledger, condition, *values).to_pylist() if some else None
         told = report.status(ledger)
@@ -170,9 +122,10 @@ def status(
 
 
 @app.command()
+@takes_settings
 def replay(
+    settings: StateSettings,
     keys: Keys = None,
-    state: State = Path("data/state"),
     of_status: OfStatus = None,
     stale: Stale = False,
     everything: Annotated[bool, typer.Option("--all", help="All files.")] = False,
@@ -183,7 +136,7 @@ def replay(
     """
     if bool(keys or of_status or stale) == everything:
         raise SettingError("say which files to load again: KEY…, --status, --stale, or --all")
-    with _reading(state) as ledger:
+    with _reading(settings.state) as ledger:
         condition, values = selected(ledger, keys or (), of_status, stale=stale)
         count = ledger.replay(condition, *values)
     waits = "file waits" if count == 1 else "files wait"
@@ -191,39 +144,33 @@ def replay(
 
 
 @app.command("dry-run")
+@takes_settings
 def run_dry(
-    key: Annotated[str, typer.Argument(help="A file, like raw/companydata/a.csv.")],
-    lake: Lake = "./data/lake",
-    datasets: Datasets = DATASETS,
-    record_mib: RecordMib = 1,
-    grown_mib: GrownMib = 1024,
+    settings: ReadSettings, key: Annotated[str, typer.Argument(help="A file, like raw/companydata/a.csv.")]
 ) -> None:
     """Read one file as a load would, and say what would come of it; exit with 1 if any of it would be rejected.
 
     Nothing is written, so it may run beside a pipeline: under a debugger, or before a contract is put to use.
     """
-    known = read_datasets(datasets, Limits(record_mib << 20, grown_mib << 20))
-    record, problems = dry_run(open_store(lake, os.environ), known, key)
+    known = read_datasets(settings.datasets, settings.limits)
+    record, problems = dry_run(open_store(settings.lake, os.environ), known, key)
     show_outcome(record, problems)
     raise typer.Exit(1 if problems else 0)
 
 
 @app.command("verify")
+@takes_settings
 def verify_lake(
+    settings: VerifySettings,
     keys: Annotated[list[str] | None, typer.Argument(help="Sources, as raw/…; the whole lake without any.")] = None,
-    lake: Lake = "./data/lake",
-    state: State = Path("data/state"),
-    datasets: Datasets = DATASETS,
-    record_mib: RecordMib = 1,
-    grown_mib: GrownMib = 1024,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Recount the lake from its raw files, in the plain way; exit with 1 if anything differs."""
-    known = read_datasets(datasets, Limits(record_mib << 20, grown_mib << 20))
-    with _reading(state) as ledger, Progress(console=Console(stderr=True)) as bar:
+    known = read_datasets(settings.datasets, settings.limits)
+    with _reading(settings.state) as ledger, Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("files", total=None)
         found = verify(
-            open_store(lake, os.environ),
+            open_store(settings.lake, os.environ),
             ledger,
             known,
             lambda done, total: bar.update(task, completed=done, total=total),
@@ -237,21 +184,23 @@ def verify_lake(
 
 
 @app.command()
-def health(state: State = Path("data/state")) -> None:
+@takes_settings
+def health(settings: StateSettings) -> None:
     """Exit with 0 if the pipeline of this state folder is alive: its heartbeat is not older than 15 s."""
-    if said := problem(state):
+    if said := problem(settings.state):
         raise SettingError(said)
     typer.echo("alive")
 
 
 @contracts.command("check")
+@takes_settings
 def check_contracts(
+    settings: DatasetSettings,
     files: Annotated[list[Path] | None, typer.Argument(help="Contracts; all of the folder without any.")] = None,
-    datasets: Datasets = DATASETS,
 ) -> None:
     """Read contracts and their transforms as the pipeline does; exit with 1 if one is wrong."""
     wrong = False
-    for path in files or sorted(datasets.glob("*.json")):
+    for path in files or sorted(settings.datasets.glob("*.json")):
         try:
             read_dataset(path)
             typer.echo(f"{path}: ok")
@@ -278,21 +227,31 @@ def draft_contract(
 
 
 @contextmanager
-def _pipeline(lake: str, state: Path, folder: Path, limits: Limits, **settings: Any) -> Iterator[Pipeline]:
+def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pipeline]:
     """Make a pipeline ready: the one writer of its state folder and of its lake."""
-    store, path = open_store(lake, os.environ), state / "ledger.sqlite"
+    state = settings.state
+    store, path = open_store(settings.lake, os.environ), state / "ledger.sqlite"
     if Path("lake/raw").is_dir() or Path("state/ledger.sqlite").exists():  # where version 0.1 kept them
         move = "mkdir -p data/lake && mv lake/raw lake/clean lake/rejected lake/published data/lake/ && mv state data/"
         log.warning(fields("old folders", found="./lake ./state", expected="./data/lake ./data/state", action=move))
     with state_folder(state) as before, reason_left(store, state, before), ledger_errors(path):
-        datasets = read_datasets(folder, limits)
+        datasets = read_datasets(settings.datasets, settings.limits)
         gc.freeze()  # what is here by now stays: to look through all of it for garbage holds up every load
         # With the lock, and before the store is used: no thread runs yet.
-        cores = Cores(processes(settings["workers"]), partial(load, store, datasets, state / "staging"))
+        cores = Cores(processes(settings.workers), partial(load, store, datasets, state / "staging"))
         ledger = Ledger(path)
         if last_reason(state):
             ledger.check()
-        pipeline = Pipeline(store, ledger, datasets, state / "staging", cores=cores, **settings)
+        pipeline = Pipeline(
+            store,
+            ledger,
+            datasets,
+            state / "staging",
+            settings.workers,
+            sweep_seconds,
+            settings.retract_deleted,
+            cores,
+        )
         shutil.rmtree(pipeline.staging)  # with what a load that was killed has left
         pipeline.staging.mkdir()
         stop_on_signals(pipeline)

@@ -10,6 +10,7 @@ import streamlit as st
 
 from common.errors import SettingError
 from common.logs import configure_logging
+from common.settings import read_settings
 from lake.stores import open_store
 from simulator import system
 from simulator.settings import Settings
@@ -17,8 +18,8 @@ from simulator.settings import Settings
 
 def _make_system() -> system.SourceSystem:
     try:
-        settings = Settings.from_environ(os.environ)
-        return system.SourceSystem(open_store(settings.lake_url, os.environ), settings)
+        settings = read_settings(Settings, os.environ)
+        return system.SourceSystem(open_store(settings.lake, os.environ), settings)
     except (SettingError, PermissionError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

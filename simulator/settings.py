@@ -1,70 +1,48 @@
-"""The settings of the source system, told by environment variables."""
+"""The settings of the source system."""
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated
 
-from common.errors import SettingError
+import typer
+
+from lake.settings import LakeSettings
 
 FILES_PER_SECOND = (0.1, 50.0)  # lowest and highest
 ROWS = (1, 100_000)
-PORT = "8001"
-DEFAULTS = {
-    "LAKE_URL": "./data/lake",
-    "FEED": "on",
-    "FEED_FILES_PER_SECOND": "1",
-    "FEED_ROWS": "100",
-    "SIMULATOR_SEED": "",
-}
-_SWITCH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where the lake is, what the feed does at the start, and the seed of all data (None: another one each time)."""
+@dataclass(frozen=True)
+class PortSettings(LakeSettings):
+    """Where a check finds the page and the lake."""
 
-    lake_url: str
-    feed_on: bool
-    files_per_second: float
-    rows: int
-    seed: int | None
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Read the settings; one that is missing or empty has its default, a wrong one is a `SettingError`."""
-        told = {name: environ.get(name, "").strip() or default for name, default in DEFAULTS.items()}
-        return cls(
-            lake_url=told["LAKE_URL"],
-            feed_on=_switch("FEED", told["FEED"]),
-            files_per_second=_number("FEED_FILES_PER_SECOND", told["FEED_FILES_PER_SECOND"], *FILES_PER_SECOND),
-            rows=whole("FEED_ROWS", told["FEED_ROWS"], *ROWS),
-            seed=whole("SIMULATOR_SEED", told["SIMULATOR_SEED"], 0, 2**63 - 1) if told["SIMULATOR_SEED"] else None,
-        )
+    port: Annotated[int, typer.Option(envvar="SIMULATOR_PORT", min=1, max=65535, help="Port of the page.")] = 8001
 
 
-def whole(name: str, text: str, low: int, high: int) -> int:
-    """Read a whole number from `low` to `high`; `SettingError` names the setting."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = low - 1
-    if not low <= value <= high:
-        raise SettingError(f"{name} is {text!r}: expected a whole number from {low} to {high}")
-    return value
+@dataclass(frozen=True)
+class SeedSettings(LakeSettings):
+    """Where data is put, and from which seed it is made."""
+
+    seed: Annotated[
+        int | None,
+        typer.Option(envvar="SIMULATOR_SEED", min=0, max=2**63 - 1, help="The same seed makes the same data."),
+    ] = None
 
 
-def _number(name: str, text: str, low: float, high: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        raise SettingError(f"{name} is {text!r}: expected a number from {low:g} to {high:g}")
-    return value
+@dataclass(frozen=True)
+class Settings(PortSettings, SeedSettings):
+    """All settings of the source system."""
 
-
-def _switch(name: str, text: str) -> bool:
-    if text.lower() not in _SWITCH:
-        raise SettingError(f"{name} is {text!r}: expected on or off")
-    return _SWITCH[text.lower()]
+    host: Annotated[str, typer.Option(envvar="SIMULATOR_HOST", help="Address that the page listens on.")] = "127.0.0.1"
+    feed: Annotated[bool, typer.Option(envvar="FEED", help="Whether the feed of orders runs at the start.")] = True
+    files_per_second: Annotated[
+        float,
+        typer.Option(
+            envvar="FEED_FILES_PER_SECOND",
+            min=FILES_PER_SECOND[0],
+            max=FILES_PER_SECOND[1],
+            help="Files that the feed writes in a second.",
+        ),
+    ] = 1.0
+    rows: Annotated[
+        int, typer.Option(envvar="FEED_ROWS", min=ROWS[0], max=ROWS[1], help="Rows of each file of the feed.")
+    ] = 100

@@ -37,7 +37,7 @@ class SourceSystem:
         self.companydata: CompanyData | None = None
         self.fates = Fates(store)
         self._seed = random.SystemRandom().getrandbits(32) if settings.seed is None else settings.seed
-        state = FeedState(settings.feed_on, settings.files_per_second, settings.rows)
+        state = FeedState(settings.feed, settings.files_per_second, settings.rows)
         self.feed = Feed(store, self._seed, state, self.outage)
         self._versions, self._lock, self._stop = 0, threading.Lock(), threading.Event()
         self._first = threading.Thread(target=self._put_first, name="first-companydata", daemon=True)

@@ -118,5 +118,13 @@ def test_only_the_edge_reads_the_environment_or_sets_up_logging():
     assert [path for path, names in used.items() if names & words] == []
 
 
+def test_nobody_changes_the_environment():
+    """A program gives settings to another process in a mapping of its own."""
+    change = re.compile(
+        r"\b(environ(\[[^\]]*\] = |\.(update|setdefault|pop|clear)\b| \|= )|del os\.environ|putenv|unsetenv)"
+    )
+    assert [path for path in MODULES if change.search(path.read_text())] == []
+
+
 def test_no_module_has_the_name_of_a_standard_one():
     assert [path for path in MODULES if path.stem in sys.stdlib_module_names and not path.stem.startswith("__")] == []

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from common.errors import SettingError
+from common.settings import read_settings
+from lake.settings import BucketSettings
 from lake.stores.base import ObjectStore
 
 
@@ -26,5 +28,9 @@ def open_store(url: str, environ: Mapping[str, str] | None = None, patience: flo
     if scheme == "s3":
         from lake.stores.s3 import S3Store
 
-        return S3Store.from_environ(place, environ or {}, patience)
+        bucket = read_settings(BucketSettings, environ or {})
+        needed = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        if missing := [name for name in needed if not (environ or {}).get(name)]:
+            raise SettingError(f"{', '.join(missing)} not set: a lake at {url} needs the endpoint and the keys")
+        return S3Store(place, bucket.endpoint, bucket.access_key, bucket.secret_key, bucket.region, patience)
     raise SettingError(f"LAKE_URL is {url!r}: expected a folder (./data/lake) or a bucket (s3://lake)")

@@ -3,12 +3,12 @@
 import logging
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote_plus, urlsplit
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
@@ -60,15 +60,6 @@ class S3Store:
             self._transfer = Transfer(bucket, endpoint, access_key, secret_key, region, patience)
         except ValueError as error:
             raise SettingError(f"AWS_ENDPOINT_URL is {endpoint!r}, AWS_REGION is {region!r}: {error}") from error
-
-    @classmethod
-    def from_environ(cls, bucket: str, environ: Mapping[str, str], patience: float = 15.0) -> Self:
-        """Take the endpoint and the keys from the standard `AWS_*` variables."""
-        needed = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-        if missing := [name for name in needed if not environ.get(name)]:
-            raise SettingError(f"{', '.join(missing)} not set: a lake at s3://{bucket} needs the endpoint and the keys")
-        endpoint, access_key, secret_key = (environ[name] for name in needed)
-        return cls(bucket, endpoint, access_key, secret_key, environ.get("AWS_REGION") or "us-east-1", patience)
 
     def as_user(self, access_key: str, secret_key: str) -> "S3Store":
         """Give the same bucket as another user sees it."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from common.settings import read_settings
 from simulator.settings import Settings
 from simulator.system import SourceSystem
 from tests.support.simulator_stores import FaultyStore
@@ -21,7 +22,7 @@ def make_system(store: FaultyStore) -> Iterator[Callable[..., SourceSystem]]:
     made: list[SourceSystem] = []
 
     def make(**environ: str) -> SourceSystem:
-        settings = Settings.from_environ({"FEED": "off", "SIMULATOR_SEED": "7"} | environ)
+        settings = read_settings(Settings, {"FEED": "off", "SIMULATOR_SEED": "7"} | environ)
         made.append(SourceSystem(store, settings))
         return made[-1]
 

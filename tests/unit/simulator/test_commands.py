@@ -112,7 +112,7 @@ def test_the_server_alone_refuses_a_wrong_setting_too(tmp_path: Path, free_port:
     told = environ(LAKE_URL=str(tmp_path), FEED_ROWS="many")
     done = subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
-    assert done.stderr.splitlines() == ["error: FEED_ROWS is 'many': expected a whole number from 1 to 100000"]
+    assert done.stderr.splitlines() == ["error: FEED_ROWS is 'many': expected a whole number from 1 to 100,000"]
 
 
 def test_a_port_in_use_is_named_with_its_variable(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from common.errors import SettingError
+from common.settings import read_settings
 from lake.layout import LOADS
 from simulator.datasets import companydata
 from simulator.load_status import WAITING, Fates
@@ -67,7 +68,7 @@ def test_without_a_seed_a_restart_writes_new_bytes(store, make_system) -> None:
 
 
 def test_settings_have_defaults() -> None:
-    assert Settings.from_environ({"FEED": ""}) == Settings("./data/lake", True, 1.0, 100, None)
+    assert read_settings(Settings, {"FEED": ""}) == Settings()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_settings_have_defaults() -> None:
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingError, match=f"^{name} is '{value}': expected "):
-        Settings.from_environ({name: value})
+        read_settings(Settings, {name: value})
 
 
 def test_what_is_published_and_unreadable_tells_nothing(store) -> None:

@@ -1,0 +1,25 @@
+"""The settings that every program has: where the lake is, and how its bucket is reached."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+
+@dataclass(frozen=True)
+class LakeSettings:
+    """Where the lake is."""
+
+    lake: Annotated[str, typer.Option(envvar="LAKE_URL", help="The lake: a folder, or a bucket: s3://lake.")] = (
+        "./data/lake"
+    )
+
+
+@dataclass(frozen=True)
+class BucketSettings:
+    """How the server of a bucket is reached: variables alone, for a key does not belong into a command."""
+
+    endpoint: Annotated[str, typer.Option(envvar="AWS_ENDPOINT_URL", help="Server of a bucket: http://HOST:PORT.")] = ""
+    access_key: Annotated[str, typer.Option(envvar="AWS_ACCESS_KEY_ID", help="User of the bucket.")] = ""
+    secret_key: Annotated[str, typer.Option(envvar="AWS_SECRET_ACCESS_KEY", help="Password of that user.")] = ""
+    region: Annotated[str, typer.Option(envvar="AWS_REGION", help="Region of the bucket.")] = "us-east-1"

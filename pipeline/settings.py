@@ -1,0 +1,105 @@
+"""The settings of the pipeline; each command has those that it uses."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lake.settings import LakeSettings
+from pipeline.readers.csv.decode import Limits
+
+
+@dataclass(frozen=True)
+class StateSettings:
+    """Where the ledger is."""
+
+    state: Annotated[
+        Path,
+        typer.Option(
+            envvar="PIPELINE_STATE", help="Folder of the ledger and of staged files; losing it loses nothing."
+        ),
+    ] = Path("data/state")
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """Where the contracts are."""
+
+    datasets: Annotated[
+        Path,
+        typer.Option(
+            envvar="PIPELINE_DATASETS",
+            exists=True,
+            file_okay=False,
+            help="Folder of contracts and transforms.",
+            show_default="pipeline/datasets",
+        ),
+    ] = Path(__file__).parent / "datasets"
+
+
+@dataclass(frozen=True)
+class ReadSettings(LakeSettings, DatasetSettings):
+    """What it takes to read a file."""
+
+    record_mib: Annotated[
+        int,
+        typer.Option(
+            envvar="PIPELINE_RECORD_MIB",
+            min=1,
+            max=1024,
+            help="Largest record, in MiB; a longer one is rejected line by line.",
+        ),
+    ] = 1
+    grown_mib: Annotated[
+        int,
+        typer.Option(
+            envvar="PIPELINE_GROWN_MIB",
+            min=1,
+            max=1 << 30,
+            help="Largest decompressed size, in MiB, of a file that expands more than 200 times.",
+        ),
+    ] = 1024
+
+    @property
+    def limits(self) -> Limits:
+        """Return the limits in bytes."""
+        return Limits(self.record_mib << 20, self.grown_mib << 20)
+
+
+@dataclass(frozen=True)
+class VerifySettings(ReadSettings, StateSettings):
+    """What it takes to recount the lake."""
+
+
+@dataclass(frozen=True)
+class LoadSettings(VerifySettings):
+    """What it takes to load files."""
+
+    workers: Annotated[
+        int,
+        typer.Option(
+            envvar="PIPELINE_WORKERS",
+            min=0,
+            max=256,
+            help="Loads at a time; 0 loads in the main thread, for a debugger.",
+        ),
+    ] = 4
+    retract_deleted: Annotated[
+        bool, typer.Option(envvar="PIPELINE_RETRACT_DELETED", help="Retract the rows of deleted files; else keep them.")
+    ] = False
+
+
+@dataclass(frozen=True)
+class Settings(LoadSettings):
+    """All settings of the pipeline."""
+
+    sweep_seconds: Annotated[
+        float,
+        typer.Option(
+            envvar="SWEEP_SECONDS",
+            min=1,
+            max=31_536_000,
+            help="Seconds between two listings, which find files that no event announced.",
+        ),
+    ] = 30
