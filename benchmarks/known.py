@@ -29,7 +29,7 @@ from pipeline.ledger.ledger import HISTORY_ROWS, Ledger
 from pipeline.ledger.reconcile import reconcile
 from pipeline.ledger.report import status
 from pipeline.service.context import Pipeline
-from pipeline.service.lease import claim_lake
+from pipeline.service.lease import acquire_lease
 from pipeline.service.publish import Publisher
 from pipeline.service.workers import process
 from tests.support.project import DATASETS
@@ -133,7 +133,7 @@ def start(pipeline: Pipeline) -> dict[str, float]:
 
 
 def _begin(pipeline: Pipeline) -> None:
-    claim_lake(pipeline.store, pipeline.ledger, Event())
+    acquire_lease(pipeline.store, pipeline.ledger, Event())
     pipeline.ledger.start_run({name: dataset.fingerprint for name, dataset in pipeline.datasets.items()})
 
 

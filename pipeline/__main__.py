@@ -39,9 +39,10 @@ from pipeline.service.availability import when_there
 from pipeline.service.context import Pipeline
 from pipeline.service.executor import Cores, processes
 from pipeline.service.health import problem
-from pipeline.service.lease import claim_lake, reason_left, state_folder
+from pipeline.service.lease import acquire_lease
 from pipeline.service.service import drain, follow
 from pipeline.service.signals import stop_on_signals
+from pipeline.service.state_folder import lock_state_folder, reason_left
 from pipeline.settings import DatasetSettings, LoadSettings, ReadSettings, Settings, StateSettings, VerifySettings
 from pipeline.verify.verify import verify
 
@@ -234,7 +235,7 @@ def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pip
     if Path("lake/raw").is_dir() or Path("state/ledger.sqlite").exists():  # where version 0.1 kept them
         move = "mkdir -p data/lake && mv lake/raw lake/clean lake/rejected lake/published data/lake/ && mv state data/"
         log.warning(fields("old folders", found="./lake ./state", expected="./data/lake ./data/state", action=move))
-    with state_folder(state) as before, reason_left(store, state, before), ledger_errors(path):
+    with lock_state_folder(state) as before, reason_left(store, state, before), ledger_errors(path):
         datasets = read_datasets(settings.datasets, settings.limits)
         gc.freeze()  # what is here by now stays: to look through all of it for garbage holds up every load
         # With the lock, and before the store is used: no thread runs yet.
@@ -255,7 +256,7 @@ def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pip
         shutil.rmtree(pipeline.staging)  # with what a load that was killed has left
         pipeline.staging.mkdir()
         stop_on_signals(pipeline)
-        when_there(pipeline, lambda: claim_lake(store, ledger, pipeline.stop))
+        when_there(pipeline, lambda: acquire_lease(store, ledger, pipeline.stop))
         if pipeline.stop.is_set():
             raise typer.Exit
         ledger.start_run({name: dataset.fingerprint for name, dataset in datasets.items()}, died=bool(before))

@@ -1,92 +1,26 @@
-"""One writer: a lock on the state folder between programs of one machine, a moving heartbeat between machines."""
+"""The lease of a lake: the right to write it, which one pipeline has and renews by its heartbeat until it expires."""
 
-import fcntl
 import json
 import logging
 import os
 import socket
-import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from pathlib import Path
-from threading import Event, Thread
-from typing import Any, TextIO
-
-import typer
+from datetime import datetime
+from threading import Event
+from typing import Any
 
 from common.errors import SettingError
 from common.logs import fields
 from lake.heartbeat import EXPIRES_SECONDS, HEARTBEAT_SECONDS
 from lake.layout import LAKE, STATUS
 from lake.stores.base import ObjectStore
-from pipeline.ledger.last_reason import REASON
 from pipeline.ledger.ledger import Ledger, microseconds, now
 from pipeline.ledger.report import iso, status
-
-REASON_LENGTH = 2000  # characters of an error that are left for the pages
-LEAVE_SECONDS = 3.0  # for a store that does not answer, when the program ends
-LOCK_SECONDS = 1.0  # a pipeline that was killed, and its processes, have let go of their lock by then
 
 log = logging.getLogger(__name__)
 
 
-@contextmanager
-def state_folder(path: Path) -> Iterator[str]:
-    """Hold the state folder for this program alone; `SettingError` says who has it, or why it cannot be had.
-
-    Yields:
-        The number of the process that held it before and died; an empty text if it ended, be it by an error. The lock
-        tells, and not the ledger, for a full disk lets nobody write but takes back what was written.
-    """
-    with _lock_file(path) as file:
-        locked = _lock(file)
-        file.seek(0)
-        before = file.read().strip()
-        if not locked:
-            raise SettingError(
-                f"PIPELINE_STATE: another pipeline (process {before}) works with {path}: "
-                "stop it, or choose another folder"
-            )
-        try:
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-        except OSError as error:
-            raise _not_writable(path, error) from error
-        try:
-            yield before
-        except Exception as error:
-            if isinstance(error, SettingError | OSError | typer.Exit):  # others may be a fault of the file in flight
-                file.truncate(0)
-            raise
-        file.truncate(0)
-
-
-def _lock_file(path: Path) -> TextIO:
-    try:
-        (path / "staging").mkdir(parents=True, exist_ok=True)
-        return (path / "lock").open("a+")
-    except OSError as error:
-        raise _not_writable(path, error) from error
-
-
-def _not_writable(path: Path, error: OSError) -> SettingError:
-    return SettingError(f"PIPELINE_STATE: the folder {path} cannot be written: {error.strerror}")
-
-
-def _lock(file: TextIO) -> bool:
-    deadline = time.monotonic() + LOCK_SECONDS
-    while time.monotonic() < deadline:
-        with suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def claim_lake(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
+def acquire_lease(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
     """Make sure that this ledger belongs to this lake and that nobody else writes it, and sign in as its writer.
 
     Raises:
@@ -120,7 +54,7 @@ def check_lake(store: ObjectStore, ledger: Ledger) -> None:
         )
 
 
-def keep_lake(store: ObjectStore, ledger: Ledger, *, started: bool) -> None:
+def renew_lease(store: ObjectStore, ledger: Ledger, *, started: bool) -> None:
     """Move the heartbeat when it is time, unless another pipeline writes this lake with a better right.
 
     Of two that started at once the elder stays; one that slept too long, and was taken over, goes.
@@ -142,61 +76,9 @@ def keep_lake(store: ObjectStore, ledger: Ledger, *, started: bool) -> None:
             raise SettingError(_stop_other(store, other))
 
 
-def sign_out(ledger: Ledger) -> None:
-    """Leave the lake to the next writer, who need not wait for a heartbeat to stand still."""
+def release_lease(ledger: Ledger) -> None:
+    """Release the lease, so that the next writer need not wait for it to expire."""
     ledger.set("writer", "null")
-    forget_reason(ledger)
-
-
-def forget_reason(ledger: Ledger) -> None:
-    """Remove the reason for which a pipeline before this one ended: this one has got through its start."""
-    ledger.path.with_name(REASON).unlink(missing_ok=True)
-
-
-@contextmanager
-def reason_left(store: ObjectStore, state: Path, before: str) -> Iterator[None]:
-    """Leave the reason of an error that ends the block where people look: in the state folder, and on the pages.
-
-    Args:
-        store: its status is left alone where another pipeline lives.
-        state: the folder, which is held by this program.
-        before: the process that held it before, and died.
-    """
-    try:
-        yield
-    except typer.Exit:
-        raise
-    except Exception as error:
-        text = str(error) if isinstance(error, SettingError) else f"{error!r}: its log has more"
-        reason = {"at": str(iso(now())), "text": text[:REASON_LENGTH]}
-        with suppress(OSError):
-            (state / REASON).write_text(json.dumps(reason))
-        leaving = Thread(target=_leave_reason, args=(store, reason, before), daemon=True)
-        leaving.start()
-        leaving.join(LEAVE_SECONDS)
-        raise
-
-
-def _leave_reason(store: ObjectStore, reason: dict[str, str], before: str) -> None:
-    """Put the reason into the status of the lake, unless another pipeline may be alive that writes it."""
-    with suppress(OSError, ValueError):
-        try:
-            status = dict(_read_json(store, STATUS))
-        except (FileNotFoundError, ValueError, TypeError):
-            status = {}
-        writer = status.get("writer") or {}
-        ours = (socket.gethostname(), str(os.getpid())), (socket.gethostname(), before)
-        if (writer.get("host"), str(writer.get("pid"))) not in ours and _beats(writer.get("heartbeat_at")):
-            return
-        store.put(STATUS, json.dumps({**status, "writer": None, "problem": reason}, indent=1).encode())
-
-
-def _beats(heartbeat_at: str | None) -> bool:
-    try:
-        then = datetime.fromisoformat(heartbeat_at or "")
-        return abs((datetime.now(UTC) - then).total_seconds()) < EXPIRES_SECONDS
-    except (ValueError, TypeError):
-        return False
 
 
 def _stop_other(store: ObjectStore, other: dict[str, Any]) -> str:
@@ -208,7 +90,7 @@ def _stop_other(store: ObjectStore, other: dict[str, Any]) -> str:
 
 def _lake_id(store: ObjectStore) -> str | None:
     try:
-        return str(_read_json(store, LAKE)["id"])
+        return str(read_json(store, LAKE)["id"])
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -233,12 +115,13 @@ def _refuse_second(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
 
 def _writer(store: ObjectStore) -> dict[str, Any] | None:
     try:
-        writer = _read_json(store, STATUS).get("writer")
+        writer = read_json(store, STATUS).get("writer")
         return writer if {"id", "host", "pid", "started_at", "heartbeat_at"} <= set(writer or ()) else None
     except (FileNotFoundError, ValueError, AttributeError):  # none yet, or one that is damaged: we write a new one
         return None
 
 
-def _read_json(store: ObjectStore, key: str) -> dict[str, Any]:
+def read_json(store: ObjectStore, key: str) -> dict[str, Any]:
+    """Read an object of the store as JSON."""
     with store.open(key) as (_, stream):
         return json.loads(stream.read())  # type: ignore[no-any-return]

@@ -17,8 +17,9 @@ from pipeline.ledger.ledger import Ledger, key_text
 from pipeline.ledger.reconcile import reconcile
 from pipeline.service.availability import Complaint, when_there
 from pipeline.service.context import Pipeline
-from pipeline.service.lease import check_lake, forget_reason, keep_lake, sign_out
+from pipeline.service.lease import check_lake, release_lease, renew_lease
 from pipeline.service.publish import Publisher
+from pipeline.service.state_folder import forget_reason
 from pipeline.service.workers import STOP_SECONDS, Workers
 
 PUBLISH_PAUSE = 0.25  # seconds: `published/` changes at most four times a second
@@ -82,7 +83,8 @@ def _end(pipeline: Pipeline, threads: list[Thread]) -> None:
         thread.join(max(0.0, deadline - time.monotonic()))
     if pipeline.errors:
         raise pipeline.errors[0]
-    sign_out(pipeline.ledger)
+    release_lease(pipeline.ledger)
+    forget_reason(pipeline.ledger)
     try:
         if not pipeline.away.is_set():
             check_lake(pipeline.store, pipeline.ledger)
@@ -144,7 +146,7 @@ def publish_changes(pipeline: Pipeline) -> None:
                 if began - started >= HEARTBEAT_SECONDS:  # one that ends at once has not got through its start
                     forget_reason(ledger)
             with complaint.about(pipeline):
-                keep_lake(pipeline.store, ledger, started=pipeline.started.is_set())
+                renew_lease(pipeline.store, ledger, started=pipeline.started.is_set())
                 publisher.publish()
             # No longer than a heartbeat: the program may have stood still meanwhile, as at a breakpoint.
             pause = min(max(PUBLISH_PAUSE, 4 * (time.monotonic() - began)), HEARTBEAT_SECONDS)

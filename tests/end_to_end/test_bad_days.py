@@ -253,8 +253,8 @@ def test_a_live_pipeline_is_not_spoken_for(local_lake, tmp_path):
 
 
 def _slow_to_list() -> None:
-    real = service.sweep
-    service.sweep = lambda *given, **named: (time.sleep(30), real(*given, **named))
+    real = service.reconcile
+    service.reconcile = lambda *given, **named: (time.sleep(30), real(*given, **named))
 
 
 def test_a_pipeline_that_starts_is_seen_and_is_not_alive_yet(local_lake):

@@ -11,7 +11,7 @@ from pipeline.dataset.dataset import read_datasets
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.reconcile import reconcile
 from pipeline.service.context import Pipeline
-from pipeline.service.lease import claim_lake
+from pipeline.service.lease import acquire_lease
 from pipeline.service.publish import Publisher
 from pipeline.service.service import watch
 from pipeline.service.workers import Workers
@@ -60,7 +60,7 @@ class Scripted:
             self.store, Ledger(lake.state / "ledger.sqlite"), datasets, lake.state / "staging", workers=0
         )
         self.ledger = self.pipeline.ledger
-        claim_lake(lake.store, self.ledger, self.pipeline.stop)
+        acquire_lease(lake.store, self.ledger, self.pipeline.stop)
         self.ledger.start_run({name: dataset.fingerprint for name, dataset in datasets.items()})
 
     def put(self, content: bytes, name: str = "companydata/a.csv") -> ObjectInfo:

@@ -9,19 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from threading import Event, Timer
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
 
-from common.errors import SettingError, StoreUnavailable
+from common.errors import StoreUnavailable
 from lake.stores.base import ObjectChanged
 from pipeline.ledger.ledger import Ledger
 from pipeline.load.load import load
 from pipeline.model.task import SMALL, Outcome, Skipped, SourceGone, Task
 from pipeline.service.context import Pipeline
 from pipeline.service.executor import PER_CORE, Closed, Cores, Died, Tasks, processes
-from pipeline.service.lease import LOCK_SECONDS, state_folder
 from pipeline.service.workers import process
 from tests.support.minio_server import until
 
@@ -174,18 +173,6 @@ def test_one_that_hangs_ends_with_the_others(cores, tmp_path):
         beside.close()
         assert isinstance(first.exception(), Closed)
     assert not Path(f"/proc/{process}").exists()
-
-
-def test_they_hold_the_lock_of_the_state_folder(cores, tmp_path):
-    """Of a pipeline that was killed: its own copy of the lock is gone then."""
-    with state_folder(tmp_path):
-        beside = cores(die)
-    with pytest.raises(SettingError, match="another pipeline"), state_folder(tmp_path):
-        pass
-    timer = Timer(LOCK_SECONDS / 4, beside.close)  # the next pipeline waits as long as they need to end
-    timer.start()
-    with state_folder(tmp_path):
-        timer.join()
 
 
 def test_what_is_cut_off_at_the_end_is_not_loaded_here(cores, loads, tmp_path):

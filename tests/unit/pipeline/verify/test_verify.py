@@ -24,7 +24,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.reconcile import reconcile
 from pipeline.model.load_record import read_load_record
 from pipeline.service.context import Pipeline
-from pipeline.service.lease import claim_lake
+from pipeline.service.lease import acquire_lease
 from pipeline.service.publish import Publisher
 from pipeline.service.workers import process
 from pipeline.verify import source
@@ -58,7 +58,7 @@ class Lake:
         staging.mkdir(parents=True)
         self.store, self.ledger = store, Ledger(folder / "state" / "ledger.sqlite")
         self.pipeline = Pipeline(store, self.ledger, DATASETS, staging, workers=0)
-        claim_lake(store, self.ledger, self.pipeline.stop)
+        acquire_lease(store, self.ledger, self.pipeline.stop)
         self.ledger.start_run({name: dataset.fingerprint for name, dataset in DATASETS.items()})
 
     def load(self) -> None:

@@ -1,0 +1,114 @@
+"""The state folder: its lock, and the reason that a pipeline which ends by an error leaves there and on the pages."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Thread
+
+import typer
+from filelock import FileLock, Timeout
+
+from common.errors import SettingError
+from lake.heartbeat import EXPIRES_SECONDS
+from lake.layout import STATUS
+from lake.stores.base import ObjectStore
+from pipeline.ledger.last_reason import REASON
+from pipeline.ledger.ledger import Ledger, now
+from pipeline.ledger.report import iso
+from pipeline.service.lease import read_json
+
+REASON_LENGTH = 2000  # characters of an error that are left for the pages
+LEAVE_SECONDS = 3.0  # for a store that does not answer, when the program ends
+LOCK_SECONDS = 1.0  # a pipeline that was killed has released its lock by then
+
+
+@contextmanager
+def lock_state_folder(path: Path) -> Iterator[str]:
+    """Hold the lock of the state folder; `SettingError` names the process that holds it, or why it cannot be written.
+
+    Yields:
+        The number of the process that held the lock before and died; an empty text if it ended, be it by an error. The
+        lock file tells this, and not the ledger: where a disk is full, nothing can be written, but a file be truncated.
+    """
+    file = path / "lock"
+    lock = FileLock(file, timeout=LOCK_SECONDS, fallback_to_soft=False)
+    try:
+        (path / "staging").mkdir(parents=True, exist_ok=True)
+        held = lock.acquire()
+        before = file.read_text().strip()
+        file.write_text(str(os.getpid()))
+    except Timeout:
+        raise SettingError(
+            f"PIPELINE_STATE: another pipeline (process {file.read_text().strip()}) works with {path}: "
+            "stop it, or choose another folder"
+        ) from None
+    except OSError as error:
+        raise SettingError(f"PIPELINE_STATE: the folder {path} cannot be written: {error.strerror}") from error
+    with held:
+        try:
+            yield before
+        except Exception as error:
+            if isinstance(error, SettingError | OSError | typer.Exit):  # others may be a fault of the file in flight
+                _empty(file)
+            raise
+        _empty(file)
+
+
+def _empty(file: Path) -> None:
+    with suppress(FileNotFoundError):  # somebody has removed the folder
+        os.truncate(file, 0)
+
+
+def forget_reason(ledger: Ledger) -> None:
+    """Remove the reason for which a pipeline before this one ended: this one has got through its start."""
+    ledger.path.with_name(REASON).unlink(missing_ok=True)
+
+
+@contextmanager
+def reason_left(store: ObjectStore, state: Path, before: str) -> Iterator[None]:
+    """Leave the reason of an error that ends the block where people look: in the state folder, and on the pages.
+
+    Args:
+        store: its status is left alone where another pipeline lives.
+        state: the folder, which is held by this program.
+        before: the process that held it before, and died.
+    """
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except Exception as error:
+        text = str(error) if isinstance(error, SettingError) else f"{error!r}: its log has more"
+        reason = {"at": str(iso(now())), "text": text[:REASON_LENGTH]}
+        with suppress(OSError):
+            (state / REASON).write_text(json.dumps(reason))
+        leaving = Thread(target=_leave_reason, args=(store, reason, before), daemon=True)
+        leaving.start()
+        leaving.join(LEAVE_SECONDS)
+        raise
+
+
+def _leave_reason(store: ObjectStore, reason: dict[str, str], before: str) -> None:
+    """Put the reason into the status of the lake, unless another pipeline may be alive that writes it."""
+    with suppress(OSError, ValueError):
+        try:
+            status = dict(read_json(store, STATUS))
+        except (FileNotFoundError, ValueError, TypeError):
+            status = {}
+        writer = status.get("writer") or {}
+        ours = (socket.gethostname(), str(os.getpid())), (socket.gethostname(), before)
+        if (writer.get("host"), str(writer.get("pid"))) not in ours and _beats(writer.get("heartbeat_at")):
+            return
+        store.put(STATUS, json.dumps({**status, "writer": None, "problem": reason}, indent=1).encode())
+
+
+def _beats(heartbeat_at: str | None) -> bool:
+    try:
+        then = datetime.fromisoformat(heartbeat_at or "")
+        return abs((datetime.now(UTC) - then).total_seconds()) < EXPIRES_SECONDS
+    except (ValueError, TypeError):
+        return False
