@@ -17,7 +17,6 @@ from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pipeline.allocators import set_allocators
 from rich.console import Console
 from rich.table import Table
 
@@ -39,6 +38,7 @@ from benchmarks.measure import (
 from benchmarks.sales import write
 from lake.layout import clean_key
 from lake.stores.local import LocalStore
+from pipeline.__main__ import set_allocators
 from pipeline.dataset.dataset import read_datasets
 from pipeline.load.load import load
 from pipeline.model.task import Result, Task

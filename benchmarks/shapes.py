@@ -14,13 +14,13 @@ from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from pipeline.allocators import set_allocators
 
 from benchmarks.known import clocked, tell
 from benchmarks.measure import HERE
 from benchmarks.sales import pieces
+from pipeline.__main__ import set_allocators
 from pipeline.dataset.dataset import read_dataset
-from pipeline.load.write import stage
+from pipeline.load.load import stage
 from pipeline.model.load_record import LoadRecord
 from tests.support.project import DATASETS
 

@@ -26,7 +26,6 @@ from threading import Thread
 from typing import Any
 
 import pyarrow.compute as pc
-from pipeline.allocators import set_allocators
 from rich.console import Console
 from rich.table import Table
 
@@ -49,7 +48,7 @@ from common.logs import configure_logging
 from lake.layout import STATUS
 from lake.stores import open_store
 from lake.stores.base import ObjectStore
-from pipeline.__main__ import app
+from pipeline.__main__ import app, set_allocators
 from simulator.datasets import COMPANYDATA, DEPARTMENTS, MONTHS, STORES, orders
 from tests.support.minio_server import MinioServer, remove_minio, start_minio, until
 

@@ -11,27 +11,26 @@ import io
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
-from pipeline.allocators import set_allocators
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.small_files import DATASETS
 from lake.published import METADATA_KEY
+from pipeline.__main__ import set_allocators
 from pipeline.dataset.dataset import Dataset, read_datasets
-from pipeline.dataset.transform import transformed
 from pipeline.ledger.ledger import TOGETHER
-from pipeline.load.aggregate import Groups, counted
+from pipeline.load.aggregate import Groups, count_groups
+from pipeline.load.load import SmallFile, stage_small_files
 from pipeline.load.parquet import CleanWriter
-from pipeline.load.texts import Text, stage_texts
 from pipeline.model.exact import Share
 from pipeline.model.load_record import LoadRecord
-from pipeline.readers.csv.small_files import read_together
+from pipeline.readers.batch import Batch
+from pipeline.readers.csv.small_files import read_small_files
 from tests.support.project import DATASETS as CONTRACTS
 
 File = tuple[str, bytes]  # key and content
@@ -55,26 +54,24 @@ class Clock:
 def take_steps(dataset: Dataset, files: Sequence[File], clock: Clock) -> None:
     """Take the steps of a load one by one, and then all of them as the pipeline does."""
     several = len(files)
-    read = clock.time("read", several, lambda: list(chain(*read_together(files, dataset.contract))))
-    tables = [batch.rows for batch in read]
-    if transform := dataset.transform:
-        schema = dataset.schema.append(pa.field("_line", pa.int64()))
-        made = clock.time("transform", several, lambda: transformed(tables, transform, schema, rowwise=dataset.rowwise))
-        tables = [one for one in made if isinstance(one, pa.Table)]
+    batches = clock.time("read", several, lambda: read_small_files(files, dataset.contract))
+    tables = [batch.rows for batch in batches if isinstance(batch, Batch)]
+    if dataset.transform:
+        tables = clock.time("transform", several, lambda: [dataset.transform_rows(rows) for rows in tables])
     shares = clock.time("sums", several, lambda: _shares(tables, dataset))
     footers = [{METADATA_KEY: repr(share).encode()} for share in shares]
     clock.time("encode", several, lambda: [_encoded(*one) for one in zip(tables, footers, strict=True)])
-    texts = [
-        Text(LoadRecord(key, dataset.contract.name, "etag", len(body), dataset.fingerprint), body)
+    small_files = [
+        SmallFile(LoadRecord(key, dataset.contract.name, "etag", len(body), dataset.fingerprint), body)
         for key, body in files
     ]
-    clock.time("all", several, lambda: stage_texts(texts, {dataset.contract.name: dataset}))
+    clock.time("all", several, lambda: stage_small_files(small_files, {dataset.contract.name: dataset}))
     clock.time("bare loop", several, lambda: [_bare(body) for _, body in files])
 
 
 def _shares(tables: Sequence[pa.Table], dataset: Dataset) -> list[Share]:
     groups = [Groups() for _ in tables]
-    for one, rows in zip(groups, counted(dataset.contract.summary, tables), strict=True):
+    for one, rows in zip(groups, count_groups(dataset.contract.summary, tables), strict=True):
         one.add(rows)
     return [one.share(dataset.schema) for one in groups]
 

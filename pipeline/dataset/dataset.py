@@ -12,7 +12,7 @@ import pyarrow.acero
 
 from common.errors import SettingError
 from pipeline.dataset.output_schema import output_schema
-from pipeline.dataset.transform import Transform
+from pipeline.dataset.transform import Transform, apply_transform
 from pipeline.dataset.user_code import call_user_code
 from pipeline.model.contract import Contract, alike_names, read_contract
 from pipeline.model.problem import LIST_LIMIT, listed, shortened
@@ -28,17 +28,23 @@ SUMS = "whole numbers or numbers"
 
 @dataclass(frozen=True)
 class Dataset:
-    """How the files of one dataset are loaded.
-
-    `schema` is that of its clean rows, lineage left out; `rowwise` says that the transform looks at each row alone.
-    """
+    """How the files of one dataset are loaded; `schema` is that of its clean rows without lineage."""
 
     contract: Contract
     transform: Transform | None
     schema: pa.Schema
     fingerprint: str
     limits: Limits
-    rowwise: bool = False
+
+    def transform_rows(self, rows: pa.Table) -> pa.Table:
+        """Return the clean rows of a batch of good rows, with `_line`; `Refused` if the transform fails.
+
+        The transform is not called without rows: a file with a header alone has no batch, or an empty one.
+        """
+        if not self.transform:
+            return rows
+        schema = self.schema.append(pa.field("_line", pa.int64()))
+        return apply_transform(rows, self.transform, schema) if rows.num_rows else schema.empty_table()
 
 
 def read_datasets(folder: Path, limits: Limits = Limits()) -> dict[str, Dataset]:  # noqa: B008 (it never changes)
@@ -56,13 +62,13 @@ def read_dataset(path: Path, limits: Limits = Limits()) -> Dataset:  # noqa: B00
             said = shortened(str(error), LIST_LIMIT)
             raise SettingError(f"{path}: field {shortened(one.name)!r}: constraints: {said}") from error
     script = path.with_suffix(".py")
-    transform, rowwise, schema = None, False, contract.schema
+    transform, schema = None, contract.schema
     if script.exists():
         module = _module(script)
-        transform, rowwise = module.transform, getattr(module, "ROWWISE", False)
-        schema = output_schema(script, module.transform, contract, getattr(module, "TYPES", {}))
+        transform = module.transform
+        schema = output_schema(script, transform, contract, getattr(module, "TYPES", {}))
     _check_names(path, contract, schema)
-    return Dataset(contract, transform, schema, _fingerprint(path, script, limits), limits, rowwise)
+    return Dataset(contract, transform, schema, _fingerprint(path, script, limits), limits)
 
 
 def _module(script: Path) -> ModuleType:

@@ -19,8 +19,8 @@ from pipeline.dataset.transform import Transform, to_frame
 from pipeline.dataset.user_code import call_user_code
 from pipeline.model.contract import TYPES, Contract, FieldSpec
 from pipeline.model.problem import LIST_LIMIT, shortened
+from pipeline.readers.batch import batch_schema
 from pipeline.readers.csv import validate
-from pipeline.readers.csv.batch import batch_schema
 
 EXAMPLES = 3  # rows
 

@@ -1,19 +1,24 @@
-"""Versions of files, from `raw/` to `clean/` and `rejected/`, in the order that a crash cannot spoil."""
+"""Load versions of sources: open, read, transform, write, and put, in an order that survives a crash at any point."""
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import ParamSpec, TypeVar
+from typing import BinaryIO, ParamSpec, TypeVar
 
 from common.errors import StoreUnavailable
-from lake.layout import clean_key, rejected_key
+from common.logs import fields
+from lake.layout import clean_key, rejected_key, wrong_dataset_name
 from lake.stores.base import InvalidKey, ObjectInfo, ObjectStore
 from pipeline.dataset.dataset import Dataset
-from pipeline.load.texts import Text, stage_texts
-from pipeline.load.write import Staged, stage, stage_refusal
+from pipeline.ledger.ledger import ROOM
+from pipeline.load.aggregate import count_groups
+from pipeline.load.write import Part, Staged, write_load, write_refusal
 from pipeline.model.load_record import LoadRecord
-from pipeline.model.problem import Problem
+from pipeline.model.problem import Problem, Refused
 from pipeline.model.task import (
     NO_CONTRACT,
     BeingWritten,
@@ -25,87 +30,166 @@ from pipeline.model.task import (
     Task,
     is_small,
 )
+from pipeline.readers.batch import Batch
+from pipeline.readers.csv.read import read_csv
+from pipeline.readers.csv.small_files import read_small_files
 
 P = ParamSpec("P")
-
 T = TypeVar("T")
+
+Read = Callable[..., Iterator[Batch]]  # `read_csv`, or the reference reader
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SmallFile:
+    """The content of a small source, and the record that its load begins with."""
+
+    record: LoadRecord
+    content: bytes
 
 
 def load(
     store: ObjectStore, datasets: Mapping[str, Dataset], staging: Path, tasks: Sequence[Task]
 ) -> list[Outcome | Exception]:
-    """Load of each file the version that is there now; small ones go through each step together.
+    """Load the present version of each source; the small ones of a dataset are staged together.
 
     Returns:
-        What came of each, or the version if it has its result, or an error that is its alone: `SourceGone` where it is
-        not there, `NotReady` where it cannot be read as things are, `ObjectChanged` where it was written to during
-        the read, `StoreUnavailable` where the store does not answer, and `Skipped` for the files after that.
+        For each task its outcome (an `ObjectInfo` if that version has its result), or the error of that task alone:
+        `SourceGone`, `NotReady`, `ObjectChanged` if the source was written to while it was read, `StoreUnavailable`
+        for the first call that the store did not answer, and `Skipped` for the tasks after that.
     """
     attempt = _Attempts()
-    begun = [attempt(_begin, store, datasets, staging, task) for task in tasks]
-    texts = [one for one in begun if isinstance(one, Text)]
-    staged = iter(stage_texts(texts, datasets))
-    ready = [next(staged) if isinstance(one, Text) else one for one in begun]
-    return [
-        attempt(_put, store, one, task) if isinstance(one, Staged) else one
-        for one, task in zip(ready, tasks, strict=True)
-    ]
+    opened = [attempt(_load_or_open, store, datasets, staging, task) for task in tasks]
+    staged = stage_small_files([file for file in opened if isinstance(file, SmallFile)], datasets)
+    outcomes = list[Outcome | Exception]()
+    for task, file in zip(tasks, opened, strict=True):
+        outcome = staged[file.record.source_key] if isinstance(file, SmallFile) else file
+        outcomes.append(attempt(_put, store, outcome, task) if isinstance(outcome, Staged) else outcome)
+    return outcomes
 
 
 class _Attempts:
-    """Calls of which each gives its result or its error; after one that the store did not answer none is made."""
+    """Calls that return their result or their error. After one that the store did not answer, calls are skipped."""
 
     def __init__(self) -> None:
-        self._away = False
+        self._unavailable = False
 
     def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Exception:
-        if self._away:
+        if self._unavailable:
             return Skipped()
         try:
             return call(*args, **kwargs)
         except Exception as error:
-            self._away = isinstance(error, StoreUnavailable)
+            self._unavailable = isinstance(error, StoreUnavailable)
             return error
 
 
-def _begin(store: ObjectStore, datasets: Mapping[str, Dataset], staging: Path, task: Task) -> Text | Outcome:
-    """Get the text of a small file; load one that is not by itself."""
+def _load_or_open(
+    store: ObjectStore, datasets: Mapping[str, Dataset], staging: Path, task: Task
+) -> SmallFile | Outcome:
+    """Load a source; of a small one, only read the content."""
     dataset = datasets.get(task.dataset)
     fingerprint = dataset.fingerprint if dataset else NO_CONTRACT
     staging.mkdir(exist_ok=True)
-    with ExitStack() as staging_ends:
-        with ExitStack() as reading_ends:
+    with ExitStack() as until_put:
+        with ExitStack() as until_read:
             try:
-                info, stream = reading_ends.enter_context(store.open(task.source_key))
+                info, stream = until_read.enter_context(store.open(task.source_key))
             except FileNotFoundError as error:
                 raise SourceGone(task.source_key) from error
             except PermissionError as error:
                 raise NotReady(str(error)) from error
             except InvalidKey as error:  # a link that leads out of the lake: it is listed, and must not be followed
                 record = LoadRecord(task.source_key, task.dataset, task.etag, 0, fingerprint)
-                return _put(store, stage_refusal(Problem("key", str(error)), record, None), task)
+                return _put(store, write_refusal(Refused(Problem("key", str(error))), record, None), task)
             if (info.etag, fingerprint) == (task.loaded_etag, task.fingerprint):
                 return info
             _check_finished(info, task)
             record = LoadRecord(info.key, task.dataset, info.etag, info.size, fingerprint)
             if dataset and is_small(info.key, info.size):
-                return Text(record, stream.read())
-            place = Path(staging_ends.enter_context(TemporaryDirectory(dir=staging)), "file")
-            staged = stage(stream, record, dataset, place)
+                return SmallFile(record, stream.read())
+            folder = until_put.enter_context(TemporaryDirectory(dir=staging))
+            staged = stage(stream, record, dataset, Path(folder, "file"))
         return _put(store, staged, task)
 
 
 def _check_finished(info: ObjectInfo, task: Task) -> None:
-    """Raise `BeingWritten` for a version that is not final; the watch tells of no other than a final one."""
-    watched = (task.found_by, task.etag) == ("event", info.etag)
-    if info.being_written or (info.being_written is None and not watched):
+    """Raise `BeingWritten` for a version that is not final; an event is sent for a final version only."""
+    final_by_event = (task.found_by, task.etag) == ("event", info.etag)
+    if info.being_written or (info.being_written is None and not final_by_event):
         raise BeingWritten("a program has it open for writing, or changed it just now: loaded once it is closed")
 
 
-def take_back(store: ObjectStore, source_key: str) -> None:
-    """Remove what was made of a file: its rows first, so that no rows are there without their rejects."""
-    store.delete(clean_key(source_key))
-    store.delete(rejected_key(source_key))
+def stage(
+    stream: BinaryIO, record: LoadRecord, dataset: Dataset | None, place: Path | None, read: Read = read_csv
+) -> Staged:
+    """Read, transform and write one version of a source, to files at `place`, or in memory if it is None."""
+    if dataset is None:
+        return write_refusal(Refused(Problem("contract", _no_contract(record.dataset))), record, place)
+    return write_load(_parts(stream, record.source_key, dataset, read), record, dataset, place)
+
+
+def _parts(stream: BinaryIO, key: str, dataset: Dataset, read: Read) -> Iterator[Part]:
+    for batch in read(stream, key, dataset.contract, limits=dataset.limits):
+        rows = dataset.transform_rows(batch.rows)
+        [counts] = count_groups(dataset.contract.summary, [rows])
+        yield batch, rows, counts
+
+
+def _no_contract(name: str) -> str:
+    """Return what to do about a file without a contract.
+
+    The folder in use is not named: it is no part of the fingerprint, and the same fingerprint writes the same bytes.
+    """
+    if wrong := wrong_dataset_name(name):
+        return f"there can be no contract for this folder: {wrong}; put the file into a folder with such a name"
+    return (
+        f"there is no contract for {name!r}: add {name}.json to pipeline/datasets, or to the folder that "
+        "PIPELINE_DATASETS names, if it is not there yet, and restart the pipeline: it reads contracts at its start"
+    )
+
+
+def stage_small_files(files: Sequence[SmallFile], datasets: Mapping[str, Dataset]) -> dict[str, Staged | Exception]:
+    """Stage small files in memory, by dataset; return the results by key.
+
+    Where the files of a dataset fail together, or have grown too large for it, each is staged alone: an error that
+    occurs again is the error of that file.
+    """
+    attempt, results = _Attempts(), dict[str, Staged | Exception]()
+    for name in dict.fromkeys(file.record.dataset for file in files):
+        dataset, group = datasets[name], [file for file in files if file.record.dataset == name]
+        if len(group) > 1 and sum(len(file.content) for file in group) <= ROOM:
+            try:
+                results |= _stage_together(group, dataset)
+                continue
+            except Exception as error:
+                keys = " ".join(file.record.source_key for file in group)
+                log.warning(fields("batch failed", keys=keys, error=repr(error), action="load each file alone"))
+        for file in group:
+            results[file.record.source_key] = attempt(stage, BytesIO(file.content), file.record, dataset, None)
+    return results
+
+
+def _stage_together(files: Sequence[SmallFile], dataset: Dataset) -> dict[str, Staged | Exception]:
+    """Stage small files of one dataset: one parse and one pass of sums for all."""
+    results, parts = dict[str, Staged | Exception](), list[tuple[LoadRecord, Batch]]()
+    tables = []
+    contents = [(file.record.source_key, file.content) for file in files]
+    batches = read_small_files(contents, dataset.contract, dataset.limits)
+    for file, batch in zip(files, batches, strict=True):
+        try:
+            if isinstance(batch, Refused):
+                raise batch
+            tables.append(dataset.transform_rows(batch.rows))
+            parts.append((file.record, batch))
+        except Refused as refusal:
+            results[file.record.source_key] = write_refusal(refusal, file.record, None)
+    counts = count_groups(dataset.contract.summary, tables)
+    for (record, batch), rows, groups in zip(parts, tables, counts, strict=True):
+        results[record.source_key] = write_load([(batch, rows, groups)], record, dataset, None)
+    return results
 
 
 def _put(store: ObjectStore, staged: Staged, task: Task) -> Result:
@@ -121,3 +205,9 @@ def _put(store: ObjectStore, staged: Staged, task: Task) -> Result:
     elif not task.first:
         store.delete(clean)
     return Result(staged.record, clean_etag, rejected_etag)
+
+
+def remove_outputs(store: ObjectStore, source_key: str) -> None:
+    """Delete the outputs of a source: its rows first, so that no rows are there without their rejects."""
+    store.delete(clean_key(source_key))
+    store.delete(rejected_key(source_key))

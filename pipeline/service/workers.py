@@ -13,7 +13,7 @@ from common.errors import StoreUnavailable
 from common.logs import fields
 from lake.stores.base import ObjectChanged, ObjectInfo
 from pipeline.ledger.ledger import now
-from pipeline.load.load import load, take_back
+from pipeline.load.load import load, remove_outputs
 from pipeline.model.problem import LIST_LIMIT, shortened
 from pipeline.model.task import BeingWritten, NotReady, Result, Skipped, SourceGone, Task
 from pipeline.service.availability import no_room, note_full, note_room, obstacle, wait_until_clear
@@ -161,7 +161,7 @@ def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception) -> 
         ledger.mark_missing(task)
     else:
         try:
-            take_back(pipeline.store, task.source_key)
+            remove_outputs(pipeline.store, task.source_key)
         except Exception as error:
             _release_or_fail(pipeline, task, error)
         else:

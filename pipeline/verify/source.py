@@ -14,7 +14,8 @@ from lake.layout import clean_key, rejected_key
 from lake.stores.base import ObjectInfo, ObjectStore
 from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.ledger import result_columns
-from pipeline.load.write import Staged, stage
+from pipeline.load.load import stage
+from pipeline.load.write import Staged
 from pipeline.model.load_record import LoadRecord, read_load_record
 from pipeline.model.task import NO_CONTRACT
 from pipeline.readers.csv.reference import read_csv_plainly

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 import lake.stores
 import pipeline.ledger.reconcile
-import pipeline.load.texts
+import pipeline.load.load
 from pipeline.ledger.ledger import Ledger
 from pipeline.model.task import Task
 
@@ -43,8 +43,8 @@ class Death:
         watch = _Watch(self)
         real = lake.stores.open_store
         lake.stores.open_store = lambda *given, **named: _Mortal(real(*given, **named), watch)
-        pipeline.load.texts.stage_batches = watch.over_steps(
-            pipeline.load.texts.stage_batches, "stage", lambda given: given[1].source_key
+        pipeline.load.load.write_load = watch.over(
+            pipeline.load.load.write_load, "stage", lambda given: given[1].source_key
         )
         pipeline.ledger.reconcile._apply_listings = watch.over(
             pipeline.ledger.reconcile._apply_listings, "reconcile", lambda _: ""
@@ -82,20 +82,6 @@ class _Watch:
             self._look("before", f"{verb} {key(given)}")
             result = function(*given, **named)
             self._look("after", f"{verb} {key_after(result) if key_after else key(given)}")
-            return result
-
-        return watched
-
-    def over_steps(
-        self, function: Callable[..., Any], verb: str, key: Callable[[tuple[Any, ...]], str]
-    ) -> Callable[..., Any]:
-        """Give a generator that does the same, and before its first and after its last step looks."""
-
-        @wraps(function)
-        def watched(*given: Any) -> Any:
-            self._look("before", f"{verb} {key(given)}")
-            result = yield from function(*given)
-            self._look("after", f"{verb} {key(given)}")
             return result
 
         return watched

@@ -3,8 +3,9 @@
 import codecs
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, BinaryIO
 
 from pipeline.model.problem import Problem, Refused
@@ -70,15 +71,22 @@ def text_chunks(stream: BinaryIO, key: str, encoding: str, block_size: int, limi
         yield from _decoded(first, chunks, encoding)
 
 
+def mark_last(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Yield each chunk, and whether it is the last one; of no chunks, an empty one."""
+    rest = iter(chunks)
+    chunk = next(rest, b"")
+    for following in rest:
+        yield chunk, False
+        chunk = following
+    yield chunk, True
+
+
 def _decoded(first: bytes, chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     decoder, seen = codecs.getincrementaldecoder(encoding)("strict"), 0
     try:
-        yield decoder.decode(first).encode()
-        seen += len(first)
-        for chunk in chunks:
-            yield decoder.decode(chunk).encode()
+        for chunk, last in mark_last(chain([first], chunks)):
+            yield decoder.decode(chunk, last).encode()
             seen += len(chunk)
-        yield decoder.decode(b"", final=True).encode()
     except UnicodeError as error:
         where = f"after byte {seen:,}"
         message = f"the file is not {encoding}: {getattr(error, 'reason', error)} {where}: save it as {encoding}"

@@ -1,7 +1,7 @@
 """One CSV stream to batches: typed good rows with their lines, and a problem for everything that is wrong."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -11,11 +11,11 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from pipeline.model.contract import Contract
-from pipeline.readers.csv.batch import Batch, batch_schema
+from pipeline.readers.batch import Batch, batch_schema
 from pipeline.readers.csv.decode import BLOCK_SIZE, Limits, text_chunks
 from pipeline.readers.csv.header import Header, map_header, read_header
 from pipeline.readers.csv.prefetch import in_order
-from pipeline.readers.csv.rejects import Wrong
+from pipeline.readers.csv.rejects import Rejects
 from pipeline.readers.csv.split import Block, Offsets, cut
 from pipeline.readers.csv.validate import bare, check_cells
 
@@ -28,17 +28,21 @@ def read_csv(
     limits: Limits = Limits(),  # noqa: B008 (it never changes)
 ) -> Iterator[Batch]:
     """Yield a file's records block by block; `Refused` says why the file as a whole cannot be loaded."""
+
+    def read_block(block: tuple[Block, Header]) -> Batch:
+        return make_batch(*check_block(*block, contract))
+
     chunks = text_chunks(stream, key, contract.encoding, block_size, limits)
-    yield from in_order(lambda block: batch_of(*judged(*block, contract)), blocks_of(chunks, contract, limits))
+    yield from in_order(read_block, blocks_of(chunks, contract, limits))
 
 
-def blocks_of(chunks: Iterator[bytes], contract: Contract, limits: Limits) -> Iterator[tuple[Block, Header]]:
-    """Yield what follows the header in blocks, and the header with each; `Refused` where there is no fitting one."""
+def blocks_of(chunks: Iterable[bytes], contract: Contract, limits: Limits) -> Iterator[tuple[Block, Header]]:
+    """Yield the records after the header in blocks, each with the header; `Refused` if the header does not fit."""
     header = None
     for block in cut(chunks, contract.delimiter, contract.quote, limits.record):
         if header is None and (len(block.starts) or block.faults):
             header = _read_header(block, contract)
-            block = _after_first(block)
+            block = _drop_first(block)
         if header is not None and (len(block.starts) or block.faults):
             yield block, header
     if header is None:
@@ -51,14 +55,14 @@ def _read_header(block: Block, contract: Contract) -> Header:
     return read_header(block.data[block.starts[0] : block.stops[0]], None, contract)
 
 
-def _after_first(block: Block) -> Block:
-    """Give a block without its first record, if it has any."""
+def _drop_first(block: Block) -> Block:
+    """Return a block without its first record, if it has any."""
     first = int(block.starts[1]) if len(block.starts) > 1 else len(block.data)
     return Block(block.data[first:], block.starts[1:] - first, block.stops[1:] - first, block.lines[1:], block.faults)
 
 
-def _without(block: Block, unwanted: NDArray[np.bool_]) -> Block:
-    """Give a block without some of its records, as a text of its own."""
+def _drop(block: Block, unwanted: NDArray[np.bool_]) -> Block:
+    """Return a block without its unwanted records (`bool[records]`), with a text of its own."""
     nexts = np.append(block.starts[1:], len(block.data))
     gone = np.cumsum(np.where(unwanted, nexts - block.starts, 0))
     edges = [0, *np.column_stack([block.starts[unwanted], nexts[unwanted]]).ravel().tolist(), len(block.data)]
@@ -68,27 +72,28 @@ def _without(block: Block, unwanted: NDArray[np.bool_]) -> Block:
     return Block(data, starts, stops, block.lines[~unwanted], block.faults)
 
 
-def batch_of(rows: pa.Table, wrong: Wrong) -> Batch:
-    """Give the good ones of a block's rows, and a problem for everything that is wrong in it."""
-    if not (wrong.odd.any() or wrong.broken or wrong.block.faults):
+def make_batch(rows: pa.Table, rejects: Rejects) -> Batch:
+    """Return a block's batch: of its rows the good ones, and the problems of its rejects."""
+    if not (rejects.malformed.any() or rejects.invalid or rejects.block.faults):
         return Batch(rows, (), 0)
-    rejected = wrong.rejected
-    rows = rows.filter(pa.array(~rejected[~wrong.odd])) if wrong.broken else rows
-    return Batch(rows, wrong.problems(), int(rejected.sum()) + len(wrong.block.faults))
+    marks = rejects.marks
+    rows = rows.filter(pa.array(~marks[~rejects.malformed])) if rejects.invalid else rows
+    return Batch(rows, rejects.problems(), int(marks.sum()) + len(rejects.block.faults))
 
 
-def judged(block: Block, header: Header, contract: Contract) -> tuple[pa.Table, Wrong]:
-    """Give the rows of all records that could be split, and what is wrong with any of them."""
-    odd = _not_text(block)
-    sound = _without(block, odd) if odd.any() else block
-    columns, misfits = _parse(sound, header, contract)
+def check_block(block: Block, header: Header, contract: Contract) -> tuple[pa.Table, Rejects]:
+    """Parse and check a block. Return the rows of its well-formed records, the invalid ones too, and the rejects."""
+    malformed = _mark_binary(block)
+    parsed = _drop(block, malformed) if malformed.any() else block
+    columns, misfits = _parse(parsed, header, contract)
     if misfits:
-        odd[np.flatnonzero(~odd)[misfits]] = True
-    rows, broken = _check(columns, contract, block.lines[~odd])
-    return rows, Wrong(block, header, contract, odd, broken, {number: columns[number] for number in broken})
+        malformed[np.flatnonzero(~malformed)[misfits]] = True
+    rows, invalid = _check(columns, contract, block.lines[~malformed])
+    cells = {number: columns[number] for number in invalid}
+    return rows, Rejects(block, header, contract, malformed, invalid, cells)
 
 
-def _not_text(block: Block) -> NDArray[np.bool_]:
+def _mark_binary(block: Block) -> NDArray[np.bool_]:
     """Mark the records that have a NUL, or bytes that are not UTF-8."""
     bad = np.zeros(len(block.starts), bool)
     data = block.data
@@ -110,7 +115,7 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Array], list[int]]:
-    """Let Arrow split sound records into text, column by column; give the records with another number of fields."""
+    """Split records into columns of text with Arrow. Return these, and the records with another number of fields."""
     if not len(block.starts):
         return [pa.array([], pa.string())] * len(header.places), []
     misfits: list[int] = []
@@ -122,7 +127,7 @@ def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Ar
     names = [str(number) for number in range(len(header.names))]
     wanted = [str(place) for place in header.places]
     table = pyarrow.csv.read_csv(
-        # Arrow would take a byte order mark at its start for one; an empty line before it is nothing.
+        # Arrow would take a byte order mark at its start for one; an empty line before it is skipped.
         pa.BufferReader(b"\n" + block.data if block.data.startswith(b"\xef\xbb\xbf") else block.data),
         # One block for Arrow too: over two of them it loses line ends inside quotes (apache/arrow#51368).
         read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=len(block.data) + 2, use_threads=False),
@@ -145,11 +150,11 @@ def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Ar
 def _check(
     columns: list[pa.Array], contract: Contract, lines: Offsets
 ) -> tuple[pa.Table, dict[int, NDArray[np.bool_]]]:
-    """Cast and check all columns; mark, by the field's number, the rows in which it breaks a rule."""
-    typed, broken = [], {}
+    """Cast and check all columns. Return the rows and, by the field's number, a mask of those that break a rule."""
+    typed, invalid = [], {}
     for number, (field, text) in enumerate(zip(contract.fields, columns, strict=True)):
         values, masks = check_cells(text, field, contract.missing)
         typed.append(values)
         if masks:
-            broken[number] = functools.reduce(pc.or_, masks).to_numpy(zero_copy_only=False)
-    return pa.table([*typed, pa.array(lines)], schema=batch_schema(contract)), broken
+            invalid[number] = functools.reduce(pc.or_, masks).to_numpy(zero_copy_only=False)
+    return pa.table([*typed, pa.array(lines)], schema=batch_schema(contract)), invalid

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from pipeline.model.contract import Contract
 from pipeline.model.problem import VALUE_LIMIT
-from pipeline.readers.csv.batch import Batch, batch_schema
-from pipeline.readers.csv.decode import BLOCK_SIZE, Limits, text_chunks
+from pipeline.readers.batch import Batch, batch_schema
+from pipeline.readers.csv.decode import BLOCK_SIZE, Limits, mark_last, text_chunks
 from pipeline.readers.csv.explain import explain_fault, explain_record, parse, split_record
 from pipeline.readers.csv.header import Header, map_header, read_header
 
@@ -76,9 +76,8 @@ def _row(piece: Piece, header: Header, contract: Contract) -> dict[str, Any]:
 def cut_plainly(chunks: Iterable[bytes], delimiter: str, quote: str, record_limit: int) -> Iterator[list[Piece]]:
     """Yield for each chunk of text the records that are whole with it, and the lines that are none; no empty lines."""
     cutter = _Cutter(delimiter.encode(), quote.encode(), record_limit)
-    for chunk in chunks:
-        yield cutter.feed(chunk, last=False)
-    yield cutter.feed(b"", last=True)
+    for chunk, last in mark_last(chunks):
+        yield cutter.feed(chunk, last=last)
 
 
 class _Cutter:

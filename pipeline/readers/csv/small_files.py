@@ -1,7 +1,7 @@
-"""Several small CSV files to batches, with one parse for all.
+"""Several small CSV files to one batch each, parsed together.
 
-What a small file takes is calls, whatever its size: some hundred of them for each block. Here there is one block for
-all files that have the same header. It gives for each of them what `read.py` gives for it alone.
+A small file costs a few hundred calls, whatever its size. Here, the files that have the same header share one block,
+and so share these calls. Each batch is the one that `read.py` returns for the file alone.
 """
 
 import itertools
@@ -14,63 +14,55 @@ from numpy.typing import NDArray
 
 from pipeline.model.contract import Contract
 from pipeline.model.problem import Refused
-from pipeline.readers.csv.batch import Batch
+from pipeline.readers.batch import Batch, batch_schema
 from pipeline.readers.csv.decode import BLOCK_SIZE, Limits, text_chunks
 from pipeline.readers.csv.header import Header
-from pipeline.readers.csv.read import batch_of, blocks_of, judged
-from pipeline.readers.csv.rejects import Wrong
+from pipeline.readers.csv.read import blocks_of, check_block, make_batch
+from pipeline.readers.csv.rejects import Rejects
 from pipeline.readers.csv.split import Block, Offsets
 
 
-def read_together(
+def read_small_files(
     files: Sequence[tuple[str, bytes]],
     contract: Contract,
     limits: Limits = Limits(),  # noqa: B008 (it never changes)
-) -> list[Iterator[Batch]]:
-    """Read small files, given by key and content; give for each an iterator as `read_csv` does, errors and all."""
-    batches: list[list[Batch]] = [[] for _ in files]
-    refusals: list[Refused | None] = [None for _ in files]
-    alike: dict[tuple[str, ...], list[tuple[int, Block, Header]]] = {}
+) -> list[Batch | Refused]:
+    """Read small files, each a key and its content. Return for each its one batch, or why the file is refused."""
+    results: list[Batch | Refused] = [Batch(batch_schema(contract).empty_table(), (), 0)] * len(files)
+    groups: dict[tuple[str, ...], list[tuple[int, Block, Header]]] = {}
     for number, (key, content) in enumerate(files):
         chunks = text_chunks(BytesIO(content), key, contract.encoding, BLOCK_SIZE, limits)
         try:
-            for block, header in blocks_of(chunks, contract, limits):
-                alike.setdefault(tuple(header.names), []).append((number, block, header))
+            for block, header in blocks_of([b"".join(chunks)], contract, limits):  # none for a header alone
+                groups.setdefault(tuple(header.names), []).append((number, block, header))
         except Refused as refusal:
-            refusals[number] = refusal
-    for some in alike.values():
-        numbers, blocks, headers = zip(*some, strict=True)
-        for number, batch in zip(numbers, _batches(blocks, headers[0], contract), strict=True):
-            batches[number].append(batch)
-    return [_given(*one) for one in zip(batches, refusals, strict=True)]
+            results[number] = refusal
+    for group in groups.values():
+        numbers, blocks, headers = zip(*group, strict=True)
+        for number, batch in zip(numbers, _read_blocks(blocks, headers[0], contract), strict=True):
+            results[number] = batch
+    return results
 
 
-def _given(batches: Sequence[Batch], refusal: Refused | None) -> Iterator[Batch]:
-    yield from batches
-    if refusal:
-        raise refusal
-
-
-def _batches(blocks: Sequence[Block], header: Header, contract: Contract) -> list[Batch]:
-    """Give the batch of each block."""
-    rows, wrong = judged(_joined(blocks), header, contract)
+def _read_blocks(blocks: Sequence[Block], header: Header, contract: Contract) -> Iterator[Batch]:
+    """Yield the batch of each block, all of them with one header."""
+    rows, rejects = check_block(_join(blocks), header, contract)
     records = _edges([len(block.starts) for block in blocks])
-    places = _edges(~wrong.odd)[records]  # of each block's rows: an odd record has none
-    return [
-        batch_of(rows.slice(start, stop - start), _part(wrong, block, slice(first, last), slice(start, stop)))
-        for block, (first, last), (start, stop) in zip(blocks, _pairs(records), _pairs(places), strict=True)
-    ]
+    places = _edges(~rejects.malformed)[records]  # of each block's rows: a malformed record has none
+    for block, (first, last), (start, stop) in zip(blocks, _pairs(records), _pairs(places), strict=True):
+        part = _part(rejects, block, slice(first, last), slice(start, stop))
+        yield make_batch(rows.slice(start, stop - start), part)
 
 
-def _part(wrong: Wrong, block: Block, records: slice, rows: slice) -> Wrong:
-    """Give what is wrong in one of the blocks."""
-    broken = {number: marks[rows] for number, marks in wrong.broken.items() if marks[rows].any()}
-    texts = {number: wrong.texts[number][rows] for number in broken}
-    return replace(wrong, block=block, odd=wrong.odd[records], broken=broken, texts=texts)
+def _part(rejects: Rejects, block: Block, records: slice, rows: slice) -> Rejects:
+    """Return the rejects of one of the blocks."""
+    invalid = {number: marks[rows] for number, marks in rejects.invalid.items() if marks[rows].any()}
+    cells = {number: rejects.cells[number][rows] for number in invalid}
+    return replace(rejects, block=block, malformed=rejects.malformed[records], invalid=invalid, cells=cells)
 
 
-def _joined(blocks: Sequence[Block]) -> Block:
-    """Make one block of several; each record has the line that it has in its own file."""
+def _join(blocks: Sequence[Block]) -> Block:
+    """Join blocks into one; each record keeps its line in its own file."""
     texts = [block.data if block.data.endswith((b"\n", b"\r")) else block.data + b"\n" for block in blocks]
     shifts = _edges([len(text) for text in texts])[:-1]
     starts = [block.starts + shift for block, shift in zip(blocks, shifts, strict=True)]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.model.problem import VALUE_LIMIT
+from pipeline.readers.csv.decode import mark_last
 
 Offsets = NDArray[np.int64]
 
@@ -43,9 +44,8 @@ class Block:
 def cut(chunks: Iterable[bytes], delimiter: str, quote: str, record_limit: int) -> Iterator[Block]:
     """Cut text into blocks of whole records, each about as large as the chunks that come in."""
     cutter = _Cutter(ord(delimiter), ord(quote), record_limit)
-    for chunk in chunks:
-        yield cutter.feed(chunk, last=False)
-    yield cutter.feed(b"", last=True)
+    for chunk, last in mark_last(chunks):
+        yield cutter.feed(chunk, last=last)
 
 
 class _Cutter:

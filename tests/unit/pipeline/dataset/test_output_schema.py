@@ -38,13 +38,13 @@ Write = Callable[..., Dataset]
 def write(tmp_path) -> Write:
     """Write a contract, and a transform with these lines beside it; read both as the pipeline does."""
 
-    def write(*lines: str, types: str = "{}", rowwise: bool = False, fields: object = FIELDS) -> Dataset:
+    def write(*lines: str, types: str = "{}", fields: object = FIELDS) -> Dataset:
         contract = tmp_path / "numbers.json"
         contract.write_text(json.dumps({"name": "numbers", "schema": {"fields": fields}}))
         body = "".join(f"    {line}\n" for line in lines)
         contract.with_suffix(".py").write_text(
             "from datetime import *\nfrom decimal import Decimal\nimport numpy as np, pandas as pd, pyarrow as pa\n"
-            f"TYPES, ROWWISE = {types}, {rowwise}\ndef transform(frame):\n{body}    return frame\n"
+            f"TYPES = {types}\ndef transform(frame):\n{body}    return frame\n"
         )
         return read_dataset(contract)
 
@@ -84,9 +84,8 @@ def write(tmp_path) -> Write:
         ("frame['c'] = [None if v == '00123' else v for v in frame['code']]", "string", [None, "0042", "1e5"]),
     ],
 )
-@pytest.mark.parametrize("rowwise", [False, True])
-def test_a_type_is_learnt_from_values(write, loads, line, type_, expected, rowwise):
-    dataset = write(line, rowwise=rowwise)
+def test_a_type_is_learnt_from_values(write, loads, line, type_, expected):
+    dataset = write(line)
     name = line.split("'")[1]
     assert str(dataset.schema.field(name).type) == type_
     assert loads(dataset, ROWS).record.first_problem is None

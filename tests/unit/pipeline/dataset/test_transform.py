@@ -12,7 +12,7 @@ import pytest
 
 from common.errors import SettingError
 from pipeline.dataset.dataset import read_dataset, read_datasets
-from pipeline.dataset.transform import from_frame, to_frame, transformed
+from pipeline.dataset.transform import from_frame, to_frame
 from tests.support.project import DATASETS
 
 HEADER = b"name,n,x\n"
@@ -76,13 +76,6 @@ def test_its_author_is_told_where_it_failed(loads, write_dataset, caplog):
     [line, *traceback] = caplog.text.splitlines()
     assert f"transform failed key={key}" in line
     assert any("test_transform.py" in one and one.endswith("in broken") for one in traceback)
-
-
-def test_a_module_says_that_it_looks_at_each_row_alone():
-    assert [(name, dataset.rowwise) for name, dataset in read_datasets(DATASETS).items()] == [
-        ("companydata", True),
-        ("orders", False),
-    ]
 
 
 MODULE = """
@@ -161,21 +154,12 @@ def test_a_frame_is_what_arrow_makes_of_rows():
     pd.testing.assert_frame_equal(to_frame(TYPED), TYPED.to_pandas(types_mapper=pd.ArrowDtype))
 
 
-def test_words_of_one_file_are_not_those_of_another():
-    """Arrow would write all categories of a frame to each file."""
-    tables = [pa.table({"name": [name], "_line": [2]}) for name in ("a", "b")]
-    made = transformed(tables, lambda frame: frame.astype({"name": "category"}), tables[0].schema, rowwise=True)
-    assert [rows["name"].to_pylist() for rows in made] == [["a"], ["b"]]
-    assert {rows["name"].type for rows in made} == {pa.string()}
-
-
 @pytest.mark.parametrize("error", ["SystemExit(3)", "KeyboardInterrupt()", "GeneratorExit()", "BaseException('x')"])
-@pytest.mark.parametrize("rowwise", [True, False])
-def test_what_would_end_the_program_refuses_the_file(loads, write_dataset, error, rowwise):
+def test_what_would_end_the_program_refuses_the_file(loads, write_dataset, error):
     def leave(_: pd.DataFrame) -> pd.DataFrame:
         raise eval(error)
 
-    record = loads(replace(write_dataset(), transform=leave, rowwise=rowwise), ROWS).record
+    record = loads(replace(write_dataset(), transform=leave), ROWS).record
     assert record.status == "refused"
     assert f"it raised {error}, which would end the program" in record.first_problem
 

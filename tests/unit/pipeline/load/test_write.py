@@ -6,6 +6,7 @@ import io
 import pytest
 
 from pipeline.load import write
+from pipeline.load.load import stage
 from pipeline.model.load_record import LoadRecord, read_load_record
 from pipeline.model.task import NO_CONTRACT, Task
 
@@ -132,7 +133,7 @@ def test_no_contract_says_where_to_put_one_and_that_contracts_are_read_at_the_st
 @pytest.mark.parametrize(("folder", "better"), [("Sales", "sales"), ("a b", "a-b"), ("_x", "x"), ("Ä", "my-data")])
 def test_a_folder_that_no_contract_can_name_is_told_how_to_be_named(folder, better):
     record = LoadRecord(f"raw/{folder}/a.csv", folder, "etag", 1, NO_CONTRACT)
-    problem = write.stage(io.BytesIO(b"a"), record, None, None).record.first_problem
+    problem = stage(io.BytesIO(b"a"), record, None, None).record.first_problem
     assert f"like '{better}'" in problem
     assert ".json" not in problem
 

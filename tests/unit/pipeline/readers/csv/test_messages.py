@@ -9,10 +9,8 @@ import pytest
 
 from common.errors import SettingError
 from pipeline.dataset.dataset import read_dataset
-from pipeline.dataset.transform import transformed
 from pipeline.model.contract import read_contract
 from pipeline.model.problem import Refused
-from pipeline.readers.csv.batch import batch_schema
 from pipeline.readers.csv.read import read_csv
 from pipeline.readers.csv.reference import read_csv_plainly
 
@@ -124,8 +122,6 @@ def test_a_transform_that_refuses_at_length(write, tmp_path):
     code = f"def transform(frame):\n    {code}"
     (tmp_path / "my.py").write_text(code)
     dataset = read_dataset(write([{"name": "a"}]))
-    [outcome] = transformed([pa.table({"a": ["bad"], "_line": [2]})], dataset.transform, batch_schema(dataset.contract),
-                            rowwise=False)  # fmt: skip
-    assert isinstance(outcome, Refused)
-    assert "the transform failed: ValueError('xxx" in str(outcome)
-    assert len(str(outcome)) < LONG
+    with pytest.raises(Refused, match=r"the transform failed: ValueError\('xxx") as refusal:
+        dataset.transform_rows(pa.table({"a": ["bad"], "_line": [2]}))
+    assert len(str(refusal.value)) < LONG

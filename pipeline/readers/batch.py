@@ -1,4 +1,4 @@
-"""What every way of reading gives: some records of a file at a time."""
+"""The batch: some records of a source, as every reader returns them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pipeline.model.problem import Problem
 class Batch:
     """Some records in order: `rows` are the good ones, typed, with `_line`; `rejected` counts the others.
 
-    `problems` may be made as they are asked for, and then can be asked for once.
+    `problems` may be an iterator that builds its messages lazily: iterate over it once.
     """
 
     rows: pa.Table
@@ -22,5 +22,5 @@ class Batch:
 
 
 def batch_schema(contract: Contract) -> pa.Schema:
-    """Give the schema of a batch's rows."""
+    """Return the schema of a batch's rows."""
     return contract.schema.append(pa.field("_line", pa.int64()))

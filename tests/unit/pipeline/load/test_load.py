@@ -8,7 +8,6 @@ from operator import attrgetter
 from pathlib import Path
 from random import Random
 
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,12 +16,15 @@ from common.errors import StoreUnavailable
 from lake.layout import clean_key, rejected_key
 from pipeline.dataset.dataset import read_datasets
 from pipeline.ledger.ledger import SECONDS, Ledger
-from pipeline.load import texts, write
+from pipeline.load import load as loading
+from pipeline.load import write
 from pipeline.load.load import load
+from pipeline.model.problem import Refused
 from pipeline.model.task import Result, Skipped, SourceGone, Task
+from pipeline.readers.batch import Batch, batch_schema
 from pipeline.readers.csv.decode import Limits
 from pipeline.readers.csv.reference import read_csv_plainly
-from pipeline.readers.csv.small_files import read_together
+from pipeline.readers.csv.small_files import read_small_files
 from pipeline.service.context import Pipeline
 from pipeline.service.workers import process
 from tests.support.corpus import FILES
@@ -38,10 +40,14 @@ CONTENT = st.tuples(HEADER, BODY, RECORD).map(b"".join) | st.sampled_from([b"", 
 def test_reading_together_is_reading_alone(tmp_path_factory, contents, fields, missing):
     schema = {"fieldsMatch": "subset", "fields": fields, "missingValues": missing}
     contract, limits = contract_of(tmp_path_factory.getbasetemp(), schema=schema), Limits(record=50)
-    together = read_together([("a.csv", content) for content in contents], contract, limits)
-    for content, batches in zip(contents, together, strict=True):
-        alone = batches_of(read_csv_plainly, io.BytesIO(content), "a.csv", contract, limits=limits)
-        assert batches_of(lambda given=batches: given) == alone
+    together = read_small_files([("a.csv", content) for content in contents], contract, limits)
+    for content, result in zip(contents, together, strict=True):
+        batches, problem = batches_of(read_csv_plainly, io.BytesIO(content), "a.csv", contract, limits=limits)
+        if isinstance(result, Refused):
+            assert result.problem == problem
+        else:
+            empty = Batch(batch_schema(contract).empty_table(), [], 0)  # of a header alone
+            assert ([replace(result, problems=list(result.problems))], None) == (batches or [empty], problem)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -108,11 +114,9 @@ def test_one_that_is_gone_is_no_matter_of_the_others(loads, three):
 
 
 def test_what_has_grown_too_large_is_staged_one_by_one(three, monkeypatch):
-    monkeypatch.setattr(texts, "ROOM", 20)
-    seen, real = [], texts.read_together
-    monkeypatch.setattr(texts, "read_together", lambda files, *more: seen.append(len(files)) or real(files, *more))
+    monkeypatch.setattr(loading, "ROOM", 20)
+    monkeypatch.setattr(loading, "read_small_files", lambda *_: pytest.fail("staged together"))
     assert [type(one) for one in three()] == [Result] * 3
-    assert seen == [1, 1, 1]
 
 
 def test_where_nothing_can_be_staged_it_is_told_of_each(loads, three):
@@ -141,7 +145,7 @@ def test_a_store_that_is_away_is_asked_once(loads, three, monkeypatch, verb):
 @pytest.mark.parametrize("together", [True, False])
 def test_a_fault_of_ours_is_told_of_its_file_alone(three, monkeypatch, together):
     """Wherever it comes to light: in what is done for all, or in what is done for each."""
-    module, name = (texts, "read_together") if together else (write, "_with_lineage")
+    module, name = (loading, "read_small_files") if together else (write, "_add_lineage")
     real = getattr(module, name)
 
     def broken(given, *more):
@@ -167,60 +171,40 @@ def frames(loads, write_dataset):
             seen.append(len(frame))
             return transform(frame)
 
-        def made(turns: list[list[Task]], **change) -> list[object]:
-            dataset = replace(write_dataset(), transform=look, **change)
+        def made(turns: list[list[Task]]) -> list[object]:
+            dataset = replace(write_dataset(), transform=look)
             outcomes = [one for turn in turns for one in load(loads.store, {"numbers": dataset}, loads.staging, turn)]
             return [(one.record, objects(loads, one)) for one in outcomes]
 
         alone = made([[task] for task in tasks])
         seen.clear()
-        assert made([tasks], rowwise=True) == alone
+        assert made([tasks]) == alone
         return seen
 
     return load_both
 
 
 @pytest.mark.parametrize(
-    ("transform", "calls"),
-    [
-        pytest.param(lambda frame: frame.assign(x=frame["n"] / 2), 1, id="changes"),
-        pytest.param(lambda frame: frame[frame["n"] != 2], 1, id="drops"),
-        pytest.param(lambda frame: frame[frame["n"] == 3], 1, id="leaves none of some"),
-        pytest.param(lambda frame: frame[frame["n"] > 9], 1, id="leaves none"),
-        pytest.param(lambda frame: frame[frame["n"] != 2].reset_index(drop=True), 4, id="drops, numbered again"),
-        pytest.param(lambda frame: frame[frame["n"] != 2].set_index("n", drop=False), 4, id="drops, another index"),
-        pytest.param(lambda frame: frame.iloc[::-1], 4, id="turns around"),
-        pytest.param(lambda frame: frame if 2 not in set(frame["n"]) else 1 / 0, 4, id="fails"),
-    ],
-)
-def test_a_transform_of_single_rows_sees_all_at_once(frames, transform, calls):
-    """Where it is not clear what came of which file, it is called for each."""
-    assert frames(transform, b"a,1,1\na,2,1\n", b"b,1,1\nb,2,1\nb,3,1\nb,1,1\n", b"c,1,1\n") == [7, 2, 4, 1][:calls]
-
-
-def test_a_fraction_in_one_file_rounds_no_integer_of_another(frames):
-    """What Python's own values become depends on all that are in a frame."""
-    large = b"a,%d,1\n" % (2**53 + 1)
-    assert frames(lambda frame: frame.assign(x=[n or 0.5 for n in frame["n"]]), large, b"b,0,1\n") == [2, 1, 1]
-
-
-@pytest.mark.parametrize(
     "transform",
     [
-        lambda frame: frame.dropna(subset="n").reset_index(drop=True).query("n > 2"),
-        lambda frame: frame.query("n != 2").set_axis(range(1, 1 + len(frame.query("n != 2")))),
-        lambda frame: pd.concat([frame.query("n > 3"), frame.query("not n > 3")]),
-        lambda frame: frame.sort_values("n", ascending=False),
+        pytest.param(lambda frame: frame.assign(x=frame["n"] / 2), id="changes"),
+        pytest.param(lambda frame: frame[frame["n"] != 2].reset_index(drop=True), id="drops"),
+        pytest.param(lambda frame: frame[frame["n"] > 9], id="leaves none"),
+        pytest.param(lambda frame: frame.iloc[::-1], id="turns around"),
+        pytest.param(lambda frame: frame if 2 not in set(frame["n"]) else 1 / 0, id="fails"),
+        pytest.param(lambda frame: frame.assign(x=[n or 0.5 for n in frame["n"]]), id="rounds"),
+        pytest.param(lambda frame: frame.astype({"name": "category"}), id="categories"),
     ],
 )
-def test_rows_of_the_same_line_stay_in_their_files(frames, transform):
-    assert frames(transform, b"a,,1\n", b"b,2,2\n", b"c,5,3\n", b"d,7,4\n") == [4, 1, 1, 1, 1]
+def test_a_transform_sees_the_rows_of_one_file(frames, transform):
+    contents = b"a,1,1\na,2,1\n", b"", b"b,1,1\nb,%d,1\nb,3,1\nb,1,1\n" % (2**53 + 1), b"c,0,1\n"
+    assert frames(transform, *contents) == [2, 4, 1]  # and none for a header alone
 
 
 def test_a_small_file_is_one_row_group_whatever_it_is_loaded_with(frames):
-    """A last record without line end is a block of its own, and a slice of what several files hold together."""
+    """Its rows are a slice of the rows of several files."""
     content = b"a,,\n" * 60_000 + b"a,1,2"
-    assert frames(lambda frame: frame.assign(name="of many letters " * 5), *3 * [content]) == [180_000, 3]
+    assert frames(lambda frame: frame.assign(name="of many letters " * 5), *3 * [content]) == [60_001] * 3
 
 
 @pytest.fixture
