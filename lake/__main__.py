@@ -1,7 +1,8 @@
 """Command line of the store: `python -m lake init | put | list`."""
 
+import logging
 import os
-import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +11,16 @@ import typer
 from common.cli import run
 from common.errors import SettingError, StoreUnavailable
 from common.logs import configure_logging
+from common.retry import Outage
 from common.settings import takes_settings
 from lake.layout import RAW, wrong_dataset_name
 from lake.settings import LakeSettings
 from lake.stores import open_store
-from lake.stores.base import InvalidKey, ObjectStore
+from lake.stores.base import InvalidKey
 from lake.stores.s3 import S3Store
-from lake.stores.users import prepare, users_from
+from lake.stores.users import User, prepare, users_from
+
+log = logging.getLogger("lake")
 
 app = typer.Typer(
     help="A hand on the lake's store: make it ready, put a file, list objects.",
@@ -37,25 +41,18 @@ def init(
     Users that had these roles under another name are removed, and so are keys that a user made for itself.
     """
     store = open_store(settings.lake, os.environ)
-    made = _prepare(store, wait)
-    typer.echo(f"ready: {store.url}" + (f", users {', '.join(made)}" if made else ""))
+    users = _prepare(store, wait) if isinstance(store, S3Store) else []
+    typer.echo(f"ready: {store.url}" + (f", users {', '.join(user.access_key for user in users)}" if users else ""))
 
 
-def _prepare(store: ObjectStore, seconds: float) -> list[str]:
-    """Wait until the server has a bucket and users; give the users' names."""
-    if not isinstance(store, S3Store):
-        return []
+def _prepare(store: S3Store, seconds: float) -> list[User]:
+    """Create the bucket and its users as soon as the server answers, and return the users."""
     users = users_from(os.environ)
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            prepare(store, users)
-        except StoreUnavailable as error:
-            if time.monotonic() > deadline:
-                raise SettingError(f"AWS_ENDPOINT_URL: no lake there within {seconds:.0f} s: {error}") from error
-            time.sleep(0.5)
-        else:
-            return [user.access_key for user in users]
+    try:
+        Outage(log, store=store.endpoint).retry(partial(prepare, store, users), seconds=seconds)
+    except StoreUnavailable as error:
+        raise SettingError(f"AWS_ENDPOINT_URL: no lake there within {seconds:.0f} s: {error}") from error
+    return users
 
 
 @app.command()

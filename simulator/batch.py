@@ -1,17 +1,19 @@
 """Many files at once: what `python -m simulator batch` and `exam` put into the lake."""
 
+import logging
 import random
-import threading
 from collections.abc import Iterable
 from functools import partial
 
 from rich.console import Console
 from rich.progress import track
 
+from common.retry import Outage
 from lake.layout import RAW
 from lake.stores.base import ObjectStore
 from simulator.datasets import DATASETS
-from simulator.retry import Outage
+
+log = logging.getLogger(__name__)
 
 
 def put_batch(store: ObjectStore, dataset: str, files: int, rows: int, seed: int | None) -> str:
@@ -27,9 +29,8 @@ def put_batch(store: ObjectStore, dataset: str, files: int, rows: int, seed: int
 
 def put_all(store: ObjectStore, made: Iterable[tuple[str, bytes]], count: int, what: str) -> int:
     """Put `count` objects, waiting for a store that is away; give the bytes in all of them."""
-    outage, never, size = Outage(store.url), threading.Event(), 0
-    console = Console(stderr=True)
+    outage, size, console = Outage(log, store=store.url), 0, Console(stderr=True)
     for key, data in track(made, what, count, console=console, disable=not console.is_terminal):
-        outage.wait_for(partial(store.put, key, data), never)
+        outage.retry(partial(store.put, key, data))
         size += len(data)
     return size

@@ -10,11 +10,11 @@ from functools import partial
 from random import Random
 
 from common.logs import fields
+from common.retry import Outage
 from lake.stores.base import ObjectStore
 from simulator.datasets import orders
 from simulator.exam.bad_records import kinds_of, one_of, spoiled
 from simulator.exam.case import Draw, good_rows
-from simulator.retry import Outage
 
 NAMES = 500  # used again, so that a forgotten feed fills no disk
 NEWEST = 20
@@ -112,7 +112,7 @@ class Feed:
         key = f"raw/orders/feed/orders-{number % NAMES:03d}.csv"
         data = faulty_orders(self._seed, number, state) if state.fault_share else orders(self._seed, rows, number)
         etag = self._store.put(key, data)
-        self._outage.answered()
+        self._outage.ended()
         self._note(FeedFile(key, rows, len(data), etag, datetime.now(UTC)))
         log.debug(fields("put", key=key, rows=rows, bytes=len(data)))
 

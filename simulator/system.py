@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from common.logs import fields
+from common.retry import Outage
 from lake.stores.base import ObjectStore
 from simulator.datasets import companydata
 from simulator.feed import STOP_SECONDS, Feed, FeedState
 from simulator.load_status import Fates
-from simulator.retry import Outage
 from simulator.settings import Settings
 
 COMPANYDATA_KEY = "raw/companydata/companydata.csv"
@@ -33,7 +33,7 @@ class SourceSystem:
 
     def __init__(self, store: ObjectStore, settings: Settings) -> None:
         """Take the store to write to; nothing runs yet."""
-        self.store, self.outage = store, Outage(store.url)
+        self.store, self.outage = store, Outage(log, store=store.url)
         self.companydata: CompanyData | None = None
         self.fates = Fates(store)
         self._seed = random.SystemRandom().getrandbits(32) if settings.seed is None else settings.seed
@@ -64,7 +64,7 @@ class SourceSystem:
 
     def _put_first(self) -> None:
         try:
-            self.outage.wait_for(self._put_if_missing, self._stop)
+            self.outage.retry(self._put_if_missing, self._stop)
         except OSError as error:
             log.error(fields("put refused", key=COMPANYDATA_KEY, error=error))
 

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 
 from common.errors import NO_ROOM, SettingError, StoreFull, StoreUnavailable
 from common.logs import fields
+from common.retry import Outage
 from lake.stores.base import Gap, InvalidKey, ObjectChanged, ObjectInfo, check_key, listed, time_of
 from lake.stores.local_writers import being_written
 
@@ -26,7 +27,7 @@ STAGING = ".staging"  # under the root, so that a rename is atomic, and outside 
 FINAL_AFTER = 0.02  # seconds: two writes within one tick of the file system's clock would share an etag
 LEFT_AFTER = 3600.0  # seconds: no put takes so long
 SETTLED = 1.0  # seconds without a change after which a file is finished, where the system cannot tell
-RETRY, LONGEST_RETRY = 1.0, 10.0  # seconds before a watch that ended is begun again: the first time, and at most
+RESTART = 1.0  # seconds before a watch that ended is started again
 
 _AWAY = {errno.EROFS, errno.EIO, errno.ESTALE}
 
@@ -152,25 +153,14 @@ class LocalStore:
     def watch(self, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
         """Yield each finished write below `prefix` (see `ObjectStore.watch`)."""
         folder = self.root / prefix.rpartition("/")[0]
-        away, pause = False, RETRY
-        while not stop.is_set():
-            try:
-                self._check_present()
-                folder.mkdir(parents=True, exist_ok=True)
-                for item in self._writes(folder, prefix, stop):
-                    if away:
-                        log.info(fields("listening again", folder=folder))
-                    away, pause = False, RETRY
-                    yield item
-            except OSError as error:
-                if not away:
-                    log.warning(fields("not listening", folder=folder, error=error, action="will try again"))
-                away, pause = True, min(2 * pause, LONGEST_RETRY)
-            stop.wait(pause)
+        outage = Outage(log, "not listening", "listening again", first=RESTART, folder=folder)
+        return outage.reopen(lambda: self._writes(folder, prefix, stop), stop)
 
     def _writes(self, folder: Path, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
-        from lake.stores.local_watch import finished_writes  # none but who watches needs it
+        from lake.stores.local_watch import finished_writes  # only a watch needs watchdog
 
+        self._check_present()
+        folder.mkdir(parents=True, exist_ok=True)
         for item in finished_writes(folder, stop):
             if isinstance(item, Gap):
                 yield item

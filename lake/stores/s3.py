@@ -1,7 +1,6 @@
 """A bucket as an object store: MinIO, and for all but `watch` any S3 service."""
 
 import logging
-import random
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from common.errors import SettingError, StoreUnavailable
-from common.logs import fields
+from common.retry import Outage
 from lake.stores.base import Gap, ObjectInfo, check_key, listed
 from lake.stores.s3_client import CHUNK, CONNECT_SECONDS, Transfer, refusal
 from lake.stores.s3_events import S3_EVENTS, event_lines, objects_written
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from lake.stores.dataset import ObjectDataset
 
 SILENT_SECONDS = 10.0  # the server sends a space every half second to a listener, so a longer silence is a dead peer
-RETRY_SECONDS = (0.2, 5.0)  # first and longest pause of a listener before it connects again
 
 log = logging.getLogger(__name__)
 
@@ -107,20 +105,8 @@ class S3Store:
     def watch(self, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
         """Yield each finished write below `prefix` (see `ObjectStore.watch`)."""
         client = self._connect(self.http(retries=0, silent_seconds=SILENT_SECONDS))
-        pause, away = RETRY_SECONDS[0], False
-        while not stop.is_set():
-            try:
-                for item in self._listen(client, prefix, stop):
-                    if away:
-                        log.info(fields("listening again", bucket=self.bucket))
-                    pause, away = RETRY_SECONDS[0], False
-                    yield item
-            except (StoreUnavailable, PermissionError) as error:
-                if not away:
-                    log.warning(fields("not listening", bucket=self.bucket, error=error, action="will try again"))
-                away = True
-            stop.wait(pause * random.uniform(0.5, 1.0))
-            pause = min(2 * pause, RETRY_SECONDS[1])
+        outage = Outage(log, "not listening", "listening again", bucket=self.bucket)
+        return outage.reopen(lambda: self._listen(client, prefix, stop), stop)
 
     def dataset(self, prefix: str, limit: int | None = None) -> "ObjectDataset":
         """Return the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""

@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
+from common.retry import Outage
 from simulator.datasets import orders
 from simulator.feed import FAULTS, NEWEST, Feed, FeedState, faulty_orders
-from simulator.retry import Outage
 from tests.support.minio_server import until
 from tests.support.simulator_stores import FaultyStore
 
@@ -17,7 +17,14 @@ def make_feed(store: FaultyStore):
     made = []
 
     def make(*, on: bool = True, files_per_second: float = FAST, rows: int = 3) -> Feed:
-        made.append(Feed(store, 7, FeedState(on, files_per_second, rows), Outage(store.url)))
+        made.append(
+            Feed(
+                store,
+                7,
+                FeedState(on, files_per_second, rows),
+                Outage(logging.getLogger("retry")),
+            )
+        )
         made[-1].start()
         return made[-1]
 
@@ -120,7 +127,7 @@ def test_a_store_that_was_away_gets_every_file(store, make_feed, caplog) -> None
     numbers = range(feed.state.files_written)
     assert keys(store) == {f"raw/orders/feed/orders-{number:03d}.csv" for number in numbers}
     assert all(read(store, f"raw/orders/feed/orders-{n:03d}.csv") == orders(7, 3, n) for n in numbers)
-    told = [record.message.split(" ")[:2] for record in caplog.records if record.name == "simulator.retry"]
+    told = [record.message.split(" ")[:2] for record in caplog.records if record.name == "retry"]
     assert told == [["store", "away"], ["store", "back"]]
 
 
@@ -138,10 +145,3 @@ def test_it_stops_at_once_while_the_store_is_away(store, make_feed) -> None:
     until(lambda: store.refused)
     feed.stop()
     assert not feed._thread.is_alive()
-
-
-def test_pauses_grow_to_a_limit(monkeypatch) -> None:
-    clock = iter([100.0, 100.0, 104.0, 1000.0])
-    monkeypatch.setattr("simulator.retry.time.monotonic", lambda: next(clock))
-    outage = Outage("./lake")
-    assert [outage.failed(OSError("away")) for _ in range(3)] == [0.25, 2.0, 10.0]
