@@ -15,7 +15,7 @@ from common.retry import Outage
 from common.settings import takes_settings
 from lake.layout import RAW, wrong_dataset_name
 from lake.settings import LakeSettings
-from lake.stores import open_store
+from lake.stores import folder_of, open_store
 from lake.stores.base import InvalidKey
 from lake.stores.s3 import S3Store
 from lake.stores.users import User, prepare, users_from
@@ -82,10 +82,8 @@ def list_objects(
     settings: LakeSettings, prefix: Annotated[str, typer.Argument(help="Only keys that start with this.")] = ""
 ) -> None:
     """List the lake's objects: size, time of the last change (UTC), key."""
-    if "://" not in settings.lake and not Path(settings.lake).is_dir():
-        raise SettingError(
-            f"LAKE_URL: there is no folder {settings.lake}: name the lake's, or make one: python -m lake init"
-        )
+    if (folder := folder_of(settings.lake)) and not folder.is_dir():
+        raise SettingError(f"LAKE_URL: there is no folder {folder}: name the lake's, or make one: python -m lake init")
     try:
         for item in open_store(settings.lake, os.environ).list(prefix):
             typer.echo(f"{item.size:>14,}  {item.modified:%Y-%m-%dT%H:%M:%SZ}  {item.key}")

@@ -62,7 +62,7 @@ def exam(
 
     configure_logging()
     path, store = key or Path(f"exam-{seed}.json"), open_store(settings.lake, os.environ)
-    if "://" not in settings.lake and path.resolve().is_relative_to(Path(settings.lake).resolve()):
+    if not store.remote and path.resolve().is_relative_to(Path(store.url).resolve()):
         raise SettingError(f"--key is {str(path)!r}: expected a place outside the lake, for it holds the answers")
     if not path.parent.is_dir():
         raise SettingError(f"--key is {str(path)!r}: there is no folder {str(path.parent)!r}")

@@ -7,6 +7,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from lake.stores.base import ObjectStore
 from simulator import system
 from simulator.feed import FAULTS, NAMES, FeedState
 from simulator.load_status import Fates
@@ -45,19 +46,15 @@ def _regenerate(source: system.SourceSystem) -> None:
     try:
         source.regenerate()
     except OSError as error:
-        st.session_state["problem"] = (
-            f"Nothing was written: mend it, and press again. {_advice(source.store.url, error)}"
-        )
+        st.session_state["problem"] = f"Nothing was written: mend it, and press again. {_advice(source.store, error)}"
     else:
         st.session_state["problem"] = ""
 
 
-def _advice(url: str, error: object) -> str:
-    place = (
-        "start it with `docker compose up -d minio`" if "://" in url else "see that the folder is there and has room"
-    )
+def _advice(store: ObjectStore, error: object) -> str:
+    repair = "start it with `docker compose up -d minio`" if store.remote else "see that the folder exists and has room"
     reason = str(error).replace("`", "'")
-    return f"If the store `{url}` is away, {place}; if it refuses, check its access rights. It said: `{reason}`"
+    return f"If the store `{store.url}` is away, {repair}; if it refuses, check its access rights. It said: `{reason}`"
 
 
 @st.fragment(run_every=LIVE, key="feed")
@@ -68,7 +65,7 @@ def show_feed(source: system.SourceSystem) -> None:
     st.caption(f"Writes `raw/orders/feed/` all the time, over {NAMES} names that are used again.")
     _show_controls(source, state)
     if state.on and source.outage.error:
-        st.warning(f"The feed waits, and loses nothing. {_advice(source.store.url, source.outage.error)}")
+        st.warning(f"The feed waits, and loses nothing. {_advice(source.store, source.outage.error)}")
     files, rows = st.columns(2)
     files.metric("Files written", f"{state.files_written:,}", border=True)
     rows.metric("Rows written", f"{state.rows_written:,}", border=True)

@@ -5,10 +5,10 @@ import shlex
 LAUNCH_ONE_FILE = "Pipeline (one file)"  # the launch entry that asks for a key
 
 
-def replay(url: str, *what: str) -> str:
-    """Give the command that loads files again where the lake at `url` has its pipeline; `what` are keys or options."""
-    stack = "docker compose exec pipeline python" if "://" in url else ".venv/bin/python"
-    return f"{stack} -m pipeline replay {shlex.join(what)}"
+def replay(*what: str, remote: bool) -> str:
+    """Return the command that loads files again; `what` are keys or options, `remote` tells of the stack's pipeline."""
+    python = "docker compose exec pipeline python" if remote else ".venv/bin/python"
+    return f"{python} -m pipeline replay {shlex.join(what)}"
 
 
 def debug(source_key: str) -> str:

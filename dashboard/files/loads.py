@@ -19,7 +19,7 @@ COLUMNS = ["source_key", "dataset", "status", "rows_kept", "rows_rejected", "mil
 COLUMNS += ["found_by", "first_problem", "landed_at", "attempts", "stale"]
 
 
-def show(loads: pd.DataFrame | None, url: str) -> None:
+def show(loads: pd.DataFrame | None, *, remote: bool) -> None:
     """Draw the filters, the newest loads, and below them the one that was opened."""
     st.subheader("Loads", anchor=False)
     loads = pd.DataFrame(columns=COLUMNS) if loads is None else loads
@@ -33,7 +33,7 @@ def show(loads: pd.DataFrame | None, url: str) -> None:
     if row:
         newest = loads[loads["source_key"] == row["source_key"]]
         with st.container(border=True, key="load-opened"):
-            _load(row if newest.empty else as_row(newest.iloc[0]), url)
+            _load(row if newest.empty else as_row(newest.iloc[0]), remote=remote)
 
 
 def _filtered(loads: pd.DataFrame) -> pd.DataFrame:
@@ -50,7 +50,7 @@ def _note(found: int, shown: int) -> str:
     return note if shown == found else f"{note} The table has the first {formats.number(MAX_LOADS)}."
 
 
-def _load(load: Row, url: str) -> None:
+def _load(load: Row, *, remote: bool) -> None:
     key = load["source_key"]
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"**{formats.plain(key)}** :gray-badge[{load['status']}]")
@@ -66,9 +66,9 @@ def _load(load: Row, url: str) -> None:
         st.markdown("Its objects")
         st.code("\n".join(_objects(load)), language=None)
         st.markdown("Load it again")
-        st.code(commands.replay(url, key), language="bash", wrap_lines=True)
+        st.code(commands.replay(key, remote=remote), language="bash", wrap_lines=True)
     with right:
-        _debugging(url, key)
+        _debugging(key, remote=remote)
 
 
 def _timings(load: Row) -> dict[str, str]:
@@ -93,10 +93,10 @@ def _objects(load: Row) -> list[str]:
     return objects
 
 
-def _debugging(url: str, key: str) -> None:
+def _debugging(key: str, *, remote: bool) -> None:
     st.markdown(f"See it in the debugger: set a breakpoint, and F5 with **{commands.LAUNCH_ONE_FILE}**. It asks for")
     st.code(key, language=None, wrap_lines=True)
-    inside = ", in the dev container" if "://" in url else ""
+    inside = ", in the dev container" if remote else ""
     st.markdown(f"and reads this file alone; nothing is written. For any other debugger{inside}:")
     st.code(commands.debug(key), language="bash", wrap_lines=True)
 

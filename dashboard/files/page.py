@@ -25,9 +25,9 @@ def show(published: Published) -> None:
     status, newest = seen
     _numbers(status)
     with st.container(key="attention"):  # always there, so that what is below keeps its place
-        _attention(status.files, published.store.url)
+        _attention(status.files, remote=published.store.remote)
     _datasets(status)
-    loads.show(newest, published.store.url)
+    loads.show(newest, remote=published.store.remote)
 
 
 def _numbers(status: Status) -> None:
@@ -44,19 +44,19 @@ def _numbers(status: Status) -> None:
             metrics(numbers, width=100)
 
 
-def _attention(files: Files, url: str) -> None:
+def _attention(files: Files, *, remote: bool) -> None:
     """Say what waits for a person, and the command that helps."""
     if files.failed:
         _advice(
             f"**{formats.count(files.failed, 'file')} failed** after several tries, through no fault of their own: the "
             "first problem of each says why. Once that is mended, load them again:",
-            commands.replay(url, "--status", "failed"),
+            commands.replay("--status", "failed", remote=remote),
         )
     if files.stale:
         _advice(
             f"**{formats.count(files.stale, 'file')} stale:** loaded under an older contract or transform, or from "
             "an older version. To load them again as they would be loaded now:",
-            commands.replay(url, "--stale"),
+            commands.replay("--stale", remote=remote),
         )
 
 

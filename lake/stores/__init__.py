@@ -20,11 +20,11 @@ def open_store(url: str, environ: Mapping[str, str] | None = None, patience: flo
     Raises:
         SettingError: the URL or a setting is missing or wrong; nothing was contacted yet.
     """
-    scheme, separator, place = url.partition("://")
-    if not separator:
+    if folder := folder_of(url):
         from lake.stores.local import LocalStore  # each backend's client is loaded only where it is used
 
-        return LocalStore(Path(url))
+        return LocalStore(folder)
+    scheme, _, place = url.partition("://")
     if scheme == "s3":
         from lake.stores.s3 import S3Store
 
@@ -34,3 +34,8 @@ def open_store(url: str, environ: Mapping[str, str] | None = None, patience: flo
             raise SettingError(f"{', '.join(missing)} not set: a lake at {url} needs the endpoint and the keys")
         return S3Store(place, bucket.endpoint, bucket.access_key, bucket.secret_key, bucket.region, patience)
     raise SettingError(f"LAKE_URL is {url!r}: expected a folder (./data/lake) or a bucket (s3://lake)")
+
+
+def folder_of(url: str) -> Path | None:
+    """Return the folder that a lake's URL names; None if it names a server."""
+    return None if "://" in url else Path(url)

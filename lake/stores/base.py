@@ -53,6 +53,7 @@ class ObjectStore(Protocol):
     """Named bytes. Every method refuses a bad key with `InvalidKey` and a silent store with `StoreUnavailable`."""
 
     url: str
+    remote: bool  # on a server, not in a folder of this machine
 
     def put(self, key: str, source: bytes | Path, *, move: bool = False) -> str:
         """Write an object and return its etag. Atomic: a reader sees the old object or the new one.

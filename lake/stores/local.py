@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 class LocalStore:
     """The files below one folder; a key is a path relative to it."""
 
+    remote = False
+
     def __init__(self, root: Path) -> None:
         """Take `root` as the store, making it where it is missing; `SettingError` names it where it may not be."""
         self.root = root.absolute()

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 class S3Store:
     """The objects of one bucket."""
 
+    remote = True
+
     def __init__(
         self,
         bucket: str,

@@ -17,7 +17,7 @@ class FaultyStore:
 
     def __init__(self, root: Path) -> None:
         self.inner = LocalStore(root)
-        self.url = self.inner.url
+        self.url, self.remote = self.inner.url, self.inner.remote
         self.error: OSError | None = None
         self.refused = 0
 
