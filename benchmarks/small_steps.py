@@ -29,7 +29,7 @@ from pipeline.load.load import SmallFile, stage_small_files
 from pipeline.load.parquet import CleanWriter
 from pipeline.model.exact import Share
 from pipeline.model.load_record import LoadRecord
-from pipeline.readers.batch import Batch
+from pipeline.readers.base import Batch
 from pipeline.readers.csv.small_files import read_small_files
 from tests.support.project import DATASETS as CONTRACTS
 

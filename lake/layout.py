@@ -15,8 +15,7 @@ DATASET_NAME = "^[a-z0-9][a-z0-9_-]*$"  # of a contract, and so of the folder of
 _PARQUET = ".parquet"
 NAME_BYTES = 255 - len(_PARQUET)  # a store may hold names of 255 bytes, and ours are longer than the source's
 KEY_BYTES = MAX_KEY_BYTES - len(REJECTED) + len(RAW) - len(_PARQUET)
-_CSV = re.compile(r"\.csv(\.gz|\.zst)?\Z", re.IGNORECASE)
-_LIKE_AN_OUTPUT = re.compile(r"\.csv(\.gz|\.zst)?\.parquet/", re.IGNORECASE)
+SUFFIXES = (".csv", ".csv.gz", ".csv.zst")  # of the sources that the pipeline loads, in any case
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +35,9 @@ def source(key: str) -> Source:
     dataset, slash, rest = key.removeprefix(RAW).partition("/")
     if not slash:
         return Source(ignored="not in a dataset's folder: move it to raw/<dataset>/")
-    if not _CSV.search(key):
-        return Source(ignored="not a CSV file: expected a name that ends in .csv, .csv.gz or .csv.zst")
-    if _LIKE_AN_OUTPUT.search(rest):
+    if not key.lower().endswith(SUFFIXES):
+        return Source(ignored=f"not a file that is loaded: expected a name that ends in {', '.join(SUFFIXES)}")
+    if any(suffix + _PARQUET + "/" in rest.lower() for suffix in SUFFIXES):
         # Beside it `a.csv` may stand, whose clean object would have to be a file where this one's needs a folder.
         return Source(ignored="a folder above it has a name as our results have (….csv.parquet): rename that folder")
     if len(key.rpartition("/")[2].encode()) > NAME_BYTES:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lake.settings import LakeSettings
-from pipeline.readers.csv.decode import Limits
+from pipeline.readers.base import Limits
 
 
 @dataclass(frozen=True)

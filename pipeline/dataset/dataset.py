@@ -16,8 +16,8 @@ from pipeline.dataset.transform import Transform, apply_transform
 from pipeline.dataset.user_code import call_user_code
 from pipeline.model.contract import Contract, alike_names, read_contract
 from pipeline.model.problem import LIST_LIMIT, listed, shortened
+from pipeline.readers.base import Limits
 from pipeline.readers.csv import validate
-from pipeline.readers.csv.decode import Limits
 
 FORMAT_VERSION = "7"  # of what we write: a new one makes every load stale
 

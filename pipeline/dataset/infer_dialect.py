@@ -9,7 +9,8 @@ from itertools import islice
 from typing import BinaryIO
 
 from common.errors import SettingError
-from pipeline.readers.csv.decode import Limits, text_chunks
+from pipeline.readers.base import Limits
+from pipeline.readers.csv.decode import text_chunks
 from pipeline.readers.csv.explain import FAULTS, split_record
 from pipeline.readers.csv.patterns import NUMBER
 from pipeline.readers.csv.split import cut

@@ -19,7 +19,7 @@ from pipeline.dataset.transform import Transform, to_frame
 from pipeline.dataset.user_code import call_user_code
 from pipeline.model.contract import TYPES, Contract, FieldSpec
 from pipeline.model.problem import LIST_LIMIT, shortened
-from pipeline.readers.batch import batch_schema
+from pipeline.readers.base import batch_schema
 from pipeline.readers.csv import validate
 
 EXAMPLES = 3  # rows

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pipeline.dataset.infer_dialect import WHOLE, Sample
 from pipeline.model.contract import Contract, FieldSpec, Summary, headings
 from pipeline.model.problem import shortened
-from pipeline.readers.batch import Batch
+from pipeline.readers.base import Batch
 from pipeline.readers.csv.read import read_csv
 from pipeline.readers.csv.validate import check_column
 

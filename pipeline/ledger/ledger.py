@@ -6,7 +6,6 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
 from typing import Literal
 
 from lake.layout import source
@@ -15,6 +14,7 @@ from pipeline.ledger.database import Database
 from pipeline.ledger.totals import replace_shares
 from pipeline.model.load_record import LoadRecord
 from pipeline.model.task import NO_CONTRACT, Result, Task
+from pipeline.readers import is_small
 
 FoundBy = Literal["event", "sweep"]
 
@@ -363,10 +363,13 @@ def front_of(tasks: list[Task], pace: Mapping[str, float]) -> list[Task]:
     Args:
         pace: seconds that a small file took lately, by dataset; of one that is not there two are tried.
     """
-    room = accumulate(
-        max(task.size / ROOM, pace.get(task.dataset, SECONDS / 2) / SECONDS) if task.small else 2.0 for task in tasks
-    )
-    return tasks[: max(1, sum(taken <= 1 for taken in room))]
+    taken = 0.0
+    for number, task in enumerate(tasks):
+        small = is_small(task.source_key, task.size)
+        taken += max(task.size / ROOM, pace.get(task.dataset, SECONDS / 2) / SECONDS) if small else 2.0
+        if taken > 1:
+            return tasks[: max(1, number)]
+    return tasks
 
 
 ROOM = 2 << 20  # bytes that are staged together at most: a row of two bytes takes about fifty in memory

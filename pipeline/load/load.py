@@ -28,16 +28,12 @@ from pipeline.model.task import (
     Skipped,
     SourceGone,
     Task,
-    is_small,
 )
-from pipeline.readers.batch import Batch
-from pipeline.readers.csv.read import read_csv
-from pipeline.readers.csv.small_files import read_small_files
+from pipeline.readers import is_small, reader_of
+from pipeline.readers.base import Batch, Reader
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-Read = Callable[..., Iterator[Batch]]  # `read_csv`, or the reference reader
 
 log = logging.getLogger(__name__)
 
@@ -123,16 +119,17 @@ def _check_finished(info: ObjectInfo, task: Task) -> None:
 
 
 def stage(
-    stream: BinaryIO, record: LoadRecord, dataset: Dataset | None, place: Path | None, read: Read = read_csv
+    stream: BinaryIO, record: LoadRecord, dataset: Dataset | None, place: Path | None, *, reference: bool = False
 ) -> Staged:
     """Read, transform and write one version of a source, to files at `place`, or in memory if it is None."""
     if dataset is None:
         return write_refusal(Refused(Problem("contract", _no_contract(record.dataset))), record, place)
-    return write_load(_parts(stream, record.source_key, dataset, read), record, dataset, place)
+    return write_load(_parts(stream, record.source_key, dataset, reference=reference), record, dataset, place)
 
 
-def _parts(stream: BinaryIO, key: str, dataset: Dataset, read: Read) -> Iterator[Part]:
-    for batch in read(stream, key, dataset.contract, limits=dataset.limits):
+def _parts(stream: BinaryIO, key: str, dataset: Dataset, *, reference: bool) -> Iterator[Part]:
+    reader = reader_of(key)
+    for batch in (reader.reference if reference else reader.read)(stream, key, dataset.contract, limits=dataset.limits):
         rows = dataset.transform_rows(batch.rows)
         [counts] = count_groups(dataset.contract.summary, [rows])
         yield batch, rows, counts
@@ -152,17 +149,20 @@ def _no_contract(name: str) -> str:
 
 
 def stage_small_files(files: Sequence[SmallFile], datasets: Mapping[str, Dataset]) -> dict[str, Staged | Exception]:
-    """Stage small files in memory, by dataset; return the results by key.
+    """Stage small files in memory, by dataset and reader; return the results by key.
 
-    Where the files of a dataset fail together, or have grown too large for it, each is staged alone: an error that
+    Where the files of such a group fail together, or have grown too large for it, each is staged alone: an error that
     occurs again is the error of that file.
     """
     attempt, results = _Attempts(), dict[str, Staged | Exception]()
-    for name in dict.fromkeys(file.record.dataset for file in files):
-        dataset, group = datasets[name], [file for file in files if file.record.dataset == name]
+    groups = dict[tuple[str, Reader], list[SmallFile]]()
+    for file in files:
+        groups.setdefault((file.record.dataset, reader_of(file.record.source_key)), []).append(file)
+    for (name, reader), group in groups.items():
+        dataset = datasets[name]
         if len(group) > 1 and sum(len(file.content) for file in group) <= ROOM:
             try:
-                results |= _stage_together(group, dataset)
+                results |= _stage_together(group, dataset, reader)
                 continue
             except Exception as error:
                 keys = " ".join(file.record.source_key for file in group)
@@ -172,12 +172,12 @@ def stage_small_files(files: Sequence[SmallFile], datasets: Mapping[str, Dataset
     return results
 
 
-def _stage_together(files: Sequence[SmallFile], dataset: Dataset) -> dict[str, Staged | Exception]:
-    """Stage small files of one dataset: one parse and one pass of sums for all."""
+def _stage_together(files: Sequence[SmallFile], dataset: Dataset, reader: Reader) -> dict[str, Staged | Exception]:
+    """Stage small files of one dataset and reader: one parse and one pass of sums for all."""
     results, parts = dict[str, Staged | Exception](), list[tuple[LoadRecord, Batch]]()
     tables = []
     contents = [(file.record.source_key, file.content) for file in files]
-    batches = read_small_files(contents, dataset.contract, dataset.limits)
+    batches = reader.read_small_files(contents, dataset.contract, dataset.limits)
     for file, batch in zip(files, batches, strict=True):
         try:
             if isinstance(batch, Refused):

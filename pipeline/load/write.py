@@ -20,8 +20,7 @@ from pipeline.load.aggregate import GroupCounts, Groups
 from pipeline.load.parquet import CleanWriter
 from pipeline.model.load_record import Counts, LoadRecord
 from pipeline.model.problem import Problem, Refused
-from pipeline.readers.batch import Batch
-from pipeline.readers.csv.rejects import PROBLEMS
+from pipeline.readers.base import PROBLEMS, Batch
 
 MAX_COUNTS = 100  # rules and columns that a record counts one by one; the rest is counted together
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from lake.stores.base import ObjectInfo
 from pipeline.model.load_record import LoadRecord
 
-SMALL = 1 << 20  # bytes of a plain file whose results are kept in memory until they are put, not in a staged file
-
 NO_CONTRACT = "none"  # of a dataset without a contract
 
 
@@ -42,16 +40,6 @@ class Task:
     size: int = 0  # bytes, as they were noticed
     first: int = 0  # 1: nothing was ever made of it, so there is nothing to remove
     alone: int = 0  # 1: it was in flight when a process died, so nothing else is in flight now
-
-    @property
-    def small(self) -> bool:
-        """Say whether the results stay in memory until they are put, as far as is known."""
-        return is_small(self.source_key, self.size)
-
-
-def is_small(key: str, size: int) -> bool:
-    """Return whether the results of a source stay in memory until they are put: a plain file of at most 1 MiB."""
-    return size <= SMALL and key.lower().endswith(".csv")  # a compressed file may grow
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pipeline.ledger.ledger import now
 from pipeline.load.load import load, remove_outputs
 from pipeline.model.problem import LIST_LIMIT, shortened
 from pipeline.model.task import BeingWritten, NotReady, Result, Skipped, SourceGone, Task
+from pipeline.readers import is_small
 from pipeline.service.availability import no_room, note_full, note_room, obstacle, wait_until_clear
 from pipeline.service.context import Pipeline
 from pipeline.service.executor import Closed, Died, Outcomes
@@ -118,7 +119,7 @@ def _note(pipeline: Pipeline, outcomes: Outcomes) -> None:
 
 def _load(pipeline: Pipeline, tasks: Sequence[Task]) -> Outcomes:
     """Load small files in a process beside this one, and whatever a process has died of before."""
-    fit = all(task.small or task.alone for task in tasks)
+    fit = all(is_small(task.source_key, task.size) or task.alone for task in tasks)
     beside = pipeline.cores.load(tasks) if pipeline.cores and fit else {}
     here = [task for task in tasks if task not in beside]
     loaded = load(pipeline.store, pipeline.datasets, pipeline.staging, here)

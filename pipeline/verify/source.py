@@ -18,7 +18,6 @@ from pipeline.load.load import stage
 from pipeline.load.write import Staged
 from pipeline.model.load_record import LoadRecord, read_load_record
 from pipeline.model.task import NO_CONTRACT
-from pipeline.readers.csv.reference import read_csv_plainly
 from pipeline.verify.compare import UNREADABLE, Difference, compare_objects, compare_records, rows, shown, unreadable
 
 LANDING = timedelta(minutes=1)  # a running pipeline notices a version within that, by an event or by the next sweep
@@ -59,7 +58,7 @@ def recount(store: ObjectStore, source: Source, dataset: Dataset | None, folder:
                 differences = tuple(_against_footers(store, source, folder))
                 return Recount(key, differences, "stale: loaded under another fingerprint")
             record = LoadRecord(key, source["dataset"], info.etag, info.size, fingerprint)
-            staged = stage(stream, record, dataset, folder / "expected", read_csv_plainly)
+            staged = stage(stream, record, dataset, folder / "expected", reference=True)
     except FileNotFoundError:
         reason = "missing" if status == "missing" else "gone, and not noticed yet"
         return Recount(key, tuple(_against_footers(store, source, folder)), reason)

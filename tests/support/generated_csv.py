@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.model.contract import Contract, read_contract
 from pipeline.model.problem import Problem, Refused
-from pipeline.readers.batch import Batch
+from pipeline.readers.base import Batch
 
 FIELDS = [
     {"name": "s", "type": "string", "constraints": {"required": True}},

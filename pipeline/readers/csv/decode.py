@@ -4,11 +4,11 @@ import codecs
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, BinaryIO
 
 from pipeline.model.problem import Problem, Refused
+from pipeline.readers.base import Limits
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -38,15 +38,6 @@ _BINARY = {
     b"\x89PNG": "a PNG picture",
     b"%PDF-": "a PDF",
 }
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long a record may be, and how far a compressed object may grow (in bytes, and at least `ratio` times)."""
-
-    record: int = 1 << 20
-    grown: int = 1 << 30
-    ratio: int = 200
 
 
 def text_chunks(stream: BinaryIO, key: str, encoding: str, block_size: int, limits: Limits) -> Iterator[bytes]:

@@ -11,8 +11,8 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from pipeline.model.contract import Contract
-from pipeline.readers.batch import Batch, batch_schema
-from pipeline.readers.csv.decode import BLOCK_SIZE, Limits, text_chunks
+from pipeline.readers.base import Batch, Limits, batch_schema
+from pipeline.readers.csv.decode import BLOCK_SIZE, text_chunks
 from pipeline.readers.csv.header import Header, map_header, read_header
 from pipeline.readers.csv.prefetch import in_order
 from pipeline.readers.csv.rejects import Rejects

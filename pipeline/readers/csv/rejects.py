@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from pipeline.model.contract import Contract
 from pipeline.model.problem import Problem
+from pipeline.readers.base import PROBLEMS
 from pipeline.readers.csv.explain import explain_cell, explain_fault, explain_record, shown_text, split_record
 from pipeline.readers.csv.header import Header
 from pipeline.readers.csv.split import Block, Offsets
 
-PROBLEMS = 4096  # that are built and written at a time: with their records they take 16 MiB at most
 SPLIT = 256  # records whose cells are cached: records of many problems are few
 
 

@@ -18,7 +18,8 @@ from pipeline.ledger import report
 from pipeline.ledger.ledger import MAX_ATTEMPTS, SECONDS, TOGETHER, Ledger
 from pipeline.ledger.totals import exact_sums
 from pipeline.model.load_record import LoadRecord
-from pipeline.model.task import SMALL, Result
+from pipeline.model.task import Result
+from pipeline.readers import SMALL
 from tests.support.versions import KEY, version
 
 

@@ -21,8 +21,8 @@ from pipeline.load import write
 from pipeline.load.load import load
 from pipeline.model.problem import Refused
 from pipeline.model.task import Result, Skipped, SourceGone, Task
-from pipeline.readers.batch import Batch, batch_schema
-from pipeline.readers.csv.decode import Limits
+from pipeline.readers import READERS
+from pipeline.readers.base import Batch, Limits, batch_schema
 from pipeline.readers.csv.reference import read_csv_plainly
 from pipeline.readers.csv.small_files import read_small_files
 from pipeline.service.context import Pipeline
@@ -115,7 +115,7 @@ def test_one_that_is_gone_is_no_matter_of_the_others(loads, three):
 
 def test_what_has_grown_too_large_is_staged_one_by_one(three, monkeypatch):
     monkeypatch.setattr(loading, "ROOM", 20)
-    monkeypatch.setattr(loading, "read_small_files", lambda *_: pytest.fail("staged together"))
+    monkeypatch.setitem(READERS, ".csv", replace(READERS[".csv"], read_small_files=pytest.fail))
     assert [type(one) for one in three()] == [Result] * 3
 
 
@@ -145,15 +145,17 @@ def test_a_store_that_is_away_is_asked_once(loads, three, monkeypatch, verb):
 @pytest.mark.parametrize("together", [True, False])
 def test_a_fault_of_ours_is_told_of_its_file_alone(three, monkeypatch, together):
     """Wherever it comes to light: in what is done for all, or in what is done for each."""
-    module, name = (loading, "read_small_files") if together else (write, "_add_lineage")
-    real = getattr(module, name)
+    real = write._add_lineage
 
-    def broken(given, *more):
-        if together or given["name"][0].as_py() == "b":
+    def broken(rows, *more):
+        if together or rows["name"][0].as_py() == "b":
             raise ZeroDivisionError
-        return real(given, *more)
+        return real(rows, *more)
 
-    monkeypatch.setattr(module, name, broken)
+    if together:
+        monkeypatch.setitem(READERS, ".csv", replace(READERS[".csv"], read_small_files=broken))
+    else:
+        monkeypatch.setattr(write, "_add_lineage", broken)
     assert [type(one) for one in three()] == [Result, Result if together else ZeroDivisionError, Result]
 
 

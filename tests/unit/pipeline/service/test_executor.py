@@ -18,7 +18,8 @@ from common.errors import StoreUnavailable
 from lake.stores.base import ObjectChanged
 from pipeline.ledger.ledger import Ledger
 from pipeline.load.load import load
-from pipeline.model.task import SMALL, Outcome, Skipped, SourceGone, Task
+from pipeline.model.task import Outcome, Skipped, SourceGone, Task
+from pipeline.readers import SMALL
 from pipeline.service.context import Pipeline
 from pipeline.service.executor import PER_CORE, Closed, Cores, Died, Tasks, processes
 from pipeline.service.workers import process

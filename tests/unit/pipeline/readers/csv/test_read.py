@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from pipeline.model.contract import Contract
 from pipeline.model.problem import Refused
-from pipeline.readers.batch import Batch
+from pipeline.readers.base import Batch, Limits
 from pipeline.readers.csv import rejects
-from pipeline.readers.csv.decode import READ_SIZE, Limits, text_chunks
+from pipeline.readers.csv.decode import READ_SIZE, text_chunks
 from pipeline.readers.csv.read import read_csv
 from pipeline.readers.csv.reference import read_csv_plainly
 from tests.support.generated_csv import (

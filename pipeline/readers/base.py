@@ -1,0 +1,53 @@
+"""What a reader is, and what it returns: batches of typed rows, and problems."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline.model.contract import Contract
+from pipeline.model.problem import Problem, Refused
+
+PROBLEMS = 4096  # that are built and written at a time: with their records they take 16 MiB at most
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a record may be, and how far a compressed object may grow (in bytes, and at least `ratio` times)."""
+
+    record: int = 1 << 20
+    grown: int = 1 << 30
+    ratio: int = 200
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some records in order: `rows` are the good ones, typed, with `_line`; `rejected` counts the others.
+
+    `problems` may be an iterator that builds its messages lazily: iterate over it once.
+    """
+
+    rows: pa.Table
+    problems: Iterable[Problem]
+    rejected: int
+
+
+def batch_schema(contract: Contract) -> pa.Schema:
+    """Return the schema of a batch's rows."""
+    return contract.schema.append(pa.field("_line", pa.int64()))
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How sources with one suffix are read; each function takes a contract and limits, and raises `Refused`.
+
+    `read` takes a stream and its key, and yields the batches of one source: blocks, so that memory is bounded.
+    `read_small_files` takes keys and contents, and returns for each its one batch, or why it is refused.
+    `reference` does as `read`, by the rules as they are written: `verify` compares with it.
+    `compressed` says that the content may be much larger than the object, so that no source counts as small.
+    """
+
+    read: Callable[..., Iterator[Batch]]
+    read_small_files: Callable[[Sequence[tuple[str, bytes]], Contract, Limits], list[Batch | Refused]]
+    reference: Callable[..., Iterator[Batch]]
+    compressed: bool = False
