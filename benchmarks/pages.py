@@ -44,7 +44,7 @@ from tests.support.publish import (
 )
 
 RATE = 5  # files a second
-PAGES = {"": "Throughput", "pipeline": "Select one to open", "rejects": "of their", "query": "Views and their columns"}
+PAGES = {"": "Throughput", "pipeline": "a file to open it", "rejects": "of their", "query": "Views and their columns"}
 # Notes when another number of seven digits that begins with 7 is shown; the sums grow, so a later one counts too.
 WATCH = """() => { window.seen = []; setInterval(() => {
     const table = document.querySelector('[data-testid=stDataFrame]');

@@ -1,4 +1,4 @@
-"""The loads on the Pipeline page: what became of each file, and all that is known of the one that is opened."""
+"""The loads on the Pipeline page: the status of each file, and the details of the open load."""
 
 from urllib.parse import quote
 
@@ -13,23 +13,23 @@ from dashboard.shared.tables import STILL, TIME, metrics
 from lake.layout import clean_key, rejected_key
 from lake.status import Files
 
-MAX_LOADS = 500  # of the loads table, after its filter: sent again whenever one changes
+MAX_LOADS = 500  # rows of the table, after the filters: all rows are sent again whenever one changes
 STATUSES = [name for name in Files.model_fields if name != "stale"]
 COLUMNS = ["source_key", "dataset", "status", "rows_kept", "rows_rejected", "milliseconds", "loaded_at"]
 COLUMNS += ["found_by", "first_problem", "landed_at", "attempts", "stale"]
 
 
 def show(loads: pd.DataFrame | None, *, remote: bool) -> None:
-    """Draw the filters, the newest loads, and below them the one that was opened."""
+    """Draw the filters, the newest loads, and below them the open load."""
     st.subheader("Loads", anchor=False)
     loads = pd.DataFrame(columns=COLUMNS) if loads is None else loads
-    found = _filtered(loads)
+    matches = _filtered(loads)
     if loads.empty:
         notices.no_files()
         return
-    shown = found.head(MAX_LOADS)
+    shown = matches.head(MAX_LOADS)
     row = open_table(shown, "load", COLUMNS, _columns(), formats.NONE)
-    st.caption(_note(len(found), len(shown)) if row is None else STILL)
+    st.caption(STILL if row else _note(len(matches), len(shown)))
     if row:
         newest = loads[loads["source_key"] == row["source_key"]]
         with st.container(border=True, key="load-opened"):
@@ -45,9 +45,9 @@ def _filtered(loads: pd.DataFrame) -> pd.DataFrame:
     return loads[loads["dataset"].isin(datasets)] if datasets else loads
 
 
-def _note(found: int, shown: int) -> str:
-    note = f"{formats.count(found, 'file')}, the latest first. Select one to open it."
-    return note if shown == found else f"{note} The table has the first {formats.number(MAX_LOADS)}."
+def _note(matches: int, shown: int) -> str:
+    note = f"{formats.count(matches, 'file')}, the latest first. Select a file to open it."
+    return note if shown == matches else f"{note} The table has the first {formats.number(MAX_LOADS)}."
 
 
 def _load(load: Row, *, remote: bool) -> None:
@@ -60,7 +60,7 @@ def _load(load: Row, *, remote: bool) -> None:
         st.markdown("First problem")
         st.code(load["first_problem"], language=None, wrap_lines=True)
     if load["rows_rejected"] or load["status"] == "refused":
-        st.markdown(f"[All that is wrong with it](/rejects?reject-file={quote(key)})")
+        st.markdown(f"[All its problems](/rejects?reject-file={quote(key)})")
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("Its objects")
@@ -94,10 +94,10 @@ def _objects(load: Row) -> list[str]:
 
 
 def _debugging(key: str, *, remote: bool) -> None:
-    st.markdown(f"See it in the debugger: set a breakpoint, and F5 with **{commands.LAUNCH_ONE_FILE}**. It asks for")
+    st.markdown(f"Debug it: set a breakpoint, and press F5 with **{commands.LAUNCH_ONE_FILE}**. It asks for the key")
     st.code(key, language=None, wrap_lines=True)
     inside = ", in the dev container" if remote else ""
-    st.markdown(f"and reads this file alone; nothing is written. For any other debugger{inside}:")
+    st.markdown(f"and reads only this file; it writes nothing. For any other debugger{inside}:")
     st.code(commands.debug(key), language="bash", wrap_lines=True)
 
 

@@ -1,4 +1,4 @@
-"""Pipeline: is it alive, what waits, how fast it is, what needs a person, and what became of each file."""
+"""Pipeline: heartbeat, backlog, latency, files that need a person, and the loads."""
 
 from datetime import UTC, datetime
 
@@ -12,31 +12,31 @@ from dashboard.shared.published import Published
 from dashboard.shared.tables import metrics, table
 from lake.status import Files, Progress, Status
 
-MAX_LINES = 200  # datasets in the table
+MAX_LINES = 200  # datasets in the table of files and rows
 
 
 @st.fragment(run_every=0.5, key="pipeline")
 @one_sentence
 def show(published: Published) -> None:
     """Draw the page."""
-    seen = notices.latest(published, "pipeline", lambda published, _: published.loads())
-    if seen is None:
+    latest = notices.latest(published, "pipeline", lambda published, _: published.loads())
+    if latest is None:
         return
-    status, newest = seen
+    status, newest = latest
     _numbers(status)
-    with st.container(key="attention"):  # always there, so that what is below keeps its place
+    with st.container(key="attention"):  # always there, so that it does not move what is below
         _attention(status.files, remote=published.store.remote)
     _datasets(status)
     loads.show(newest, remote=published.store.remote)
 
 
 def _numbers(status: Status) -> None:
-    latency, backlog, found = status.latency_ms, status.backlog, status.found_by
+    backlog = status.backlog
     oldest = formats.age(backlog.oldest_at, datetime.now(UTC)) if backlog.oldest_at else formats.NONE
     groups = {
         "Waiting": {"files": formats.number(backlog.files), "size": formats.size(backlog.bytes), "oldest": oldest},
-        "Landed to loaded": {name: formats.milliseconds(value) for name, value in latency.items()},
-        "Found by": {name: formats.number(value) for name, value in found.items()},
+        "Landed to loaded": {name: formats.milliseconds(value) for name, value in status.latency_ms.items()},
+        "Found by": {name: formats.number(value) for name, value in status.found_by.items()},
     }
     for column, (title, numbers) in zip(st.columns([3, 3, 2]), groups.items(), strict=True):
         with column, st.container(border=True):
@@ -45,23 +45,23 @@ def _numbers(status: Status) -> None:
 
 
 def _attention(files: Files, *, remote: bool) -> None:
-    """Say what waits for a person, and the command that helps."""
+    """Draw what needs a person, with the command that helps."""
     if files.failed:
         _advice(
-            f"**{formats.count(files.failed, 'file')} failed** after several tries, through no fault of their own: the "
-            "first problem of each says why. Once that is mended, load them again:",
+            f"**{formats.count(files.failed, 'file')} failed** after several attempts, through a fault of the store or "
+            "the pipeline. The first problem of each file says why. When that is repaired, load them again:",
             commands.replay("--status", "failed", remote=remote),
         )
     if files.stale:
         _advice(
             f"**{formats.count(files.stale, 'file')} stale:** loaded under an older contract or transform, or from "
-            "an older version. To load them again as they would be loaded now:",
+            "an older version of the file. To load them again:",
             commands.replay("--stale", remote=remote),
         )
 
 
-def _advice(said: str, command: str) -> None:
-    st.warning(said, icon=":material/replay:")
+def _advice(text: str, command: str) -> None:
+    st.warning(text, icon=":material/replay:")
     st.code(command, language="bash", wrap_lines=True)
 
 
@@ -74,7 +74,7 @@ def _datasets(status: Status) -> None:
 
 
 def datasets_frame(status: Status) -> pd.DataFrame:
-    """Return files by status and rows by fate: lines for datasets, for folders without a contract, and for all."""
+    """Return numbers of files by status and of rows: for each dataset, for folders without a contract, and for all."""
     lines: list[tuple[str, Progress]] = [*sorted(status.datasets.items())[:MAX_LINES]]
     if status.no_contract.folders:
         lines.append(("(no contract)", status.no_contract))

@@ -1,4 +1,4 @@
-"""Overview: how fresh and how fast it is, and each dataset's summary as chart and table, live."""
+"""Overview: freshness, throughput, and each dataset's summary as chart and table, live."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,24 +13,24 @@ from dashboard.shared.published import Published, Summary
 from dashboard.shared.tables import metrics, table
 from lake.status import NoContract, Progress, Rows, Status
 
-MAX_CARDS = 12  # datasets that are read and drawn, whatever is in the store
-MAX_CHOICES = 1000  # datasets that the reader can choose from
+MAX_CARDS = 12  # datasets that are read and drawn
+MAX_CHOICES = 1000  # datasets that are offered for a choice
 MAX_NAMES = 5  # folders without a contract that are named
 CHOSEN = "overview-datasets"
-MAX_ROWS = 1000  # of a summary's table: what a reader scrolls through, sent again whenever it changes
+MAX_ROWS = 1000  # of a summary's table: all rows are sent again whenever one changes
 
 
 @st.fragment(run_every=0.5, key="overview")
 @one_sentence
 def show(published: Published) -> None:
     """Draw the page."""
-    seen = notices.latest(published, "overview", _read)
-    if seen is None:
+    latest = notices.latest(published, "overview", _read)
+    if latest is None:
         return
-    status, (summaries, loads) = seen
+    status, (summaries, loads) = latest
     if not status.datasets and not status.no_contract.folders:
         notices.no_files()
-    with st.container(key="datasets-chosen"):  # always there, so that what is below keeps its place
+    with st.container(key="datasets-chosen"):  # always there, so that it does not move what is below
         _choose(status)
     for name, summary in summaries.items():
         with st.container(border=True, key=f"dataset-{name}"):
@@ -41,42 +41,42 @@ def show(published: Published) -> None:
 
 
 def _read(published: Published, status: Status) -> tuple[dict[str, Summary | None], pd.DataFrame | None]:
-    wanted = [name for name in st.session_state.get(CHOSEN, []) if name in status.datasets] or _first(status)
-    return {name: published.summary(name) for name in sorted(wanted[:MAX_CARDS])}, published.loads()
+    chosen = [name for name in st.session_state.get(CHOSEN, []) if name in status.datasets] or _by_rows(status)
+    return {name: published.summary(name) for name in sorted(chosen[:MAX_CARDS])}, published.loads()
 
 
-def _first(status: Status) -> list[str]:
-    """Return the datasets in the order in which they get a place on the page: those with rows first."""
+def _by_rows(status: Status) -> list[str]:
+    """Return the names of the datasets, those with rows first."""
     return sorted(status.datasets, key=lambda name: (not status.datasets[name].rows.kept, name))
 
 
 def _choose(status: Status) -> None:
-    """Let the reader choose which datasets are shown, where there are more than a page can show."""
+    """Draw a choice of datasets, if there are more than the page shows."""
     if len(status.datasets) <= MAX_CARDS:
         return
-    offered = sorted({*_first(status)[:MAX_CHOICES], *st.session_state.get(CHOSEN, [])})
+    offered = sorted({*_by_rows(status)[:MAX_CHOICES], *st.session_state.get(CHOSEN, [])})
     first = f"the first {MAX_CARDS} that have rows"
     st.multiselect("Datasets", offered, key=CHOSEN, max_selections=MAX_CARDS, placeholder=first, select_all=False)
-    number = formats.count(len(status.datasets), "dataset")
-    st.caption(f"There are {number}. Shown are {first}, or up to {MAX_CARDS} that you choose.")
+    total = formats.count(len(status.datasets), "dataset")
+    st.caption(f"There are {total}. The page shows {first}, or up to {MAX_CARDS} that you choose.")
 
 
 def _without_contract(strays: NoContract) -> None:
     if not strays.folders:
         return
-    names = ", ".join(f"**{formats.plain(formats.shortened(name))}**" for name in strays.names[:MAX_NAMES])
+    names = ", ".join(f"**{_label(name)}**" for name in strays.names[:MAX_NAMES])
     more = f" and {formats.number(strays.folders - MAX_NAMES)} more" if strays.folders > MAX_NAMES else ""
     st.info(
         f"{formats.count(strays.folders, 'folder')} under `raw/` without a contract: {names}{more}. "
-        "Nothing in there is loaded; the Rejects page says how to mend it.",
+        "Their files are refused; the Rejects page says what to do.",
         icon=":material/folder_off:",
     )
 
 
-@one_sentence  # so that what cannot be shown of one dataset takes no other away
+@one_sentence  # so that a dataset that cannot be shown does not hide the others
 def _dataset(name: str, progress: Progress, summary: Summary | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(formats.plain(formats.shortened(name)), anchor=False, width="content")
+        st.subheader(_label(name), anchor=False, width="content")
         st.markdown(_freshness(summary))
     _numbers(progress)
     if summary is None or summary.frame.empty:
@@ -98,16 +98,14 @@ def _freshness(summary: Summary | None) -> str:
 
 def _numbers(progress: Progress) -> None:
     rows, files = progress.rows, progress.files
-    numbers = {f"Rows {name}": formats.number(value) for name, value in rows}
-    metrics(
-        numbers | {"Files loaded": formats.number(files.loaded), "Files waiting": formats.number(files.pending)},
-        width=130,
-    )
+    numbers = {f"Rows {name}": value for name, value in rows}
+    numbers |= {"Files loaded": files.loaded, "Files waiting": files.pending}
+    metrics({name: formats.number(value) for name, value in numbers.items()}, width=130)
     st.caption(adds_up(rows))
 
 
 def adds_up(rows: Rows) -> str:
-    """Say whether every row that was read is accounted for."""
+    """Return a caption that says whether every row read is kept, dropped or rejected."""
     kept, dropped, rejected = map(formats.number, (rows.kept, rows.dropped, rows.rejected))
     parts = f"{kept} kept + {dropped} dropped + {rejected} rejected"
     missing = rows.read - rows.kept - rows.dropped - rows.rejected
@@ -115,22 +113,22 @@ def adds_up(rows: Rows) -> str:
         return f":green[:material/check:] {formats.number(rows.read)} read = {parts}"
     return (
         f":red[:material/error: {formats.number(rows.read)} read, but {parts}:] {formats.number(abs(missing))} "
-        f"{'missing' if missing > 0 else 'too many'}. `python -m pipeline verify` finds where."
+        f"{'missing' if missing > 0 else 'too many'}. `python -m pipeline verify` shows where."
     )
 
 
 def _chosen(name: str, summary: Summary) -> Summary:
-    """Let the reader choose what is summed up, and by what; where there is no choice, nothing is asked."""
+    """Draw the choice of measures and groups; return the summary by the chosen ones."""
     groups, measures = summary.groups, summary.measures
     with st.container(horizontal=True):
         if len(measures) > 1:
-            measures = _switches("Show", measures, f"measures-{name}")
+            measures = _pills("Show", measures, f"measures-{name}")
         if groups:
-            groups = _switches("By", groups, f"groups-{name}")
-    return replace(summary.by([one for one in summary.groups if one in groups]), measures=measures)
+            groups = _pills("By", groups, f"groups-{name}")
+    return replace(summary.by([group for group in summary.groups if group in groups]), measures=measures)
 
 
-def _switches(label: str, names: list[str], key: str) -> list[str]:
+def _pills(label: str, names: list[str], key: str) -> list[str]:
     return st.pills(label, names, selection_mode="multi", default=names, format_func=_label, key=key)
 
 
@@ -141,8 +139,8 @@ def _label(name: str) -> str:
 def _chart(name: str, summary: Summary) -> None:
     chart = summary_chart(summary)
     measures, groups = (", ".join(map(formats.shortened, names)) for names in (summary.measures, summary.groups))
-    described = f"{measures or 'rows'} by {groups or 'nothing'} in {name}"
-    st.echarts_chart(chart.options, height=chart.height, key=f"chart-{name}", alt=described)
+    alt = f"{measures or 'rows'} by {groups or 'nothing'} in {name}"
+    st.echarts_chart(chart.options, height=chart.height, key=f"chart-{name}", alt=alt)
     if chart.note:
         st.caption(formats.plain(chart.note))
 
@@ -151,7 +149,7 @@ def _table(name: str, summary: Summary) -> None:
     frame = summary.frame[[*summary.groups, *summary.measures, "rows"]].head(MAX_ROWS)
     table(frame, f"table-{name}", amounts=[*summary.measures, "rows"])
     if summary.measures and frame[summary.measures].isna().any(axis=None):
-        st.caption(f"{formats.NULL}: a sum beyond 64 bits, or one with such a sum in it.")
+        st.caption(f"{formats.NULL}: a sum beyond 64 bits, or a sum of such sums.")
     if len(frame) < len(summary.frame):
         st.caption(f"The first {formats.number(MAX_ROWS)} of {formats.number(len(summary.frame))} groups.")
 
@@ -160,6 +158,6 @@ def _throughput(loads: pd.DataFrame) -> None:
     with st.container(border=True, key="throughput"):
         st.subheader("Throughput", anchor=False)
         chart = throughput_chart(loads, datetime.now(UTC))
-        described = f"rows loaded a second over the last {WINDOW // 60} minutes"
-        st.echarts_chart(chart.options, height=chart.height, key="chart-throughput", alt=described)
-        st.caption(f"Every {STEP} seconds of the last {WINDOW // 60} minutes, UTC. A file that came twice counts once.")
+        alt = f"rows loaded per second in the last {WINDOW // 60} minutes"
+        st.echarts_chart(chart.options, height=chart.height, key="chart-throughput", alt=alt)
+        st.caption(f"Each bar is {STEP} seconds, UTC. Of a file that was loaded twice, only the last load counts.")

@@ -1,7 +1,7 @@
-"""One SQL query over the lake, in a process of its own that can read the views it is given and nothing else.
+"""One SQL query over the lake, in a process of its own that can read the given views and nothing else.
 
-DuckDB's own limits are not enough: `SELECT len(range(1000000000))` takes 8 GB whatever its memory limit says, and hears
-no interrupt for a minute. A process can be ended.
+DuckDB's own limits are not enough: `SELECT len(range(1000000000))` takes 8 GB whatever the memory limit is, and reacts
+to no interrupt for a minute. A process can be ended.
 """
 
 import contextlib
@@ -23,16 +23,16 @@ from lake.stores.dataset import ObjectDataset, SchemaChanged
 from lake.stores.unify import SchemaConflict
 
 MAX_ROWS = 10_000  # of a result
-MAX_BYTES = 16_000_000  # of a result, for one value may be long
-BATCH = 1000
-AT_ONCE = 3  # queries that run beside each other
-MORE_BYTES = 640 << 20  # of address space with data in it, beyond what the process has before its query
-NO_THREAD = "can't start new thread"  # there is no memory for its stack
+MAX_BYTES = 16_000_000  # of a result, because one value may be long
+BATCH = 1000  # rows that are read at once
+AT_ONCE = 3  # queries that run at the same time
+MORE_BYTES = 640 << 20  # bytes of data that a query may add to those of its process
+NO_THREAD = "can't start new thread"  # because there is no memory for its stack
 ATTEMPTS = 6  # to read objects that are replaced meanwhile
-MAX_SHOWN = 61  # views that are opened for a query that asks which there are
+MAX_SHOWN = 61  # views that are opened for a query of the catalog
 SHOWN = {"BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
-SHOWN |= {"DOUBLE", "VARCHAR"}  # as they are; all others as DuckDB writes them
-WRAPPED = 2  # lines that DuckDB puts before a query that another one reads from
+SHOWN |= {"DOUBLE", "VARCHAR"}  # types that are shown as they are; all others as DuckDB writes them
+WRAPPED = 2  # lines that DuckDB puts before a query inside another query
 HUGE = ("HUGEINT", "UHUGEINT")
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
@@ -44,9 +44,9 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 }
 END = re.compile(r";(\s|;|--[^\n]*(\n|\Z)|/\*.*?\*/)*", re.DOTALL)
 CATALOG = re.compile(r"(?i)\bshow\b|\bduckdb_|information_schema|\bpg_|sqlite_master")
-CUT = b"lakelet.cut"  # in a result's metadata: there are more rows
-NOTE = b"lakelet.note"  # in a result's metadata: what a reader should know of it
-REPLAY = "`python -m pipeline replay --stale` loads them anew."
+CUT = b"lakelet.cut"  # in a result's metadata, if there are more rows
+NOTE = b"lakelet.note"  # in the metadata of a result or a schema: a note for the reader
+REPLAY = "`python -m pipeline replay --stale` loads them again."
 
 
 class QueryError(ValueError):
@@ -54,8 +54,8 @@ class QueryError(ValueError):
 
 
 def bound_process() -> None:
-    """Let this process take a bounded part of the memory, and be the first to go where memory is short."""
-    with contextlib.suppress(ImportError, OSError, ValueError, AttributeError):  # each system bounds what it can
+    """Bound the memory of this process, and make it the first that the system ends if memory is short."""
+    with contextlib.suppress(ImportError, OSError, ValueError, AttributeError):  # not every system can
         import resource
 
         used = re.search(r"VmData:\s+(\d+) kB", Path("/proc/self/status").read_text())
@@ -67,10 +67,10 @@ def bound_process() -> None:
 def answer(store: ObjectStore, views: Mapping[str, str], sql: str) -> pa.Table:
     """Run one query over `views`, each a name and the prefix of its objects; return at most the rows that a page shows.
 
-    A read that met a replacement of its object is repeated.
+    The query is repeated if objects are replaced while it reads them.
 
     Raises:
-        QueryError: it is not one query, it is wrong, or it may not be run.
+        QueryError: the text is not one query, or the query is wrong or refused.
     """
     names, opened = set(named(views, sql)), dict[str, ds.Dataset]()
     for _ in range(ATTEMPTS):
@@ -85,14 +85,14 @@ def answer(store: ObjectStore, views: Mapping[str, str], sql: str) -> pa.Table:
                 raise QueryError(_with_proposal(error, sought, views)) from error
             names |= missing
         except (duckdb.Error, pa.ArrowException, OSError, SchemaConflict) as error:
-            cause = next((one.error for one in opened.values() if getattr(one, "error", None)), error)
+            cause = next((view.error for view in opened.values() if getattr(view, "error", None)), error)
             if not isinstance(cause, SchemaChanged | ObjectChanged):
                 raise QueryError(explained(cause)) from error
             if not isinstance(cause, SchemaChanged):
                 opened.clear()
             for dataset in opened.values():
                 dataset.error = None
-    raise QueryError("Files were loaded again each time that the query read them: run it again in a moment.")
+    raise QueryError("The query was not completed: files were replaced each time it read them. Run it again.")
 
 
 def _answered(views: Mapping[str, ds.Dataset], sql: str) -> pa.Table:
@@ -111,23 +111,23 @@ def _older(name: str, view: ObjectDataset) -> str:
 
 
 def named(views: Mapping[str, str], sql: str) -> Mapping[str, str]:
-    """Return the views whose name stands in the query, be it in a comment, so that no other is listed.
+    """Return the views whose name stands in the query, even in a comment, so that no others are listed.
 
-    Where none does and the query asks which views there are, these are the first of `views`.
+    For a query of the catalog that names no view, return the first of `views`.
     """
     text = sql.lower()
-    found = {name: prefix for name, prefix in views.items() if name.lower().replace('"', '""') in text}
-    return found or (dict(islice(views.items(), MAX_SHOWN)) if CATALOG.search(sql) else {})
+    matches = {name: prefix for name, prefix in views.items() if name.lower().replace('"', '""') in text}
+    return matches or (dict(islice(views.items(), MAX_SHOWN)) if CATALOG.search(sql) else {})
 
 
 def _sought(error: duckdb.CatalogException) -> str:
-    """Return the table that is not there, which the text of a query need not spell, as with `query_table`."""
-    found = re.search(r"Table with name (.+?) does not exist", str(error), re.DOTALL)
-    return found[1].lower() if found else ""
+    """Return the name of the missing table, which the query may not contain, as with `query_table`."""
+    match = re.search(r"Table with name (.+?) does not exist", str(error), re.DOTALL)
+    return match[1].lower() if match else ""
 
 
 def _with_proposal(error: duckdb.CatalogException, sought: str, views: Mapping[str, str]) -> str:
-    """Return what is wrong with a view that is like this in name, rather than like a table of the database's own."""
+    """Return the error with a proposal from `views`, where DuckDB proposes one of its own tables."""
     alike = get_close_matches(sought, views, 1) if sought else []
     proposal = f'Did you mean "{alike[0]}"?' if alike else "The views are in the list beside the query."
     return re.sub(r'(?<=does not exist!\n)Did you mean "[^"\n]+"\?', proposal, str(error))
@@ -135,16 +135,16 @@ def _with_proposal(error: duckdb.CatalogException, sought: str, views: Mapping[s
 
 def _dataset(store: ObjectStore, prefix: str) -> ds.Dataset:
     dataset = store.dataset(prefix)
-    if not dataset.schema.names and prefix.startswith(REJECTED):  # nothing was rejected, and that can be asked too
+    if not dataset.schema.names and prefix.startswith(REJECTED):  # nothing was rejected: a view without rows
         return ds.dataset(REJECTED_SCHEMA.empty_table())
     return dataset
 
 
 def connect(views: Mapping[str, ds.Dataset]) -> duckdb.DuckDBPyConnection:
-    """Open a database in memory that has the views that have a column, no way out, and settings that stay."""
+    """Open a database in memory with the `views` that have columns, no access to anything else, and locked settings."""
     connection = duckdb.connect(config=SETTINGS)
-    connection.execute("SET python_enable_replacements = false")  # no variable of this program is a table
-    connection.execute("SET TimeZone = 'UTC'")  # and not the host's
+    connection.execute("SET python_enable_replacements = false")  # a variable of this program is not a table
+    connection.execute("SET TimeZone = 'UTC'")
     for name, dataset in views.items():
         if dataset.schema.names:
             connection.register(name, dataset)
@@ -153,19 +153,19 @@ def connect(views: Mapping[str, ds.Dataset]) -> duckdb.DuckDBPyConnection:
 
 
 def check(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
-    """Return the query without a semicolon and comments at its end; refuse what is not one query."""
+    """Return the query without a semicolon and comments at its end; raise `QueryError` unless it is one query."""
     kinds = [statement.type for statement in connection.extract_statements(sql)]
     if not kinds:
         raise QueryError("Expected one query, found none: write one, or start from an example.")
     if len(kinds) > 1:
         raise QueryError(f"Expected one query, found {len(kinds)} statements: run one at a time.")
     ends = [sql[: end.start()] for end in re.finditer(";", sql) if END.fullmatch(sql, end.start())]
-    query = next((bare for bare in ends if _is_one(connection, bare)), sql)  # what only looks like it is in a text
-    # DuckDB runs a PIVOT as several statements. It may stand in FROM, and nothing that changes something may.
+    query = next((bare for bare in ends if _is_one(connection, bare)), sql)  # a semicolon may stand in a text
+    # DuckDB runs a PIVOT as several statements. A PIVOT may stand in FROM; no statement that changes something may.
     if kinds[0] == duckdb.StatementType.MULTI and _is_one(connection, f"FROM (\n{query}\n)"):
         return query
     if kinds[0] not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
-        raise QueryError(f"{kinds[0].name} is refused: this page reads and changes nothing. Begin with SELECT or FROM.")
+        raise QueryError(f"{kinds[0].name} is refused: this page only reads. Begin with SELECT or FROM.")
     return query
 
 
@@ -178,14 +178,14 @@ def _is_one(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
 
 def _relation(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
     try:
-        return connection.sql(sql)  # which gives rows as they come, while `execute` waits for the last one
+        return connection.sql(sql)  # yields rows as they come, while `execute` waits for the last one
     except duckdb.Error:
-        connection.execute(sql)  # fails in the same way, but its words point at the place
+        connection.execute(sql)  # fails in the same way, with a message that shows the place
         raise
 
 
 def first_rows(relation: duckdb.DuckDBPyRelation) -> pa.Table:
-    """Read the first rows of a result, with each name once, and as text what is no number, text or boolean."""
+    """Return the first rows of a result, with unique names; what is not number, text or boolean becomes text."""
     columns = [_column(place, type_) for place, type_ in enumerate(map(str, relation.types), 1)]
     batches, rows, memory = [], 0, 0
     try:
@@ -218,7 +218,7 @@ def _column(place: int, type_: str) -> str:
 
 
 def _integers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return large integers as numbers, such as the sum of a column is, or as their text where they are too large."""
+    """Return large integers, such as sums, as int64; as text if they do not fit."""
     try:
         return texts.cast(pa.int64())
     except pa.ArrowInvalid:
@@ -226,50 +226,49 @@ def _integers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def unique(names: list[str]) -> list[str]:
-    """Return the names of a result's columns with none empty, and none twice."""
-    found: list[str] = []
+    """Return the names of a result's columns, with empty and repeated names replaced."""
+    chosen: list[str] = []
     for place, name in enumerate(names, 1):
-        number, wanted = 1, name or f"column {place}"
-        while wanted in found or (number > 1 and wanted in names):
+        number, candidate = 1, name or f"column {place}"
+        while candidate in chosen or (number > 1 and candidate in names):
             number += 1
-            wanted = f"{name} ({number})"
-        found.append(wanted)
-    return found
+            candidate = f"{name} ({number})"
+        chosen.append(candidate)
+    return chosen
 
 
 def explained(error: Exception) -> str:
-    """Return what a person can do where the error's own words do not say it."""
-    said = str(error)
+    """Return the error's message, with what a person can do where the message does not say it."""
+    message = str(error)
     if isinstance(error, SchemaConflict):
         dataset = error.files[0].key.split("/")[1] if error.files else "this view"
-        one = len(error.files) == 1 and not error.more
-        count = f"{'At least ' if error.more else ''}{len(error.files)} file{'' if one else 's'}"
-        loaded = f"{count} of {dataset} {'was' if one else 'were'} loaded under an older contract"
-        return f"{loaded}: {REPLAY}\n\n{said[:1].upper()}{said[1:]}."
-    if isinstance(error, duckdb.OutOfMemoryException | MemoryError | pa.ArrowMemoryError) or NO_THREAD in said:
-        return "The query needs more memory than this page may take: ask for fewer columns or rows, or add up first."
+        single = len(error.files) == 1 and not error.more
+        count = f"{'At least ' if error.more else ''}{len(error.files)} file{'' if single else 's'}"
+        loaded = f"{count} of {dataset} {'was' if single else 'were'} loaded under an older contract"
+        return f"{loaded}: {REPLAY}\n\n{message[:1].upper()}{message[1:]}."
+    if isinstance(error, duckdb.OutOfMemoryException | MemoryError | pa.ArrowMemoryError) or NO_THREAD in message:
+        return "The query needs more memory than this page may take: ask for fewer columns or rows, or sum first."
     if isinstance(error, duckdb.PermissionException):
-        return f"Refused: this page reads its views, no files, network or settings.\n\n{said}"
-    return said
+        return f"Refused: this page reads its views, no files, network or settings.\n\n{message}"
+    return message
 
 
 def _as_asked(error: duckdb.Error) -> duckdb.Error:
-    """Return an error of a query that stands in another one, with the lines counted as its writer does."""
-    said = re.sub(r"LINE (\d+):", lambda line: f"LINE {int(line[1]) - WRAPPED}:".ljust(len(line[0])), str(error))
-    return type(error)(said)
+    """Return an error of a query inside another query, with the line numbers of the inner query."""
+    text = re.sub(r"LINE (\d+):", lambda line: f"LINE {int(line[1]) - WRAPPED}:".ljust(len(line[0])), str(error))
+    return type(error)(text)
 
 
 def run(store: ObjectStore, views: Mapping[str, str], sql: str) -> int:
-    """Write the answer to stdout as an Arrow stream, or what is wrong to stderr; give the exit code."""
+    """Write the answer to stdout as an Arrow stream, or a message to stderr; return the exit code."""
     try:
         table = answer(store, views, sql)
     except QueryError as error:
         sys.stderr.write(str(error))
         return 1
-    except Exception as error:  # a fault of ours or of a library: a sentence for the reader, who has no use for more
-        sys.stderr.write(
-            f"The query could not be answered: {type(error).__name__}: {' '.join(str(error).split()):.300}"
-        )
+    except Exception as error:  # a fault of this program or of a library: one sentence is enough for the reader
+        reason = f"{' '.join(str(error).split()):.300}"
+        sys.stderr.write(f"The query could not be answered: {type(error).__name__}: {reason}")
         return 1
     with pa.ipc.new_stream(sys.stdout.buffer, table.schema) as stream:
         stream.write_table(table)

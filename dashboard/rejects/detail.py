@@ -1,17 +1,17 @@
-"""One problem in its place: what to do about it, and the lines of the file around it with the value marked."""
+"""An open problem: what to do about it, and the lines of the file around it, with the value marked."""
 
 from html import escape
 
 import streamlit as st
 
 from dashboard.rejects.excerpt import Excerpt, cell, read_excerpt
-from dashboard.rejects.remedies import fix
+from dashboard.rejects.remedies import remedy
 from dashboard.shared import formats
 from dashboard.shared.file_format import UNKNOWN, Format
 from dashboard.shared.published import Published
 from dashboard.shared.selection import Row, close_button
 
-MAX_LINES = 20  # of one record
+MAX_LINES = 20  # of one record that are shown
 STYLE = "overflow-x:auto; margin:0; font-size:0.85rem; line-height:1.6"
 NUMBER = "opacity:0.5; user-select:none; display:inline-block; min-width:3.5em; text-align:right; padding-right:1em"
 MARK = "background:#f6c453; color:#1c2b33; border-radius:3px; padding:0 2px"
@@ -30,31 +30,33 @@ def _excerpt(
 
 
 def show(problem: Row, published: Published) -> None:
-    """Draw a problem that was opened."""
+    """Draw the open problem."""
     key, line, lines = problem["source_key"], problem["line"], _lines(problem)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"**{formats.plain(key)}**" + (f", line {line}" if line else "") + _badges(problem))
         close_button("reject")
-    st.markdown(f"{formats.plain(problem['message'] or '')}  \n**What to do:** {formats.plain(fix(problem['rule']))}")
+    st.markdown(
+        f"{formats.plain(problem['message'] or '')}  \n**What to do:** {formats.plain(remedy(problem['rule']))}"
+    )
     try:
         summary = published.summary(problem["dataset"] or "")
         format_ = summary.format if summary else UNKNOWN
-        found = _excerpt(published, published.store.url, key, line and int(line), lines, format_.encoding)
+        excerpt = _excerpt(published, published.store.url, key, line and int(line), lines, format_.encoding)
     except FileNotFoundError:
         st.info("The file is no longer there.")
     except (OSError, ValueError) as error:
         st.info(f"The lines around it cannot be shown: {formats.plain(str(error))}.")
     else:
-        st.html(f'<pre style="{STYLE}">{_html(found, problem, lines, format_)}</pre>')
+        st.html(f'<pre style="{STYLE}">{_html(excerpt, problem, lines, format_)}</pre>')
         if format_.delimiter:
             st.caption(_contract(problem["dataset"], format_))
-        if _is_newer(found, key, published):
-            st.caption("The file was changed since: these are its lines now.")
+        if _is_newer(excerpt, key, published):
+            st.caption("The file was changed since then: these are its lines now.")
 
 
 def _badges(problem: Row) -> str:
-    told = [problem["column"], problem["rule"]]
-    return "".join(f" :gray-badge[{formats.plain(word)}]" for word in told if word)
+    words = [problem["column"], problem["rule"]]
+    return "".join(f" :gray-badge[{formats.plain(word)}]" for word in words if word)
 
 
 def _lines(problem: Row) -> int:
@@ -62,7 +64,7 @@ def _lines(problem: Row) -> int:
 
 
 def _contract(dataset: str, format_: Format) -> str:
-    """Return how the contract says that the files are written: what advice on them must agree with."""
+    """Return a caption with the file format in the contract, with which any advice must agree."""
     delimiter = {"\t": "a tab", " ": "a space"}.get(format_.delimiter, formats.plain(format_.delimiter))
     return (
         f"The contract of {formats.plain(dataset)}: encoding {formats.plain(format_.encoding)}, delimiter {delimiter}, "
@@ -70,26 +72,26 @@ def _contract(dataset: str, format_: Format) -> str:
     )
 
 
-def _html(found: Excerpt, problem: Row, lines: int, format_: Format) -> str:
-    # Of what is wrong with a file as a whole, only the header has a place in it.
+def _html(excerpt: Excerpt, problem: Row, lines: int, format_: Format) -> str:
+    # Of the problems of a whole file, only that of its header has a line.
     first = int(problem["line"] or (problem["rule"] == "header"))
-    shown = []
-    for number, line in found.lines.items():
-        marked = 0 < first <= number < first + lines
-        part = _marked(found, problem, line, format_, whole=lines > 1) if marked else escape(line)
-        shown.append(f'<span style="{NUMBER}">{number}</span>{part}')
-    return "\n".join(shown)
+    rows = []
+    for number, line in excerpt.lines.items():
+        bad = 0 < first <= number < first + lines
+        text = _marked(excerpt, problem, line, format_, whole=lines > 1) if bad else escape(line)
+        rows.append(f'<span style="{NUMBER}">{number}</span>{text}')
+    return "\n".join(rows)
 
 
-def _marked(found: Excerpt, problem: Row, line: str, format_: Format, *, whole: bool) -> str:
-    """Mark a line's value, or all of the line where the problem is not that of one value in it."""
+def _marked(excerpt: Excerpt, problem: Row, line: str, format_: Format, *, whole: bool) -> str:
+    """Return a line with its bad value marked, or all of it if the problem is not that of one value."""
     column = problem["column"]
-    start, end = (column and not whole and cell(line, found.header, column, format_)) or (0, len(line))
+    start, end = (column and not whole and cell(line, excerpt.header, column, format_)) or (0, len(line))
     value = escape(line[start:end]) or "&nbsp;"
     return f'{escape(line[:start])}<mark style="{MARK}">{value}</mark>{escape(line[end:])}'
 
 
-def _is_newer(found: Excerpt, key: str, published: Published) -> bool:
+def _is_newer(excerpt: Excerpt, key: str, published: Published) -> bool:
     loads = published.loads()
-    known = [] if loads is None else loads.loc[loads["source_key"] == key, "etag"].tolist()
-    return bool(known) and known[0] != found.etag
+    etags = [] if loads is None else loads.loc[loads["source_key"] == key, "etag"].tolist()
+    return bool(etags) and etags[0] != excerpt.etag

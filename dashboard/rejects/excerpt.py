@@ -1,36 +1,35 @@
-"""The lines of a source file around a problem, and where in them the value stands; whatever is in the file."""
+"""The lines of a source around a problem, and the place of the value in them; for any content of the file."""
 
 import codecs
 import csv
 import io
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import pyarrow as pa
 
 from dashboard.shared.file_format import UNKNOWN, Format
-from lake.stores.base import ObjectChanged, ObjectInfo, ObjectStore
+from dashboard.shared.objects import reread
+from lake.stores.base import ObjectInfo, ObjectStore
 
 CONTEXT = 2  # lines before and after the record
-MAX_CHARACTERS = 50_000_000  # that are read to come to a line: a second or two
-MAX_LINE = 2000  # characters of a line that are shown
+MAX_CHARACTERS = 50_000_000  # that are read to reach a line: a second or two
+MAX_LINE = 2000  # characters of each line that are shown
 CODECS = {"gz": "gzip", "zst": "zstd"}
 BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16's, with which it begins
+    codecs.BOM_UTF32_LE: "utf-32",  # before that of UTF-16, with which it begins
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-HEADER = 0  # its number here, wherever it stands
-READS = 3  # of a file that is replaced while it is read
+HEADER = 0  # the number of the header here, wherever it stands
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Some lines of a file by number, its header, and the version (etag) that they were read from."""
+    """Lines of a file by number, its header, and the etag of the version that was read."""
 
     lines: dict[int, str]
     header: str
@@ -38,24 +37,20 @@ class Excerpt:
 
 
 def read_excerpt(store: ObjectStore, key: str, line: int | None, lines: int = 1, encoding: str = "utf-8") -> Excerpt:
-    """Read the `lines` from `line` on and some around them; of a problem of the whole file (None) its first lines.
+    """Read `lines` lines from `line` on and some around them; for a problem of the whole file (None), its first lines.
 
     Raises:
         FileNotFoundError: the file is gone.
-        ObjectChanged: it was replaced during each of `READS` reads.
-        ValueError: it has no such line, or none that can be come to; the message says why.
+        ObjectChanged: the file was replaced during each read.
+        ValueError: the file has no such line, or it cannot be reached; the message says why.
     """
     first = line or 1
     wanted = range(max(1, first - CONTEXT), first + lines + CONTEXT)
-    for _ in range(READS - 1):
-        with suppress(ObjectChanged):
-            info, found = _read(store, key, wanted, encoding)
-            break
-    else:
-        info, found = _read(store, key, wanted, encoding)
-    if line and line not in found:
+    info, texts = reread(lambda: _read(store, key, wanted, encoding))
+    if line and line not in texts:
         raise ValueError(f"the file has no line {line}, or it stands too far from the start to be shown here")
-    return Excerpt({number: found[number] for number in wanted if number in found}, found.get(HEADER, ""), info.etag)
+    header = texts.pop(HEADER, "")
+    return Excerpt(texts, header, info.etag)
 
 
 def _read(store: ObjectStore, key: str, wanted: range, encoding: str) -> tuple[ObjectInfo, dict[int, str]]:
@@ -68,7 +63,7 @@ def _read(store: ObjectStore, key: str, wanted: range, encoding: str) -> tuple[O
 
 
 def _text(stream: BinaryIO, key: str, encoding: str) -> io.TextIOWrapper:
-    """Give a file as text, a line end of any kind as one; bytes that are no text become escapes."""
+    """Open a file as text with one kind of line end; bytes that are not text become escapes."""
     codec = CODECS.get(key.lower().rpartition(".")[2])
     plain = io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(stream), codec) if codec else stream)  # type: ignore[type-var]
     encoding = next((name for bom, name in BOMS.items() if plain.peek(4).startswith(bom)), encoding)
@@ -76,12 +71,12 @@ def _text(stream: BinaryIO, key: str, encoding: str) -> io.TextIOWrapper:
 
 
 def _lines(text: io.TextIOWrapper, wanted: range) -> dict[int, str]:
-    """Return the header, which is the first line that is not empty, and the wanted lines, each cut to what is shown."""
+    """Return the header, which is the first line that is not empty, and the wanted lines, each cut to `MAX_LINE`."""
     lines: dict[int, str] = {}
     number, read = 1, 0
     while number < wanted.stop and read < MAX_CHARACTERS and (piece := text.readline(MAX_LINE)):
         if number in wanted:
-            lines.setdefault(number, piece.rstrip("\n"))  # of a long line the first piece
+            lines.setdefault(number, piece.rstrip("\n"))  # the first piece of a long line
         if HEADER not in lines and piece != "\n":
             lines[HEADER] = piece.rstrip("\n")
         number, read = number + piece.endswith("\n"), read + len(piece)
@@ -89,15 +84,15 @@ def _lines(text: io.TextIOWrapper, wanted: range) -> dict[int, str]:
 
 
 def cell(line: str, header: str, column: str, format_: Format = UNKNOWN) -> tuple[int, int] | None:
-    """Return where the cell of a column begins and ends in a line, if both can be told."""
+    """Return start and end of the cell of a column in a line; None if they cannot be determined."""
     delimiter, quote = format_.delimiter or max(",;\t|", key=header.count), format_.quote
     names = next(csv.reader([header], delimiter=delimiter, quotechar=quote), [])
-    mark, between = re.escape(quote), re.escape(delimiter)
-    cells = re.finditer(rf"((?:{mark}(?:[^{mark}]|{mark}{mark})*{mark}|[^{between}{mark}])*)(?:{between}|$)", line)
-    spans = [found.span(1) for found in cells]
+    q, d = re.escape(quote), re.escape(delimiter)
+    cells = re.finditer(rf"((?:{q}(?:[^{q}]|{q}{q})*{q}|[^{d}{q}])*)(?:{d}|$)", line)
+    spans = [match.span(1) for match in cells]
     if not line.endswith(delimiter):
-        spans.pop()  # the empty one that matches after the last
+        spans.pop()  # the empty match at the end
     name, number = format_.headers.get(column, (column, 1))
-    places = [place for place, found in enumerate(names) if found == name]
+    places = [place for place, header_name in enumerate(names) if header_name == name]
     place = places[number - 1] if number <= len(places) else len(spans)
     return spans[place] if place < len(spans) else None

@@ -1,4 +1,4 @@
-"""The chart of the Rejects page: how many problems there are, by when their files landed."""
+"""The chart of the Rejects page: numbers of problems, by the time when their files landed."""
 
 from datetime import UTC, datetime
 
@@ -9,11 +9,11 @@ from dashboard.rejects.timeline import SPANS, timeline_chart
 from dashboard.shared import formats
 from dashboard.shared.problem_counts import Counts
 
-BY = ["rule", "column", "dataset"]  # what the parts of a bar may stand for
+BY = ["rule", "column", "dataset"]  # columns whose values the parts of a bar may show
 
 
 def show(counted: pd.DataFrame) -> None:
-    """Draw the problems that were chosen."""
+    """Draw the counted problems over time."""
     with st.container(border=True, key="reject-time"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
             by = st.segmented_control("Problems over time, by", BY, default=BY[0], key="reject-by", required=True)
@@ -26,12 +26,14 @@ def show(counted: pd.DataFrame) -> None:
         st.caption(chart.note)
 
 
-def covered(counted: pd.DataFrame, counts: Counts) -> str:
-    """Say what is counted."""
-    problems, files = int(counted["problems"].sum()), counted["source_key"].nunique()
-    said = f"Counted: all {formats.count(problems, 'problem')} of {formats.count(files, 'file')}"
-    said += f", among the newest {formats.count(counts.loads, 'load')}. A file that is corrected counts no more."
+def coverage(counted: pd.DataFrame, counts: Counts) -> str:
+    """Return a caption that says which problems are counted."""
+    problems = formats.count(int(counted["problems"].sum()), "problem")
+    files, loads = formats.count(counted["source_key"].nunique(), "file"), formats.count(counts.loads, "load")
+    caption = f"Counted: all {problems} of {files}, among the newest {loads}. Corrected files are not counted."
     if counts.uncounted:
         older = formats.count(counts.uncounted, "file")
-        said += f" Not counted: {older} with problems, from an older version of the pipeline, until `replay --stale`."
-    return said
+        caption += (
+            f" Not counted: {older} with problems, from an older version of the pipeline, until `replay --stale`."
+        )
+    return caption

@@ -1,4 +1,4 @@
-"""Rejects: how many problems there are over time, and in which line of which file; and one of them in its place."""
+"""Rejects: the problems over time, by rule and column, and one by one with the lines of the file around it."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard.rejects import detail, over_time
-from dashboard.rejects.remedies import fix
+from dashboard.rejects.remedies import remedy
 from dashboard.shared import formats, notices
 from dashboard.shared.failures import one_sentence
 from dashboard.shared.problem_counts import Counts, by_rule
@@ -17,8 +17,8 @@ from dashboard.shared.selection import choice, close, open_table
 from dashboard.shared.tables import STILL, download, table
 from lake.status import Status
 
-MAX_ROWS = 1000  # of the table, after the filters: sent again whenever one changes
-COUNTED, COUNTS_HEIGHT = 5, 213  # lines, and their pixels: so that the problems are seen without scrolling
+MAX_ROWS = 1000  # of the table, after the filters: all rows are sent again whenever one changes
+COUNTED, COUNTS_HEIGHT = 5, 213  # rows and pixels of the table of counts, so that problems are seen without scrolling
 FILTERS = ("dataset", "rule", "column")
 COLUMNS = ["dataset", "source_key", "line", "column", "rule", "value", "message", "raw"]
 
@@ -27,10 +27,10 @@ COLUMNS = ["dataset", "source_key", "line", "column", "rule", "value", "message"
 @one_sentence
 def show(published: Published) -> None:
     """Draw the page."""
-    seen = notices.latest(published, "rejects", lambda published, _: (published.problems(), published.counts()))
-    if seen is None:
+    latest = notices.latest(published, "rejects", lambda published, _: (published.problems(), published.counts()))
+    if latest is None:
         return
-    status, (problems, counts) = seen
+    status, (problems, counts) = latest
     if problems is None or counts is None:
         notices.no_files()
     elif not problems.files:
@@ -40,31 +40,33 @@ def show(published: Published) -> None:
 
 
 def _nothing(status: Status) -> None:
-    if status.rows.rejected or status.files.refused:  # the published loads are the newest only
-        st.info("None of the newest files has a problem; those of older ones are under `rejected/`.")
+    if status.rows.rejected or status.files.refused:  # only the newest loads are published
+        st.info("The newest files have no problems. The problems of older files are under `rejected/`.")
     else:
         st.success("**Nothing was rejected.**", icon=":material/check_circle:")
 
 
 def _problems(problems: Problems, counts: Counts, published: Published) -> None:
-    counted, found = _filtered(counts.frame, problems.frame)
-    _unread(problems.unread)
+    counted, matches = _filtered(counts.frame, problems.frame)
+    for key, reason in problems.unread.items():
+        text = f"**{formats.plain(key)} is not shown:** {formats.plain(reason)}."
+        st.warning(text, icon=":material/visibility_off:")
     if not counted.empty:
         over_time.show(counted)
-        _counts(by_rule(counted, found).head(MAX_ROWS))
-    st.caption(over_time.covered(counted, counts))
-    if not found.empty:
-        _table(found, published, _compared(found, counted, problems))
+        _counts(by_rule(counted, matches).head(MAX_ROWS))
+    st.caption(over_time.coverage(counted, counts))
+    if not matches.empty:
+        _table(matches, published, _compared(matches, counted, problems))
     elif not problems.frame.empty:
         st.info("No problem that was read matches the filters.", icon=":material/filter_alt_off:")
     st.caption(_scope(problems))
 
 
 def _filtered(*frames: pd.DataFrame) -> list[pd.DataFrame]:
-    """Keep the rows of each frame that have what the reader chooses."""
+    """Draw the filters; return the rows of each frame that match them."""
     with st.container(horizontal=True):  # two by two on a narrow screen
         chosen = {name: choice("reject", name, *(frame[name] for frame in frames)) for name in FILTERS}
-        typed = st.text_input(
+        file = st.text_input(
             "File",
             key="reject-file",
             type="search",
@@ -74,12 +76,7 @@ def _filtered(*frames: pd.DataFrame) -> list[pd.DataFrame]:
             on_change=close,
             args=("reject",),
         )
-    return [matching(frame, chosen, (typed or "").strip()) for frame in frames]
-
-
-def _unread(unread: dict[str, str]) -> None:
-    for key, reason in unread.items():
-        st.warning(f"**{formats.plain(key)} is not shown:** {formats.plain(reason)}.", icon=":material/visibility_off:")
+    return [matching(frame, chosen, (file or "").strip()) for frame in frames]
 
 
 def _counts(counts: pd.DataFrame) -> None:
@@ -88,45 +85,45 @@ def _counts(counts: pd.DataFrame) -> None:
     settings: dict[str, ColumnConfig] = {
         "problems": column.ProgressColumn("problems", format="%,d", min_value=0, max_value=most),
         "example": column.TextColumn("for example", width="large"),
-        "fix": column.TextColumn("what to do", width="large"),
+        "remedy": column.TextColumn("what to do", width="large"),
     }
-    counts = counts.assign(fix=counts["rule"].map(fix))
+    counts = counts.assign(remedy=counts["rule"].map(remedy))
     height: int | Literal["auto"] = "auto" if len(counts) <= COUNTED else COUNTS_HEIGHT
     table(counts, "reject-counts", settings, height, amounts=["files"])
 
 
-def _compared(found: pd.DataFrame, counted: pd.DataFrame, problems: Problems) -> str:
-    """Return how many problems the table and its download are from, and why they are not all that are counted."""
-    all_counted, files = int(counted["problems"].sum()), formats.count(problems.files, "file")
-    if all_counted <= len(found):
-        return f"{formats.count(len(found), 'problem')}, the newest files first."
+def _compared(matches: pd.DataFrame, counted: pd.DataFrame, problems: Problems) -> str:
+    """Return a caption that compares the problems in the table with the counted ones."""
+    total, files = int(counted["problems"].sum()), formats.count(problems.files, "file")
+    if total <= len(matches):
+        return f"{formats.count(len(matches), 'problem')}, the newest files first."
+    number = formats.number(len(matches))
     return (
-        f"{formats.number(len(found))} of the {formats.count(all_counted, 'problem')} counted above, "
-        "the newest files first: "
-        f"what was read is {formats.number(problems.read)} of {files} with problems, and the first of each."
+        f"{number} of the {formats.count(total, 'problem')} counted above, the newest files first. "
+        f"The page reads {formats.number(problems.read)} of {files} with problems, and the first problems of each."
     )
 
 
-def _table(found: pd.DataFrame, published: Published, compared: str) -> None:
-    shown = found.head(MAX_ROWS)
+def _table(matches: pd.DataFrame, published: Published, compared: str) -> None:
+    shown = matches.head(MAX_ROWS)
     row = open_table(shown, "reject", COLUMNS, _columns())
     if row:
         with st.container(border=True, key="reject-opened"):
             detail.show(row, published)
-    place = st.container(horizontal=True, vertical_alignment="center")
-    with place:
+    note = STILL if row else f"{compared} Select a problem to see its lines."
+    if not row and len(shown) < len(matches):
+        note += f" The table and the download have the first {formats.number(MAX_ROWS)}: use the filters to see others."
+    with st.container(horizontal=True, vertical_alignment="center"):
         download(shown, "Download these problems", "rejects.csv", "reject-download")
-    note = STILL if row else f"{compared} Select one to see its place."
-    cut = f" The table and the download have the first {formats.number(MAX_ROWS)}: choose to see others."
-    place.caption(note if row or len(shown) == len(found) else note + cut)
+        st.caption(note)
 
 
 def _scope(problems: Problems) -> str:
-    """Say what was read of what is there."""
-    of_files = f"Read: {formats.number(problems.read)} of {formats.count(problems.files, 'file')} with problems"
-    read, there = len(problems.frame), formats.count(problems.there, "problem")
-    of_problems = f"{'all' if read == problems.there else formats.number(read)} of their {there}"
-    return f"{of_files}, and {of_problems}. All are under `rejected/`, as Parquet."
+    """Return a caption that says which part of all problems was read."""
+    files = f"{formats.number(problems.read)} of {formats.count(problems.files, 'file')} with problems"
+    read = "all" if len(problems.frame) == problems.total else formats.number(len(problems.frame))
+    of_them = f"{read} of their {formats.count(problems.total, 'problem')}"
+    return f"Read: {files}, and {of_them}. All are under `rejected/`, as Parquet."
 
 
 def _columns() -> dict[str, ColumnConfig]:
@@ -134,8 +131,8 @@ def _columns() -> dict[str, ColumnConfig]:
     return {
         "source_key": column.TextColumn("file", width="medium"),
         "line": column.NumberColumn(
-            "line", format="%d", help="Where the record starts, as an editor numbers lines; none for a whole file."
+            "line", format="%d", help="The line where the record starts; empty for a problem of the whole file."
         ),
         "message": column.TextColumn("message", width="large"),
-        "raw": column.TextColumn("raw text", width="large", help="The record as it stands in the file."),
+        "raw": column.TextColumn("raw text", width="large", help="The record as it is written in the file."),
     }

@@ -9,7 +9,7 @@ from dashboard.shared.charts import LEGEND, Chart, options
 
 HEIGHT = 140  # pixels, without the legend
 BARS = 60
-SERIES = 6  # of one chart: the smallest of more than that share the last
+SERIES = 6  # in one chart: if there are more, the smallest share the last one
 OTHERS, NONE = "all others", "(none)"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 STEPS = [
@@ -22,12 +22,12 @@ SPANS = {"all": None, "15 min": 15 * _MINUTE, "1 h": _HOUR, "1 day": _DAY, "30 d
 
 
 def timeline_chart(counts: pd.DataFrame, by: str, seconds: int | None, now: datetime) -> Chart | None:
-    """Draw the problems of `counts` by when their files landed, stacked `by` a column; None where there are none.
+    """Return bars of the problems of `counts`, by the time when their files landed; None if there are no problems.
 
     Args:
-        counts: rows with `landed`, `problems` and the column.
+        counts: rows with `landed` (UTC seconds), `problems` and the column `by`.
         by: the column whose values are the parts of a bar.
-        seconds: of time up to `now` that is shown; without it, from the first file to the last.
+        seconds: the time up to `now` that is shown; None for the time from the first file to the last.
         now: the time, in UTC.
     """
     times = counts["landed"]
@@ -41,22 +41,20 @@ def timeline_chart(counts: pd.DataFrame, by: str, seconds: int | None, now: date
     by_bar = counts[shown].groupby([times[shown] // step * step, by], dropna=False, observed=True)["problems"].sum()
     frame = _largest(by_bar.unstack(fill_value=0)).reindex(starts, fill_value=0)
     labels = [_label(start, step) for start in starts]
-    drawn = options(frame, labels, [list(map(str, frame))], HEIGHT)
-    for bars in drawn["series"]:
+    chart = options(frame, labels, [list(map(str, frame))], HEIGHT)
+    for bars in chart["series"]:
         bars |= {"stack": by, "itemStyle": {}}
-    drawn["yAxis"][0]["minInterval"] = 1
-    return Chart(drawn, LEGEND + HEIGHT, f"Each bar is {_duration(step)}, UTC.")
+    chart["yAxis"][0]["minInterval"] = 1
+    return Chart(chart, LEGEND + HEIGHT, f"Each bar is {_duration(step)}, UTC.")
 
 
 def _largest(sums: pd.DataFrame) -> pd.DataFrame:
-    """Keep the columns with the largest sums, by name, and add the others up."""
-    sums = sums.set_axis([NONE if isinstance(name, float) else str(name) for name in sums], axis=1)
-    kept = list(sums.sum().nlargest(SERIES).index)
-    if len(sums.columns) > SERIES:
-        kept.pop()
-    others = sums.drop(columns=kept)
-    found = sums[sorted(kept)]
-    return found.assign(**{OTHERS: others.sum(axis=1)}) if others.size else found
+    """Return the columns with the largest sums, by name, and the sum of the other columns."""
+    sums = sums.set_axis([NONE if isinstance(name, float) else str(name) for name in sums], axis=1).sort_index(axis=1)
+    if len(sums.columns) <= SERIES:
+        return sums
+    others = sums.sum().nsmallest(len(sums.columns) - SERIES + 1).index
+    return sums.drop(columns=others).assign(**{OTHERS: sums[others].sum(axis=1)})
 
 
 def _label(start: int, step: int) -> str:

@@ -1,4 +1,4 @@
-"""Data to chart options; pure functions."""
+"""Chart options from frames; pure functions."""
 
 import math
 import re
@@ -13,8 +13,8 @@ from dashboard.shared import formats
 from dashboard.shared.published import Summary
 
 MAX_BARS = 24
-MAX_POINTS = 2000  # of a line
-# Columns whose names say which rows, not how much: `year(ordered_at)`, `order_id`, `_line`; but not `count(id)`.
+MAX_POINTS = 2000  # of each line
+# Names of columns that identify rows and measure nothing: `year(ordered_at)`, `order_id`, `_line`; but not `count(id)`.
 NAMES_ROWS = re.compile(
     r"(?i)(?!(count|sum|avg|mean|median|min|max|any_value|approx_\w+)\()"
     r"(.*[^a-z])?(year|quarter|month|week|day|date|hour|minute|id|key|code|line|isodow|dow|doy|date_part)([^a-z].*)?"
@@ -26,7 +26,7 @@ WINDOW, STEP = 300, 10  # seconds of the throughput's chart, and of each bar in 
 
 @dataclass(frozen=True)
 class Chart:
-    """What to draw, how high, and a note for the reader (empty where all is shown)."""
+    """ECharts options, height in pixels, and a note for the reader (empty if the chart shows everything)."""
 
     options: dict[str, Any]
     height: int
@@ -34,12 +34,12 @@ class Chart:
 
 
 def summary_chart(summary: Summary) -> Chart:
-    """Draw a summary's measures as bars by group, in one panel per scale."""
+    """Return bars of a summary's measures by group, in one panel per scale."""
     return frame_chart(summary.frame, summary.groups, summary.measures or ["rows"])
 
 
 def frame_chart(whole: pd.DataFrame, groups: list[str], measures: list[str]) -> Chart:
-    """Draw the `measures` of a frame as bars, one for each of its rows, named by its `groups`."""
+    """Return bars of the `measures` of a frame: one bar for each row, named by its `groups`."""
     frame = _largest(whole, measures[0])
     panels = _panels(frame, measures)
     note = _note(frame, measures)
@@ -50,17 +50,17 @@ def frame_chart(whole: pd.DataFrame, groups: list[str], measures: list[str]) -> 
 
 
 def _note(frame: pd.DataFrame, measures: list[str]) -> str:
-    """Return what the reader must know of numbers that a browser cannot draw as they are."""
-    drawn = {name: _values(frame[name]) for name in measures}
-    missing = sum(value is None for values in drawn.values() for value in values)
-    notes = [f"Not drawn, for unknown or infinite: {formats.count(missing, 'value')}."] if missing else []
-    if any(isinstance(value, int) and int(float(value)) != value for values in drawn.values() for value in values):
+    """Return a note on numbers that a browser cannot draw exactly."""
+    values = [value for name in measures for value in _values(frame[name])]
+    missing = values.count(None)
+    notes = [f"Not drawn, because unknown or infinite: {formats.count(missing, 'value')}."] if missing else []
+    if any(isinstance(value, int) and int(float(value)) != value for value in values):
         notes.append("Integers beyond 2^53 are drawn rounded; the table has every digit.")
     return " ".join(notes)
 
 
 def throughput_chart(loads: pd.DataFrame, now: datetime) -> Chart:
-    """Draw the rows that were loaded a second over the last minutes; the same until another `STEP` is over."""
+    """Return bars of the rows loaded per second over the last minutes; the same chart until another `STEP` is over."""
     end = int(now.timestamp()) // STEP * STEP
     recent = loads[loads["loaded_at"].notna() & (loads["loaded_at"] >= datetime.fromtimestamp(end - WINDOW, UTC))]
     times = recent["loaded_at"].map(lambda time: int(time.timestamp()) // STEP * STEP)
@@ -73,45 +73,32 @@ def throughput_chart(loads: pd.DataFrame, now: datetime) -> Chart:
 
 
 def roles(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Return the columns that name the rows of any frame, and those that measure them.
+    """Return the columns that identify the rows of any frame, and the columns that measure them.
 
-    A number names rows where its column is called so, as a year is, and where the columns that do not measure come
-    first, as in what `GROUP BY ALL` gives, and tell the rows apart only with it.
+    A column of integers identifies rows if its name says so, as that of a year. It also does if it precedes another
+    number, as in the result of `GROUP BY ALL`, and the other identifying columns alone do not distinguish all rows.
     """
-    numbers = [str(name) for name in frame if is_number(frame[name])]
-    names = [str(name) for name in frame if str(name) not in numbers]
+    columns = list(map(str, frame))
+    numbers = [name for name in columns if formats.is_number(frame[name])]
+    groups = [name for name in columns if name not in numbers]
     for name in numbers[:-1]:  # one number is left to be drawn
-        apart = not frame.duplicated(names).any() if names else len(frame) < 2
-        if pd.api.types.is_integer_dtype(frame[name]) and (
-            NAMES_ROWS.fullmatch(name) or (_leads(frame, name) and not apart)
-        ):
-            names.append(name)
-    by = [str(name) for name in frame if str(name) in names]
-    return by, [name for name in numbers if name not in names]
-
-
-def _leads(frame: pd.DataFrame, name: str) -> bool:
-    return any(is_number(frame[other]) for other in frame.columns[list(frame.columns).index(name) + 1 :])
-
-
-def is_number(column: "pd.Series[Any]") -> bool:
-    """Return whether a column can be measured; a boolean is none."""
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+        distinct = not frame.duplicated(groups).any() if groups else len(frame) < 2
+        if pd.api.types.is_integer_dtype(frame[name]) and (NAMES_ROWS.fullmatch(name) or not distinct):
+            groups.append(name)
+    return [name for name in columns if name in groups], [name for name in numbers if name not in groups]
 
 
 def line_chart(whole: pd.DataFrame, groups: list[str], measures: list[str]) -> Chart:
-    """Draw the `measures` of a frame as lines through its rows, in their order."""
+    """Return lines of the `measures` of a frame through its rows, in their order."""
     frame = whole.head(MAX_POINTS)
     panels = _panels(frame, measures)
     drawn = options(frame, _labels(frame, groups), panels)
     for series in drawn["series"]:
         series |= {"type": "line", "showSymbol": len(frame) <= MAX_BARS}
-    cut = (
-        f"The first {formats.number(MAX_POINTS)} of {formats.count(len(whole), 'row')}. "
-        if len(frame) < len(whole)
-        else ""
-    )
-    return Chart(drawn, LEGEND + PANEL * len(panels), f"{cut}{_note(frame, measures)}".strip())
+    note = _note(frame, measures)
+    if len(frame) < len(whole):
+        note = f"The first {formats.number(MAX_POINTS)} of {formats.count(len(whole), 'row')}. {note}".strip()
+    return Chart(drawn, LEGEND + PANEL * len(panels), note)
 
 
 def _largest(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -123,10 +110,11 @@ def _largest(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
 
 
 def _panels(frame: pd.DataFrame, measures: list[str]) -> list[list[str]]:
+    """Return the measures in panels, those of a comparable scale together."""
     panels: dict[float, list[str]] = {}
     for measure in measures:
         top = _top(frame, [measure])
-        scale = next((known for known in panels if _comparable(known, top)), top)
+        scale = next((scale for scale in panels if _comparable(scale, top)), top)
         panels.setdefault(scale, []).append(measure)
     return list(panels.values())
 
@@ -136,13 +124,13 @@ def _top(frame: pd.DataFrame, measures: list[str]) -> float:
     return max(map(abs, values), default=0)
 
 
-def _comparable(one: float, other: float) -> bool:
-    low, high = sorted((one, other))
+def _comparable(first: float, second: float) -> bool:
+    low, high = sorted((first, second))
     return low == 0 or high <= COMPARABLE * low
 
 
-def options(frame: pd.DataFrame, labels: list[str], panels: list[list[str]], high: int = PANEL) -> dict[str, Any]:
-    """Give the options of bars: one series per column of `frame`, in `panels` that are `high` pixels each."""
+def options(frame: pd.DataFrame, labels: list[str], panels: list[list[str]], height: int = PANEL) -> dict[str, Any]:
+    """Return the options of bars: one series per column of `frame`, in `panels` of `height` pixels each."""
     indexes, left = range(len(panels)), _left(_top(frame, [name for panel in panels for name in panel]))
     legend = {"type": "scroll", "top": 0, "left": "center", "icon": "roundRect", "itemWidth": 12, "itemHeight": 12}
     return {
@@ -151,19 +139,19 @@ def options(frame: pd.DataFrame, labels: list[str], panels: list[list[str]], hig
         "legend": legend,
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "valueFormatter": "%,g", "confine": True},
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
-        "grid": [_grid(index, high, left) for index in indexes],
+        "grid": [_grid(index, height, left) for index in indexes],
         "xAxis": [_category_axis(labels, index, last=index == len(panels) - 1) for index in indexes],
         "yAxis": [{"type": "value", "gridIndex": index, "splitNumber": 4} for index in indexes],
         "series": [_bars(frame, name, index) for index, panel in enumerate(panels) for name in panel],
     }
 
 
-def _grid(index: int, high: int, left: int) -> dict[str, Any]:
-    return {"top": LEGEND + high * index + 8, "height": high - AXIS - 8, "left": left, "right": 8}
+def _grid(index: int, height: int, left: int) -> dict[str, Any]:
+    return {"top": LEGEND + height * index + 8, "height": height - AXIS - 8, "left": left, "right": 8}
 
 
 def _left(largest: float) -> int:
-    """Return the pixels that the longest number beside an axis takes."""
+    """Return the width in pixels of the longest number beside an axis."""
     return min(220, max(64, 24 + 7 * len(formats.number(round(largest)))))
 
 
@@ -185,7 +173,7 @@ def _bars(frame: pd.DataFrame, name: str, panel: int) -> dict[str, Any]:
 
 
 def _values(column: "pd.Series[Any]") -> list[Any]:
-    """Return a column's numbers; None for one that JSON and a chart do not have: unknown, infinite or not a number."""
+    """Return a column's numbers, with None for those that JSON and a chart cannot have: unknown, infinite or NaN."""
     return [None if pd.isna(value) or not math.isfinite(value) else value for value in column.tolist()]
 
 

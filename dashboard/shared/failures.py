@@ -1,4 +1,4 @@
-"""What a page shows of an error that nobody expected: one sentence, while the log has the traceback."""
+"""An unexpected error on a page: the page shows one sentence, the log has the traceback."""
 
 import logging
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from dashboard.shared import formats
 
 LOGGED = "failure-logged"
 MAX_REASON = 200  # characters
-MAX_LOGGED = 100  # reasons of one visitor that are not logged again
+MAX_LOGGED = 100  # reasons of one visitor that are remembered, so that they are not logged again
 
 P = ParamSpec("P")
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def one_sentence(draw: Callable[P, None]) -> Callable[P, None]:
-    """Return a function that draws as `draw` does, and in place of an unexpected error one sentence."""
+    """Return a function that calls `draw`, and draws one sentence if that raises."""
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -32,7 +32,7 @@ def one_sentence(draw: Callable[P, None]) -> Callable[P, None]:
 
 
 def show(error: Exception) -> bool:
-    """Draw the sentence; log the error, but not again at each refresh. Return True: nothing else need be drawn."""
+    """Draw the sentence, and log the error once, not at each refresh. Return True: Streamlit draws nothing else."""
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     logged: set[str] = st.session_state.setdefault(LOGGED, set())
     if reason not in logged:

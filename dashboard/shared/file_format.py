@@ -1,4 +1,4 @@
-"""How the files of a dataset are written, as its published summary says."""
+"""Encoding, dialect and headers of a dataset's files, as in its published summary."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Format:
-    """How a dataset's files are written, as its contract says; without a delimiter it is not known.
+    """The file format in a dataset's contract; an empty delimiter means unknown.
 
-    `headers` has what a file calls a column, and which it is of those with this name, where that is not its own name.
+    `headers` maps a field to its header in the file, and its number among the columns with that header. It has only the
+    fields whose header is not their name.
     """
 
     encoding: str = "utf-8"
@@ -17,4 +18,4 @@ class Format:
     headers: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
-UNKNOWN = Format()  # of a pipeline that did not publish it
+UNKNOWN = Format()  # where the pipeline did not publish it

@@ -1,4 +1,4 @@
-"""How many problems the newest files have, by rule and column, as they were published with their loads."""
+"""Numbers of problems of the newest files, by rule and column, as published with their loads."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 PROBLEMS = "problems"
-MAX_COLUMNS = 1000  # that a page tells apart: files may have any number of names for them
+MAX_COLUMNS = 1000  # column names that a page distinguishes: files may have any number of names
 OTHERS = "(other columns)"
 COLUMNS = {"rule": pa.string(), "column": pa.string(), "count": pa.int64()}
 
@@ -21,11 +21,11 @@ class Counts:
 
     frame: pd.DataFrame
     loads: int  # that were published: the newest
-    uncounted: int  # of them, that have problems and were loaded by a version that did not count them
+    uncounted: int  # loads with problems, by a version of the pipeline that did not count them
 
 
 def count_problems(loads: pa.Table) -> Counts:
-    """Take the counts out of `loads.parquet`."""
+    """Return the counts in `loads.parquet`."""
     bad = loads.filter((pc.field("rows_rejected") > 0) | (pc.field("status") == "refused"))
     if PROBLEMS not in bad.column_names:
         bad = bad.append_column(PROBLEMS, pa.nulls(len(bad), pa.list_(pa.struct(COLUMNS))))
@@ -38,13 +38,13 @@ def count_problems(loads: pa.Table) -> Counts:
         table = table.append_column(shown, counts.field(name).cast(COLUMNS[name]))
     table = table.set_column(table.schema.get_field_index("column"), "column", _bounded(table))
     uncounted = pc.sum(pc.equal(pc.fill_null(pc.list_value_length(lists), 0), 0)).as_py() or 0
-    # Categories: a page adds them up twice a second.
+    # Categories, because a page adds them up twice a second.
     frame = table.to_pandas(categories=["dataset", "source_key", "rule", "column"])
     return Counts(frame, len(loads), uncounted)
 
 
 def _bounded(counts: pa.Table) -> pa.ChunkedArray:
-    """Return the column names of counts, those beyond the `MAX_COLUMNS` with the most problems as one."""
+    """Return the column names of counts; all but the `MAX_COLUMNS` names with the most problems become `OTHERS`."""
     sums = counts.group_by("column").aggregate([(PROBLEMS, "sum")])
     if len(sums) <= MAX_COLUMNS:
         return counts["column"]
@@ -54,14 +54,10 @@ def _bounded(counts: pa.Table) -> pa.ChunkedArray:
 
 
 def by_rule(counts: pd.DataFrame, problems: pd.DataFrame) -> pd.DataFrame:
-    """Add up problems and files by rule and column, the most first, each with a message of `problems` as an example."""
+    """Return problems and files by rule and column, the most first, each with a message of `problems` as an example."""
     by = ["rule", "column"]
     groups = counts.groupby(by, dropna=False, sort=False, observed=True)
-    found = (
-        groups.agg(problems=("problems", "sum"), files=("source_key", "nunique"))
-        .reset_index()
-        .astype(dict.fromkeys(by, "string[pyarrow]"))
-    )
+    sums = groups.agg(problems=("problems", "sum"), files=("source_key", "nunique")).reset_index()
     examples = problems.drop_duplicates(by)[[*by, "message"]].rename(columns={"message": "example"})
-    found = found.merge(examples, how="left", on=by)  # where there is no column, that is a value like any other
-    return found.sort_values("problems", ascending=False, kind="stable", ignore_index=True)
+    sums = sums.astype(dict.fromkeys(by, "string[pyarrow]")).merge(examples, how="left", on=by)  # null equals null
+    return sums.sort_values("problems", ascending=False, kind="stable", ignore_index=True)

@@ -1,4 +1,4 @@
-"""What the pipeline published, read from the store."""
+"""The objects under `published/`, read from the store."""
 
 import io
 import json
@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dashboard.shared.file_format import UNKNOWN, Format
+from dashboard.shared.objects import fetch
 from dashboard.shared.problem_counts import Counts, count_problems
-from dashboard.shared.rejected import Problems, Rejected, fetch
+from dashboard.shared.rejected import Problems, Rejected
 from lake.layout import LOADS, STATUS, summary_key
 from lake.published import LOADS_SCHEMA, METADATA_KEY
 from lake.status import Status
@@ -29,7 +30,7 @@ LOAD_COLUMNS = [
     "latest",
 ]  # fmt: skip
 
-MAX_KEPT = 8  # summaries by fewer groups
+MAX_KEPT = 8  # summaries by fewer groups that are kept
 
 _SHOWN = {field.name: field.type for field in LOADS_SCHEMA if field.name in LOAD_COLUMNS}
 
@@ -49,18 +50,18 @@ class Summary:
     measures: list[str]
     updated_at: datetime
     format: Format = UNKNOWN  # of the dataset's files
-    _by: dict[tuple[str, ...], "Summary"] = field(default_factory=dict, compare=False)  # a page asks twice a second
+    _by: dict[tuple[str, ...], "Summary"] = field(default_factory=dict, compare=False)  # a page is drawn twice a second
 
     def by(self, groups: list[str]) -> "Summary":
         """Return the summary by fewer `groups`, in their order; its sums are exact (see `sums_of`)."""
         if groups == self.groups:
             return self
-        asked = (*groups, "", *self.measures)
-        if (known := self._by.get(asked)) is None:
+        key = (*groups, "", *self.measures)
+        if key not in self._by:
             if len(self._by) >= MAX_KEPT:
                 self._by.clear()
-            known = self._by[asked] = self._added_up(groups)
-        return known
+            self._by[key] = self._added_up(groups)
+        return self._by[key]
 
     def _added_up(self, groups: list[str]) -> "Summary":
         members = _members(self.frame, groups)
@@ -82,21 +83,20 @@ def sums_of(column: "pd.Series[Any]", members: list[npt.NDArray[np.intp]]) -> "p
     """Return the sum of a column over each group of rows: exact for integers of any size, rounded once for floats."""
     values = np.array([None if value is pd.NA else value for value in column.tolist()], object)
     sums = [_sum(values[rows].tolist()) for rows in members]
-    large = any(isinstance(one, int) and not -(2**63) <= one < 2**63 for one in sums)
-    if large:
+    if any(isinstance(total, int) and not -(2**63) <= total < 2**63 for total in sums):
         return pd.Series(sums, dtype=object)
-    kept = pa.array(sums, pa.float64() if any(isinstance(one, float) for one in sums) else pa.int64())
-    return pd.Series(pd.arrays.ArrowExtensionArray(kept))  # keeps NaN, which is not null
+    array = pa.array(sums, pa.float64() if any(isinstance(total, float) for total in sums) else pa.int64())
+    return pd.Series(pd.arrays.ArrowExtensionArray(array))  # keeps NaN, which is not null
 
 
 def _sum(values: list[Any]) -> Any:
-    """Return an exact sum; None if a value is unknown (null is a sum beyond 64 bits) or no float can hold the sum."""
+    """Return an exact sum; None if a value is null (a sum beyond 64 bits) or no float can hold the sum."""
     if any(value is None for value in values):
         return None
     if all(isinstance(value, int) for value in values):
         return sum(values)
     if not all(map(math.isfinite, values)):
-        return float(sum(values))  # infinite, or not a number, whatever the others are
+        return float(sum(values))  # infinite or NaN, whatever the other values are
     try:
         return float(sum(map(Fraction, values)))
     except OverflowError:
@@ -104,7 +104,7 @@ def _sum(values: list[Any]) -> Any:
 
 
 class Published:
-    """The newest version of each published object; one whose etag did not change is not fetched again."""
+    """Reader of the published objects; an object is fetched again only if its etag changed."""
 
     def __init__(self, store: ObjectStore) -> None:
         """Read from `store`; one instance serves every visitor."""
@@ -113,29 +113,29 @@ class Published:
         self._rejected = Rejected(store)
 
     def status(self) -> Status | None:
-        """Give the pipeline's status, `None` where nothing is published yet."""
+        """Return the pipeline's status; None if nothing is published yet."""
         return self._latest(STATUS, lambda data, _: Status.model_validate_json(data))
 
     def loads(self) -> pd.DataFrame | None:
-        """Give the newest loads, the latest first, `None` where none are published yet."""
-        found = self._loads()
-        return found and found[0]
+        """Return the newest loads, the latest first; None if no load is published yet."""
+        parsed = self._loads()
+        return parsed and parsed[0]
 
     def counts(self) -> Counts | None:
-        """Give how many problems the newest loads have, `None` where no load is published yet."""
-        found = self._loads()
-        return found and found[1]
+        """Return how many problems the newest loads have; None if no load is published yet."""
+        parsed = self._loads()
+        return parsed and parsed[1]
 
     def _loads(self) -> tuple[pd.DataFrame, Counts] | None:
         return self._latest(LOADS, lambda data, _: parse_loads(data))
 
     def problems(self) -> Problems | None:
-        """Give what is wrong with the newest files, `None` where no load is published yet."""
+        """Return the problems of the newest files; None if no load is published yet."""
         loads = self.loads()
         return None if loads is None or loads.empty else self._rejected.newest(loads)
 
     def summary(self, dataset: str) -> Summary | None:
-        """Return a dataset's summary, `None` where it has none yet, or a name that no object can have."""
+        """Return a dataset's summary; None if it has no summary yet, or a name that no object can have."""
         try:
             return self._latest(summary_key(dataset), parse_summary)
         except InvalidKey:
@@ -156,15 +156,13 @@ class Published:
 def _parsed(parse: Callable[[bytes, ObjectInfo], T], data: bytes, info: ObjectInfo) -> T:
     try:
         return parse(data, info)
-    except Exception as error:  # whatever is in the object: the store has answered
-        reason = " ".join(str(error).split())
-        raise UnreadableError(
-            f"{info.key} is not what this version of the pipeline publishes: {reason:.200}"
-        ) from error
+    except Exception as error:  # the store has answered, so this is a fault of the object
+        reason = f"{' '.join(str(error).split()):.200}"
+        raise UnreadableError(f"{info.key} is not what this version of the pipeline publishes: {reason}") from error
 
 
 def parse_loads(data: bytes) -> tuple[pd.DataFrame, Counts]:
-    """Read `loads.parquet`: the loads, the latest first, with the milliseconds from landed to loaded; the problems."""
+    """Return the loads of `loads.parquet`, the latest first, with milliseconds from landed to loaded; and counts."""
     table = _typed(pq.read_table(io.BytesIO(data)))
     frame = _frame(table)
     latest = frame["loaded_at"].fillna(frame["started_at"]).fillna(frame["noticed_at"])
@@ -175,11 +173,11 @@ def parse_loads(data: bytes) -> tuple[pd.DataFrame, Counts]:
 
 
 def parse_summary(data: bytes, info: ObjectInfo) -> Summary:
-    """Read a `summary.parquet`, sorted by its groups."""
+    """Return the summary of a `summary.parquet`, sorted by its groups."""
     table = pq.read_table(io.BytesIO(data))
     groups, measures = _roles(table.schema)
     if len({*groups, *measures, "rows"}) < len(groups) + len(measures) + 1:
-        raise ValueError("a column is there twice")
+        raise ValueError("two columns have the same name")
     for name in (*measures, "rows"):
         if not _is_number(table.schema.field(name).type):
             raise TypeError(f"column {name} is {table.schema.field(name).type}: expected numbers")
@@ -188,13 +186,13 @@ def parse_summary(data: bytes, info: ObjectInfo) -> Summary:
     return Summary(_frame(table), groups, measures, info.modified, _format(table.schema))
 
 
-def _described(schema: pa.Schema) -> dict[str, Any]:
-    described: dict[str, Any] = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
-    return described
+def _metadata(schema: pa.Schema) -> dict[str, Any]:
+    metadata: dict[str, Any] = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    return metadata
 
 
 def _format(schema: pa.Schema) -> Format:
-    file = _described(schema).get("file")
+    file = _metadata(schema).get("file")
     if not file:
         return UNKNOWN
     headers = {name: (str(header), int(number)) for name, (header, number) in file["headers"].items()}
@@ -202,7 +200,7 @@ def _format(schema: pa.Schema) -> Format:
 
 
 def _roles(schema: pa.Schema) -> tuple[list[str], list[str]]:
-    if roles := _described(schema):
+    if roles := _metadata(schema):
         return list(roles["groupBy"]), list(roles["sum"])
     groups = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
     return groups, [name for name in schema.names if name not in groups and name != "rows"]
@@ -213,7 +211,7 @@ def _is_number(type_: pa.DataType) -> bool:
 
 
 def _typed(loads: pa.Table) -> pa.Table:
-    """Return loads with the types that the pages rely on; an error where a column cannot have its own, or lacks it."""
+    """Cast loads to the types that the pages need. Raises if a column is missing or cannot be cast."""
     for name, type_ in _SHOWN.items():
         loads = loads.set_column(loads.schema.get_field_index(name), name, loads[name].cast(type_))
         if name in ("source_key", "dataset", "status") and loads[name].null_count:

@@ -1,6 +1,7 @@
-"""A live table of which a row can be opened.
+"""A live table with a row that can be opened.
 
-A selection is a row's number, and new rows come in at the top: so the table stands still while a row is open.
+Streamlit knows a selection by its row number, and new rows come in at the top. So the table stands still while a row
+is open.
 """
 
 from functools import partial
@@ -13,15 +14,15 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from dashboard.shared import formats
 from dashboard.shared.tables import table
 
-MAX_OPTIONS = 1000  # of a choice: all of them are sent to the browser
+MAX_OPTIONS = 1000  # options of a choice: all of them are sent to the browser
 
-Row = dict[str, Any]  # None for what is not known
+Row = dict[str, Any]  # None for a missing value
 
 
 def open_table(
     frame: pd.DataFrame, name: str, shown: list[str], columns: dict[str, ColumnConfig], null: str = formats.NULL
 ) -> Row | None:
-    """Draw the columns `shown` of a frame, or of the one before while a row of it is open; give that row."""
+    """Draw the columns `shown` of a frame, or of the earlier frame while a row of it is open; return the open row."""
     state = st.session_state
     if opened(name) is None:
         state[f"{name}-shown"] = frame
@@ -31,41 +32,41 @@ def open_table(
 
 
 def opened(name: str) -> Row | None:
-    """Give the row that is open."""
+    """Return the open row; None if no row is open."""
     row: Row | None = st.session_state.get(f"{name}-open")
     return row
 
 
 def close(name: str) -> None:
-    """Let the table go on, with no row selected."""
+    """Close the open row: the table goes on, with no row selected."""
     if opened(name) is not None:
         state = st.session_state
         state[f"{name}-open"], state[f"{name}-drawn"] = None, state.get(f"{name}-drawn", 0) + 1
 
 
 def close_button(name: str) -> None:
-    """Draw a button that closes the row."""
+    """Draw a button that closes the open row."""
     st.button("Close", key=f"{name}-close", icon=":material/close:", on_click=close, args=(name,))
 
 
 def choice(name: str, column: str, *values: "pd.Series[str]", width: int | Literal["stretch"] = "stretch") -> list[str]:
-    """Let the reader choose among the values of a column, `MAX_OPTIONS` at most; none chosen means all."""
+    """Draw a choice among the values of a column, at most `MAX_OPTIONS`; return the chosen values, empty for all."""
     label, key = column.capitalize(), f"{name}-{column}"
-    found = sorted({value for one in values for value in one.unique() if isinstance(value, str)})
-    # What is chosen stays on offer, or the filter would be gone once its last row is.
-    options = sorted({*found[:MAX_OPTIONS], *st.session_state.get(key, [])})
+    names = sorted({value for series in values for value in series.unique() if isinstance(value, str)})
+    # A chosen value stays on offer, or the filter would vanish with its last row.
+    options = sorted({*names[:MAX_OPTIONS], *st.session_state.get(key, [])})
     return st.multiselect(
         label, options, key=key, placeholder="all", width=width, select_all=False, on_change=close, args=(name,)
     )
 
 
 def as_row(row: "pd.Series[Any]") -> Row:
-    """Give a frame's row with None for what is missing."""
+    """Return a row of a frame as a dict, with None for missing values."""
     return {str(name): None if pd.isna(value) else value for name, value in row.items()}
 
 
 def _key(name: str) -> str:
-    return f"{name}-table-{st.session_state.get(f'{name}-drawn', 0)}"  # another one has no selection
+    return f"{name}-table-{st.session_state.get(f'{name}-drawn', 0)}"  # another key has no selection
 
 
 def _open(name: str) -> None:

@@ -198,7 +198,7 @@ def test_a_load_leads_to_its_rejects_and_they_to_their_place(
     browser_page.goto(f"{address}/pipeline")
     expect(browser_page.get_by_test_id("stDataFrame").last).to_contain_text("more.csv")
     click_row(browser_page, 0)
-    link = browser_page.get_by_role("link", name="All that is wrong with it")
+    link = browser_page.get_by_role("link", name="All its problems")
     expect(link).to_be_visible()
     browser_page.goto(f"{address}{link.get_attribute('href')}")
     problems = browser_page.get_by_test_id("stDataFrame").last

@@ -323,7 +323,8 @@ def test_only_the_first_loads_are_sent_and_it_is_said(store: ObjectStore) -> Non
     publish_loads(store, [load(f"raw/orders/{number}.csv") for number in range(loads.MAX_LOADS + 1)])
     test = page(pipeline.show, store)
     assert len(test.dataframe[1].value) == loads.MAX_LOADS
-    assert test.caption[0].value == "501 files, the latest first. Select one to open it. The table has the first 500."
+    note = "501 files, the latest first. Select a file to open it. The table has the first 500."
+    assert test.caption[0].value == note
 
 
 @every
@@ -424,8 +425,8 @@ def test_the_rejects_page_lists_problems_and_counts_them(store: ObjectStore) -> 
     assert problems["line"].fillna(0).tolist() == [3, 1234, 0]
     assert [caption.value for caption in test.caption] == [
         "Each bar is 1 second, UTC.",
-        "Counted: all 3 problems of 2 files, among the newest 2 loads. A file that is corrected counts no more.",
-        "3 problems, the newest files first. Select one to see its place.",
+        "Counted: all 3 problems of 2 files, among the newest 2 loads. Corrected files are not counted.",
+        "3 problems, the newest files first. Select a problem to see its lines.",
         "Read: 2 of 2 files with problems, and all of their 3 problems. All are under `rejected/`, as Parquet.",
     ]
 
@@ -499,7 +500,7 @@ def test_a_long_table_of_rejects_is_cut_and_that_is_said(store: ObjectStore, mon
     reject(store)
     test = page(rejects.show, store)
     assert len(test.dataframe[1].value) == 2
-    assert test.caption[2].value.endswith("The table and the download have the first 2: choose to see others.")
+    assert test.caption[2].value.endswith("The table and the download have the first 2: use the filters to see others.")
 
 
 def test_a_lake_without_rejects_says_so(store: ObjectStore) -> None:
@@ -507,7 +508,7 @@ def test_a_lake_without_rejects_says_so(store: ObjectStore) -> None:
     publish_loads(store, [load("raw/companydata/a.csv")])
     assert "Nothing was rejected." in page(rejects.show, store).success[0].value
     publish_status(store, **counts(rows={"rejected": 2}))
-    assert "older ones" in page(rejects.show, store).info[0].value
+    assert "older files" in page(rejects.show, store).info[0].value
 
 
 def test_a_rejected_object_that_is_not_ours_is_named(store: ObjectStore) -> None:
@@ -604,7 +605,7 @@ def test_what_is_shown_of_what_is_counted_is_said(store: ObjectStore, monkeypatc
     assert "Counted: all 3 problems of 2 files" in test.caption[1].value
     shown = int(test.caption[2].value.partition(" of the 3 problems counted above")[0])
     assert shown == len(test.dataframe[1].value) < 3
-    assert "what was read is 1 of 2 files with problems" in test.caption[2].value
+    assert "The page reads 1 of 2 files with problems" in test.caption[2].value
 
 
 def test_no_value_is_neither_an_empty_one_nor_a_dash(store: ObjectStore) -> None:
@@ -738,7 +739,7 @@ def test_a_wrong_setting_is_one_line(monkeypatch: pytest.MonkeyPatch, url: str, 
 
 
 def test_a_query_page_drawn_in_the_moment_when_the_store_is_back_goes_on(tmp_path: Path) -> None:
-    """The store answers the first look and every later one, but for the one whose error is drawn."""
+    """The store answers every look but the first, whose error is drawn."""
 
     class Flickering(LocalStore):
         looks = 0
@@ -746,7 +747,7 @@ def test_a_query_page_drawn_in_the_moment_when_the_store_is_back_goes_on(tmp_pat
         def stat(self, key: str) -> ObjectInfo:
             if key == STATUS:
                 self.looks += 1
-                if self.looks == 2:
+                if self.looks == 1:
                     raise StoreUnavailable("connection reset")
             return super().stat(key)
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from dashboard.query import client, sandbox
-from dashboard.query.client import Asker, examples, schemas, views
+from dashboard.query.client import QueryRunner, examples, schemas, views
 from dashboard.query.sandbox import QueryError, answer
 from lake.stores.base import ObjectStore
 from tests.support.minio_server import until
@@ -16,30 +16,30 @@ from tests.support.publish import load, parquet, problem, publish_companydata, p
 
 
 @pytest.fixture
-def asker(store: ObjectStore) -> Iterator[Asker]:
-    made = Asker(store.url)
-    yield made
-    if made._next:
-        made._next.kill()
-        made._next.communicate()
+def runner(store: ObjectStore) -> Iterator[QueryRunner]:
+    query_runner = QueryRunner(store.url)
+    yield query_runner
+    if query_runner._next:
+        query_runner._next.kill()
+        query_runner._next.communicate()
 
 
-def test_a_query_gives_rows_and_what_it_took(asker: Asker) -> None:
-    found = asker.ask({}, "SELECT 7 AS seven, 'x' AS x FROM range(3)")
+def test_a_query_gives_rows_and_what_it_took(runner: QueryRunner) -> None:
+    found = runner.run({}, "SELECT 7 AS seven, 'x' AS x FROM range(3)")
     assert found.frame.to_dict("list") == {"seven": [7] * 3, "x": ["x"] * 3}
     assert (found.cut, found.seconds > 0) == (False, True)
 
 
-def test_a_runaway_query_is_ended_and_the_next_one_works(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runaway_query_is_ended_and_the_next_one_works(runner: QueryRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "SECONDS", 1.0)
     with pytest.raises(QueryError, match="ended after 1 seconds"):
-        asker.ask({}, "SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b")
+        runner.run({}, "SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b")
     monkeypatch.setattr(client, "SECONDS", 30.0)
     with pytest.raises(QueryError, match="needs more memory"):
-        asker.ask({}, "SELECT len(range(1_000_000_000))")  # hears no interrupt, and no memory limit of DuckDB
+        runner.run({}, "SELECT len(range(1_000_000_000))")  # hears no interrupt, and no memory limit of DuckDB
     with pytest.raises(QueryError, match="LINE 1"):
-        asker.ask({}, "SELECT nothing")
-    assert asker.ask({}, "SELECT 1").frame.shape == (1, 1)
+        runner.run({}, "SELECT nothing")
+    assert runner.run({}, "SELECT 1").frame.shape == (1, 1)
 
 
 SLOW = "SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b"
@@ -50,7 +50,7 @@ class Left(Exception):
 
 
 def test_a_few_queries_run_at_a_time_and_the_others_in_their_order(
-    asker: Asker, monkeypatch: pytest.MonkeyPatch
+    runner: QueryRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "SECONDS", 60.0)
     leave, before, done = Event(), [set[int]() for _ in range(3)], list[int]()
@@ -60,12 +60,12 @@ def test_a_few_queries_run_at_a_time_and_the_others_in_their_order(
             raise Left
 
     def waits(number: int) -> None:
-        asker.ask({}, "SELECT 41 + 1", before[number].add)
+        runner.run({}, "SELECT 41 + 1", before[number].add)
         done.append(number)
 
     with ThreadPoolExecutor(client.AT_ONCE + 3) as pool:
-        long = [pool.submit(asker.ask, {}, SLOW, runs_long) for _ in range(client.AT_ONCE)]
-        until(lambda: len(asker._line) == client.AT_ONCE)
+        long = [pool.submit(runner.run, {}, SLOW, runs_long) for _ in range(client.AT_ONCE)]
+        until(lambda: len(runner._queue) == client.AT_ONCE)
         waiting = []
         for number in range(3):
             waiting.append(pool.submit(waits, number))
@@ -77,36 +77,36 @@ def test_a_few_queries_run_at_a_time_and_the_others_in_their_order(
         for future in long:
             with pytest.raises(Left):
                 future.result(120)
-    assert not asker._line
+    assert not runner._queue
 
 
-def test_who_leaves_while_waiting_holds_nobody_up(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_leaves_while_waiting_holds_nobody_up(runner: QueryRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "AT_ONCE", 0)
 
     def leave(_: int) -> None:
         raise Left
 
     with pytest.raises(Left):
-        asker.ask({}, "SELECT 1", leave)
+        runner.run({}, "SELECT 1", leave)
     monkeypatch.setattr(client, "AT_ONCE", 1)
-    assert asker.ask({}, "SELECT 1").frame.shape == (1, 1)
+    assert runner.run({}, "SELECT 1").frame.shape == (1, 1)
 
 
-def test_a_process_that_died_while_it_waited_is_not_asked(asker: Asker) -> None:
-    asker.warm()
-    waiting = asker._next
+def test_a_process_that_died_while_it_waited_is_not_asked(runner: QueryRunner) -> None:
+    runner.warm()
+    waiting = runner._next
     assert waiting is not None
     waiting.send_signal(signal.SIGKILL)
     waiting.wait(10)
-    assert asker.ask({}, "SELECT 1").frame.shape == (1, 1)
-    asker.warm()
-    assert asker._next is not waiting
+    assert runner.run({}, "SELECT 1").frame.shape == (1, 1)
+    runner.warm()
+    assert runner._next is not waiting
 
 
-def test_a_process_that_does_not_start_is_one_sentence(asker: Asker, caplog: pytest.LogCaptureFixture) -> None:
-    asker._command = [sys.executable, "-c", "import nothing_of_this_name"]
+def test_a_process_that_does_not_start_is_one_sentence(runner: QueryRunner, caplog: pytest.LogCaptureFixture) -> None:
+    runner._command = [sys.executable, "-c", "import nothing_of_this_name"]
     with pytest.raises(QueryError, match=r"^The query was not run: its process did not start\."):
-        asker.ask({}, "SELECT 1")
+        runner.run({}, "SELECT 1")
     assert "nothing_of_this_name" in caplog.text
 
 

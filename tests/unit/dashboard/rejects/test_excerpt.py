@@ -7,7 +7,7 @@ import pytest
 
 from dashboard.rejects import excerpt
 from dashboard.rejects.excerpt import cell, read_excerpt
-from dashboard.rejects.remedies import FIXES, UNKNOWN, fix
+from dashboard.rejects.remedies import REMEDIES, UNKNOWN, remedy
 from dashboard.shared.file_format import Format
 from lake.stores.base import ObjectStore
 from tests.support.project import ROOT
@@ -107,10 +107,10 @@ def test_every_rule_of_the_pipeline_has_its_advice() -> None:
     rules = set(re.findall(r'Problem\(\s*"(\w+)"', text))
     rules |= {word for words in re.findall(r'"(\w+)": \("|\("(type|required)", ', cells) for word in words if word}
     assert {"header", "enum", "type", "transform"} <= rules
-    assert rules | {"quote"} <= set(FIXES)
-    assert fix("another") == UNKNOWN
+    assert rules | {"quote"} <= set(REMEDIES)
+    assert remedy("another") == UNKNOWN
 
 
 def test_no_advice_names_what_the_contract_decides() -> None:
-    for advice in FIXES.values():
+    for advice in REMEDIES.values():
         assert not re.search(r"comma|semicolon|double|[0-9]{4}|digits", advice), advice

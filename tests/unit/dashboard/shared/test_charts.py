@@ -54,7 +54,7 @@ def test_what_cannot_be_drawn_is_left_out_and_said() -> None:
     assert json.loads(json.dumps(chart.options, allow_nan=False)) == chart.options
     assert chart.options["xAxis"][0]["data"] == ["0.5", "∞", "NaN"]
     assert series(chart.options) == {"n": [2**53 + 1, 1, None], "rate": [None, 1.0, None]}
-    assert "Not drawn, for unknown or infinite: 3 values." in chart.note
+    assert "Not drawn, because unknown or infinite: 3 values." in chart.note
     assert "drawn rounded" in chart.note
     many = summary([], ["n"], n=[math.nan, *map(float, range(MAX_BARS))], rows=[1] * (MAX_BARS + 1))
     assert series(summary_chart(many).options)["n"] == [*map(float, range(MAX_BARS))]

@@ -41,7 +41,7 @@ def test_each_problem_is_a_row_the_newest_file_first(store: ObjectStore) -> None
     assert problems.frame["line"].isna().tolist() == [True, False, False, False]
     assert problems.frame["line"].tolist()[1:] == [3, 3, 9]
     assert problems.frame["raw"].tolist()[1:] == ["a,x", "a,", "a,x"]
-    assert (problems.files, problems.read, problems.there, problems.unread) == (2, 2, 4, {})
+    assert (problems.files, problems.read, problems.total, problems.unread) == (2, 2, 4, {})
 
 
 def test_a_lake_without_rejects_reads_nothing(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_only_the_first_problems_of_a_file_are_kept(store: ObjectStore) -> None:
     publish_loads(store, [bad(A)])
     problems = read(Published(store))
     assert problems.frame["line"].tolist() == list(range(2, rejected.FILE_PROBLEMS + 2))
-    assert problems.there == many
+    assert problems.total == many
 
 
 def test_long_records_are_kept_within_memory(store: ObjectStore) -> None:
@@ -113,7 +113,7 @@ def test_long_records_are_kept_within_memory(store: ObjectStore) -> None:
     publish_loads(store, [bad(A)])
     problems = read(Published(store))
     assert 0 < len(problems.frame) < 300
-    assert problems.there == 800
+    assert problems.total == 800
 
 
 def test_a_large_object_is_named_and_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
