@@ -1,4 +1,4 @@
-"""What the pages show of `published/status.json`; a null or absent value is its default."""
+"""The model of `published/status.json`: the pipeline writes it, the pages read it; a null value is its default."""
 
 from typing import Any
 
@@ -45,10 +45,29 @@ class Backlog(_Part):
     oldest_at: AwareDatetime | None = None
 
 
-class Writer(_Part):
-    """The pipeline that publishes here: when it last said so, and whether it has got through its start."""
+class Latency(_Part):
+    """Milliseconds from landed to loaded, by percentile."""
 
-    heartbeat_at: AwareDatetime | None = None
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+class FoundBy(_Part):
+    """How many files were found by an event, and how many by a sweep."""
+
+    event: int = 0
+    sweep: int = 0
+
+
+class Writer(_Part):
+    """The pipeline that has the lease of the lake; `id` is its ledger's, `state` is `starting` or `running`."""
+
+    id: str
+    host: str
+    pid: int
+    started_at: AwareDatetime
+    heartbeat_at: AwareDatetime
     state: str = "running"
 
 
@@ -65,8 +84,8 @@ class Progress(_Part):
     files: Files = Files()
     rows: Rows = Rows()
     backlog: Backlog = Backlog()
-    latency_ms: dict[str, float | None] = {}  # from landed to loaded, by percentile
-    found_by: dict[str, int] = {}
+    latency_ms: Latency = Latency()
+    found_by: FoundBy = FoundBy()
 
 
 class NoContract(Progress):
@@ -79,6 +98,7 @@ class NoContract(Progress):
 class Status(Progress):
     """All of it: progress in all, and per dataset."""
 
+    lake: str | None = None  # its id, as in `published/lake.json`
     writer: Writer | None = None
     problem: Problem | None = None
     datasets: dict[str, Progress] = {}

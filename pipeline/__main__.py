@@ -31,7 +31,7 @@ from pipeline.ledger import report
 from pipeline.ledger.database import ledger_errors
 from pipeline.ledger.last_reason import last_reason
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.report import selected
+from pipeline.ledger.selection import FileStatus, select
 from pipeline.load.dry_run import dry_run
 from pipeline.load.load import load
 from pipeline.output import show_differences, show_outcome, show_sources, show_status
@@ -56,7 +56,7 @@ app.add_typer(contracts, name="contract")
 log = logging.getLogger("pipeline")
 
 Keys = Annotated[list[str] | None, typer.Argument(metavar="[KEY]...", help="Files, like raw/companydata/a.csv.")]
-OfStatus = Annotated[report.FileStatus | None, typer.Option("--status", help="Only files with this status.")]
+OfStatus = Annotated[FileStatus | None, typer.Option("--status", help="Only files with this status.")]
 Stale = Annotated[bool, typer.Option("--stale", help="Only files that another contract or transform has loaded.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -84,15 +84,14 @@ def once(
         files = bar.add_task("files", total=None)
 
         def progress() -> None:
-            told = report.status(pipeline.ledger)["files"]
-            done = sum(told[name] for name in ("loaded", "refused", "failed"))
-            bar.update(files, completed=done, total=done + told["pending"])
+            counts = report.status(pipeline.ledger).files
+            done = counts.loaded + counts.refused + counts.failed
+            bar.update(files, completed=done, total=done + counts.pending)
 
         drain(pipeline, progress)
-        told = report.status(pipeline.ledger)
-    show_status(told)
-    bad = told["files"]["refused"] + told["files"]["failed"] + told["rows"]["rejected"]
-    if strict and bad:
+        result = report.status(pipeline.ledger)
+    show_status(result)
+    if strict and (result.files.refused or result.files.failed or result.rows.rejected):
         raise typer.Exit(1)
 
 
@@ -109,17 +108,14 @@ def status(
 
     As JSON it is the object of published/status.json, or a list of rows as in published/loads.parquet.
     """
-    some = bool(keys or of_status or stale)
     with _reading(settings.state) as ledger:
-        condition, values = selected(ledger, keys or (), of_status, stale=stale)
-        files = report.sources(ledger, condition, *values).to_pylist() if some else None
-        told = report.status(ledger)
-    if as_json:
-        typer.echo(json.dumps(told if files is None else files, indent=1, default=datetime.isoformat))
-    elif files is None:
-        show_status(told)
-    else:
-        show_sources(files)
+        if not (keys or of_status or stale):
+            result = report.status(ledger)
+            typer.echo(result.model_dump_json(indent=1)) if as_json else show_status(result)
+            return
+        condition, values = select(ledger, keys or (), of_status, stale=stale)
+        files = report.sources(ledger, condition, *values).to_pylist()
+    typer.echo(json.dumps(files, indent=1, default=datetime.isoformat)) if as_json else show_sources(files)
 
 
 @app.command()
@@ -138,7 +134,7 @@ def replay(
     if bool(keys or of_status or stale) == everything:
         raise SettingError("say which files to load again: KEY…, --status, --stale, or --all")
     with _reading(settings.state) as ledger:
-        condition, values = selected(ledger, keys or (), of_status, stale=stale)
+        condition, values = select(ledger, keys or (), of_status, stale=stale)
         count = ledger.replay(condition, *values)
     waits = "file waits" if count == 1 else "files wait"
     typer.echo(f"{count:,} {waits} to be loaded again" if count else "no such file has anything to load again")

@@ -10,29 +10,28 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from common.logs import printable
+from lake.status import Files, Progress, Rows, Status
 from pipeline.ledger import report
 from pipeline.model.load_record import LoadRecord
 from pipeline.verify.verify import Report
 
 
-def show_status(told: report.Status) -> None:
-    """Print files by status, rows by fate, and latency; by dataset and in all."""
-    sections = [*told["datasets"].items(), ("all", told)]
-    if folders := told["no_contract"]["folders"]:
-        sections.insert(-1, (f"no contract ({folders:,})", told["no_contract"]))
-    files, rows, times = told["files"], told["rows"], ("p50", "p95", "p99")
+def show_status(status: Status) -> None:
+    """Print the files by status, the rows by outcome, and the latency; by dataset and in all."""
+    sections: dict[str, Progress] = dict(status.datasets)
+    if folders := status.no_contract.folders:
+        sections[f"no contract ({folders:,})"] = status.no_contract
+    sections["all"] = status
+    files = _numbers("files", *Files.model_fields)
+    rows = _numbers("rows", *Rows.model_fields, "p50 ms", "p95 ms", "p99 ms")
+    for name, progress in sections.items():
+        files.add_row(name, *(f"{count:,}" for _, count in progress.files))
+        latency = ("-" if time is None else f"{time:,.1f}" for _, time in progress.latency_ms)
+        rows.add_row(name, *(f"{count:,}" for _, count in progress.rows), *latency)
     console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(f"lake {told['lake']}", highlight=False)
-    table = _numbers("files", *files)
-    for name, one in sections:
-        table.add_row(name, *(f"{one['files'][status]:,}" for status in files))
-    console.print(table)
-    table = _numbers("rows", *rows, *(f"{time} ms" for time in times))
-    for name, one in sections:
-        latency = ("-" if one["latency_ms"][time] is None else f"{one['latency_ms'][time]:,.1f}" for time in times)
-        table.add_row(name, *(f"{one['rows'][fate]:,}" for fate in rows), *latency)
-    console.print(table)
-    if names := told["no_contract"]["names"]:
+    console.print(f"lake {status.lake}", highlight=False)
+    console.print(files, rows, sep="")
+    if names := status.no_contract.names:
         more = f" and {folders - len(names):,} more" if folders > len(names) else ""
         named = ", ".join(printable(f"raw/{name}/") for name in names)
         typer.echo(f"no contract: {named}{more}; `status --status refused` has the reason of each file")

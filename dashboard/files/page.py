@@ -35,8 +35,8 @@ def _numbers(status: Status) -> None:
     oldest = formats.age(backlog.oldest_at, datetime.now(UTC)) if backlog.oldest_at else formats.NONE
     groups = {
         "Waiting": {"files": formats.number(backlog.files), "size": formats.size(backlog.bytes), "oldest": oldest},
-        "Landed to loaded": {name: formats.milliseconds(value) for name, value in status.latency_ms.items()},
-        "Found by": {name: formats.number(value) for name, value in status.found_by.items()},
+        "Landed to loaded": {name: formats.milliseconds(value) for name, value in status.latency_ms},
+        "Found by": {name: formats.number(value) for name, value in status.found_by},
     }
     for column, (title, numbers) in zip(st.columns([3, 3, 2]), groups.items(), strict=True):
         with column, st.container(border=True):

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Mapping
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -26,14 +27,13 @@ log = logging.getLogger(__name__)
 
 def contents(ledger: Ledger, datasets: Mapping[str, Dataset]) -> list[tuple[str, bytes]]:
     """Return every published object, all of one moment of the ledger; a summary that cannot be made is left out."""
+    objects = []
     with ledger.transaction("DEFERRED"):
-        summaries = [(name, _summary(ledger, name, dataset)) for name, dataset in datasets.items()]
+        for name, dataset in datasets.items():
+            if summary := _summary(ledger, name, dataset):
+                objects.append((summary_key(name), summary))
         loads, status = report.loads(ledger), report.status(ledger)
-    return [
-        *((summary_key(name), content) for name, content in summaries if content),
-        (LOADS, _parquet(loads)),
-        (STATUS, json.dumps(status, indent=1).encode()),
-    ]
+    return [*objects, (LOADS, _parquet(loads)), (STATUS, status.model_dump_json(indent=1).encode())]
 
 
 def _summary(ledger: Ledger, name: str, dataset: Dataset) -> bytes | None:
@@ -60,23 +60,34 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def summary_table(ledger: Ledger, dataset: Dataset) -> pa.Table:
-    """Give a dataset's merged summary: the groupBy columns, `rows`, and each sum; groups in order."""
-    spec = dataset.contract.summary
-    totals: Totals = {}
-    for row in ledger.rows('SELECT "group", rows, sums FROM summary WHERE dataset = ?', dataset.contract.name):
-        # A share that another contract left behind is counted under what it still has in common with this one.
-        group = {name: json.loads(row["group"]).get(name) for name in spec.groupBy}
-        merge(totals, group, row["rows"], exact_sums(row["sums"]))
-    groups = sorted(totals.items())
-    types = {name: dataset.schema.field(name).type for name in (*spec.groupBy, *spec.sum)}
-    columns = {name: _column([json.loads(group)[name] for group, _ in groups], types[name]) for name in spec.groupBy}
-    columns["rows"] = pa.array([rows for _, (rows, _) in groups], pa.int64())
+    """Return a dataset's merged summary: the groupBy columns, `rows`, and each sum; groups in order."""
+    spec, schema = dataset.contract.summary, dataset.schema
+    groups: list[dict[str, Any]] = []
+    counts: list[int] = []
+    sums: list[dict[str, Exact]] = []
+    for group, (rows, totals) in sorted(_totals(ledger, dataset).items()):
+        groups.append(json.loads(group))
+        counts.append(rows)
+        sums.append(totals)
+    columns: dict[str, pa.Array] = {}
+    for name in spec.groupBy:
+        columns[name] = _column(list(map(itemgetter(name), groups)), schema.field(name).type)
+    columns["rows"] = pa.array(counts, pa.int64())
     for name in spec.sum:
-        wide = pa.int64() if pa.types.is_integer(types[name]) else pa.float64()
-        totals_of = [_shown(sums.get(name, 0), types[name], name) for _, (_, sums) in groups]
-        columns[name] = pa.array(totals_of, wide)
+        columns[name] = _sums(sums, name, schema.field(name).type)
     described = {"groupBy": spec.groupBy, "sum": spec.sum, "file": _file(dataset.contract)}
     return pa.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(described, ensure_ascii=False).encode()})
+
+
+def _totals(ledger: Ledger, dataset: Dataset) -> Totals:
+    """Merge the shares by the groups of the contract; one that another contract left may have other fields."""
+    totals: Totals = {}
+    for row in ledger.rows('SELECT "group", rows, sums FROM summary WHERE dataset = ?', dataset.contract.name):
+        group, known = {}, json.loads(row["group"])
+        for name in dataset.contract.summary.groupBy:
+            group[name] = known.get(name)
+        merge(totals, group, row["rows"], exact_sums(row["sums"]))
+    return totals
 
 
 def _file(contract: Contract) -> dict[str, Any]:
@@ -91,18 +102,21 @@ def _file(contract: Contract) -> dict[str, Any]:
 
 
 def _column(values: list[Any], type_: pa.DataType) -> pa.Array:
-    """Give group values in their type; one that a contract of before left behind, and that has another, is null."""
-    as_text = pa.types.is_temporal(type_) or pa.types.is_decimal(type_) or any(isinstance(one, str) for one in values)
+    """Return group values in their type; one that a contract of before left behind, and that has another, is null."""
+    as_text = pa.types.is_temporal(type_) or pa.types.is_decimal(type_) or str in map(type, values)
     try:
         return pa.array(values, pa.string() if as_text else type_).cast(type_)
     except (pa.ArrowException, OverflowError):
         return pa.concat_arrays([_column([one], type_) if len(values) > 1 else pa.nulls(1, type_) for one in values])
 
 
-def _shown(total: Exact, type_: pa.DataType, name: str) -> int | float | None:
-    """Round a merged sum for showing; one that its type cannot hold is null, and said."""
-    try:
-        return rounded(total, type_, name)
-    except OverflowError as error:
-        log.warning(fields("sum not shown", reason=error))
-        return None
+def _sums(sums: list[dict[str, Exact]], name: str, type_: pa.DataType) -> pa.Array:
+    """Return the sums of a field, rounded to 64 bits; one that its type cannot hold is null, and logged."""
+    values: list[int | float | None] = []
+    for totals in sums:
+        try:
+            values.append(rounded(totals.get(name, 0), type_, name))
+        except OverflowError as error:
+            log.warning(fields("sum not shown", reason=error))
+            values.append(None)
+    return pa.array(values, pa.int64() if pa.types.is_integer(type_) else pa.float64())

@@ -1,19 +1,20 @@
-"""What the ledger tells the world: the status, the loads and the summaries, as they are published."""
+"""What is published of the ledger as a whole: the status, and the newest loads."""
 
 import json
-import logging
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, chain
+from operator import itemgetter
 from sqlite3 import Row
-from typing import Any, Literal, get_args
+from typing import Any
 
 import pyarrow as pa
 
-from common.errors import SettingError
 from lake.published import LOADS_SCHEMA, PROBLEM_COUNT, TIME
+from lake.status import Status, Writer
 from pipeline.ledger.last_reason import last_reason
-from pipeline.ledger.ledger import Ledger, key_text
+from pipeline.ledger.ledger import Ledger
 from pipeline.model.load_record import Counts
 
 NEWEST_LOADS = 5_000
@@ -22,127 +23,125 @@ NAMED = 10  # folders without a contract that a status names
 
 LATENCY_LOADS = 1_000  # the newest loads found by event, over which percentiles are taken
 
-FileStatus = Literal["pending", "loaded", "refused", "failed", "missing", "ignored"]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-STATUSES: tuple[FileStatus, ...] = get_args(FileStatus)
+# Sections are the datasets and these two; no dataset has a slash in its name.
+_ALL, _STRAYS = "/all", "/no contract"
 
-Status = dict[str, Any]
+_HAS_CONTRACT = "dataset IN (SELECT dataset FROM fingerprint)"
 
-log = logging.getLogger(__name__)
+_SECTION = f"iif({_HAS_CONTRACT}, dataset, '{_STRAYS}') AS section"
+
+_SUMS = f"""
+WITH part AS (SELECT {_SECTION}, * FROM tally WHERE dataset <> '' UNION ALL SELECT '{_ALL}', * FROM tally)
+SELECT section,
+    sum(iif(status = 'pending', files, 0)) AS "files.pending",
+    sum(iif(status = 'loaded', files, 0)) AS "files.loaded",
+    sum(iif(status = 'refused', files, 0)) AS "files.refused",
+    sum(iif(status = 'failed', files, 0)) AS "files.failed",
+    sum(iif(status = 'missing', files, 0)) AS "files.missing",
+    sum(iif(status = 'ignored', files, 0)) AS "files.ignored",
+    sum(stale) AS "files.stale",
+    sum(rows_read) AS "rows.read", sum(rows_kept) AS "rows.kept",
+    sum(rows_dropped) AS "rows.dropped", sum(rows_rejected) AS "rows.rejected",
+    sum(iif(status = 'pending', files, 0)) AS "backlog.files",
+    sum(iif(status = 'pending', bytes, 0)) AS "backlog.bytes",
+    min(iif(status = 'pending', (
+        SELECT min(landed_at) FROM source WHERE status = 'pending' AND source.dataset = part.dataset
+    ), NULL)) AS "backlog.oldest_at",
+    sum(event) AS "found_by.event", sum(sweep) AS "found_by.sweep"
+FROM part GROUP BY section
+"""
+
+_LATENCIES = f"""
+SELECT {_SECTION}, (loaded_at - landed_at) / 1000.0 AS ms FROM (
+    SELECT * FROM history WHERE found_by = 'event' ORDER BY id DESC LIMIT {LATENCY_LOADS}
+) ORDER BY ms
+"""
+
+# A folder whose files are all gone, with their rows, is not there any more.
+_FOLDERS = f"""
+SELECT DISTINCT dataset FROM tally
+WHERE files <> 0 AND dataset <> '' AND NOT {_HAS_CONTRACT} AND (status <> 'missing' OR rows_kept <> 0) ORDER BY dataset
+"""
 
 
 def status(ledger: Ledger) -> Status:
-    """Return what `status.json` holds: counts, backlog, latency, writer; in all and by dataset.
+    """Return the status of the lake: counts, backlog, latency, writer; in all and by dataset.
 
     Folders without a contract are no datasets. They are counted together, in `no_contract`, however many there are.
     """
-    tally = ledger.rows("SELECT * FROM tally WHERE files <> 0")
-    datasets = sorted(row["dataset"] for row in ledger.rows("SELECT dataset FROM fingerprint"))
-    strays = sorted({row["dataset"] for row in tally} - {"", *datasets})
-    took = ledger.rows(
-        "SELECT dataset, (loaded_at - landed_at) / 1000.0 AS ms FROM history WHERE found_by = 'event'"
-        f" ORDER BY id DESC LIMIT {LATENCY_LOADS}"
+    latencies: dict[str, list[float]] = {_ALL: []}
+    for row in ledger.rows(_LATENCIES):
+        latencies[_ALL].append(row["ms"])
+        latencies.setdefault(row["section"], []).append(row["ms"])
+    sections = {}
+    for row in ledger.rows(_SUMS):
+        sections[row["section"]] = _progress(row, latencies.get(row["section"], []))
+    datasets = {}
+    for row in ledger.rows("SELECT dataset FROM fingerprint ORDER BY dataset"):
+        datasets[row["dataset"]] = sections.get(row["dataset"], {})
+    folders = ledger.rows(_FOLDERS)
+    strays = {"folders": len(folders), "names": list(map(itemgetter("dataset"), folders[:NAMED]))}
+    return Status.model_validate(
+        {
+            **sections.get(_ALL, {}),
+            "lake": ledger.get("lake"),
+            "writer": writer(ledger),
+            "problem": last_reason(ledger.path.parent),
+            "datasets": datasets,
+            "no_contract": {**sections.get(_STRAYS, {}), **strays},
+        }
     )
-    waiting = {row["dataset"] for row in tally if row["status"] == "pending"}
-    first = "SELECT min(landed_at) AS oldest FROM source WHERE status = 'pending' AND dataset = ?"
-    found = {name: ledger.rows(first, name)[0]["oldest"] for name in waiting}
-    oldest = {name: moment for name, moment in found.items() if moment is not None}  # else it was loaded meanwhile
-
-    def section(names: Collection[str]) -> Status:
-        rows, loads = ([row for row in some if row["dataset"] in names] for some in (tally, took))
-        return _section(rows, loads, min((moment for name, moment in oldest.items() if name in names), default=None))
-
-    return {
-        "lake": ledger.get("lake"),
-        "writer": json.loads(ledger.get("writer") or "null"),
-        "problem": last_reason(ledger.path.parent),
-        **section({"", *datasets, *strays}),
-        "datasets": {name: section({name}) for name in datasets},
-        "no_contract": {**section(set(strays)), **_folders(tally, strays)},
-    }
 
 
-def _folders(tally: list[Row], names: list[str]) -> Status:
-    """Count the folders without a contract, and name some; one whose files are gone is not there any more."""
-    present = {row["dataset"] for row in tally if row["status"] != "missing" or row["rows_kept"]}
-    folders = [name for name in names if name in present]
-    return {"folders": len(folders), "names": folders[:NAMED]}
+def _progress(row: Row, ordered: list[float]) -> dict[str, dict[str, Any]]:
+    """Return the parts of a `Progress`, from the sums of a section and its ordered latencies (milliseconds)."""
+    parts: dict[str, dict[str, Any]] = defaultdict(dict)
+    for name, value in zip(row.keys()[1:], row[1:], strict=True):
+        part, _, field = name.partition(".")
+        parts[part][field] = value
+    oldest = parts["backlog"]["oldest_at"]
+    parts["backlog"]["oldest_at"] = oldest and EPOCH + timedelta(microseconds=oldest)
+    for share in (50, 95, 99) if ordered else ():
+        parts["latency_ms"][f"p{share}"] = round(ordered[min(len(ordered) - 1, len(ordered) * share // 100)], 3)
+    return parts
 
 
-def _section(tally: list[Row], took: list[Row], oldest: int | None) -> Status:
-    def total(name: str, status: str | None = None) -> int:
-        return sum(row[name] for row in tally if status in (None, row["status"]))
-
-    ordered = sorted(row["ms"] for row in took)
-    return {
-        "files": {name: total("files", name) for name in STATUSES} | {"stale": total("stale")},
-        "rows": {name: total(f"rows_{name}") for name in ("read", "kept", "dropped", "rejected")},
-        "backlog": {"files": total("files", "pending"), "bytes": total("bytes", "pending"), "oldest_at": iso(oldest)},
-        "latency_ms": {f"p{share}": _percentile(ordered, share) for share in (50, 95, 99)},
-        "found_by": {"event": total("event"), "sweep": total("sweep")},
-    }
-
-
-def _percentile(ordered: list[float], share: int) -> float | None:
-    return round(ordered[min(len(ordered) - 1, len(ordered) * share // 100)], 3) if ordered else None
-
-
-def iso(microseconds: int | None) -> str | None:
-    """Write a ledger's time as ISO 8601, UTC."""
-    if microseconds is None:
-        return None
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+def writer(ledger: Ledger) -> Writer | None:
+    """Return the pipeline that works with this ledger, as it last signed; None if it has ended in order."""
+    signed = json.loads(ledger.get("writer") or "null")
+    return Writer.model_validate(signed) if signed else None
 
 
 def loads(ledger: Ledger) -> pa.Table:
-    """Give the newest loads, one row per source, the newest first."""
+    """Return the newest loads, one row per source, the newest first."""
     return sources(ledger, "changed_at IS NOT NULL")
 
 
 def sources(ledger: Ledger, condition: str, *values: object) -> pa.Table:
-    """Give the sources that meet a condition, as `LOADS_SCHEMA` has them; those that changed last, the newest first."""
+    """Return the sources that meet a condition, with `LOADS_SCHEMA`; those that changed last, the newest first."""
     problem = "iif(status IN ('failed', 'ignored') OR status = 'pending' AND retry_at, error, first_problem)"
-    names = ", ".join(problem if name == "first_problem" else name for name in LOADS_SCHEMA.names)
+    names = ", ".join(LOADS_SCHEMA.names).replace("first_problem", problem)
     rows = ledger.rows(
         f"SELECT {names} FROM source WHERE {condition} ORDER BY changed_at DESC LIMIT {NEWEST_LOADS}",
         *values,
     )
-    columns = zip(*rows, strict=True) if rows else [()] * len(LOADS_SCHEMA)
-    return pa.table(
-        [_cells(cells, field.type) for cells, field in zip(columns, LOADS_SCHEMA, strict=True)], LOADS_SCHEMA
-    )
+    columns = []
+    for field, cells in zip(LOADS_SCHEMA, zip(*rows, strict=True) if rows else [()] * len(LOADS_SCHEMA), strict=True):
+        if field.name == "problems":
+            columns.append(_problem_counts(json.loads(f"[{','.join(cells)}]")))  # a call for each: 6 times as long
+        else:
+            stored = pa.int64() if field.type in (TIME, pa.bool_()) else field.type
+            columns.append(pa.array(cells, stored).cast(field.type))
+    return pa.table(columns, LOADS_SCHEMA)
 
 
-def _cells(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
-    if type_ == LOADS_SCHEMA.field("problems").type:
-        return _counts(json.loads(f"[{','.join(values)}]"))  # a call for each takes six times as long
-    return pa.array(values, pa.int64() if type_ in (TIME, pa.bool_()) else type_).cast(type_)
-
-
-def _counts(files: list[Counts]) -> pa.ListArray:
-    """Give how many problems each file has, by rule and column; column by column, for it is made with every change."""
-    flat = list(zip(*(one for counts in files for one in counts), strict=True)) or [(), (), ()]
-    columns = [pa.array(values, field.type) for values, field in zip(flat, PROBLEM_COUNT, strict=True)]
-    offsets = accumulate((len(counts) for counts in files), initial=0)
-    return pa.ListArray.from_arrays(
-        pa.array(offsets, pa.int32()), pa.StructArray.from_arrays(columns, fields=list(PROBLEM_COUNT))
-    )
-
-
-def selected(ledger: Ledger, keys: Sequence[str], status: str | None, *, stale: bool) -> tuple[str, list[object]]:
-    """Give a condition on the table `source`, and the values for its marks: of these keys, this status, and stale.
-
-    What is not asked for is not in it. `SettingError` names the keys which the ledger does not know.
-    """
-    listed = json.dumps([key_text(key) for key in keys])
-    query = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT source_key FROM source)"
-    if unknown := [row["value"] for row in ledger.rows(query, listed)]:
-        raise SettingError(
-            f"KEY: the ledger knows no {', '.join(map(repr, unknown))}: expected a key as `status` shows it, "
-            "like raw/companydata/companydata.csv"
-        )
-    asked: list[tuple[str, object]] = [("status = ?", status)] if status else []
-    asked += [("source_key IN (SELECT value FROM json_each(?))", listed)] if keys else []
-    asked += [("stale = ?", 1)] if stale else []
-    return " AND ".join(["TRUE", *(condition for condition, _ in asked)]), [value for _, value in asked]
+def _problem_counts(files: Sequence[Counts]) -> pa.ListArray:
+    """Return the problems of each file by rule and column, as `PROBLEM_COUNT`; built by column, which is fast."""
+    columns = []
+    flat = list(zip(*chain.from_iterable(files), strict=True)) or [(), (), ()]
+    for field, values in zip(PROBLEM_COUNT, flat, strict=True):
+        columns.append(pa.array(values, field.type))
+    counts = pa.StructArray.from_arrays(columns, fields=list(PROBLEM_COUNT))
+    return pa.ListArray.from_arrays(pa.array(accumulate(map(len, files), initial=0), pa.int32()), counts)

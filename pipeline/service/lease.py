@@ -5,23 +5,23 @@ import logging
 import os
 import socket
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from threading import Event
-from typing import Any
 
 from common.errors import SettingError
 from common.logs import fields
 from lake.heartbeat import EXPIRES_SECONDS, HEARTBEAT_SECONDS
 from lake.layout import LAKE, STATUS
+from lake.status import Status, Writer
 from lake.stores.base import ObjectStore
-from pipeline.ledger.ledger import Ledger, microseconds, now
-from pipeline.ledger.report import iso, status
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.report import status, writer
 
 log = logging.getLogger(__name__)
 
 
 def acquire_lease(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
-    """Make sure that this ledger belongs to this lake and that nobody else writes it, and sign in as its writer.
+    """Acquire the lease of a lake: make sure that the ledger belongs to it, and that no other pipeline writes it.
 
     Raises:
         SettingError: the ledger is of another lake, or another pipeline's heartbeat moves.
@@ -31,13 +31,15 @@ def acquire_lease(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
             store.put(LAKE, json.dumps({"id": uuid.uuid4().hex}).encode())
         ledger.set("lake", _lake_id(store) or "")  # the one that is there then, whoever made it
     check_lake(store, ledger)
-    if last := json.loads(ledger.get("writer") or "null"):  # nobody signed out
-        log.warning(fields("unclean end", heartbeat_at=last["heartbeat_at"], action="load what was in flight"))
-    _refuse_second(store, ledger, stop)
+    if last := writer(ledger):  # it did not release the lease
+        log.warning(fields("unclean end", heartbeat_at=last.heartbeat_at, action="load what was in flight"))
+    _wait_for_other(store, ledger, stop)
     if not stop.is_set():
-        me = {"id": ledger.id, "host": socket.gethostname(), "pid": os.getpid(), "started_at": iso(now())}
-        ledger.set("writer", json.dumps({**me, "heartbeat_at": iso(now()), "state": "starting"}))
-        store.put(STATUS, json.dumps(status(ledger)).encode())  # at once, so that whoever starts now sees it
+        now = datetime.now(UTC)
+        host = socket.gethostname()
+        me = Writer(id=ledger.id, host=host, pid=os.getpid(), started_at=now, heartbeat_at=now, state="starting")
+        ledger.set("writer", me.model_dump_json())
+        store.put(STATUS, status(ledger).model_dump_json().encode())  # at once, so that whoever starts now sees it
 
 
 def check_lake(store: ObjectStore, ledger: Ledger) -> None:
@@ -55,24 +57,26 @@ def check_lake(store: ObjectStore, ledger: Ledger) -> None:
 
 
 def renew_lease(store: ObjectStore, ledger: Ledger, *, started: bool) -> None:
-    """Move the heartbeat when it is time, unless another pipeline writes this lake with a better right.
+    """Move the heartbeat when it is time, unless another pipeline has a better right to write this lake.
 
-    Of two that started at once the elder stays; one that slept too long, and was taken over, goes.
+    Of two that started at once the elder stays; one that slept until its lease expired, and was taken over, goes.
 
     Raises:
         SettingError: another pipeline writes the lake, or it is not the lake that the ledger tells of.
     """
-    me = json.loads(ledger.get("writer") or "{}")
-    state = "running" if started else "starting"
-    silent = abs(now() - microseconds(datetime.fromisoformat(me["heartbeat_at"])))  # a clock may jump back
-    if state != me.get("state") or silent > HEARTBEAT_SECONDS * 0.9e6:
+    me, state = writer(ledger), "running" if started else "starting"
+    assert me
+    silent = _seconds_since(me.heartbeat_at)
+    if state != me.state or silent > HEARTBEAT_SECONDS * 0.9:
         # First: a store that is away is no illness.
-        ledger.set("writer", json.dumps({**me, "heartbeat_at": iso(now()), "state": state}))
+        ledger.set(
+            "writer", me.model_copy(update={"heartbeat_at": datetime.now(UTC), "state": state}).model_dump_json()
+        )
     check_lake(store, ledger)
-    other = _writer(store)
-    if other and other["id"] != me["id"]:
-        elder = (other["started_at"], other["id"]) < (me["started_at"], me["id"])
-        if elder or silent > EXPIRES_SECONDS * 1e6:
+    other = read_status(store).writer
+    if other and other.id != me.id:
+        elder = (other.started_at, other.id) < (me.started_at, me.id)
+        if elder or silent > EXPIRES_SECONDS:
             raise SettingError(_stop_other(store, other))
 
 
@@ -81,16 +85,35 @@ def release_lease(ledger: Ledger) -> None:
     ledger.set("writer", "null")
 
 
-def _stop_other(store: ObjectStore, other: dict[str, Any]) -> str:
+def is_alive(holder: Writer) -> bool:
+    """Return whether a lease has not expired."""
+    return _seconds_since(holder.heartbeat_at) < EXPIRES_SECONDS
+
+
+def read_status(store: ObjectStore) -> Status:
+    """Read the published status; without counts and writer if there is none yet, or one that is damaged."""
+    try:
+        with store.open(STATUS) as (_, stream):
+            return Status.model_validate_json(stream.read())
+    except (FileNotFoundError, ValueError):
+        return Status()
+
+
+def _seconds_since(then: datetime) -> float:
+    return abs((datetime.now(UTC) - then).total_seconds())  # a clock may jump back
+
+
+def _stop_other(store: ObjectStore, other: Writer) -> str:
     return (
-        f"LAKE_URL: another pipeline writes {store.url} (process {other['pid']} on {other['host']}, since "
-        f"{other['started_at']}): stop that one first (Ctrl-C, or `docker compose stop pipeline`)"
+        f"LAKE_URL: another pipeline writes {store.url} (process {other.pid} on {other.host}, since "
+        f"{other.started_at:%Y-%m-%dT%H:%M:%SZ}): stop that one first (Ctrl-C, or `docker compose stop pipeline`)"
     )
 
 
 def _lake_id(store: ObjectStore) -> str | None:
     try:
-        return str(read_json(store, LAKE)["id"])
+        with store.open(LAKE) as (_, stream):
+            return str(json.loads(stream.read())["id"])
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -99,29 +122,16 @@ def _lake_id(store: ObjectStore) -> str | None:
         ) from error
 
 
-def _refuse_second(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
-    """Watch the heartbeat of another writer: one that moves is alive, one that stands still is dead."""
-    writer = _writer(store)
-    if not writer or writer["id"] == ledger.id:
+def _wait_for_other(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
+    """Watch the heartbeat of another writer: if it moves, refuse to start; if it stands still, its lease expires."""
+    first = read_status(store).writer
+    if not first or first.id == ledger.id:
         return
-    log.warning(fields("another writer", host=writer["host"], pid=writer["pid"], action="wait whether it is alive"))
+    log.warning(fields("another writer", host=first.host, pid=first.pid, action="wait whether it is alive"))
     for _ in range(round(EXPIRES_SECONDS)):
         if stop.wait(1.0):
             return
-        if (seen := _writer(store)) and seen["id"] != ledger.id and seen["heartbeat_at"] != writer["heartbeat_at"]:
-            raise SettingError(_stop_other(store, seen))
-    log.warning(fields("taken over", host=writer["host"], pid=writer["pid"], reason="its heartbeat stands still"))
-
-
-def _writer(store: ObjectStore) -> dict[str, Any] | None:
-    try:
-        writer = read_json(store, STATUS).get("writer")
-        return writer if {"id", "host", "pid", "started_at", "heartbeat_at"} <= set(writer or ()) else None
-    except (FileNotFoundError, ValueError, AttributeError):  # none yet, or one that is damaged: we write a new one
-        return None
-
-
-def read_json(store: ObjectStore, key: str) -> dict[str, Any]:
-    """Read an object of the store as JSON."""
-    with store.open(key) as (_, stream):
-        return json.loads(stream.read())  # type: ignore[no-any-return]
+        other = read_status(store).writer
+        if other and other.id != ledger.id and other.heartbeat_at != first.heartbeat_at:
+            raise SettingError(_stop_other(store, other))
+    log.warning(fields("taken over", host=first.host, pid=first.pid, reason="its heartbeat stands still"))

@@ -1,6 +1,5 @@
 """The state folder: its lock, and the reason that a pipeline which ends by an error leaves there and on the pages."""
 
-import json
 import os
 import socket
 from collections.abc import Iterator
@@ -13,13 +12,12 @@ import typer
 from filelock import FileLock, Timeout
 
 from common.errors import SettingError
-from lake.heartbeat import EXPIRES_SECONDS
 from lake.layout import STATUS
+from lake.status import Problem
 from lake.stores.base import ObjectStore
 from pipeline.ledger.last_reason import REASON
-from pipeline.ledger.ledger import Ledger, now
-from pipeline.ledger.report import iso
-from pipeline.service.lease import read_json
+from pipeline.ledger.ledger import Ledger
+from pipeline.service.lease import is_alive, read_status
 
 REASON_LENGTH = 2000  # characters of an error that are left for the pages
 LEAVE_SECONDS = 3.0  # for a store that does not answer, when the program ends
@@ -83,32 +81,21 @@ def reason_left(store: ObjectStore, state: Path, before: str) -> Iterator[None]:
         raise
     except Exception as error:
         text = str(error) if isinstance(error, SettingError) else f"{error!r}: its log has more"
-        reason = {"at": str(iso(now())), "text": text[:REASON_LENGTH]}
+        reason = Problem(at=datetime.now(UTC), text=text[:REASON_LENGTH])
         with suppress(OSError):
-            (state / REASON).write_text(json.dumps(reason))
-        leaving = Thread(target=_leave_reason, args=(store, reason, before), daemon=True)
-        leaving.start()
-        leaving.join(LEAVE_SECONDS)
+            (state / REASON).write_text(reason.model_dump_json())
+        publishing = Thread(target=_publish_reason, args=(store, reason, before), daemon=True)
+        publishing.start()
+        publishing.join(LEAVE_SECONDS)
         raise
 
 
-def _leave_reason(store: ObjectStore, reason: dict[str, str], before: str) -> None:
+def _publish_reason(store: ObjectStore, reason: Problem, before: str) -> None:
     """Put the reason into the status of the lake, unless another pipeline may be alive that writes it."""
-    with suppress(OSError, ValueError):
-        try:
-            status = dict(read_json(store, STATUS))
-        except (FileNotFoundError, ValueError, TypeError):
-            status = {}
-        writer = status.get("writer") or {}
-        ours = (socket.gethostname(), str(os.getpid())), (socket.gethostname(), before)
-        if (writer.get("host"), str(writer.get("pid"))) not in ours and _beats(writer.get("heartbeat_at")):
+    with suppress(OSError):
+        status, host, ours = read_status(store), socket.gethostname(), (str(os.getpid()), before)
+        if (writer := status.writer) and is_alive(writer) and (writer.host != host or str(writer.pid) not in ours):
             return
-        store.put(STATUS, json.dumps({**status, "writer": None, "problem": reason}, indent=1).encode())
-
-
-def _beats(heartbeat_at: str | None) -> bool:
-    try:
-        then = datetime.fromisoformat(heartbeat_at or "")
-        return abs((datetime.now(UTC) - then).total_seconds()) < EXPIRES_SECONDS
-    except (ValueError, TypeError):
-        return False
+        store.put(
+            STATUS, status.model_copy(update={"writer": None, "problem": reason}).model_dump_json(indent=1).encode()
+        )

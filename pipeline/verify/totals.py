@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from lake.layout import PUBLISHED, STATUS, summary_key
+from lake.status import Progress, Status
 from lake.stores.base import ObjectStore
 from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.ledger import Ledger
@@ -124,13 +125,17 @@ def _compare(store: ObjectStore, key: str, expected: Any) -> Iterator[Difference
         yield Difference(key, None, "object", "one that can be read", shown(repr(error)))
 
 
-def _counts(status: bytes) -> dict[str, object]:
-    """Take what is counted out of a status: the writer's heartbeat goes on, and latency is no count."""
-    told = json.loads(status)
-    sections = {"": told, "no contract: ": told["no_contract"]}
-    sections |= {f"{name}: ": one for name, one in told["datasets"].items()}
-    parts = ("files", "rows", "backlog", "found_by")
-    return {"lake": told["lake"], **{f"{of}{part}": one[part] for of, one in sections.items() for part in parts}}
+def _counts(content: bytes) -> dict[str, object]:
+    """Return the counts of a status: the writer's heartbeat goes on, and latency is no count."""
+    status = Status.model_validate_json(content)
+    sections: dict[str, Progress] = {"": status, "no contract: ": status.no_contract}
+    for name, progress in status.datasets.items():
+        sections[f"{name}: "] = progress
+    counts: dict[str, object] = {"lake": status.lake}
+    for prefix, section in sections.items():
+        for part in ("files", "rows", "backlog", "found_by"):
+            counts[prefix + part] = getattr(section, part)
+    return counts
 
 
 def _rows(content: bytes) -> list[Row]:

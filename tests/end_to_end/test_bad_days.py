@@ -221,7 +221,7 @@ def test_a_damage_that_shows_late_shows_at_the_next_start(local_lake):
             seen = until(lambda: None if program.alive else [local_lake.status()])
             assert program.wait() == 2
         assert "damaged" in seen[-1]["problem"]["text"]
-        assert ("lake" in seen[-1]) == signed_in, "only a pipeline that signs in publishes which lake it is"
+        assert bool(seen[-1]["lake"]) == signed_in, "only a pipeline that signs in publishes which lake it is"
 
 
 def _without_room() -> None:

@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 
+from lake.status import Status
 from lake.stores import open_store
 from pipeline.ledger.ledger import Ledger
 from tests.support.disks import Disk, disk
@@ -288,7 +289,7 @@ def test_a_ledger_of_another_lake(local_lake, tmp_path):
     other.put("companydata/a.csv", company_csv(1))
     assert other.finish("once") == 2
     assert {item.key for item in other.store.list()} == {"raw/companydata/a.csv", "published/status.json"}
-    assert set(other.status()) == {"writer", "problem"}, "nothing but why it does not run"
+    assert Status.model_validate({**other.status(), "problem": None}) == Status(), "nothing but why it does not run"
     assert "belongs to lake" in other.status()["problem"]["text"]
 
 

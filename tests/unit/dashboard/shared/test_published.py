@@ -43,7 +43,6 @@ def test_status_is_read_whole(store: ObjectStore) -> None:
     assert (status.files.pending, status.backlog.oldest_at) == (3, oldest)
     assert status.datasets["companydata"].rows.kept == 24
     assert status.writer is not None
-    assert status.writer.heartbeat_at is not None
 
 
 def test_null_and_absent_values_are_defaults(store: ObjectStore) -> None:
@@ -51,7 +50,7 @@ def test_null_and_absent_values_are_defaults(store: ObjectStore) -> None:
     status = Published(store).status()
     assert status is not None
     assert (status.writer, status.backlog.files, status.rows.read) == (None, 0, 0)
-    assert status.datasets["a"].latency_ms == {}
+    assert status.datasets["a"].latency_ms.p50 is None
 
 
 def test_an_unchanged_object_is_fetched_once(tmp_path: Path) -> None:
@@ -234,5 +233,4 @@ def test_a_heartbeat_ages(store: ObjectStore) -> None:
     status = Published(store).status()
     assert status is not None
     assert status.writer is not None
-    assert status.writer.heartbeat_at is not None
     assert datetime.now(UTC) - status.writer.heartbeat_at >= timedelta(seconds=40)

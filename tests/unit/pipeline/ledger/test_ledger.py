@@ -303,7 +303,7 @@ def test_nothing_is_taken_back_after_a_restart_unless_it_is_asked_for_again(ledg
     ledger.db.execute("UPDATE source SET status = 'pending', retract = 1")
     ledger.start_run({"numbers": "fingerprint"})
     assert not ledger.take()
-    assert (state(ledger), report.status(ledger)["rows"]["kept"]) == ("missing", 3)
+    assert (state(ledger), report.status(ledger).rows.kept) == ("missing", 3)
 
 
 def test_a_clock_that_jumps_back_delays_no_retry(ledger, monkeypatch):
@@ -327,7 +327,7 @@ def test_replay(ledger, status):
     assert ledger.replay("status = ?", status) == 1
     [task] = ledger.take()
     assert (task.attempts, task.loaded_etag) == (0, None)
-    assert report.status(ledger)["rows"]["kept"] == (3 if status == "loaded" else 0), "its rows stay until then"
+    assert report.status(ledger).rows.kept == (3 if status == "loaded" else 0), "its rows stay until then"
 
 
 def test_what_is_missing_or_ignored_is_not_replayed(ledger):
@@ -343,12 +343,12 @@ def test_rows_that_are_taken_back_leave_no_trace(ledger):
     ledger.commit({task: result(task, "1")})
     ledger.notice(version("2"), "event")
     ledger.retract(*ledger.take())
-    told = report.status(ledger)
-    assert (told["files"]["missing"], told["rows"]["kept"], ledger.rows("SELECT * FROM summary")) == (1, 0, [])
+    status = report.status(ledger)
+    assert (status.files.missing, status.rows.kept, ledger.rows("SELECT * FROM summary")) == (1, 0, [])
     assert ledger.notice(version("1"), "event")
     [task] = ledger.take()
     ledger.commit({task: result(task, "1")})
-    assert report.status(ledger)["rows"]["kept"] == 3
+    assert report.status(ledger).rows.kept == 3
 
 
 def test_a_ledger_of_another_version_is_refused(ledger):
@@ -364,9 +364,9 @@ def test_a_new_fingerprint(ledger):
         ledger.commit({task: result(task, "1", status)})
     ledger.start_run({"numbers": "another"})
     assert [state(ledger, f"raw/numbers/{name}.csv") for name in ("good", "bad")] == ["loaded", "pending"]
-    assert report.status(ledger)["files"]["stale"] == 1
+    assert report.status(ledger).files.stale == 1
     ledger.start_run({"numbers": "fingerprint"})
-    assert report.status(ledger)["files"]["stale"] == 0
+    assert report.status(ledger).files.stale == 0
 
 
 def test_a_missing_file_keeps_its_rows_and_comes_back(ledger):
@@ -375,7 +375,7 @@ def test_a_missing_file_keeps_its_rows_and_comes_back(ledger):
     ledger.commit({task: result(task, "1")})
     ledger.notice(version("2"), "event")
     ledger.mark_missing(*ledger.take())
-    assert (state(ledger), report.status(ledger)["rows"]["kept"]) == ("missing", 3)
+    assert (state(ledger), report.status(ledger).rows.kept) == ("missing", 3)
     assert ledger.notice(version("1"), "event")
     ledger.mark_unchanged(*ledger.take(), version("1"))
     assert state(ledger) == "loaded"
@@ -393,14 +393,14 @@ def test_an_interrupted_load_leaves_no_version_with_its_result(ledger, end):
         ledger.start_run({"numbers": "fingerprint"})
     elif end == "mark_failed":
         ledger.mark_failed(task, "it broke", 60)
-        assert report.status(ledger)["files"]["stale"] == 1
+        assert report.status(ledger).files.stale == 1
     else:
         ledger.release(task)
     ledger.notice(version("1"), "event")
     [task] = ledger.take()
     assert (task.etag, task.loaded_etag) == ("1", None)
     ledger.commit({task: result(task, "1")})
-    assert report.status(ledger)["files"]["stale"] == 0
+    assert report.status(ledger).files.stale == 0
 
 
 def test_a_version_that_is_kept_is_as_good_as_new(ledger):
@@ -433,7 +433,7 @@ def test_history_tells_of_the_version_that_was_loaded(ledger):
     ledger.commit({task: result(task, "1")})
     [row] = ledger.rows("SELECT etag, found_by, landed_at FROM history")
     assert tuple(row) == ("1", "event", task.landed_at)
-    assert report.status(ledger)["latency_ms"]["p50"] > 0
+    assert report.status(ledger).latency_ms.p50 > 0
 
 
 @settings(max_examples=30)

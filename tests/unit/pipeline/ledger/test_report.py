@@ -1,10 +1,12 @@
 """What is published, from ledgers that a long life has left behind."""
 
 from dataclasses import replace
+from itertools import count
 
 import pyarrow as pa
 import pytest
 
+from lake.status import Latency
 from pipeline.ledger import report
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.published import summary_table
@@ -32,24 +34,54 @@ def group(name: object, **sums: float) -> dict:
     return {"group": {"name": name}, "rows": 1, "sums": sums}
 
 
-def test_a_status_may_be_made_while_files_are_loaded(ledger, monkeypatch):
-    """What still waited at the first look may be loaded at the next one, in several datasets."""
+@pytest.mark.parametrize("turn", range(4))
+def test_a_status_may_be_made_while_files_are_loaded(ledger, monkeypatch, turn):
+    """What still waited at the first query may be loaded at the next one, in several datasets."""
+    ledger.start_run({"a": "fingerprint"})
     for name in "ab":
         ledger.notice(version("1", f"raw/{name}/{name}.csv"), "event")
-    rows = ledger.rows
+    rows, turns = ledger.rows, count()
 
     def rows_meanwhile(query: str, *values: object):
-        if "min(landed_at)" in query:
-            for task in ledger.take(), ledger.take():
-                results = {
-                    one: Result(LoadRecord(one.source_key, one.dataset, "1", 1, "fingerprint"), None, None)
-                    for one in task
-                }
-                ledger.commit(results)
+        if next(turns) == turn:
+            for [task] in ledger.take(), ledger.take():
+                record = LoadRecord(task.source_key, task.dataset, "1", 1, "fingerprint")
+                ledger.commit({task: Result(record, None, None)})
         return rows(query, *values)
 
     monkeypatch.setattr(ledger, "rows", rows_meanwhile)
-    assert report.status(ledger)["backlog"]["oldest_at"] is None
+    status = report.status(ledger)
+    assert (status.files.pending, status.files.loaded) in ((0, 2), (2, 0))
+    assert (status.backlog.oldest_at is None) == (status.files.pending == 0)
+
+
+def test_a_status_of_datasets_and_folders_without_a_contract(ledger):
+    ledger.start_run({"a": "fingerprint", "empty": "fingerprint"})
+    for key in ("raw/a/1.csv", "raw/a/2.csv", "raw/b/1.csv", "raw/c/1.csv", "raw/notes.txt"):
+        ledger.notice(version("1", key), "event")
+    status = report.status(ledger)
+    assert list(status.datasets) == ["a", "empty"]
+    counts = [(one.files.pending, one.files.ignored) for one in (status, *status.datasets.values(), status.no_contract)]
+    assert counts == [(4, 1), (2, 0), (0, 0), (2, 0)]
+    assert (status.no_contract.folders, status.no_contract.names) == (2, ["b", "c"])
+    assert status.backlog.bytes == 2 * status.datasets["a"].backlog.bytes > 0
+    assert status.backlog.oldest_at is not None
+    assert status.backlog.oldest_at == status.datasets["a"].backlog.oldest_at < status.no_contract.backlog.oldest_at
+    assert status.model_validate_json(status.model_dump_json()) == status
+
+
+def test_percentiles_are_over_the_newest_loads_found_by_event(ledger):
+    ledger.start_run({"a": "fingerprint"})
+    for number in range(100):
+        key = f"raw/{'ab'[number % 2]}/{number}.csv"
+        ledger.notice(version("1", key), "sweep" if number >= 90 else "event")
+        [task] = ledger.take()
+        ledger.commit({task: Result(LoadRecord(key, task.dataset, "1", 1, "fingerprint"), "clean", None)})
+    ledger.db.execute("UPDATE history SET loaded_at = landed_at + 1000 * id")
+    status = report.status(ledger)
+    assert status.latency_ms == Latency(p50=46, p95=86, p99=90)
+    assert status.datasets["a"].latency_ms == Latency(p50=45, p95=85, p99=89)
+    assert status.no_contract.latency_ms == Latency(p50=46, p95=86, p99=90)
 
 
 def test_a_merged_sum_beyond_its_type_is_null_and_stops_nothing(ledger, write_dataset):

@@ -325,9 +325,11 @@ def test_the_published_status(lake):
     told["datasets"]["companydata"]["files"]["loaded"] = 0
     lake.store.put(STATUS, json.dumps(told).encode())
     assert lake.found() == [(STATUS, None, "companydata: files"), (STATUS, None, "rows")]
-    for damaged in (b"", b"[]", b"{}"):
+    for damaged in (b"", b"[]"):
         lake.store.put(STATUS, damaged)
         assert lake.found() == [(STATUS, None, "object")]
+    lake.store.put(STATUS, b"{}")
+    assert {(STATUS, None, "lake"), (STATUS, None, "rows")} <= set(lake.found())
 
 
 def test_what_waits_or_failed_is_not_verified(lake):
