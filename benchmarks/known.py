@@ -18,12 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 
-from pipeline.allocators import set_allocators
-
 from lake.layout import CLEAN, RAW, clean_key, source_key
 from lake.stores import open_store
 from lake.stores.base import ObjectInfo, ObjectStore
 from lake.stores.local import LocalStore
+from pipeline.__main__ import set_allocators
 from pipeline.dataset.dataset import read_datasets
 from pipeline.ledger.ledger import HISTORY_ROWS, Ledger
 from pipeline.ledger.reconcile import reconcile
@@ -168,7 +167,7 @@ def load(pipeline: Pipeline) -> dict[str, float]:
     publisher, loaded, published = Publisher(pipeline.store, pipeline.ledger, pipeline.datasets), [], []
     publisher.publish()
     for key in keys:
-        loaded.append(clocked(lambda key=key: _load(pipeline, key)))  # type: ignore[misc]
+        loaded.append(clocked(lambda key=key: _load(pipeline, key)))
         published.append(clocked(publisher.publish))
     told = {name: statistics.median(one[name] for one in loaded) for name in loaded[0]}
     return told | {f"publish_{name}": statistics.median(one[name] for one in published) for name in published[0]}

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -98,7 +99,8 @@ def _wide_records(forms: list[str]) -> Iterator[bytes]:
 
 def load(path: Path, contract: Path) -> dict[str, object]:
     """Read, check and write one file."""
-    dataset, found = read_dataset(contract), []
+    dataset = read_dataset(contract)
+    found: list[Any] = []
     record = LoadRecord(
         f"raw/{contract.stem}/{path.name}", contract.stem, "etag", path.stat().st_size, dataset.fingerprint
     )

@@ -77,7 +77,7 @@ def test_one_file_is_seen_beside_a_pipeline_that_runs(tmp_path: Path) -> None:
     adapter = Command([sys.executable, "-m", "debugpy.adapter"])
     with lake.pipeline():
         lake.wait_loaded("companydata/workshop.csv")
-        before = lake.outputs(), lake.loads()
+        before: list[dict] = [lake.outputs(), lake.loads()]
         with DebugSession(adapter, terminal, tmp_path / "terminal.log", folder=ROOT) as session:
             asked = configuration("Pipeline (one file)", str(ROOT), key=KEY)
             session.launch(asked, {path: [line] for path, line in paths.items()})
@@ -93,7 +93,7 @@ def test_one_file_is_seen_beside_a_pipeline_that_runs(tmp_path: Path) -> None:
                 session.resume()
             assert session.exit_code() == 1
         assert "would be loaded: 25 read, 24 kept" in (tmp_path / "terminal.log").read_text()
-        after = lake.outputs(), lake.loads()
+        after: list[dict] = [lake.outputs(), lake.loads()]
     assert all({key: now[key] for key in then} == then for then, now in zip(before, after, strict=True))
 
 

@@ -127,10 +127,10 @@ def encoding(chance: random.Random) -> Iterator[Odd]:
     for name in ("utf-8-sig", "utf-16", "utf-16-be"):
         page = some(Page(b"\r\n"), chance)
         page.good(a_row(chance, Dept="Ünï 日本"))
-        text = ("\ufeff" if name == "utf-16-be" else "") + page.content.decode()
-        yield page.odd("encoding", f"{name}.csv", text.encode(name))
+        whole = ("\ufeff" if name == "utf-16-be" else "") + page.content.decode()
+        yield page.odd("encoding", f"{name}.csv", whole.encode(name))
         if name != "utf-8-sig":
-            yield Odd("encoding", f"{name} cut.csv", text.encode(name)[:-1], refused="encoding")
+            yield Odd("encoding", f"{name} cut.csv", whole.encode(name)[:-1], refused="encoding")
     lone = HEADER.decode().encode("utf-16") + b"\n\0\x00\xd8,\0"
     yield Odd("encoding", "lone surrogate.csv", lone, refused="encoding")
     yield Odd("encoding", "header.csv", b"Mon\xff" + HEADER, refused="encoding")

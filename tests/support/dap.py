@@ -229,7 +229,7 @@ class DebugSession:
     def _read(self) -> None:
         stream = self._adapter.stdout
         assert stream
-        while message := _read_message(stream):  # type: ignore[arg-type]  # a pipe's reading end
+        while message := _read_message(stream):  # a pipe's reading end
             self._messages.put(message)
         self._messages.put(None)
 

@@ -64,7 +64,7 @@ class Proxy:
 
     def add(self, *args: object, **named: object) -> Fault:
         """Begin a fault (see `Fault`)."""
-        fault = Fault(*args, **named)  # type: ignore[arg-type]
+        fault = Fault(*args, **named)
         self.faults.append(fault)
         return fault
 

@@ -273,7 +273,7 @@ def test_a_query_that_names_no_view_opens_none(orders: ObjectStore, monkeypatch:
     many = views([*(f"stray{number}" for number in range(600)), "orders"])
     opened: list[str] = []
     original = orders.dataset
-    monkeypatch.setattr(orders, "dataset", lambda prefix: opened.append(prefix) or original(prefix))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(orders, "dataset", lambda prefix: opened.append(prefix) or original(prefix))
     answer(orders, many, "SELECT 41 + 1")
     assert not opened
     answer(orders, many, "SELECT sum(number) FROM clean_orders")

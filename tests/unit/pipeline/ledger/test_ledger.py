@@ -99,7 +99,7 @@ def test_nothing_was_ever_made_of_a_file(ledger):
 
 
 def test_problems_are_told_with_the_newest_loads(ledger):
-    counts = {"a": [["type", "n", 2], ["fields", None, 1]], "b": [], "c": [["type", "x", 4]]}
+    counts: dict[str, list[list]] = {"a": [["type", "n", 2], ["fields", None, 1]], "b": [], "c": [["type", "x", 4]]}
     for name, problems in counts.items():
         ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
         [task] = ledger.take()
