@@ -40,9 +40,13 @@ class Database:
         self._lock = RLock()
         self.db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         self.db.row_factory = sqlite3.Row
-        with ledger_errors(path):
-            self._make_ready()
-        self.id = str(self.get("id"))
+        try:
+            with ledger_errors(path):
+                self._make_ready()
+                self.id = str(self.get("id"))
+        except BaseException:
+            self.db.close()
+            raise
 
     def _make_ready(self) -> None:
         self.db.execute("PRAGMA journal_mode = WAL")
