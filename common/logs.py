@@ -2,36 +2,38 @@
 
 import json
 import logging
+import re
 import time
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
+_PLAIN = re.compile(r'[^ "=]+')
+_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def fields(event: str, **values: object) -> str:
-    """Write one event as a log line: `loaded key=raw/a.csv rows=3`.
+    """Format one event as a log line: `loaded key=raw/a.csv rows=3`.
 
-    A text is written as it is, or as a JSON string where a space, a quote, `=` or a character that does not print is in
-    it. So every text can be read back exactly, and none of them ends the line or turns it around.
+    A text is written as it is, or as a JSON string if it has a space, a quote, `=` or an unprintable character. So
+    every text can be read back exactly, and no text can end the line or change its direction.
     """
-    return " ".join([event, *(f"{name}={_word(value)}" for name, value in values.items())])
+    line = event
+    for name, value in values.items():
+        line += f" {name}={_word(value)}"
+    return line
 
 
 def _word(value: object) -> str:
     text = f"{value:.1f}" if isinstance(value, float) else str(value)
-    plain = text.isprintable() and text and not any(character in ' "=' for character in text)
-    return text if plain else printable(json.dumps(text, ensure_ascii=False))
+    return text if _PLAIN.fullmatch(text) and text.isprintable() else printable(json.dumps(text, ensure_ascii=False))
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Escape what does not print, as JSON does: control characters, line ends, and what turns the direction of text."""
+    """Escape unprintable characters as JSON does: control characters, line ends, and changes of direction."""
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() or one in keep else _ESCAPES.get(one) or _escaped(one) for one in text)
-
-
-_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    return "".join(
+        character if character.isprintable() or character in keep else _ESCAPES.get(character) or _escaped(character)
+        for character in text
+    )
 
 
 def _escaped(character: str) -> str:
@@ -40,7 +42,7 @@ def _escaped(character: str) -> str:
 
 
 class _Formatter(logging.Formatter):
-    """Writes times in UTC, and lets no line of anybody steer the terminal; the lines of a traceback stay."""
+    """Write times in UTC and escape what could steer a terminal; the lines of a traceback stay."""
 
     converter = staticmethod(time.gmtime)
 
@@ -54,5 +56,5 @@ def configure_logging() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level="INFO", handlers=[handler])
-    # A client of the store warns of each try that failed; our own lines tell of a store that is away, once.
+    # This client warns of each failed attempt; the programs log each outage once.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)

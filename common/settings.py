@@ -20,24 +20,31 @@ T = TypeVar("T")
 def takes_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """Replace a command's parameter `settings` by options, one for each field of its class."""
     cls = command.__annotations__["settings"]
-    options, parameters = option_parameters(cls), []
+    options, parameters, annotations = option_parameters(cls), [], {}
     for parameter in inspect.signature(command).parameters.values():
-        parameters += options if parameter.name == "settings" else [parameter]
+        for option in options if parameter.name == "settings" else [parameter]:
+            parameters.append(option.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            annotations[option.name] = option.annotation
 
     @wraps(command)
     def run(**values: Any) -> Any:
-        return command(settings=cls(**{option.name: values.pop(option.name) for option in options}), **values)
+        chosen = {}
+        for option in options:
+            chosen[option.name] = values.pop(option.name)
+        return command(settings=cls(**chosen), **values)
 
-    keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
-    cast(Any, run).__signature__ = inspect.Signature(keywords)
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in keywords}
+    cast(Any, run).__signature__ = inspect.Signature(parameters)
+    run.__annotations__ = annotations
     return run
 
 
 def option_parameters(cls: Any) -> list[inspect.Parameter]:
     """Return the fields of a settings class as parameters, each with Typer's description and its default."""
-    types, kind = get_type_hints(cls, include_extras=True), inspect.Parameter.KEYWORD_ONLY
-    return [inspect.Parameter(one.name, kind, default=one.default, annotation=types[one.name]) for one in fields(cls)]
+    types, parameters = get_type_hints(cls, include_extras=True), []
+    for field in fields(cls):
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters.append(inspect.Parameter(field.name, kind, default=field.default, annotation=types[field.name]))
+    return parameters
 
 
 def read_settings(cls: type[T], environ: Mapping[str, str]) -> T:

@@ -1,4 +1,4 @@
-"""Which key means what in the lake: pure functions from one key to another."""
+"""Names of the objects in a lake: what a key means, and from one key to another."""
 
 import re
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ LAKE = PUBLISHED + "lake.json"
 DATASET_NAME = "^[a-z0-9][a-z0-9_-]*$"  # of a contract, and so of the folder of its files
 
 _PARQUET = ".parquet"
-NAME_BYTES = 255 - len(_PARQUET)  # a store may hold names of 255 bytes, and ours are longer than the source's
+NAME_BYTES = 255 - len(_PARQUET)  # file systems hold names of 255 bytes, and a result adds its suffix
 KEY_BYTES = MAX_KEY_BYTES - len(REJECTED) + len(RAW) - len(_PARQUET)
 SUFFIXES = (".csv", ".csv.gz", ".csv.zst")  # of the sources that the pipeline loads, in any case
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What an input is: the dataset it belongs to, or why it is `ignored`."""
+    """The dataset that an object under `raw/` belongs to, or the reason why it is `ignored`."""
 
     dataset: str = ""
     ignored: str = ""
 
 
 def source(key: str) -> Source:
-    """Say what an object under `raw/` is to us."""
+    """Classify an object under `raw/` by its key."""
     try:
         check_key(key)
     except InvalidKey as error:
@@ -38,7 +38,7 @@ def source(key: str) -> Source:
     if not key.lower().endswith(SUFFIXES):
         return Source(ignored=f"not a file that is loaded: expected a name that ends in {', '.join(SUFFIXES)}")
     if any(suffix + _PARQUET + "/" in rest.lower() for suffix in SUFFIXES):
-        # Beside it `a.csv` may stand, whose clean object would have to be a file where this one's needs a folder.
+        # The clean object of a file `a.csv` beside it would have the name of the folder of this one's.
         return Source(ignored="a folder above it has a name as our results have (….csv.parquet): rename that folder")
     if len(key.rpartition("/")[2].encode()) > NAME_BYTES:
         return Source(ignored=f"its name is too long: expected at most {NAME_BYTES} bytes after the last slash")
@@ -48,7 +48,7 @@ def source(key: str) -> Source:
 
 
 def wrong_dataset_name(name: str) -> str:
-    """Return what is wrong with the name of a dataset and which one to take; an empty text if nothing is."""
+    """Return why a name cannot be that of a dataset, and a name that can; empty if it is legal."""
     if re.fullmatch(DATASET_NAME, name):
         return ""
     better = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:40] or "my-data"
@@ -59,20 +59,20 @@ def wrong_dataset_name(name: str) -> str:
 
 
 def clean_key(source_key: str) -> str:
-    """Give the key of a source's good rows: `raw/a/b.csv` to `clean/a/b.csv.parquet`."""
+    """Return the key of a source's good rows: `raw/a/b.csv` to `clean/a/b.csv.parquet`."""
     return CLEAN + source_key.removeprefix(RAW) + _PARQUET
 
 
 def rejected_key(source_key: str) -> str:
-    """Give the key of a source's problems: `raw/a/b.csv` to `rejected/a/b.csv.parquet`."""
+    """Return the key of a source's problems: `raw/a/b.csv` to `rejected/a/b.csv.parquet`."""
     return REJECTED + source_key.removeprefix(RAW) + _PARQUET
 
 
 def source_key(output_key: str) -> str:
-    """Give the source of a clean or rejected object: the inverse of `clean_key` and `rejected_key`."""
+    """Return the source of a clean or rejected object: the inverse of `clean_key` and `rejected_key`."""
     return RAW + output_key.partition("/")[2].removesuffix(_PARQUET)
 
 
 def summary_key(dataset: str) -> str:
-    """Give the key of a dataset's published summary."""
+    """Return the key of a dataset's published summary."""
     return f"{PUBLISHED}{dataset}/summary.parquet"

@@ -2,20 +2,19 @@
 
 import pyarrow as pa
 
-METADATA_KEY = b"lakelet"  # in a Parquet footer: the record of a load, or what a summary is made of
+METADATA_KEY = b"lakelet"  # in a Parquet footer: the load record, or the description of a summary
 
-TIME = pa.timestamp("us", "UTC")
-PROBLEM_COUNT = pa.struct([("rule", pa.string()), ("column", pa.string()), ("count", pa.int64())])
+TEXT, COUNT, TIME = pa.string(), pa.int64(), pa.timestamp("us", "UTC")
+PROBLEM_COUNT = pa.struct([("rule", TEXT), ("column", TEXT), ("count", COUNT)])
 
-LOADS_SCHEMA = pa.schema(
-    [("source_key", pa.string()), ("dataset", pa.string()), ("status", pa.string()), ("etag", pa.string())]
-    + [(name, pa.int64()) for name in ("size", "rows_read", "rows_kept", "rows_dropped", "rows_rejected")]
-    + [("first_problem", pa.string()), ("found_by", pa.string()), ("attempts", pa.int64()), ("stale", pa.bool_())]
-    + [(name, TIME) for name in ("landed_at", "noticed_at", "started_at", "loaded_at")]
-    + [("problems", pa.list_(PROBLEM_COUNT))]
-)
+LOADS_SCHEMA = pa.schema({
+    "source_key": TEXT, "dataset": TEXT, "status": TEXT, "etag": TEXT, "size": COUNT,
+    "rows_read": COUNT, "rows_kept": COUNT, "rows_dropped": COUNT, "rows_rejected": COUNT,
+    "first_problem": TEXT, "found_by": TEXT, "attempts": COUNT, "stale": pa.bool_(),
+    "landed_at": TIME, "noticed_at": TIME, "started_at": TIME, "loaded_at": TIME,
+    "problems": pa.list_(PROBLEM_COUNT),
+})  # fmt: skip
 
-REJECTED_SCHEMA = pa.schema(
-    [("source_key", pa.string()), ("line", pa.int64())]
-    + [(name, pa.string()) for name in ("column", "rule", "value", "message", "raw")]
-)
+REJECTED_SCHEMA = pa.schema({
+    "source_key": TEXT, "line": COUNT, "column": TEXT, "rule": TEXT, "value": TEXT, "message": TEXT, "raw": TEXT,
+})  # fmt: skip

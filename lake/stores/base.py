@@ -1,4 +1,4 @@
-"""What a store of objects is: the protocol, the facts it gives, its errors and the rules for keys."""
+"""The protocol of an object store: its methods, facts about objects, errors and the rules for keys."""
 
 import re
 from collections.abc import Iterator
@@ -15,24 +15,26 @@ if TYPE_CHECKING:  # Arrow is loaded where it is used: a command that only asks 
 
 MAX_KEY_BYTES = 1024  # S3's own limit
 # Seconds since 1970: the years that pandas' and Arrow's 64 bits of nanoseconds hold.
-_EARLIEST, _LATEST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (1678, 2262))
+_EARLIEST = datetime(1678, 1, 1, tzinfo=UTC).timestamp()
+_LATEST = datetime(2262, 1, 1, tzinfo=UTC).timestamp()
+_NO_PART = {"", ".", ".."}
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class ObjectChanged(OSError):
-    """The object was rewritten while it was read: the bytes belong to no version, read it again."""
+    """The object was rewritten while it was read, so the bytes belong to no version: read it again."""
 
 
 class InvalidKey(ValueError):
-    """The key breaks the rules of `check_key`; nothing was touched."""
+    """The key breaks the rules of `check_key`; nothing was read or written."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """One version of one object: `etag` changes with the bytes, `size` is in bytes, `modified` in UTC.
 
-    `being_written` is of an object that was opened: a program still has it open for writing, so its bytes are not
-    final; None where that may be so.
+    `being_written` is set when an object is opened: True if a program still has it open for writing, so that its bytes
+    are not final; None if that is unknown.
     """
 
     key: str
@@ -44,13 +46,13 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Writes may have gone unseen up to now, so only a listing tells what is there; `reason` says why."""
+    """Writes may have been missed up to now, so that only a listing shows what exists; `reason` is for the log."""
 
     reason: str
 
 
 class ObjectStore(Protocol):
-    """Named bytes. Every method refuses a bad key with `InvalidKey` and a silent store with `StoreUnavailable`."""
+    """Named bytes. Every method can raise `InvalidKey` for its key, and `StoreUnavailable`."""
 
     url: str
     remote: bool  # on a server, not in a folder of this machine
@@ -59,52 +61,52 @@ class ObjectStore(Protocol):
         """Write an object and return its etag. Atomic: a reader sees the old object or the new one.
 
         Args:
-            move: the file `source` is not needed any more, so it may become the object.
+            move: the caller no longer needs the file `source`, so the store may rename it.
         """
 
     def open(self, key: str) -> AbstractContextManager[tuple[ObjectInfo, BinaryIO]]:
-        """Give an object's stream and the facts of the very bytes in it.
+        """Open an object: its facts, and the stream of exactly this version's bytes.
 
         Raises:
             FileNotFoundError: there is no such object.
-            ObjectChanged: on leaving the block, where the bytes changed under the reader.
+            ObjectChanged: at the end of the block, if the bytes changed while they were read.
         """
 
     def stat(self, key: str) -> ObjectInfo:
-        """Give an object's facts; `FileNotFoundError` where there is none."""
+        """Return an object's facts, or raise `FileNotFoundError`."""
 
     def list(self, prefix: str = "", unread: set[str] | None = None) -> Iterator[ObjectInfo]:
-        """Yield every object whose key starts with `prefix`, in no certain order; `InvalidKey` if it has a `..`.
+        """Yield every object whose key starts with `prefix`, in no particular order; `InvalidKey` if it has a `..`.
 
-        A folder that cannot be read hides no other: its error is raised when all others are listed.
+        A folder that cannot be read does not hide others: its error is raised after they are listed.
 
         Args:
-            unread: takes the prefix of each such folder instead, which the log names once: nothing is known below it.
+            unread: if given, receives the prefix of each unreadable folder instead of an error; the log names it once.
         """
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that is not there is no error."""
+        """Remove an object, if it exists."""
 
     def watch(self, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
         """Yield each finished write below `prefix`, until `stop` is set.
 
-        Yields a `Gap` as soon as it is really listening, and whenever writes may have gone unseen.
-        A silent store ends nothing: the watch reconnects. Events may repeat or come late.
+        Yields a `Gap` as soon as it listens, and whenever it may have missed writes. The watch reconnects to a store
+        that was unavailable. Events may repeat or come late.
         """
 
     def dataset(self, prefix: str, limit: int | None = None) -> "ObjectDataset":
-        """Return the Parquet objects that are listed now under `prefix` as one dataset, whatever their names.
+        """Return the Parquet objects under `prefix` as one dataset; at most the first `limit` in the listing.
 
-        Without a slash at its end, `prefix` is the key of one object. A `limit` takes the first that are listed alone.
-        What was written under several contracts has one schema (see `lake.stores.dataset`), or is a `SchemaConflict`.
+        A `prefix` that does not end in a slash is the key of one object. Objects that were written under different
+        contracts get one schema (see `lake.stores.dataset`); where none fits, it raises `SchemaConflict`.
         """
 
 
 def check_key(key: str) -> str:
-    """Return `key` if every store can hold it, else raise `InvalidKey` saying what is wrong with it."""
+    """Return `key` if every store can hold it; otherwise raise `InvalidKey` with the reason."""
     if not key or len(key.encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES:
         raise InvalidKey(f"key {key!r:.80}: expected 1 to {MAX_KEY_BYTES} bytes")
-    if any(part in ("", ".", "..") for part in key.split("/")):
+    if not _NO_PART.isdisjoint(key.split("/")):
         raise InvalidKey(f"key {key!r:.80}: it is absolute, or a part of it is empty, '.' or '..'")
     if _NO_TEXT.search(key):
         raise InvalidKey(f"key {key!r:.80}: it has a control character or is not valid text")
@@ -112,15 +114,15 @@ def check_key(key: str) -> str:
 
 
 def time_of(seconds: float) -> datetime:
-    """Return the UTC time that is `seconds` after 1970; one that readers cannot hold becomes the nearest they can.
+    """Return the UTC time `seconds` after 1970, limited to the years that readers of the lake can hold.
 
-    A file system keeps years that a `datetime` does not: negative ones, and those beyond 9999.
+    A file system can hold years that a `datetime` cannot: negative years, and years after 9999.
     """
     return datetime.fromtimestamp(min(max(seconds, _EARLIEST), _LATEST), UTC)
 
 
 def listed(store: ObjectStore, prefix: str, limit: int | None = None) -> list[ObjectInfo]:
-    """Return the objects below `prefix`, at most `limit`; or the one of that key, where it ends in no slash."""
+    """Return the objects below `prefix`, at most `limit`; without a slash at its end, the object of that key."""
     if prefix.endswith("/"):
         return list(islice(store.list(prefix), limit))
     try:

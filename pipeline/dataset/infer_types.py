@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.dataset.infer_dialect import Sample
-from pipeline.dataset.survey import DATES, NUMBERS, SHAPES, TIMES, Column, spec_of
+from pipeline.dataset.survey import DATES, NUMBERS, Column, candidates, spec_of, time_formats
 from pipeline.model.contract import FieldSpec
 from pipeline.model.problem import shortened
 from pipeline.readers.csv.patterns import INTEGER
@@ -135,7 +135,7 @@ def _date(values: list[str], _: Sample, note: _Note) -> dict[str, Any] | None:
 
 
 def _datetime(values: list[str], _: Sample, note: _Note) -> dict[str, Any] | None:
-    found = _dated("datetime", TIMES, values, note)
+    found = _dated("datetime", time_formats(), values, note)
     if found and not any(re.search(r"(?:Z|[+-][0-9]{2}:[0-9]{2})\Z", value) for value in values):
         note("its times have no zone: read as UTC")
     return found
@@ -172,7 +172,7 @@ def _say_looks(values: list[str], column: Column, note: _Note) -> None:
 
 def _say_nearly(values: list[str], missing: list[str], note: _Note) -> bool:
     """Tell of a type that most values have: then the others may be the file's mistakes."""
-    for spec in SHAPES:
+    for spec in candidates():
         wrong = check_column(pa.array(values, pa.string()), spec, frozenset())[1].to_pylist()
         bad = [one or not _in_threes(value, spec) for one, value in zip(wrong, values, strict=True)]
         if 0 < sum(bad) <= len(values) / 4:

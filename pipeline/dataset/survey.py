@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from typing import BinaryIO
 
@@ -28,7 +29,6 @@ _CANONICAL = r"\A-?(?:0|[1-9][0-9]*)(?:[.,][0-9]+)?\z"
 
 NUMBERS = [(".", None), (",", None), (",", "."), (".", ","), (",", " "), (".", " "), (".", "'"), (",", "'")]
 DATES = ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d"]
-TIMES = [f"{day}{between}{time}" for day in DATES for between in (" ", "T") for time in ("%H:%M:%S", "%H:%M")]
 
 
 def spec_of(type_: str, **properties: str | None) -> FieldSpec:
@@ -36,13 +36,22 @@ def spec_of(type_: str, **properties: str | None) -> FieldSpec:
     return FieldSpec(name="x", type=type_, **properties)  # type: ignore[arg-type]
 
 
-SHAPES = (
-    spec_of("integer"),
-    *(spec_of("number", decimalChar=point, groupChar=group) for point, group in NUMBERS),
-    *(spec_of("date", format=form) for form in ("default", *DATES)),
-    *(spec_of("datetime", format=form) for form in ("default", *TIMES)),
-    spec_of("boolean"),
-)
+@cache
+def time_formats() -> list[str]:
+    """Return the formats of a date with a time."""
+    return [f"{day}{between}{time}" for day in DATES for between in " T" for time in ("%H:%M:%S", "%H:%M")]
+
+
+@cache
+def candidates() -> list[FieldSpec]:
+    """Return the types that a column may have, with their formats, from the most to the least special."""
+    return [
+        spec_of("integer"),
+        *(spec_of("number", decimalChar=point, groupChar=group) for point, group in NUMBERS),
+        *(spec_of("date", format=form) for form in ("default", *DATES)),
+        *(spec_of("datetime", format=form) for form in ("default", *time_formats())),
+        spec_of("boolean"),
+    ]
 
 
 @dataclass
@@ -79,7 +88,7 @@ class Column:
         """Keep of the values beyond the first ones those that are not of a type which most of these have."""
         if self._likely is None:
             known = pa.array(self.values)
-            self._likely = [spec for spec in SHAPES if _share_of_bad(known, spec) <= 1 / 4]
+            self._likely = [spec for spec in candidates() if _share_of_bad(known, spec) <= 1 / 4]
         odd = [values.filter(check_column(values, spec, frozenset())[1]) for spec in self._likely]
         if any(spec.type in ("integer", "number") for spec in self._likely):
             odd.append(values.filter(pc.invert(pc.match_substring_regex(values, pattern=_CANONICAL))))

@@ -1,4 +1,4 @@
-"""What the commands show a person, as tables."""
+"""Tables that the commands print."""
 
 import sys
 from typing import Any
@@ -44,7 +44,7 @@ def _numbers(*names: str) -> Table:
 
 
 def show_sources(rows: list[dict[str, Any]]) -> None:
-    """Print files, one line each, as `report.sources` gives them."""
+    """Print one line for each file: the rows of `report.sources`."""
     table = Table("file", "status", "kept", "rejected", "attempts", "loaded at", "first problem")
     for row in rows:
         mark = " (stale)" if row["stale"] else ""
@@ -58,34 +58,35 @@ def show_sources(rows: list[dict[str, Any]]) -> None:
 
 
 def _safe(text: str) -> str:
-    """Return a text that neither the table nor the terminal takes for markup."""
+    """Escape what the table or the terminal would take for markup."""
     return escape(printable(text))
 
 
 def show_outcome(record: LoadRecord, problems: list[dict[str, Any]]) -> None:
-    """Print what a load of one file would come to: its record, and the first of its problems."""
-    for one in problems:
-        place = f"line {one['line']}" if one["line"] else "the file"
-        column = f", column {one['column']}" if one["column"] else ""
-        typer.echo(printable(f"{place}{column}: {one['rule']}: {one['message']}"))
+    """Print the outcome of a dry run: the first problems, and the counts of the load record."""
+    for problem in problems:
+        place = f"line {problem['line']}" if problem["line"] else "the file"
+        column = f", column {problem['column']}" if problem["column"] else ""
+        typer.echo(printable(f"{place}{column}: {problem['rule']}: {problem['message']}"))
     if (more := sum(int(count or 0) for *_, count in record.problems or []) - len(problems)) > 0:
-        typer.echo(f"and {more:,} problems more")
+        typer.echo(f"and {more:,} more problems")
     counts = ", ".join(
         f"{getattr(record, f'rows_{name}'):,} {name}" for name in ("read", "kept", "dropped", "rejected")
     )
     typer.echo(f"{printable(record.source_key)} would be {record.status}: {counts}; nothing was written")
 
 
-def show_differences(found: Report) -> None:
-    """Print what `verify` found, and what it did not look at."""
+def show_differences(result: Report) -> None:
+    """Print the differences that `verify` found, and how many files it could not verify."""
     console = Console(width=None if sys.stdout.isatty() else 160)
-    if found.differences:
+    if result.differences:
         names = ("object", "line", "what", "expected", "found")
-        table = Table(*(Column(name, overflow="fold") for name in names))  # a key that is cut names nothing
-        for one in found.differences:
-            table.add_row(*map(_safe, (one.key, str(one.line or ""), one.what, one.expected, one.found)))
+        table = Table(*(Column(name, overflow="fold") for name in names))  # never cut: the key must name its object
+        for difference in result.differences:
+            cells = (difference.key, str(difference.line or ""), difference.what, difference.expected, difference.found)
+            table.add_row(*map(_safe, cells))
         console.print(table)
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.reasons.most_common())
-    told = f"{found.files:,} files verified, {found.rows:,} rows; {len(found.unverified):,} not verified"
-    told += f" ({reasons})" if reasons else ""
-    console.print(f"{told}; {len(found.differences):,} differences", markup=False, highlight=False)
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.reasons.most_common())
+    counts = f"{result.files:,} files verified, {result.rows:,} rows; {len(result.unverified):,} not verified"
+    counts += f" ({reasons})" if reasons else ""
+    console.print(f"{counts}; {len(result.differences):,} differences", markup=False, highlight=False)

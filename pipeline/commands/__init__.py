@@ -1,0 +1,1 @@
+"""The commands of `python -m pipeline` that load nothing, and what commands show."""
