@@ -90,7 +90,7 @@ def lakelet(source: Path, target: Path) -> dict[str, Any]:
 
 
 def sums(path: Path) -> tuple[int, int, int]:
-    """Give the rows of a Parquet file, the sum of its quantities, and that of its prices in hundredths."""
+    """Return the number of rows of a Parquet file, the sum of its quantities, and that of its prices in hundredths."""
     table = pq.read_table(path, columns=["quantity", "price"])
     cents = pc.sum(pc.round(pc.multiply(table["price"], 100)).cast("int64"))
     return table.num_rows, pc.sum(table["quantity"]).as_py(), cents.as_py()
@@ -116,7 +116,7 @@ def compare(folder: Path, rows: int, bad: float, rounds: int) -> dict[str, list[
 
 
 def show(title: str, runs: dict[str, list[Run]]) -> Table:
-    """Give a table of everybody's medians."""
+    """Return a table of each program's medians."""
     table = Table("program", "seconds", "/ COPY", "CPU s", "peak MiB", "kept", "bad found", "what it does", title=title)
     multiples = ratios(runs, BASE) if runs[BASE] else {}
     for name, done in runs.items():

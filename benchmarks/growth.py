@@ -83,7 +83,7 @@ FULL = Form(
 
 
 def python(module: str, *arguments: object) -> Command:
-    """Give the command that runs a module of ours."""
+    """Return the command that runs a module of this project."""
     return [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
 
 
@@ -115,7 +115,7 @@ def listed(folder: Path, form: Form) -> Runs:
 
 @contextmanager
 def bucket() -> Iterator[dict[str, str]]:
-    """Give the settings of a bucket in a new server, or none without a Docker engine."""
+    """Yield the settings of a bucket in a new server, or none without a Docker engine."""
     if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         print("no Docker engine: no bucket is measured", file=sys.stderr)
         yield {}
@@ -154,12 +154,12 @@ def loaded(path: Path, contract: Path, rounds: int) -> list[Run]:
 
 
 def middle(done: list[Run], what: str) -> float:
-    """Give the median of a figure of the process, or of one that it told; not-a-number if it failed."""
+    """Return the median of a figure that was measured of the process or printed by it; NaN if it failed."""
     return median([getattr(one, what, None) or one.said[what] for one in done] or [float("nan")])
 
 
 def rows_of(runs: Runs) -> list[dict[str, Any]]:
-    """Give the medians as plain data."""
+    """Return the medians as plain data."""
     found = []
     for name, done in runs.items():
         told = {key for one in done[:1] for key, value in one.said.items() if isinstance(value, int | float)}
@@ -178,13 +178,13 @@ def show(console: Console, title: str, runs: Runs) -> None:
 
 
 def growth(runs: Runs, small: str, large: str, what: str = "seconds") -> float:
-    """Give a cost as a multiple of a smaller one's, in the same round."""
+    """Return a cost as a multiple of a smaller cost in the same round."""
     pairs = zip(runs[large], runs[small], strict=True)
     return median(middle([one], what) / middle([other], what) for one, other in pairs)
 
 
 def at_most(what: str, limit: float, found: float, unit: str = " times") -> Bar:
-    """Give the bar that a figure holds if it is at most so much."""
+    """Return the bar that a figure is at most a limit."""
     return Bar(f"growth, {what}", f"≤ {limit:g}{unit}", f"{found:,.2f}{unit}", found <= limit)
 
 

@@ -59,7 +59,7 @@ SUMMARY = "INSERT INTO summary VALUES ('companydata', ?, ?, ?)"
 
 
 class ManyObjects(LocalStore):
-    """A folder that lists many objects which are not there, as the ledger knows them, and those that are."""
+    """Store in a folder that lists many objects that do not exist, as the ledger knows them, and those that exist."""
 
     def __init__(self, root: Path, objects: int) -> None:
         super().__init__(root)

@@ -58,11 +58,11 @@ class Seen:
     published: list[tuple[float, int]] = field(default_factory=list)  # when, and the files that it counted
 
     def latencies(self, names: list[str]) -> list[float]:
-        """Give the ms from put to clean of some files."""
+        """Return the milliseconds from put to clean of some files."""
         return [1000 * (self.clean[name] - self.put[name]) for name in names]
 
     def summaries(self, names: list[str]) -> list[float]:
-        """Give the ms from put to published: the summary that counts n files has those that were clean first."""
+        """Return the milliseconds from put to published: a summary of n files has the n that were clean first."""
         order = sorted(self.clean, key=self.clean.__getitem__)
         found = {
             name: next(at for at, files in self.published if files > place and at >= self.clean[name])
@@ -136,7 +136,7 @@ def program(command: Command, seen: Seen) -> Iterator[None]:
 
 
 def measure(name: str, store: ObjectStore, folder: Path, files: int, silence: float) -> Figures:
-    """Let one program follow a new bucket: a few files to warm up, then those that count, then one after silence."""
+    """Run one program on a new bucket: a few files to warm up, then the measured files, then a file after silence."""
     loops, seen, stop, ready = HERE / "loops.py", Seen(), Event(), Event()
     commands: dict[str, Command] = {
         LAKELET: [sys.executable, "-m", "pipeline", "run", "--lake", store.url, "--state", folder / "state"],
@@ -175,13 +175,13 @@ def _put(url: str, first: int, files: int) -> None:
 
 
 def percentile(values: list[float], share: int) -> float:
-    """Give a percentile: the smallest value that so many per cent do not exceed."""
+    """Return a percentile: the smallest value that the given per cent of the values do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, -(-len(ordered) * share // 100) - 1)]
 
 
 def show(figures: dict[str, list[Figures]]) -> Table:
-    """Give a table of everybody's percentiles over all rounds."""
+    """Return a table of each program's percentiles over all rounds."""
     table = Table("program", "p50 ms", "p95", "p99", "after silence", "published p50", "what it does")
     for name, rounds in figures.items():
         clean = [one for figure in rounds for one in figure.clean]

@@ -140,7 +140,7 @@ def poll(url: str) -> None:
 
 
 def dlt(url: str) -> None:
-    """A load package with its state, from lake to lake, types as they are inferred."""
+    """Load package of dlt with its state, from lake to lake, with inferred types."""
     run = _dlt(url, [])
     with _timed():
         run()

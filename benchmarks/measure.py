@@ -40,7 +40,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Bar:
-    """A promise, what it comes to here, and whether it holds."""
+    """Promise, measured value, and whether the promise holds."""
 
     what: str
     promised: str
@@ -73,7 +73,7 @@ def run(command: Command) -> Run | None:
 
 
 def _forget_own_peak() -> None:
-    """Let a child's peak not be this process's own, which it begins with: on Linux, that of now is left."""
+    """Reset the peak memory of this process, with which a child begins; on Linux, the present memory remains."""
     if (peak := Path("/proc/self/clear_refs")).exists():
         pa.default_memory_pool().release_unused()
         peak.write_text("5")
@@ -102,12 +102,12 @@ def turns(names: Sequence[str], rounds: int) -> Iterator[str]:
 
 
 def median(runs: Sequence[Run], what: str) -> float:
-    """Give the median of `seconds`, `cpu` or `peak`; not-a-number if there was no run."""
+    """Return the median of `seconds`, `cpu` or `peak`; NaN if there was no run."""
     return statistics.median(getattr(one, what) for one in runs) if runs else float("nan")
 
 
 def ratios(runs: Mapping[str, Sequence[Run]], base: str) -> dict[str, float]:
-    """Give each one's median of its time as a multiple of the base's in the same round: rounds share their weather."""
+    """Return each program's median ratio to the base's time in the same round, because the machine's speed changes."""
     return {
         name: statistics.median(one.seconds / other.seconds for one, other in zip(done, runs[base], strict=True))
         for name, done in runs.items()
@@ -116,7 +116,7 @@ def ratios(runs: Mapping[str, Sequence[Run]], base: str) -> dict[str, float]:
 
 
 def rows_of(runs: dict[str, list[Run]]) -> list[dict[str, Any]]:
-    """Give the medians as plain data; a program that failed has none."""
+    """Return the medians as plain data; a program that failed has none."""
     found = []
     for name, done in runs.items():
         figures = {what: median(done, what) for what in ("seconds", "cpu", "peak")}

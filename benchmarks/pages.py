@@ -132,13 +132,13 @@ def soak(lake: Path, address: str, server: int, seconds: int) -> None:
 
 
 def resident(pid: int) -> float:
-    """Give the MB that a process has in memory."""
+    """Return the resident memory of a process in MB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def heap(session: CDPSession) -> float:
-    """Give the MB of a page's heap after garbage was collected."""
+    """Return the heap of a page in MB, after garbage collection."""
     session.send("HeapProfiler.collectGarbage")
     return float(session.send("Runtime.getHeapUsage")["usedSize"]) / 1e6
 

@@ -90,7 +90,7 @@ DATASETS: dict[str, Dataset] = {
 
 
 def measured() -> Dataset:
-    """Give the dataset that is measured, in this process as in those it starts."""
+    """Return the dataset that is measured, in this process and in those that it starts."""
     return DATASETS[os.environ["DATASET"]]
 
 
@@ -139,7 +139,7 @@ def _count(state: Path) -> int:
 
 
 def commands(url: str, folder: Path, files: int) -> dict[str, Command]:
-    """Give everybody's command for a lake."""
+    """Return each program's command for a lake."""
     me, loops = [sys.executable, "-m", "benchmarks.small_files"], HERE / "loops.py"
     return {
         ONCE: [*me, "--command", "once", url, folder / "state", str(files)],
@@ -151,7 +151,7 @@ def commands(url: str, folder: Path, files: int) -> dict[str, Command]:
 
 
 def sums(store: ObjectStore) -> tuple[int, int, int]:
-    """Give the clean rows of a lake, and the sums of two columns."""
+    """Return the number of clean rows of a lake, and the sums of two columns."""
     found = [item for item in store.list("clean/") if item.key.endswith(".parquet") and "/_dlt_" not in item.key]
     dataset = measured()
     by_dlt = next((item.key for item in found if item.key.startswith("clean/dlt/")), None)
@@ -164,7 +164,7 @@ def sums(store: ObjectStore) -> tuple[int, int, int]:
 
 
 def drained(new_lake: Callable[[Path], str], files: int, rounds: int) -> dict[str, list[Run]]:
-    """Let everybody drain a lake of its own, in turns; `ValueError` where somebody's rows are not the same."""
+    """Run each program on a backlog of its own, in turns; raise `ValueError` where the rows of two differ."""
     runs: dict[str, list[Run]] = {name: [] for name in WHAT}
     expected = None
     # All of them stay until the end: ext4 goes through the files that were removed just now whenever it makes one.
@@ -185,7 +185,7 @@ def drained(new_lake: Callable[[Path], str], files: int, rounds: int) -> dict[st
 
 
 def followed(url: str, folder: Path, files: int) -> Run:
-    """Let `run` follow a producer on the same cores: seconds from the first put to the last file that is loaded."""
+    """Run `run` beside a producer on the same cores; return the seconds from the first put to the last loaded file."""
     state, store = folder / "state", open_store(url, os.environ)
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "run", "--lake", url, "--state", state], stderr=subprocess.DEVNULL
@@ -207,7 +207,7 @@ def followed(url: str, folder: Path, files: int) -> Run:
 
 
 def show(title: str, runs: dict[str, list[Run]], files: int) -> Table:
-    """Give a table of everybody's medians."""
+    """Return a table of each program's medians."""
     table = Table("program", "files/s", "/ bare", "CPU ms a file", "peak MiB", "what it does", title=title)
     multiples = ratios(runs, BARE)
     for name, done in runs.items():

@@ -52,7 +52,7 @@ class Clock:
 
 
 def take_steps(dataset: Dataset, files: Sequence[File], clock: Clock) -> None:
-    """Take the steps of a load one by one, and then all of them as the pipeline does."""
+    """Measure the steps of a load one by one, and then all of them as the pipeline does."""
     several = len(files)
     batches = clock.time("read", several, lambda: read_small_files(files, dataset.contract))
     tables = [batch.rows for batch in batches if isinstance(batch, Batch)]

@@ -48,7 +48,7 @@ class Samples:
         self.handles.append(len(list(Path(f"/proc/{pid}/fd").iterdir())))
 
     def told(self, name: str, unit: str) -> str:
-        """Say where a series began and ended, and its slope over the second half, per hour."""
+        """Return a text with the first and last value of a series, and its slope over the second half, per hour."""
         values, half = getattr(self, name), len(self.seconds) // 2
         slope = statistics.linear_regression(self.seconds[half:], values[half:]).slope * 3600
         middle, end = statistics.median(values[half : half + 10]), statistics.median(values[-10:])
@@ -69,7 +69,7 @@ def question(seed: int, number: int, kinds: list[str]) -> Question:
 
 
 def small_kinds(seed: int) -> list[str]:
-    """Give the kinds whose files are small; one in three files has no fault."""
+    """Return the kinds whose files are small; one in three files has no fault."""
     kinds = []
     for name, kind in KINDS.items():
         chance, dataset = Random(seed), kind.datasets[0]

@@ -21,7 +21,7 @@ ORDER BY problems DESC"""
 
 
 def bad_rows(page: Page, percent: int) -> None:
-    """Let the feed write some percent of bad rows, and close the page."""
+    """Set the feed's share of bad rows in percent, and close the page."""
     field = page.get_by_label("Bad rows, percent")
     field.fill(str(percent))
     field.press("Enter")

@@ -11,7 +11,7 @@ from dashboard.query.client import Answer, QueryRunner, examples, known_views, s
 from dashboard.query.sandbox import NOTE, QueryError
 from dashboard.shared import formats, notices
 from dashboard.shared.charts import frame_chart, line_chart, roles
-from dashboard.shared.published import Published, UnreadableError
+from dashboard.shared.published import BY_URL, Published, UnreadableError
 from dashboard.shared.tables import download, table
 from lake.status import Status
 
@@ -27,14 +27,14 @@ def _runner(url: str) -> QueryRunner:
     return QueryRunner(url)
 
 
-@st.cache_data(ttl=FRESH, max_entries=1, show_spinner=False)
-def _schemas(_published: Published, url: str, views: dict[str, str]) -> dict[str, pa.Schema]:  # noqa: ARG001 - the key
-    return schemas(_published.store, views)
+@st.cache_data(ttl=FRESH, max_entries=1, show_spinner=False, hash_funcs=BY_URL)
+def _schemas(published: Published, views: dict[str, str]) -> dict[str, pa.Schema]:
+    return schemas(published.store, views)
 
 
 def _read(published: Published, status: Status) -> tuple[dict[str, str], dict[str, pa.Schema]]:
     views, listed = known_views(status.datasets)
-    known = _schemas(published, published.store.url, listed)
+    known = _schemas(published, listed)
     if not known:
         _schemas.clear()  # the first file may come at any moment
     return views, known

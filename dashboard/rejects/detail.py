@@ -1,4 +1,4 @@
-"""An open problem: what to do about it, and the lines of the file around it, with the value marked."""
+"""The open problem: what to do about it, and the lines of the file around it, with the value marked."""
 
 from html import escape
 
@@ -8,7 +8,7 @@ from dashboard.rejects.excerpt import Excerpt, cell, read_excerpt
 from dashboard.rejects.remedies import remedy
 from dashboard.shared import formats
 from dashboard.shared.file_format import UNKNOWN, Format
-from dashboard.shared.published import Published
+from dashboard.shared.published import BY_URL, Published
 from dashboard.shared.selection import Row, close_button
 
 MAX_LINES = 20  # of one record that are shown
@@ -17,16 +17,9 @@ NUMBER = "opacity:0.5; user-select:none; display:inline-block; min-width:3.5em; 
 MARK = "background:#f6c453; color:#1c2b33; border-radius:3px; padding:0 2px"
 
 
-@st.cache_data(ttl=30, max_entries=20, show_spinner=False)
-def _excerpt(
-    _published: Published,
-    url: str,  # noqa: ARG001 - the key of the cache
-    key: str,
-    line: int | None,
-    lines: int,
-    encoding: str,
-) -> Excerpt:
-    return read_excerpt(_published.store, key, line, lines, encoding)
+@st.cache_data(ttl=30, max_entries=20, show_spinner=False, hash_funcs=BY_URL)
+def _excerpt(published: Published, key: str, line: int | None, lines: int, encoding: str) -> Excerpt:
+    return read_excerpt(published.store, key, line, lines, encoding)
 
 
 def show(problem: Row, published: Published) -> None:
@@ -41,7 +34,7 @@ def show(problem: Row, published: Published) -> None:
     try:
         summary = published.summary(problem["dataset"] or "")
         format_ = summary.format if summary else UNKNOWN
-        excerpt = _excerpt(published, published.store.url, key, line and int(line), lines, format_.encoding)
+        excerpt = _excerpt(published, key, line and int(line), lines, format_.encoding)
     except FileNotFoundError:
         st.info("The file is no longer there.")
     except (OSError, ValueError) as error:

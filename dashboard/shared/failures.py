@@ -1,4 +1,4 @@
-"""An unexpected error on a page: the page shows one sentence, the log has the traceback."""
+"""Unexpected errors on a page: the page shows one sentence, the log has the traceback."""
 
 import logging
 from collections.abc import Callable

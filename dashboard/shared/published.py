@@ -24,26 +24,20 @@ from lake.published import LOADS_SCHEMA, METADATA_KEY
 from lake.status import Status
 from lake.stores.base import InvalidKey, ObjectInfo, ObjectStore
 
-LOAD_COLUMNS = [
-    "source_key", "dataset", "status", "rows_read", "rows_kept", "rows_dropped", "rows_rejected", "milliseconds",
-    "found_by", "first_problem", "landed_at", "noticed_at", "started_at", "loaded_at", "attempts", "stale", "etag",
-    "latest",
-]  # fmt: skip
-
 MAX_KEPT = 8  # summaries by fewer groups that are kept
 
-_SHOWN = {field.name: field.type for field in LOADS_SCHEMA if field.name in LOAD_COLUMNS}
+_LOAD_TYPES = {field.name: field.type for field in LOADS_SCHEMA if field.name not in ("size", "problems")}
 
 T = TypeVar("T")
 
 
 class UnreadableError(ValueError):
-    """A published object is not what a pipeline of this version writes; the message names it."""
+    """Raised for a published object that a pipeline of this version would not write; the message names it."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A dataset's rows counted and summed by group: `frame` has `groups`, then `rows` and `measures`."""
+    """Row counts and sums of a dataset by group: `frame` has `groups`, then `rows` and `measures`."""
 
     frame: pd.DataFrame
     groups: list[str]
@@ -153,6 +147,10 @@ class Published:
         return value
 
 
+# For `st.cache_data`: what was read from the same store is the same.
+BY_URL: dict[str | type, Callable[[Any], str]] = {Published: lambda published: published.store.url}
+
+
 def _parsed(parse: Callable[[bytes, ObjectInfo], T], data: bytes, info: ObjectInfo) -> T:
     try:
         return parse(data, info)
@@ -168,7 +166,9 @@ def parse_loads(data: bytes) -> tuple[pd.DataFrame, Counts]:
     latest = frame["loaded_at"].fillna(frame["started_at"]).fillna(frame["noticed_at"])
     waited = (frame["loaded_at"] - frame["landed_at"]).astype("duration[us][pyarrow]").astype("int64[pyarrow]")
     frame = frame.assign(latest=latest, milliseconds=(waited / 1000).clip(lower=0).round())
-    frame = frame.sort_values("latest", ascending=False, kind="stable", ignore_index=True)[LOAD_COLUMNS]
+    frame = frame.sort_values("latest", ascending=False, kind="stable", ignore_index=True)[
+        [*_LOAD_TYPES, "milliseconds", "latest"]
+    ]
     return frame, count_problems(table)
 
 
@@ -212,7 +212,7 @@ def _is_number(type_: pa.DataType) -> bool:
 
 def _typed(loads: pa.Table) -> pa.Table:
     """Cast loads to the types that the pages need. Raises if a column is missing or cannot be cast."""
-    for name, type_ in _SHOWN.items():
+    for name, type_ in _LOAD_TYPES.items():
         loads = loads.set_column(loads.schema.get_field_index(name), name, loads[name].cast(type_))
         if name in ("source_key", "dataset", "status") and loads[name].null_count:
             raise ValueError(f"column {name} has no value in {loads[name].null_count} rows")

@@ -1,4 +1,4 @@
-"""A live table with a row that can be opened.
+"""Live tables with a row that can be opened.
 
 Streamlit knows a selection by its row number, and new rows come in at the top. So the table stands still while a row
 is open.
