@@ -12,8 +12,9 @@ import pytest
 from lake.stores import open_store
 from pipeline.ledger.ledger import Ledger
 from pipeline.service import lease, service
-from tests.support.lake import Lake, company_csv, company_sums, new_lake
+from tests.support.lake import Lake, company_csv, new_lake
 from tests.support.minio_server import until
+from tests.support.truth import company_sums
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import re
 import time
 
 from pipeline.ledger.ledger import MAX_ATTEMPTS
-from tests.support.lake import company_csv, company_sums, history
+from tests.support.lake import company_csv, history
 from tests.support.minio_server import until
+from tests.support.truth import company_sums
 
 BAD = b"nonsense\n"
 

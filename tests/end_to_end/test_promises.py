@@ -4,8 +4,9 @@ import gzip
 import shutil
 from itertools import count
 
-from tests.support.lake import HEADER, company_csv, company_sums, history
+from tests.support.lake import HEADER, company_csv, history
 from tests.support.minio_server import until
+from tests.support.truth import company_sums
 
 
 def test_exact_sums_and_an_overwrite_replaces_them(lake):

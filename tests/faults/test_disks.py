@@ -16,10 +16,10 @@ from lake.stores import open_store
 from pipeline.ledger.ledger import Ledger
 from tests.support.disks import Disk, disk
 from tests.support.dying import Death
-from tests.support.lake import HEADER, Lake, company_csv, company_sums, new_lake
+from tests.support.lake import HEADER, Lake, company_csv, new_lake
 from tests.support.minio_server import until
 from tests.support.program import Program
-from tests.support.truth import BAD_ROWS, assert_true
+from tests.support.truth import BAD_ROWS, assert_true, company_sums
 
 FILES = {f"companydata/{number}.csv": company_csv(number, rows=200) for number in range(6)}
 

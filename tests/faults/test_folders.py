@@ -17,9 +17,9 @@ import pytest
 
 from lake.stores import local_writers, open_store
 from tests.support.disks import without_rights
-from tests.support.lake import Lake, company_csv, company_sums, history, new_lake
+from tests.support.lake import Lake, company_csv, history, new_lake
 from tests.support.minio_server import until
-from tests.support.truth import assert_true, verify
+from tests.support.truth import assert_true, company_sums, verify
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has this")
 

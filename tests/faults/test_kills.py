@@ -33,7 +33,7 @@ def possible_sums() -> list[dict[str, list[int]]]:
     """Give every summary that was true at some moment, whichever of the files had their new version by then."""
     key = "raw/companydata/{}"
     truths = [[truth_of(key.format(name), one or SPOILT) for one in versions] for name, versions in FILES.items()]
-    return [sums_of(dict(zip(FILES, chosen, strict=True))) for chosen in product(*truths)]
+    return [sums_of(chosen) for chosen in product(*truths)]
 
 
 def die(lake: Lake, death: Death, workers: int = 1) -> bool:

@@ -7,9 +7,10 @@ import pytest
 
 from lake.layout import LOADS, STATUS, summary_key
 from tests.support.compose import Stack
-from tests.support.lake import company_csv, company_sums
+from tests.support.lake import company_csv
 from tests.support.minio_server import until
 from tests.support.stack_data import KEY, published
+from tests.support.truth import company_sums
 
 pytestmark = [pytest.mark.needs_engine, pytest.mark.timeout(900)]
 

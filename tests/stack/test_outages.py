@@ -15,8 +15,9 @@ import pytest
 from lake.layout import LOADS, summary_key
 from lake.stores.base import ObjectStore
 from tests.support.compose import OURS, PROGRAMS, Stack
-from tests.support.lake import company_csv, company_sums
+from tests.support.lake import company_csv
 from tests.support.minio_server import until
+from tests.support.truth import company_sums
 
 OUTAGE = 60.0  # seconds without a store
 WELL, UNWELL = "healthy", "unhealthy"

@@ -1,16 +1,9 @@
 """Odd files of companydata, made by seed; what must come of each is known by how it is made, never by reading it."""
 
-import gzip
 import random
 import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 COLUMNS = ("Month", "Dept", "Store", "Sold", "Returned", "Ordered")
 
@@ -331,29 +324,6 @@ def near(page: Page, chance: random.Random) -> None:
     page.good(row, quoted(row))
 
 
-def compression(chance: random.Random) -> Iterator[Odd]:
-    for suffix, pack in {"gz": gzip.compress, "zst": zstd.compress, "GZ": gzip.compress, "Zst": zstd.compress}.items():
-        page = some(Page(), chance, 200)
-        whole, half = pack(page.content), page.size // 2
-        members = pack(page.content[:half]) + pack(b"") + pack(page.content[half:])
-        for name, content in {"whole": whole, "members": members, "padded": whole + b"\0" * 512}.items():
-            yield page.odd("compression", f"{name}.csv.{suffix}", content)
-        bad = {
-            "cut": whole[:-1],
-            "half": whole[: len(whole) // 2],
-            "rubbish": whole + b"rubbish",
-            "plain": page.content,
-        }
-        bad |= {"padded rubbish": whole + b"\0\0x", "cut member": members[:-3]}
-        for name, content in bad.items():
-            yield Odd("compression", f"{name}.csv.{suffix}", content, refused="compression")
-        yield Odd("compression", f"nothing.csv.{suffix}", pack(b""), refused="header")
-        yield Odd("compression", f"{suffix} by name a plain one.csv", whole, refused="binary")
-        yield Odd("compression", f"twice.csv.{suffix}", pack(whole), refused="binary")
-    yield Odd("compression", "other.csv.gz", zstd.compress(HEADER), refused="compression")
-    yield Odd("compression", "other.csv.zst", gzip.compress(HEADER), refused="compression")
-
-
 KEYS = [
     "a b.csv",
     "a+b.csv",
@@ -387,7 +357,7 @@ def keys(chance: random.Random) -> Iterator[Odd]:
         yield some(Page(), chance).odd("keys", name)
 
 
-FAMILIES = (encoding, line_ends, quotes, field_counts, headers, values, sizes, compression, keys)
+FAMILIES = (encoding, line_ends, quotes, field_counts, headers, values, sizes, keys)
 
 
 def corpus(seed: int = 1) -> list[Odd]:

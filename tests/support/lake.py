@@ -1,10 +1,9 @@
-import csv
 import io
 import json
 import os
 import sqlite3
 import tempfile
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -32,16 +31,6 @@ def company_csv(seed: int, rows: int = 24) -> bytes:
         f"{n % 4 + 1}-Jan,Dept {n % 3},Store {n % 2},{50 + (seed * 7 + n) % 240},{seed % 50},{n}" for n in range(rows)
     ]
     return "\n".join([HEADER, *lines, ""]).encode()
-
-
-def company_sums(files: list[bytes]) -> dict[str, list[int]]:
-    """Compute the true summary from the raw bytes alone: rows, Sold, Returned, Ordered by Dept."""
-    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-    for content in files:
-        for row in csv.DictReader(io.StringIO(content.decode())):
-            added = [1, int(row["Sold"]), int(row["Returned"]), int(row["Ordered"])]
-            sums[row["Dept"]] = [one + other for one, other in zip(sums[row["Dept"]], added, strict=True)]
-    return dict(sums)
 
 
 @dataclass

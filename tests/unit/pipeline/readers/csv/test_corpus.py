@@ -9,10 +9,14 @@ from pipeline.dataset.dataset import read_dataset
 from pipeline.model.problem import Refused
 from pipeline.readers.csv.read import read_csv
 from pipeline.readers.csv.reference import read_csv_plainly
+from simulator.exam.case import SHAPES, Kept, digest
+from simulator.exam.exam import CONTRACTS, KINDS, make_exam
 from tests.support.corpus import COLUMNS, FILES, Odd, corpus
 from tests.support.project import DATASETS
 
 LARGE = [odd for odd in FILES if len(odd.content) > 100_000]
+
+EXAM = {name: read_dataset(CONTRACTS / f"{name}.json").contract for name in SHAPES}
 
 CONTRACT = read_dataset(DATASETS / "companydata.json").contract
 
@@ -53,6 +57,26 @@ def test_blocks_of_a_few_bytes(block_size):
 def test_smaller_blocks_of_large_files(block_size):
     for odd in LARGE if block_size > 1 << 14 else LARGE[::3]:
         assert read(odd, block_size=block_size) == (odd.rows, odd.rejects, odd.refused), odd
+
+
+@pytest.mark.parametrize("reader", [read_csv, read_csv_plainly])
+def test_the_exam(reader):
+    """The known outcome of every case is what a reader says, so the plain reader may judge what has none."""
+    for question in make_exam(1, 3 * len(KINDS), 0.2).questions:
+        file, answer = question.file, question.file.answer
+        if file.dataset not in EXAM or answer.status == "ignored":
+            continue
+        shape, kept, rejected, rule = SHAPES[file.dataset], [], [], ""
+        try:
+            for batch in reader(io.BytesIO(file.versions[-1]), question.key, EXAM[file.dataset]):
+                for row in batch.rows.to_pylist():
+                    texts, sums = digest([row[name] for name in shape.texts]), tuple(row[name] for name in shape.sums)
+                    kept.append(Kept(row["_line"], row[shape.group], texts, sums))
+                rejected += [(one.line, one.column, one.rule) for one in batch.problems]
+        except Refused as refusal:
+            kept, rejected, rule = [], [], refusal.problem.rule
+        assert (rule, kept) == (answer.rule, list(answer.kept)), question.key
+        assert sorted(rejected, key=str) == sorted(answer.rejected, key=str), question.key
 
 
 def test_another_seed_makes_other_files():

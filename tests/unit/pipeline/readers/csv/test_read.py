@@ -143,12 +143,17 @@ def test_compression(contract):
             data + b"\0" * 700,
             data + b"\n",
             data + b"\r\n",
-            pack(content[:half]) + pack(content[half:]),
+            pack(content[:half]) + pack(b"") + pack(content[half:]),
         ):
             assert len(read(good, contract, key)[0]) == 1000
-        for bad in (data[:-1], data[: len(data) // 2], data + b"rubbish", data + b"\0\0x", b"s,n,t\n"):
+        cut = pack(content[:half]) + pack(content[half:])[:-3]
+        for bad in (data[:-1], data[: len(data) // 2], data + b"rubbish", data + b"\0\0x", b"s,n,t\n", cut):
             assert refused(bad, contract, key) == "compression"
-    assert refused(whole["a.csv.gz"], contract, "a.csv") == "binary"
+        assert refused(pack(data), contract, key) == "binary"
+        assert refused(pack(b""), contract, key) == "header"
+    for data in whole.values():
+        assert refused(data, contract, "a.csv") == "binary"
+    assert refused(whole["a.csv.gz"], contract, "a.csv.zst") == "compression"
 
 
 def windowed(content: bytes, log: int) -> bytes:
