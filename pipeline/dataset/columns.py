@@ -12,7 +12,7 @@ from pipeline.model.contract import TYPES
 
 EXACT = 2.0**53  # below it each integer has a float of its own
 SHOWN = 100  # characters of a value in a message
-WORDS = {type_: word for word, type_ in TYPES.items()}
+WORDS = dict(zip(TYPES.values(), TYPES, strict=True))
 
 
 class WrongColumn(ValueError):

@@ -17,7 +17,7 @@ from pipeline.dataset.user_code import call_user_code
 from pipeline.model.contract import Contract, alike_names, read_contract
 from pipeline.model.problem import LIST_LIMIT, listed, shortened
 from pipeline.readers.base import Limits
-from pipeline.readers.csv import validate
+from pipeline.readers.csv.validate import check_rules
 
 FORMAT_VERSION = "7"  # of what we write: a new one makes every load stale
 
@@ -55,12 +55,12 @@ def read_datasets(folder: Path, limits: Limits = Limits()) -> dict[str, Dataset]
 def read_dataset(path: Path, limits: Limits = Limits()) -> Dataset:  # noqa: B008 (it never changes)
     """Read one contract and the transform beside it; `SettingError` says what is not right."""
     contract = read_contract(path)
-    for one in contract.fields:
+    for field in contract.fields:
         try:
-            validate.check_column(pa.array(["x"]), one, contract.missing)
+            check_rules(field)
         except (ValueError, pa.ArrowException) as error:
-            said = shortened(str(error), LIST_LIMIT)
-            raise SettingError(f"{path}: field {shortened(one.name)!r}: constraints: {said}") from error
+            reason = shortened(str(error), LIST_LIMIT)
+            raise SettingError(f"{path}: field {shortened(field.name)!r}: constraints: {reason}") from error
     script = path.with_suffix(".py")
     transform, schema = None, contract.schema
     if script.exists():

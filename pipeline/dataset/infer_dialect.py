@@ -11,7 +11,8 @@ from typing import BinaryIO
 from common.errors import SettingError
 from pipeline.readers.base import Limits
 from pipeline.readers.csv.decode import text_chunks
-from pipeline.readers.csv.explain import FAULTS, split_record
+from pipeline.readers.csv.explain import FAULTS
+from pipeline.readers.csv.parse import split_record
 from pipeline.readers.csv.patterns import NUMBER
 from pipeline.readers.csv.split import cut
 

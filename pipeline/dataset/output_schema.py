@@ -1,8 +1,8 @@
 """The columns that come out of a transform, and their types: declared, or learnt from example rows, never guessed."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from threading import Thread
@@ -50,23 +50,27 @@ def output_schema(script: Path, transform: Transform, contract: Contract, declar
     Raises:
         SettingError: the transform fails, or a column's type is not known, or cannot be kept in Parquet.
     """
-    empty = _columns(script, "an empty frame", lambda: transform(to_frame(batch_schema(contract).empty_table())))
+    empty = _columns(script, "an empty frame", transform, to_frame(batch_schema(contract).empty_table()))
     if "_line" not in empty:
         raise SettingError(f"{script}: transform lost the column _line: it must stay, one number per row")
-    if unknown := [name for name in declared if name not in empty or name == "_line"]:
-        raise SettingError(f"{script}: TYPES names {unknown[0]!r}: expected a column that transform returns")
+    for name in declared:
+        if name not in empty or name == "_line":
+            raise SettingError(f"{script}: TYPES names {name!r}: expected a column that transform returns")
     try:
-        examples = _columns(script, "example rows", lambda: _unwatched(transform, to_frame(example_rows(contract))))
+        examples = _columns(script, "example rows", partial(_unwatched, transform), to_frame(example_rows(contract)))
         why = "the example rows, which are made from the contract, have no value there"
     except SettingError as error:
         examples, why = {}, str(error).removeprefix(f"{script}: ")
-    known = {one.name: TYPES[one.type] for one in contract.fields}
+    fields = contract.schema
     schema = pa.schema([])
-    for name in (one for one in empty if one != "_line"):
+    for name in empty:
+        if name == "_line":
+            continue
         if name in declared:
             type_ = _declared(script, name, declared[name], examples.get(name))
         else:
-            type_ = _learnt(name, empty[name], examples.get(name), known.get(name))
+            known = fields.field(name).type if name in fields.names else None
+            type_ = _learnt(name, empty[name], examples.get(name), known)
         if type_ is None:
             way_out = f"declare it beside the transform, such as TYPES = {{{name!r}: 'number'}}"
             raise SettingError(f"{script}: the type of column {name!r} cannot be learnt ({why}): {way_out}")
@@ -74,19 +78,21 @@ def output_schema(script: Path, transform: Transform, contract: Contract, declar
     return schema
 
 
-def _columns(script: Path, what: str, call: Callable[[], pd.DataFrame]) -> dict[str, pd.Series]:
+def _columns(script: Path, what: str, transform: Transform, frame: pd.DataFrame) -> dict[str, pd.Series]:
     try:
-        made = call_user_code(call)
+        made = call_user_code(transform, frame)
     except Exception as error:
         raise SettingError(f"{script}: transform failed on {what}: {shortened(repr(error), LIST_LIMIT)}") from error
     if not isinstance(made, pd.DataFrame):
         raise SettingError(f"{script}: transform failed on {what}: expected a DataFrame, found {type(made).__name__}")
-    names = list(made.columns)
-    if odd := [name for name in names if not isinstance(name, str)]:
-        raise SettingError(f"{script}: transform names a column {odd[0]!r}: expected text")
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise SettingError(f"{script}: transform returns the column {twice[0]!r} more than once")
-    return {name: made[name] for name in names}
+    columns = dict[str, pd.Series]()
+    for name, column in made.items():
+        if not isinstance(name, str):
+            raise SettingError(f"{script}: transform names a column {name!r}: expected text")
+        if name in columns:
+            raise SettingError(f"{script}: transform returns the column {name!r} more than once")
+        columns[name] = column
+    return columns
 
 
 def _unwatched(transform: Transform, frame: pd.DataFrame) -> pd.DataFrame:
@@ -132,18 +138,17 @@ def _learnt(name: str, empty: pd.Series, example: pd.Series | None, contract: pa
 
 def _type_of(column: pd.Series) -> pa.DataType | None:
     """Return the type of a column's values; None where there are none, or they do not tell."""
+    if isinstance(column.dtype, pd.ArrowDtype):
+        type_ = column.dtype.pyarrow_dtype
+        type_ = type_.value_type if pa.types.is_dictionary(type_) else type_
+        return type_ if column.notna().any() and "null" not in str(type_) else None
     try:
         found = own_column(column.dropna())
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return None
-    if not len(found) or "null" in str(found.type):
-        return None
-    if isinstance(column.dtype, pd.ArrowDtype):
-        return found.type
-    # The digits of decimals are those of the examples.
-    return (
-        None if pa.types.is_decimal(found.type) else pa.string() if pa.types.is_large_string(found.type) else found.type
-    )
+    if not len(found) or "null" in str(found.type) or pa.types.is_decimal(found.type):
+        return None  # the digits of decimals are those of the examples
+    return pa.string() if pa.types.is_large_string(found.type) else found.type
 
 
 def _is_sure(column: pd.Series) -> bool:
@@ -169,7 +174,7 @@ def _kept(script: Path, field: pa.Field) -> pa.Field:
 
 def example_rows(contract: Contract) -> pa.Table:
     """Make rows that a file of this contract may have, with no nulls."""
-    columns = [_examples(field) for field in contract.fields]
+    columns = map(_examples, contract.fields)
     return pa.table([*columns, pa.array(range(2, 2 + EXAMPLES), pa.int64())], batch_schema(contract))
 
 

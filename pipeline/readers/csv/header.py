@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from pipeline.model.contract import Contract, FieldSpec, Heading, headings
 from pipeline.model.problem import Problem, Refused, listed, shortened
-from pipeline.readers.csv.explain import FAULTS, Column, shown_text, split_record
+from pipeline.readers.csv.explain import FAULTS, Column, shown_text
+from pipeline.readers.csv.parse import split_record
 
 
 @dataclass(frozen=True)

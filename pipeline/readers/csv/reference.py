@@ -15,8 +15,9 @@ from pipeline.model.contract import Contract
 from pipeline.model.problem import VALUE_LIMIT
 from pipeline.readers.base import Batch, Limits, batch_schema
 from pipeline.readers.csv.decode import BLOCK_SIZE, mark_last, text_chunks
-from pipeline.readers.csv.explain import explain_fault, explain_record, parse, split_record
+from pipeline.readers.csv.explain import explain_fault, explain_record
 from pipeline.readers.csv.header import Header, map_header, read_header
+from pipeline.readers.csv.parse import parse, split_record
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 

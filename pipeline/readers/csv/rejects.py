@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from pipeline.model.contract import Contract
 from pipeline.model.problem import Problem
 from pipeline.readers.base import PROBLEMS
-from pipeline.readers.csv.explain import explain_cell, explain_fault, explain_record, shown_text, split_record
+from pipeline.readers.csv.explain import explain_cell, explain_fault, explain_record, shown_text
 from pipeline.readers.csv.header import Header
+from pipeline.readers.csv.parse import split_record
 from pipeline.readers.csv.split import Block, Offsets
 
 SPLIT = 256  # records whose cells are cached: records of many problems are few

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -10,21 +9,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.model.contract import TYPES, FieldSpec
-from pipeline.readers.csv.explain import PARSERS, literal
+from pipeline.readers.csv.cast import CASTS
 from pipeline.readers.csv.fast_parse import Mask, has_plain_form, odd_numbers, plain_times
-from pipeline.readers.csv.patterns import (
-    DATE,
-    FALSE,
-    INTEGER,
-    TIME,
-    TRUE,
-    ZONE,
-    format_pattern,
-    full_match,
-    grouped_number,
-)
+from pipeline.readers.csv.parse import literal
+from pipeline.readers.csv.patterns import format_pattern, full_match
 
 Check = Callable[[pa.Array], pa.Array]
+
+
+def check_rules(field: FieldSpec) -> None:
+    """Raise `ValueError` or `ArrowException` if a rule of the field is itself wrong, such as its pattern or format."""
+    if field.format != "default":
+        format_pattern(field)
+    values = pa.array(["x"]) if field.type == "string" else pa.nulls(1, TYPES[field.type])
+    for check in _constraints(field):
+        check(values)
 
 
 def check_column(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[pa.Array, pa.Array]:
@@ -38,15 +37,15 @@ def check_column(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> t
 
 
 def bare(missing: frozenset[str]) -> frozenset[str]:
-    """Give the missing values that count in every type: a typed cell loses the blanks around it, so it is no other."""
-    return frozenset(one for one in missing if one == one.strip(" \t"))
+    """Return the missing values without blanks around them: a typed cell is stripped, so it can equal no other."""
+    return frozenset(word for word in missing if word == word.strip(" \t"))
 
 
 def check_cells(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[pa.Array, list[pa.Array]]:
-    """Do as `check_column`, where every cell that is one of the `bare` missing values is null already.
+    """Cast and check a column of text in which every cell that is one of the `bare` missing values is null.
 
     Returns:
-        The values, and the masks of the cells that break a rule, of those rules alone that are broken.
+        The values, and a mask of the cells that break it for each broken rule.
     """
     values, masks = text, list[pa.Array]()
     if field.type != "string":
@@ -66,20 +65,20 @@ def _nulled(text: pa.Array, missing: frozenset[str]) -> pa.Array:
 
 
 def _typed(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[pa.Array, list[pa.Array]]:
-    """Cast what is plain as it stands, judge the rest by patterns, and mark what is not of the type."""
+    """Cast canonical cells at once and the others by pattern. Return the values and a mask of those not of the type."""
     values, odd = _plain(text, field)
     if not odd.any():
         return values, []
     mask = pa.array(odd)
     cells = _nulled(pc.ascii_trim(text.filter(mask), " \t"), missing)
-    judged = _CASTS[field.type](cells, field)
-    wrong = np.zeros(len(text), bool)
-    wrong[odd] = pc.and_(pc.is_null(judged), pc.is_valid(cells))
-    return pc.replace_with_mask(values, mask, judged), [pa.array(wrong)]
+    cast = CASTS[field.type](cells, field)
+    invalid = np.zeros(len(text), bool)
+    invalid[odd] = pc.and_(pc.is_null(cast), pc.is_valid(cells))
+    return pc.replace_with_mask(values, mask, cast), [pa.array(invalid)]
 
 
 def _plain(text: pa.Array, field: FieldSpec) -> tuple[pa.Array, Mask]:
-    """Read the cells that are plain, and mark the odd ones: all, where Arrow refuses one that looks plain."""
+    """Cast the canonical cells and mark the odd ones; all are odd if Arrow refuses a cell that looks canonical."""
     if has_plain_form(field):
         if field.type in ("date", "datetime"):
             return plain_times(text, field.type)
@@ -87,7 +86,7 @@ def _plain(text: pa.Array, field: FieldSpec) -> tuple[pa.Array, Mask]:
         plain = pc.if_else(pa.array(odd), pa.scalar(None, pa.string()), text) if odd.any() else text
         if (values := _exactly(plain, field)) is not None:
             return values, odd
-    values = _booleans(text, field) if field.type == "boolean" else pa.nulls(len(text), TYPES[field.type])
+    values = CASTS["boolean"](text, field) if field.type == "boolean" else pa.nulls(len(text), TYPES[field.type])
     return values, pc.and_(pc.is_null(values), pc.is_valid(text)).to_numpy(zero_copy_only=False)
 
 
@@ -103,93 +102,25 @@ def _exactly(cells: pa.Array, field: FieldSpec) -> pa.Array | None:
 
 @functools.lru_cache(4096)
 def _constraints(field: FieldSpec) -> list[Check]:
-    """Give a function for each constraint, which marks the values that break it."""
-    checks, found = field.constraints, list[Check]()
-    if checks.minimum is not None:
-        low = _scalar(checks.minimum, field)
-        found.append(lambda values: pc.less(values, low))
-    if checks.maximum is not None:
-        high = _scalar(checks.maximum, field)
-        found.append(lambda values: pc.greater(values, high))
-    if checks.minLength is not None:
-        found.append(lambda values: pc.less(pc.utf8_length(values), checks.minLength))
-    if checks.maxLength is not None:
-        found.append(lambda values: pc.greater(pc.utf8_length(values), checks.maxLength))
-    if (pattern := checks.pattern) is not None:
-        found.append(lambda values: pc.invert(pc.match_substring_regex(values, pattern=full_match(pattern))))
-    if (enum := checks.enum) is not None:
-        options = pa.array([literal(one, field) for one in enum], TYPES[field.type])
-        found.append(lambda values: pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, value_set=options))))
-    return found
+    """Return a function for each constraint, which marks the values that break it."""
+    rules, checks = field.constraints, list[Check]()
+    if rules.minimum is not None:
+        low = _scalar(rules.minimum, field)
+        checks.append(lambda values: pc.less(values, low))
+    if rules.maximum is not None:
+        high = _scalar(rules.maximum, field)
+        checks.append(lambda values: pc.greater(values, high))
+    if rules.minLength is not None:
+        checks.append(lambda values: pc.less(pc.utf8_length(values), rules.minLength))
+    if rules.maxLength is not None:
+        checks.append(lambda values: pc.greater(pc.utf8_length(values), rules.maxLength))
+    if (pattern := rules.pattern) is not None:
+        checks.append(lambda values: pc.invert(pc.match_substring_regex(values, pattern=full_match(pattern))))
+    if (enum := rules.enum) is not None:
+        options = pa.array([literal(option, field) for option in enum], TYPES[field.type])
+        checks.append(lambda values: pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, value_set=options))))
+    return checks
 
 
 def _scalar(bound: Any, field: FieldSpec) -> pa.Scalar:
     return pa.scalar(literal(bound, field), TYPES[field.type])
-
-
-def _only(cells: pa.Array, pattern: str) -> pa.Array:
-    """Null what does not match: Arrow's own casts take more than the contract (`0x1F`, `inf`)."""
-    return pc.if_else(pc.match_substring_regex(cells, pattern=full_match(pattern)), cells, pa.scalar(None, pa.string()))
-
-
-def _cast(cells: pa.Array, field: FieldSpec) -> pa.Array:
-    """Cast text of the default form; where one value is out of range Arrow gives up on all, so each is parsed alone."""
-    try:
-        return pc.cast(cells, TYPES[field.type])
-    except pa.ArrowInvalid:
-        parser = PARSERS[field.type][0]
-        plain = FieldSpec(name=field.name, type=field.type)
-        parsed = [None if cell is None else parser(cell, plain) for cell in cells.to_pylist()]
-        return pa.array(parsed, TYPES[field.type])
-
-
-def _without_plus(cells: pa.Array) -> pa.Array:
-    return pc.replace_substring_regex(cells, pattern=r"\A\+", replacement="")
-
-
-def _integers(cells: pa.Array, field: FieldSpec) -> pa.Array:
-    return _cast(_without_plus(_only(cells, INTEGER)), field)
-
-
-def _numbers(cells: pa.Array, field: FieldSpec) -> pa.Array:
-    cells = _without_plus(_only(cells, grouped_number(field)))
-    if field.groupChar:
-        cells = pc.replace_substring(cells, field.groupChar, "")
-    if field.decimalChar != ".":
-        cells = pc.replace_substring(cells, field.decimalChar, ".")
-    values = _cast(cells, field)
-    return pc.if_else(pc.is_finite(values), values, pa.scalar(None, pa.float64()))
-
-
-def _booleans(cells: pa.Array, _: FieldSpec) -> pa.Array:
-    return pc.less(pc.index_in(cells, value_set=pa.array(TRUE + FALSE)), len(TRUE))
-
-
-def _iso(cells: pa.Array, field: FieldSpec) -> pa.Array:
-    if field.format == "default":
-        return cells
-    pattern, iso = format_pattern(field)
-    return pc.replace_substring_regex(_only(cells, pattern), pattern=full_match(pattern), replacement=iso)
-
-
-def _dates(cells: pa.Array, field: FieldSpec) -> pa.Array:
-    return _cast(_only(_iso(cells, field), DATE), field)
-
-
-def _datetimes(cells: pa.Array, field: FieldSpec) -> pa.Array:
-    cells = _only(_iso(cells, field), f"{TIME}{ZONE}?")
-    has_zone = pc.match_substring_regex(cells, pattern=rf"{ZONE}\z")
-    values = _cast(pc.if_else(has_zone, cells, pc.binary_join_element_wise(cells, "Z", "")), field)
-    low, high = (pa.scalar(one.replace(tzinfo=UTC), TYPES["datetime"]) for one in (datetime.min, datetime.max))
-    # A zone may lead out of the years.
-    exists = pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))
-    return pc.if_else(exists, values, pa.scalar(None, TYPES["datetime"]))
-
-
-_CASTS: dict[str, Callable[[pa.Array, FieldSpec], pa.Array]] = {
-    "integer": _integers,
-    "number": _numbers,
-    "boolean": _booleans,
-    "date": _dates,
-    "datetime": _datetimes,
-}

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.model.contract import Constraints, FieldSpec
-from pipeline.readers.csv.explain import explain, parse
+from pipeline.readers.csv.explain import explain
+from pipeline.readers.csv.parse import parse
 from tests.support.judges import MISSING, judge
 
 
