@@ -79,12 +79,10 @@ def grade(
     as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
 ) -> None:
     """Compare the lake with an answer key, whatever pipeline filled it; exit with 1 below 100 %."""
-    from simulator.exam import grade as grading
-    from simulator.exam.report import print_report
+    from simulator.exam import grade as exam_grade
 
-    answers = grading.read_key(key)
-    report = grading.grade(open_store(settings.lake, os.environ), answers)
-    print_report(report, as_json=as_json)
+    report = exam_grade.grade(open_store(settings.lake, os.environ), exam_grade.read_key(key))
+    exam_grade.print_report(report, as_json=as_json)
     if report.mistakes:
         raise typer.Exit(1)
 

@@ -1,4 +1,4 @@
-"""Many files at once: what `python -m simulator batch` and `exam` put into the lake."""
+"""Many files at once, as `python -m simulator batch` and `exam` put them into the lake."""
 
 import logging
 import random
@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 
 def put_batch(store: ObjectStore, dataset: str, files: int, rows: int, seed: int | None) -> str:
-    """Put files of a dataset into a folder of the seed's own, and say in one line what was put.
+    """Put files of a dataset into a folder named by the seed, and return a summary line.
 
-    The same seed writes the same again; without one, it is a folder that was not there before.
+    The same seed writes the same files again; without a seed, the folder is new.
     """
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     folder = f"{RAW}{dataset}/batch-{seed}/"
@@ -27,10 +27,10 @@ def put_batch(store: ObjectStore, dataset: str, files: int, rows: int, seed: int
     return f"put {files} files, {put_all(store, made, files, dataset)} bytes, under {folder} in {store.url}"
 
 
-def put_all(store: ObjectStore, made: Iterable[tuple[str, bytes]], count: int, what: str) -> int:
-    """Put `count` objects, waiting for a store that is away; give the bytes in all of them."""
+def put_all(store: ObjectStore, files: Iterable[tuple[str, bytes]], count: int, what: str) -> int:
+    """Put `count` objects, waiting while the store is unavailable, and return their bytes together."""
     outage, size, console = Outage(log, store=store.url), 0, Console(stderr=True)
-    for key, data in track(made, what, count, console=console, disable=not console.is_terminal):
+    for key, data in track(files, what, count, console=console, disable=not console.is_terminal):
         outage.retry(partial(store.put, key, data))
         size += len(data)
     return size

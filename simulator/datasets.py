@@ -33,7 +33,7 @@ SECONDS = 300 * 24 * 3600  # of time that the orders spread over
 
 @dataclass(frozen=True, slots=True)
 class _Shop:
-    """Who buys and what is sold."""
+    """Customers and products of the web shop."""
 
     customers: Sequence[tuple[str, str, str]]  # name, e-mail, country
     products: Sequence[tuple[str, int]]  # name, price in cents
@@ -85,7 +85,7 @@ def _money(cents: int) -> str:
 
 @functools.lru_cache(maxsize=8)
 def _shop(seed: int) -> _Shop:
-    """Ask Faker once per seed: it is a hundred times slower than drawing from what it gave."""
+    """Make the shop once per seed: Faker is a hundred times slower than drawing from its results."""
     rng = Random(seed)
     customers = [customer for locale in LOCALES for customer in _customers(locale, rng)]
     fake = _faker("en_US", rng)

@@ -1,4 +1,4 @@
-"""The feed: puts a file of orders into the lake again and again, on a thread of its own."""
+"""The feed: a thread that puts files of orders into the lake."""
 
 import logging
 import threading
@@ -16,9 +16,9 @@ from simulator.datasets import orders
 from simulator.exam.bad_records import kinds_of, one_of, spoiled
 from simulator.exam.case import Draw, good_rows
 
-NAMES = 500  # used again, so that a forgotten feed fills no disk
+NAMES = 500  # reused, so that a forgotten feed does not fill the disk
 NEWEST = 20
-STOP_SECONDS = 5.0  # a put that hangs longer is left to end with the process
+STOP_SECONDS = 5.0  # a put that takes longer ends with the process
 FAULTS = kinds_of("orders")
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FeedFile:
-    """A file that the feed has put."""
+    """One file that the feed wrote."""
 
     key: str
     rows: int
@@ -37,39 +37,39 @@ class FeedFile:
 
 @dataclass(frozen=True, slots=True)
 class FeedState:
-    """What the feed is told to do and what it has done; a snapshot that never changes."""
+    """Settings and progress of the feed, as an immutable snapshot."""
 
     on: bool
     files_per_second: float
     rows: int
-    fault_share: float = 0.0  # of the records; from there on, each file has one at least
-    faults: tuple[str, ...] = ()  # which kinds of `FAULTS`; none means all
+    fault_share: float = 0.0  # of the records; above 0, each file has at least one
+    faults: tuple[str, ...] = ()  # kinds of `FAULTS`; empty: all
     files_written: int = 0
     rows_written: int = 0
     newest: tuple[FeedFile, ...] = ()
 
 
 class Feed:
-    """Writes `orders` files in the pace it is told, over a bounded number of names; waits for a store that is away."""
+    """Writes `orders` files at a given pace, over a bounded number of names; waits while the store is unavailable."""
 
     def __init__(self, store: ObjectStore, seed: int, state: FeedState, outage: Outage) -> None:
-        """Take the store to write to and what to do at first; nothing runs yet."""
+        """Prepare to write to `store`, from the first `state`; no thread runs yet."""
         self._store, self._seed, self._state, self._outage = store, seed, state, outage
         self._changed, self._stopping, self._due = threading.Condition(), False, time.monotonic()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
     @property
     def state(self) -> FeedState:
-        """Give the newest snapshot."""
+        """Return the newest snapshot."""
         return self._state
 
     def start(self) -> None:
-        """Begin; a feed that is off waits to be switched on."""
+        """Start the thread; a feed that is off waits to be switched on."""
         _log_switch(self._state)
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the file that is being written."""
+        """Stop after the file that is being written."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -78,11 +78,11 @@ class Feed:
     def change(
         self, *, on: bool, files_per_second: float, rows: int, fault_share: float = 0.0, faults: Sequence[str] = ()
     ) -> None:
-        """Switch the feed on or off and set its pace and faults, at once."""
+        """Switch the feed on or off and set its pace and faults, with effect at once."""
         with self._changed:
             before = self._state
-            told = replace(before, on=on, files_per_second=files_per_second, rows=rows)
-            self._state = replace(told, fault_share=fault_share, faults=tuple(faults))
+            state = replace(before, on=on, files_per_second=files_per_second, rows=rows)
+            self._state = replace(state, fault_share=fault_share, faults=tuple(faults))
             now = time.monotonic()
             self._due = min(self._due, now + 1 / files_per_second) if before.on else now
             self._changed.notify_all()
@@ -93,11 +93,11 @@ class Feed:
         while self._wait_until_due():
             try:
                 self._put_next()
-            except OSError as error:  # away or refusing: the same file again, when its time has come
+            except OSError as error:  # unavailable or refusing: the same file again, after a pause
                 self._due = time.monotonic() + self._outage.failed(error)
 
     def _wait_until_due(self) -> bool:
-        """Wait for the time of the next file; False if the feed is to stop."""
+        """Wait until the next file is due; return False if the feed stops."""
         with self._changed:
             while not self._stopping:
                 seconds = self._due - time.monotonic() if self._state.on else None
@@ -119,7 +119,7 @@ class Feed:
     def _note(self, file: FeedFile) -> None:
         with self._changed:
             state = self._state
-            # A feed that is late does not catch up in a burst.
+            # A late feed does not catch up in a burst.
             self._due = max(self._due + 1 / state.files_per_second, time.monotonic())
             self._state = replace(
                 state,

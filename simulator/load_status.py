@@ -1,4 +1,4 @@
-"""What the pipeline made of a file, as it is published: all that the source system's user may read of the lake."""
+"""The outcome of each file, from the published loads: all that the simulator's user may read of the lake."""
 
 import io
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ COLUMNS = ["source_key", "etag", "status", "rows_rejected", "first_problem", "la
 WAITING, REPLACED = "waiting", "replaced by another version since"
 
 
-class Fates:
-    """The newest published fates; they are fetched again only when they changed."""
+class LoadStatus:
+    """The newest published loads, read again only after they changed."""
 
     def __init__(self, store: ObjectStore) -> None:
-        """Read from `store`; one instance serves every visitor."""
+        """Read from `store`. One instance serves every visitor."""
         self._store, self._etag = store, ""
         self._loads: Mapping[str, Mapping[str, Any]] = {}  # by key: of its newest version that the pipeline knows
 
     def of(self, key: str, etag: str, written_at: datetime) -> str:
-        """Return what became of the version that was written then, as far as `refresh` knows."""
+        """Return the outcome of the version that was written at `written_at`, as of the last `refresh`."""
         load = self._loads.get(key)
         if load is None:
             return WAITING
@@ -33,7 +33,7 @@ class Fates:
         return REPLACED if load["landed_at"] and load["landed_at"] > written_at else WAITING
 
     def refresh(self) -> None:
-        """Look again; nothing readable there, or a store that is away, leaves what is known."""
+        """Read the loads again if they changed; an unavailable store or an unreadable object changes nothing."""
         try:
             if self._store.stat(LOADS).etag != self._etag:
                 with self._store.open(LOADS) as (info, stream):

@@ -1,4 +1,4 @@
-"""The page: what a visitor sees and can tell the source system. Its state is the system's: all see the same."""
+"""The simulator's page. Its state is that of the source system, so every visitor sees the same."""
 
 import io
 import re
@@ -10,7 +10,7 @@ import streamlit as st
 from lake.stores.base import ObjectStore
 from simulator import system
 from simulator.feed import FAULTS, NAMES, FeedState
-from simulator.load_status import Fates
+from simulator.load_status import LoadStatus
 from simulator.settings import FILES_PER_SECOND, ROWS
 
 LIVE = 1.0  # seconds
@@ -18,15 +18,15 @@ LIVE = 1.0  # seconds
 
 @st.fragment(run_every=LIVE, key="companydata")
 def show_companydata(source: system.SourceSystem) -> None:
-    """Show the file of company data as it was last written."""
+    """Show the last version of the company data."""
     if problem := st.session_state.get("problem"):
         st.error(problem)
     if source.companydata is None:
         st.info("Nothing written since this program started. Press the button to write 24 rows.")
         return
-    source.fates.refresh()
-    fate = source.fates.of(system.COMPANYDATA_KEY, source.companydata.etag, source.companydata.written_at)
-    st.caption(f"Written at {source.companydata.written_at:%H:%M:%S} UTC: {_plain(fate)}")
+    source.load_status.refresh()
+    outcome = source.load_status.of(system.COMPANYDATA_KEY, source.companydata.etag, source.companydata.written_at)
+    st.caption(f"Written at {source.companydata.written_at:%H:%M:%S} UTC: {_plain(outcome)}")
     st.table(pd.read_csv(io.BytesIO(source.companydata.data)), border="horizontal", hide_index=True)
 
 
@@ -36,7 +36,7 @@ def _plain(text: str) -> str:
 
 
 def show_button(source: system.SourceSystem) -> None:
-    """Show the button that writes new company data; not in what refreshes itself, which could swallow a press."""
+    """Show the button that writes new company data; outside the fragment, whose refresh could lose a press."""
     st.subheader("Company data")
     st.caption(f"One file, `{system.COMPANYDATA_KEY}`: the button writes new numbers in place of the old.")
     st.button("Regenerate data", type="primary", key="regenerate", on_click=_regenerate, args=(source,))
@@ -69,12 +69,12 @@ def show_feed(source: system.SourceSystem) -> None:
     files, rows = st.columns(2)
     files.metric("Files written", f"{state.files_written:,}", border=True)
     rows.metric("Rows written", f"{state.rows_written:,}", border=True)
-    source.fates.refresh()
-    _show_newest(state, source.fates)
+    source.load_status.refresh()
+    _show_newest(state, source.load_status)
 
 
 def _show_controls(source: system.SourceSystem, state: FeedState) -> None:
-    # What a browser falls back to if it missed a message, as after a sleep: the least of each would end the feed.
+    # The values for a browser that missed a message, as after a sleep: the minimum of each would end the feed.
     first: FeedState = st.session_state.setdefault("feed_first", state)
     _follow(feed_on=state.on, files_per_second=state.files_per_second, rows_per_file=state.rows)
     _follow(fault_percent=round(state.fault_share * 100), faults=list(state.faults))
@@ -98,32 +98,38 @@ def _show_controls(source: system.SourceSystem, state: FeedState) -> None:
 
 
 def _follow(**shared: object) -> None:
-    """Take over what another visitor set. Only a difference, or an entry that is being typed would be lost."""
+    """Show the changes of other visitors; write only differences, because writing would reset an entry being typed."""
     for key, value in shared.items():
         if key in st.session_state and st.session_state[key] != value:
             st.session_state[key] = value
 
 
 def _change(source: system.SourceSystem) -> None:
-    told = st.session_state
+    controls = st.session_state
     source.feed.change(
-        on=told["feed_on"],
-        files_per_second=told["files_per_second"],
-        rows=told["rows_per_file"],
-        fault_share=told["fault_percent"] / 100,
-        faults=told["faults"],
+        on=controls["feed_on"],
+        files_per_second=controls["files_per_second"],
+        rows=controls["rows_per_file"],
+        fault_share=controls["fault_percent"] / 100,
+        faults=controls["faults"],
     )
 
 
-def _show_newest(state: FeedState, fates: Fates) -> None:
+def _show_newest(state: FeedState, load_status: LoadStatus) -> None:
     if not state.newest:
         st.info("No file yet." if state.on else "No file yet. Switch the feed on to write some.")
         return
     rows = [
-        (f"{file.written_at:%H:%M:%S}", file.key, file.rows, file.size, fates.of(file.key, file.etag, file.written_at))
+        (
+            f"{file.written_at:%H:%M:%S}",
+            file.key,
+            file.rows,
+            file.size,
+            load_status.of(file.key, file.etag, file.written_at),
+        )
         for file in state.newest
     ]
-    columns = ["Written (UTC)", "Key", "Rows", "Bytes", "Fate"]
+    columns = ["Written (UTC)", "Key", "Rows", "Bytes", "Outcome"]
     st.dataframe(pd.DataFrame(rows, columns=columns), hide_index=True, height="content", key="newest")
 
 

@@ -1,4 +1,4 @@
-"""The source system that runs in this process: what the app starts, and every visitor's page shows."""
+"""The source system of this process: the app starts it, and the page of every visitor shows it."""
 
 import logging
 import random
@@ -11,7 +11,7 @@ from common.retry import Outage
 from lake.stores.base import ObjectStore
 from simulator.datasets import companydata
 from simulator.feed import STOP_SECONDS, Feed, FeedState
-from simulator.load_status import Fates
+from simulator.load_status import LoadStatus
 from simulator.settings import Settings
 
 COMPANYDATA_KEY = "raw/companydata/companydata.csv"
@@ -29,13 +29,13 @@ class CompanyData:
 
 
 class SourceSystem:
-    """Everything that writes to the lake in this process: one file on demand, and the feed."""
+    """Writes to the lake: one file on demand, and the feed."""
 
     def __init__(self, store: ObjectStore, settings: Settings) -> None:
-        """Take the store to write to; nothing runs yet."""
+        """Prepare to write to `store`; no thread runs yet."""
         self.store, self.outage = store, Outage(log, store=store.url)
         self.companydata: CompanyData | None = None
-        self.fates = Fates(store)
+        self.load_status = LoadStatus(store)
         self._seed = random.SystemRandom().getrandbits(32) if settings.seed is None else settings.seed
         state = FeedState(settings.feed, settings.files_per_second, settings.rows)
         self.feed = Feed(store, self._seed, state, self.outage)
@@ -43,19 +43,19 @@ class SourceSystem:
         self._first = threading.Thread(target=self._put_first, name="first-companydata", daemon=True)
 
     def start(self) -> None:
-        """Begin in the background, whether the store is there or not."""
+        """Start the threads, whether the store is available or not."""
         self._first.start()
         self.feed.start()
 
     def stop(self) -> None:
-        """End all that runs."""
+        """Stop the threads."""
         self._stop.set()
         self.feed.stop()
         self._first.join(STOP_SECONDS)
 
     def regenerate(self) -> None:
         """Write new company data in place of the old."""
-        with self._lock:  # what is shown is what was written last, whoever pressed
+        with self._lock:  # the page shows the last version, whoever pressed the button
             data = companydata(self._seed + self._versions)
             etag = self.store.put(COMPANYDATA_KEY, data)
             self._versions += 1
@@ -69,9 +69,9 @@ class SourceSystem:
             log.error(fields("put refused", key=COMPANYDATA_KEY, error=error))
 
     def _put_if_missing(self) -> None:
-        # By a listing, for the source system's user may not read what is under raw/.
+        # By a listing, because the simulator's user may not read objects under raw/.
         if any(item.key == COMPANYDATA_KEY for item in self.store.list(COMPANYDATA_KEY)):
-            self._versions = max(self._versions, 1)  # with a fixed seed, what is there may be the first version
+            self._versions = max(self._versions, 1)  # with a fixed seed, the object may be the first version
         else:
             self.regenerate()
 

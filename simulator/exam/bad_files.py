@@ -1,4 +1,4 @@
-"""Faults of files as a whole, and of their delivery: refused, ignored, sent again, replaced."""
+"""Faults of whole files and of their delivery: refused, ignored, delivered twice, replaced."""
 
 import dataclasses
 from collections.abc import Callable
@@ -88,7 +88,7 @@ def _awkward_name(draw: Draw) -> File:
 
 
 def _out_of_order(draw: Draw) -> File:
-    """Give one file of a numbered series; an exam delivers all its files in an order of its own."""
+    """Name the file as one of a numbered series; an exam delivers its files in a random order."""
     return dataclasses.replace(good(draw).file(), name=f"/part-{draw.chance.randrange(1000):03d}.csv")
 
 
@@ -117,7 +117,7 @@ def _good(draw: Draw) -> File:
 
 
 def bomb(draw: Draw) -> File:
-    """Make a small file that grows beyond every limit: the same part of it again and again."""
+    """Write a small file that decompresses beyond every limit: one part, repeated."""
     packed = gzipped(bytes(good(draw).data), draw.chance) + gzipped(b"x" * (1 << 20), draw.chance) * BOMB_PARTS
     return File(draw.dataset, ".csv.gz", [packed], Answer("refused", "size"))
 

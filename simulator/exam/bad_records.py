@@ -25,7 +25,7 @@ def _value(kind: str, row: Row, chance: Random) -> list[Bad]:
 
 
 def _several(row: Row, chance: Random) -> list[Bad]:
-    """Give a record that is wrong in two to four columns."""
+    """Write a record that is wrong in two to four columns."""
     known = [value for kind in VALUES.values() for value in kind.get(_dataset(row), [])]
     by_column = {value[0]: value for value in chance.sample(known, len(known))}
     return [_written(row, chance.sample(list(by_column.values()), chance.randint(2, 4)))]
@@ -64,7 +64,7 @@ _unclosed: Spoil = partial(_misquoted, ['"open', '"North'])
 
 
 def _torn(row: Row, chance: Random) -> list[Bad]:
-    """Give a record of two lines with a quote that is wrong in the second: each line is rejected on its own."""
+    """Write a record of two lines with a wrong quote in the second: each line is rejected by itself."""
     first, second = _with_cell(row, chance, ['"two\nli"nes"']).split("\n")
     return [(first, [(None, "quote")]), (second, [(None, "quote")])]
 
@@ -82,7 +82,7 @@ SPOILS: dict[str, Spoil] = {
 
 
 def kinds_of(dataset: str) -> tuple[str, ...]:
-    """Give the kinds of fault that a record of a dataset can have."""
+    """Return the kinds of fault that a record of a dataset can have."""
     return tuple(kind for kind in SPOILS if dataset in VALUES.get(kind, SHAPES))
 
 
@@ -96,7 +96,7 @@ def _any(row: Row, chance: Random) -> list[Bad]:
 
 
 def spoiled(spoil: Spoil, draw: Draw) -> File:
-    """Make a file in which a share of the records has a fault."""
+    """Write a file in which a share of the records has a fault."""
     page, picked = sheet(draw), draw.picked()
     for number, row in enumerate(draw.rows):
         if number not in picked:

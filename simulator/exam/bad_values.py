@@ -1,4 +1,4 @@
-"""Values that a contract does not take, though Arrow, Python or a spreadsheet might: what is written and which rule."""
+"""Values that a contract rejects although Arrow, Python or a spreadsheet may accept them, each with its rule."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A file of an exam and the truth about it, which grow together: nothing here reads a CSV file back."""
+"""One file of an exam with its expected outcome. Both are built together; no CSV is parsed here."""
 
 import csv
 import hashlib
@@ -22,7 +22,7 @@ ROWS = 24  # of an ordinary file
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What an exam looks at in a dataset: all its text, and the numbers that are summed up by group."""
+    """The columns of a dataset that an exam compares: its texts, and the numbers that a summary adds up by group."""
 
     header: Sequence[str]
     group: str
@@ -38,7 +38,7 @@ SHAPES = {
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A good record: the line it starts in, its group, a digest of its texts, and its numbers."""
+    """An expected row: the line of its record, its group, a digest of its texts, and its numbers."""
 
     line: int
     group: str
@@ -48,7 +48,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What must come of a file."""
+    """The expected outcome of a file."""
 
     status: Literal["loaded", "refused", "ignored"]
     rule: str = ""
@@ -58,7 +58,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file as it is delivered, version after version, and what must come of the last one."""
+    """The versions of a file in the order of delivery, and the expected outcome of the last."""
 
     dataset: str
     name: str
@@ -68,7 +68,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What a file is made of: good rows, the chance that decides, and the share of records to spoil."""
+    """The material of a file: good rows, a random generator, and the share of records that get a fault."""
 
     dataset: str
     rows: Sequence[Row]
@@ -76,14 +76,14 @@ class Draw:
     share: float
 
     def picked(self) -> set[int]:
-        """Draw the rows that get a fault: one at least."""
+        """Draw the numbers of the rows that get a fault: at least one."""
         sure = self.chance.randrange(len(self.rows))
         return {number for number in range(len(self.rows)) if number == sure or self.chance.random() < self.share}
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of fault or oddity: how a file of it is made, and of which datasets there are such files."""
+    """One kind of case: the function that makes a file of it, and the datasets that have such files."""
 
     make: Callable[[Draw], File]
     datasets: Sequence[str] = tuple(SHAPES)
@@ -91,7 +91,7 @@ class Kind:
 
 @dataclass
 class Sheet:
-    """A file that is written record by record, and knows what must come of each."""
+    """Writes a file record by record, and records the expected outcome of each."""
 
     draw: Draw
     ends: Sequence[str] = ("\n",)
@@ -101,13 +101,13 @@ class Sheet:
     rejected: list[Problem] = field(default_factory=list)
 
     def write(self, raw: str | bytes) -> None:
-        """Write a line that is neither good nor bad, such as the header, and end it."""
+        """Write a line without an outcome, such as the header, and its line end."""
         text = raw.encode() if isinstance(raw, str) else raw
         self.data += text + self.draw.chance.choice(self.ends).encode()
         self.line += len(re.findall(rb"\r\n|\r|\n", text)) + 1
 
     def keep(self, row: Row, raw: str | None = None) -> None:
-        """Write a good record, as `raw` if that is given."""
+        """Write a record that must be kept; its text is `raw`, if given."""
         shape = SHAPES[self.draw.dataset]
         sums = tuple(float(row[name]) if "." in row[name] else int(row[name]) for name in shape.sums)
         texts = digest([row[name] or None for name in shape.texts])
@@ -115,31 +115,31 @@ class Sheet:
         self.write(record(cells(row)) if raw is None else raw)
 
     def reject(self, raw: str | bytes, *problems: Verdict) -> None:
-        """Write a bad record, or a physical line that is none."""
+        """Write a record, or a physical line, that must be rejected."""
         self.rejected += [(self.line, column, rule) for column, rule in problems]
         self.write(raw)
 
     def file(self, name: str = ".csv", data: bytes | None = None) -> File:
-        """Give the finished file, as `data` if that is another form of the same."""
+        """Return the finished file; its bytes are `data`, if given (compressed, or in another encoding)."""
         answer = Answer("loaded", kept=self.kept, rejected=self.rejected)
         return File(self.draw.dataset, name, [bytes(self.data) if data is None else data], answer)
 
 
 def good_rows(dataset: str, seed: int, number: int, rows: int = ROWS) -> list[Row]:
-    """Give the rows of one good file."""
+    """Return the rows of one good file."""
     data = DATASETS[dataset](seed, rows, number)
     return list(csv.DictReader(io.StringIO(data.decode(), newline="")))
 
 
 def sheet(draw: Draw, ends: Sequence[str] = ("\n",)) -> Sheet:
-    """Begin a file with the header that its contract wants."""
+    """Start a file with the header of its contract."""
     begun = Sheet(draw, ends)
     begun.write(record(SHAPES[draw.dataset].header))
     return begun
 
 
 def good(draw: Draw, ends: Sequence[str] = ("\n",)) -> Sheet:
-    """Write a file without any fault."""
+    """Write a file without a fault."""
     whole = sheet(draw, ends)
     for row in draw.rows:
         whole.keep(row)
@@ -147,7 +147,7 @@ def good(draw: Draw, ends: Sequence[str] = ("\n",)) -> Sheet:
 
 
 def cells(row: Row) -> Row:
-    """Give a row's cells as they stand in a CSV file: quoted where they must be."""
+    """Return a row's cells as CSV text, quoted where necessary."""
     return {name: quoted(text) if re.search(r'[",\r\n]', text) else text for name, text in row.items()}
 
 
@@ -162,5 +162,5 @@ def record(written: Row | Iterable[str]) -> str:
 
 
 def digest(texts: Sequence[object]) -> str:
-    """Give a short word for texts (None where a value is missing) that is another for any other texts."""
+    """Return a short hash of texts, where None is a missing value."""
     return hashlib.sha256(json.dumps(texts, default=str).encode()).hexdigest()[:16]

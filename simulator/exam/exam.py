@@ -1,4 +1,4 @@
-"""An exam for a pipeline: a lake of odd files, and beside the lake the key that says what must come of each."""
+"""An exam for a pipeline: files with known outcomes in a lake, and an answer key outside of it."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ KINDS: dict[str, Kind] = {**WHOLES, **FORM_KINDS, **ODDITIES, **FAULTS}
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A file of an exam: where it goes, of which kind it is, and the truth about it."""
+    """A file of an exam: its key, its kind, and its bytes with the expected outcome."""
 
     key: str
     fault: str
@@ -40,7 +40,7 @@ class Exam:
     questions: Sequence[Question]
 
     def deliveries(self) -> Iterator[tuple[str, bytes]]:
-        """Yield what is put where: all mixed, but the versions of one file in their order."""
+        """Yield keys and bytes in the order of delivery: mixed, but the versions of one file in their order."""
         turns = [number for number, one in enumerate(self.questions) for _ in one.file.versions]
         Random(f"{self.seed}/order").shuffle(turns)
         versions = [iter(one.file.versions) for one in self.questions]
@@ -48,7 +48,7 @@ class Exam:
             yield self.questions[number].key, next(versions[number])
 
     def answers(self) -> dict[str, Any]:
-        """Give the answer key, as it stands in its JSON file."""
+        """Return the answer key, in the form of its JSON file."""
         return {
             "seed": self.seed,
             "contracts": contracts(),
@@ -57,20 +57,20 @@ class Exam:
         }
 
     def _summary(self, dataset: str) -> list[dict[str, Any]]:
-        """Sum up what must be kept of a dataset, over all its files."""
+        """Return the expected summary of a dataset, over all its files."""
         shape, files = SHAPES[dataset], [one.file for one in self.questions if one.file.dataset == dataset]
         rows = sorted(summed((kept.group, kept.sums) for file in files for kept in file.answer.kept))
         return [dict(zip((shape.group, "rows", *shape.sums), row, strict=True)) for row in rows]
 
 
 def contracts() -> dict[str, str]:
-    """Return the contracts and transforms that the answers hold for: the name of each file and its SHA-256's start."""
+    """Return the contracts and transforms that the answers hold for: names, with the first digits of their SHA-256."""
     paths = [path for kind in ("*.json", "[!_]*.py") for path in CONTRACTS.glob(kind)]
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in sorted(paths)}
 
 
 def summed(records: Iterable[tuple[str, Sequence[Number]]]) -> list[tuple[Any, ...]]:
-    """Group records, each a group and its numbers; give each group with its number of records and its sums."""
+    """Sum up records (group, numbers): return one tuple per group, with its number of records and its sums."""
     groups = defaultdict(list)
     for group, numbers in records:
         groups[group].append(numbers)
@@ -78,7 +78,7 @@ def summed(records: Iterable[tuple[str, Sequence[Number]]]) -> list[tuple[Any, .
 
 
 def total(numbers: Sequence[Number]) -> Number:
-    """Add numbers up: integers exactly, and floats rounded but once."""
+    """Add up numbers: integers exactly, floats with a single rounding."""
     return sum(numbers) if all(isinstance(one, int) for one in numbers) else math.fsum(numbers)
 
 
@@ -89,7 +89,7 @@ def _answer(question: Question) -> dict[str, Any]:
 
 
 def make_exam(seed: int, files: int, share: float, *, with_bomb: bool = False) -> Exam:
-    """Make an exam: every kind of file once, and again from the first while there is room for more."""
+    """Draw the files of an exam: each kind once, and again from the first until there are enough."""
     names = list(KINDS)
     Random(f"{seed}/kinds").shuffle(names)
     drawn = [(names[number % len(names)], KINDS[names[number % len(names)]]) for number in range(files)]
@@ -106,7 +106,7 @@ def _question(seed: int, number: int, fault: str, kind: Kind, share: float) -> Q
 
 
 def put(store: ObjectStore, exam: Exam) -> str:
-    """Put an exam into the lake, waiting for a store that is away, and say in one line what was put."""
+    """Put an exam into the lake, waiting while the store is unavailable, and return a summary line."""
     deliveries = list(exam.deliveries())
     size = put_all(store, deliveries, len(deliveries), "exam")
     return f"put {len(exam.questions)} files in {len(deliveries)} deliveries, {size} bytes, in {store.url}"

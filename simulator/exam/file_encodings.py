@@ -1,4 +1,4 @@
-"""Odd forms of a whole file that are right all the same: line ends, encodings, compression, the order of columns."""
+"""Valid forms of a whole file: line ends, encodings, compression, the order of columns."""
 
 import gzip
 import sys
@@ -41,7 +41,7 @@ def _header_alone(draw: Draw) -> File:
 
 
 def _form(suffix: str, change: Form, draw: Draw) -> File:
-    """Write a good file, with a fault in some cases, in another form as a whole."""
+    """Write a file with one bad record, then change its form as a whole."""
     page = good(draw)
     page.reject("a line of text", (None, "fields"))
     page.keep(draw.rows[0])

@@ -1,27 +1,40 @@
-"""The lake against the answer key of an exam: by its objects alone, whatever pipeline made them."""
+"""Compare a lake with the answer key of an exam, by its objects alone, whatever pipeline wrote them."""
 
+import io
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
 from common.errors import SettingError
-from lake.layout import CLEAN, clean_key, summary_key
+from lake.layout import CLEAN, clean_key, rejected_key, summary_key
 from lake.stores.base import ObjectStore
-from simulator.exam.case import SHAPES, Shape
+from simulator.exam.case import SHAPES, Shape, digest
 from simulator.exam.exam import summed
-from simulator.exam.judge import Cells, Unreadable, judged, read_columns
 
 SUMMARY = "summary"  # stands in the table as a kind of its own
 CLOSE = 1e-9  # two sums of the same floats in another order differ by less
+SHOWN = 20  # mistakes
+OTHERS = "a pipeline that loads by other contracts or transforms has other results: see PIPELINE_DATASETS"
+
+Cells = tuple[Any, ...]
+
+
+class Unreadable(ValueError):
+    """An object is not Parquet, or lacks a column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """The first thing that is wrong with an object."""
+    """The first difference of an object."""
 
     fault: str
     key: str
@@ -30,7 +43,7 @@ class Mistake:
 
 @dataclass
 class Report:
-    """What a pipeline got right, by kind of fault, and what not; and the contracts that the answers hold for."""
+    """Files by kind of fault, the mistakes among them, and the contracts that the answers hold for."""
 
     files: Counter[str] = field(default_factory=Counter)
     mistakes: list[Mistake] = field(default_factory=list)
@@ -44,19 +57,19 @@ class Report:
 
     @property
     def score(self) -> float:
-        """Give the share of what is right, in percent; 100 only if all of it is."""
+        """Return the percentage of files that are right, rounded down: 100 means all of them."""
         whole = self.files.total()
         return math.floor(1000 * (whole - len(self.mistakes)) / whole) / 10
 
     def note(self, fault: str, key: str, message: str) -> None:
-        """Count a file in, and its mistake if there is a message."""
+        """Count a file, and a mistake if there is a message."""
         self.files[fault] += 1
         if message:
             self.mistakes.append(Mistake(fault, key, message))
 
 
 def read_key(path: Path) -> dict[str, Any]:
-    """Read an answer key; `SettingError` if the file is none."""
+    """Read an answer key; `SettingError` if the file is not an answer key."""
     try:
         answers: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         _ = answers["files"][0]["key"], answers["summary"]
@@ -66,7 +79,7 @@ def read_key(path: Path) -> dict[str, Any]:
 
 
 def grade(store: ObjectStore, answers: dict[str, Any]) -> Report:
-    """Compare what is in the lake with an answer key."""
+    """Compare a lake with an answer key."""
     report = Report(contracts=answers.get("contracts", {}))
     for answer in answers["files"]:
         report.note(answer["fault"], *judged(store, answer))
@@ -76,7 +89,7 @@ def grade(store: ObjectStore, answers: dict[str, Any]) -> Report:
 
 
 def _grade_summary(store: ObjectStore, dataset: str, answers: dict[str, Any], report: Report) -> None:
-    """Compare the published summary, or where there are others in it too, one of the exam's own clean objects."""
+    """Compare the published summary; if the lake has other files too, the sums of the exam's own clean objects."""
     own = {clean_key(one["key"]) for one in answers["files"] if one["dataset"] == dataset}
     alone = all(item.key in own for item in store.list(f"{CLEAN}{dataset}/"))
     if not alone:
@@ -125,3 +138,127 @@ def _sums(store: ObjectStore, dataset: str, keys: Iterable[str]) -> list[Cells]:
     columns = [SHAPES[dataset].group, *SHAPES[dataset].sums]
     records = (record for key in keys for record in read_columns(store, key, columns) or [])
     return summed((group, [one or 0 for one in numbers]) for group, *numbers in records)
+
+
+def judged(store: ObjectStore, answer: dict[str, Any]) -> tuple[str, str]:
+    """Return the key of an object with a mistake and a message; an empty message if the file is right."""
+    checks = ((clean_key(answer["key"]), _clean_mistake), (rejected_key(answer["key"]), _rejected_mistake))
+    for key, check in checks:
+        try:
+            message = check(store, key, answer)
+        except Unreadable as error:
+            message = str(error)
+        if message:
+            return key, message
+    return answer["key"], ""
+
+
+def _clean_mistake(store: ObjectStore, key: str, answer: dict[str, Any]) -> str:
+    said = f"the file must be {answer['status']}"
+    if answer["status"] != "loaded":
+        return "" if read_columns(store, key, []) is None else f"it is there: {said}"
+    shape = SHAPES[answer["dataset"]]
+    found = read_columns(store, key, ["_line", *shape.texts, *shape.sums])
+    if found is None:
+        return f"it is missing: {said}"
+    width = len(shape.texts) + 1
+    rows = [(row[0], digest(row[1:width]), *row[width:]) for row in found]
+    return _first_difference(rows, list(map(tuple, answer["kept"])), shape)
+
+
+def _first_difference(found: Sequence[Cells], expected: Sequence[Cells], shape: Shape) -> str:
+    lines, wanted = Counter(row[0] for row in found), Counter(row[0] for row in expected)
+    if missing := sorted(wanted - lines):
+        return f"line {missing[0]} must be kept, and is not there ({len(missing)} such lines)"
+    if extra := sorted((lines - wanted).elements(), key=str):
+        return f"line {extra[0]} must not be there, or not so often ({len(extra)} such rows)"
+    known = {row[0]: row for row in found}
+    for line, texts, *sums in expected:
+        _, found_texts, *found_sums = known[line]
+        if found_texts != texts:
+            return f"line {line}: the text of {', '.join(shape.texts)} is not what the file says"
+        for name, one, other in zip(shape.sums, found_sums, sums, strict=True):
+            if one != other:
+                return f"line {line}: {name} is {one}, expected {other}"
+    return ""
+
+
+def _rejected_mistake(store: ObjectStore, key: str, answer: dict[str, Any]) -> str:
+    refused = [(None, None, answer["rule"])] if answer["status"] == "refused" else []
+    expected = Counter([*refused, *map(tuple, answer["rejected"])])
+    found = Counter(map(tuple, read_columns(store, key, ["line", "column", "rule"]) or []))
+    if missing := list((expected - found).elements()):
+        return f"{_place(missing[0])} must be there, and is not ({len(missing)} such problems)"
+    if extra := list((found - expected).elements()):
+        return f"{_place(extra[0])} must not be there ({len(extra)} such problems)"
+    return ""
+
+
+def _place(problem: Cells) -> str:
+    line, column, rule = problem
+    where = f"line {line}" if line is not None else "the file as a whole"
+    return f"{where}{f', column {column}' if column else ''}: rule {rule}"
+
+
+def read_columns(store: ObjectStore, key: str, columns: Sequence[str]) -> list[Cells] | None:
+    """Read some columns of a Parquet object row by row; None if there is no such object."""
+    try:
+        with store.open(key) as (_, stream):
+            content = stream.read()
+    except FileNotFoundError:
+        return None
+    if not columns:
+        return []
+    try:
+        table = pq.read_table(io.BytesIO(content)).select(list(columns))
+    except (OSError, ValueError, KeyError) as error:
+        raise Unreadable(f"it cannot be read: {error}") from error
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+def print_report(report: Report, *, as_json: bool) -> None:
+    """Print a report for a person, or for a script."""
+    if as_json:
+        print(json.dumps(_plain(report), indent=1, ensure_ascii=False))
+        return
+    console = Console()
+    console.print(_table(report))
+    for mistake in report.mistakes[:SHOWN]:
+        console.print(f"[red]wrong[/] {escape(mistake.key)}: {escape(mistake.message)}", soft_wrap=True)
+    if len(report.mistakes) > SHOWN:
+        console.print(f"and {len(report.mistakes) - SHOWN} more: --json names them all")
+    for note in report.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+    if report.contracts:
+        named = ", ".join(map(" ".join, report.contracts.items()))
+        console.print(f"the answers hold for {named}, which are in simulator/exam/datasets", soft_wrap=True)
+        if report.mistakes:
+            console.print(f"note: {OTHERS}", soft_wrap=True)
+    files, sums = report.files.total() - report.files[SUMMARY], report.files[SUMMARY]
+    console.print(f"score: {report.score:g} % of {files} files and {sums} summaries")
+
+
+def _table(report: Report) -> Table:
+    table = Table("Fault")
+    for name in ("Files", "Right", "Wrong"):
+        table.add_column(name, justify="right")
+    wrong = report.wrong
+    kinds = sorted(set(report.files) - {SUMMARY})
+
+    def add(name: str, files: int, mistakes: int) -> None:
+        table.add_row(name, str(files), str(files - mistakes), str(mistakes or ""), style="red" if mistakes else None)
+
+    for fault in kinds:
+        add(fault, report.files[fault], wrong[fault])
+    table.add_section()
+    add(f"{len(kinds)} kinds", sum(report.files[one] for one in kinds), sum(wrong[one] for one in kinds))
+    add("summaries", report.files[SUMMARY], wrong[SUMMARY])
+    return table
+
+
+def _plain(report: Report) -> dict[str, object]:
+    kinds = {fault: {"files": files, "wrong": report.wrong[fault]} for fault, files in sorted(report.files.items())}
+    sums = kinds.pop(SUMMARY)
+    mistakes = [asdict(mistake) for mistake in report.mistakes]
+    told = {"score": report.score, "faults": kinds, "summaries": sums, "mistakes": mistakes}
+    return {**told, "notes": report.notes, "contracts": report.contracts}

@@ -1,4 +1,4 @@
-"""What looks odd and is right all the same: every record of these files must be kept."""
+"""Records that look odd and are valid: all of them must be kept."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -19,7 +19,7 @@ def _renumbered(row: Row, write: Callable[[str], str]) -> tuple[Row, str]:
 
 
 def _retold(row: Row, write: Callable[[str], str]) -> tuple[Row, str]:
-    """Give a row other texts."""
+    """Replace the texts of a row."""
     told = row | {name: write(row[name]) for name in TEXTS if name in row}
     return told, record(cells(told))
 
@@ -42,7 +42,7 @@ def _exponent(row: Row, _: Random) -> tuple[Row, str]:
 
 
 def _big(row: Row, chance: Random) -> tuple[Row, str]:
-    """Give a number that a float cannot hold."""
+    """Write an integer that a float cannot hold."""
     big = row | {"Sold": str(2**53 + 1 + 2 * chance.randrange(1000))}
     return big, record(cells(big))
 
@@ -69,7 +69,7 @@ def _spaced_text(row: Row, chance: Random) -> tuple[Row, str]:
 
 
 def _longest(row: Row, chance: Random) -> tuple[Row, str]:
-    """Give a text of as many characters as may be, and more bytes."""
+    """Write a text with the largest number of characters, and more bytes."""
     longest = row | {"order_id": chance.choice("éλ日🦆") * 20}
     return longest, record(cells(longest))
 

@@ -6,7 +6,7 @@ from common.errors import SettingError
 from common.settings import read_settings
 from lake.layout import LOADS
 from simulator.datasets import companydata
-from simulator.load_status import WAITING, Fates
+from simulator.load_status import WAITING, LoadStatus
 from simulator.settings import Settings
 from simulator.system import COMPANYDATA_KEY
 from tests.support.minio_server import until
@@ -90,6 +90,6 @@ def test_a_wrong_setting_is_named(name: str, value: str) -> None:
 
 def test_what_is_published_and_unreadable_tells_nothing(store) -> None:
     store.inner.put(LOADS, b"nonsense")
-    fates = Fates(store)
-    fates.refresh()
-    assert fates.of("raw/orders/a.csv", "an etag", datetime.now(UTC)) == WAITING
+    load_status = LoadStatus(store)
+    load_status.refresh()
+    assert load_status.of("raw/orders/a.csv", "an etag", datetime.now(UTC)) == WAITING
