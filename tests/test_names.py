@@ -127,5 +127,20 @@ def test_nobody_changes_the_environment():
     assert [path for path in MODULES if change.search(path.read_text())] == []
 
 
+def test_docstrings_begin_with_a_verb_of_the_field_or_a_noun():
+    """A room joins the list when its docstrings are rewritten."""
+    rooms, avoided = ("dashboard/", "benchmarks/"), {"Give", "Say", "Tell", "Let", "A", "An"}
+    nodes = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docstrings = [
+        (name, ast.get_docstring(node) or "")
+        for name in TRACKED
+        if name.startswith(rooms) and name.endswith(".py")
+        for node in ast.walk(ast.parse((ROOT / name).read_text()))
+        if isinstance(node, nodes)
+    ]
+    assert len(docstrings) > 100
+    assert [found for found in docstrings if found[1].partition(" ")[0] in avoided] == []
+
+
 def test_no_module_has_the_name_of_a_standard_one():
     assert [path for path in MODULES if path.stem in sys.stdlib_module_names and not path.stem.startswith("__")] == []

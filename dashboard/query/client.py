@@ -35,6 +35,22 @@ WAY_OUT = (
     "Any query over all of a dataset of tens of thousands of files takes longer. published_summary_… has the sums\n"
     "already. A program of your own may take its time: DuckDB and pandas read the same objects."
 )
+BY_RULE = """SELECT rule, "column", count(*) AS problems, any_value(message) AS example
+FROM {}
+GROUP BY ALL
+ORDER BY problems DESC"""
+EXAMPLES = {  # by kind of view and title
+    "clean": {
+        "the first rows": "SELECT *\nFROM {}\nLIMIT 100",
+        "rows by file": "SELECT _source_key, count(*) AS rows\nFROM {}\nGROUP BY ALL\nORDER BY rows DESC",
+    },
+    "rejected": {"what is rejected, and how often": BY_RULE},
+}
+SLOWEST = """SELECT source_key, date_diff('millisecond', landed_at, loaded_at) AS ms, rows_read
+FROM published_loads
+WHERE status = 'loaded'
+ORDER BY ms DESC
+LIMIT 20"""
 
 
 @dataclass(frozen=True)
@@ -220,23 +236,13 @@ def examples(schemas: Mapping[str, pa.Schema]) -> dict[str, str]:
     """Return queries to start from, by title."""
     queries = {}
     for name, schema in schemas.items():
-        view, (kind, _, dataset) = quoted(name), name.partition("_")
-        if kind == "clean" and schema.names:
-            queries[f"{dataset}: the first rows"] = f"SELECT *\nFROM {view}\nLIMIT 100"
-            queries[f"{dataset}: rows by file"] = (
-                f"SELECT _source_key, count(*) AS rows\nFROM {view}\nGROUP BY ALL\nORDER BY rows DESC"
-            )
-            queries |= _sums(dataset, view, schema)
-        elif kind == "rejected" and schema.names:
-            queries[f"{dataset}: what is rejected, and how often"] = (
-                f'SELECT rule, "column", count(*) AS problems, any_value(message) AS example\nFROM {view}\n'
-                "GROUP BY ALL\nORDER BY problems DESC"
-            )
+        kind, _, dataset = name.partition("_")
+        for title, sql in EXAMPLES.get(kind, {}).items() if schema.names else ():
+            queries[f"{dataset}: {title}"] = sql.format(quoted(name))
+        if kind == "clean":
+            queries |= _sums(dataset, quoted(name), schema)
     if "published_loads" in schemas:
-        queries["The slowest loads"] = (
-            "SELECT source_key, date_diff('millisecond', landed_at, loaded_at) AS ms, rows_read\n"
-            "FROM published_loads\nWHERE status = 'loaded'\nORDER BY ms DESC\nLIMIT 20"
-        )
+        queries["The slowest loads"] = SLOWEST
     return queries
 
 

@@ -27,18 +27,17 @@ def latest(published: Published, name: str, read: Callable[[Published, Status], 
     """
     slot = st.container()  # always there, so that a notice does not move what is below
     last: tuple[Status, T] | None = st.session_state.get(name)
-    st.session_state[_failure(name)] = ""
+    st.session_state[f"{name}-failure"] = ""
     try:
         with slot, waiting(published):
             status = published.status()
             last = st.session_state[name] = (status, read(published, status)) if status else None
-    except ObjectChanged as error:  # replaced while it was read: the next run reads it again
-        st.session_state[_failure(name)] = type(error).__name__
     except (OSError, UnreadableError) as error:
-        st.session_state[_failure(name)] = type(error).__name__
-        below = "" if last is None else "Below is what was last read."
-        slot.error(_store_problem(error, published.store.url) + below, icon=":material/cloud_off:")
-        return last
+        st.session_state[f"{name}-failure"] = type(error).__name__
+        if not isinstance(error, ObjectChanged):  # replaced while it was read: the next run reads it again
+            below = "" if last is None else "Below is what was last read."
+            slot.error(_store_problem(error, published.store.url) + below, icon=":material/cloud_off:")
+            return last
     with slot:
         if last:
             _heartbeat(last[0])
@@ -50,11 +49,7 @@ def latest(published: Published, name: str, read: Callable[[Published, Status], 
 
 def failure(name: str) -> str:
     """Return the name of the error with which `latest` has just read for the page `name`; empty after success."""
-    return str(st.session_state[_failure(name)])
-
-
-def _failure(name: str) -> str:
-    return f"{name}-failure"
+    return str(st.session_state[f"{name}-failure"])
 
 
 def waiting(published: Published) -> AbstractContextManager[None]:
