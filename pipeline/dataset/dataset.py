@@ -14,8 +14,9 @@ from common.errors import SettingError
 from pipeline.dataset.output_schema import output_schema
 from pipeline.dataset.transform import Transform, apply_transform
 from pipeline.dataset.user_code import call_user_code
-from pipeline.model.contract import Contract, alike_names, read_contract
+from pipeline.model.contract import Contract
 from pipeline.model.problem import LIST_LIMIT, listed, shortened
+from pipeline.model.read_contract import alike_names, read_contract
 from pipeline.readers.base import Limits
 from pipeline.readers.csv.validate import check_rules
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from pipeline.model.contract import Contract, read_contract
+from pipeline.model.contract import Contract
 from pipeline.model.problem import Problem, Refused
+from pipeline.model.read_contract import read_contract
 from pipeline.readers.base import Batch
 
 FIELDS = [

@@ -9,8 +9,8 @@ import pytest
 
 from common.errors import SettingError
 from pipeline.dataset.dataset import read_dataset
-from pipeline.model.contract import read_contract
 from pipeline.model.problem import Refused
+from pipeline.model.read_contract import read_contract
 from pipeline.readers.csv.read import read_csv
 from pipeline.readers.csv.reference import read_csv_plainly
 
