@@ -44,7 +44,7 @@ def table() -> str:
 def _text(default: object) -> str:
     if isinstance(default, bool):
         return "`on`" if default else "`off`"
-    return "none" if default in (None, "") else f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+    return "not set" if default in (None, "") else f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ class StateSettings:
     state: Annotated[
         Path,
         typer.Option(
-            envvar="PIPELINE_STATE", help="Folder of the ledger and of staged files; losing it loses nothing."
+            envvar="PIPELINE_STATE",
+            help="Folder of the ledger and of staged files; it can be deleted without loss of data.",
         ),
     ] = Path("data/state")
 
