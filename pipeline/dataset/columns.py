@@ -1,4 +1,4 @@
-"""Columns of a pandas frame as Arrow columns of known types: with exactly the values that they have, or not at all."""
+"""Convert columns of a pandas frame to Arrow columns of known types, with exactly their values or not at all."""
 
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -46,8 +46,8 @@ def exact_column(name: str, values: pd.Series, type_: pa.DataType) -> pa.Chunked
         found = own_column(values)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):  # of values of several types
         return _cell_by_cell(name, values, type_)
-    if (made := _converted(found, type_)) is not None:
-        return made
+    if (converted := _converted(found, type_)) is not None:
+        return converted
     _cell_by_cell(name, values, type_)
     raise WrongColumn(name, found.drop_null()[0].as_py(), type_, found.type)
 
@@ -61,7 +61,7 @@ def own_column(values: pd.Series | Sequence[Any]) -> pa.ChunkedArray:
     array = pa.array(values, from_pandas=True)
     found = array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
     if pa.types.is_dictionary(found.type):
-        return pa.chunked_array([one.dictionary.take(one.indices) for one in found.chunks], found.type.value_type)
+        return pa.chunked_array([chunk.dictionary.take(chunk.indices) for chunk in found.chunks], found.type.value_type)
     if pa.types.is_temporal(found.type) and getattr(values, "dtype", np.dtype(object)) == np.dtype(object):
         for one, value in zip(found.to_pylist(), values, strict=True):  # Arrow cuts times to dates and microseconds
             if one is not None and one != value:
@@ -96,9 +96,9 @@ def _converted(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray |
     if not fits(column.type, type_) or (pa.types.is_integer(type_) and may_be_rounded(column)):
         return None
     try:
-        made = column.cast(type_)
-        if _is_text(type_) or _same(made.cast(column.type), column):
-            return made
+        converted = column.cast(type_)
+        if _is_text(type_) or _same(converted.cast(column.type), column):
+            return converted
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         pass
     return None

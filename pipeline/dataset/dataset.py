@@ -50,7 +50,10 @@ class Dataset:
 
 def read_datasets(folder: Path, limits: Limits = Limits()) -> dict[str, Dataset]:  # noqa: B008 (it never changes)
     """Read every contract of a folder and the transforms beside them; `SettingError` names the file that is wrong."""
-    return {path.stem: read_dataset(path, limits) for path in sorted(folder.glob("*.json"))}
+    datasets = dict[str, Dataset]()
+    for path in sorted(folder.glob("*.json")):
+        datasets[path.stem] = read_dataset(path, limits)
+    return datasets
 
 
 def read_dataset(path: Path, limits: Limits = Limits()) -> Dataset:  # noqa: B008 (it never changes)
@@ -112,7 +115,11 @@ def _check_summary(path: Path, contract: Contract, schema: pa.Schema) -> None:
             raise SettingError(f"{path}: summary names {shortened(name)!r}: {expected}")
     for part, names, types, takes in (("groupBy", groups, GROUP_TYPES, GROUPS), ("sum", sums, SUM_TYPES, SUMS)):
         for name in names:
-            if not any(kind(type_ := schema.field(name).type) for kind in types):
+            type_ = schema.field(name).type
+            for is_kind in types:
+                if is_kind(type_):
+                    break
+            else:
                 raise SettingError(f"{path}: summary.{part} names {name!r}, which is {type_}: expected {takes}")
 
 

@@ -1,4 +1,4 @@
-"""The columns that come out of a transform, and their types: declared, or learnt from example rows, never guessed."""
+"""Find the columns that a transform returns, and their types: declared, or learnt from example rows, never guessed."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
@@ -41,7 +41,7 @@ _CELLS = {
 def output_schema(script: Path, transform: Transform, contract: Contract, declared: Mapping[str, Any]) -> pa.Schema:
     """Learn the columns of a transform's rows, `_line` left out.
 
-    The transform is called with an empty frame, which tells their names, and with example rows, which tell their types.
+    The transform is called with an empty frame, for their names, and with example rows, for their types.
 
     Args:
         script: the file of the transform, for messages.
@@ -80,13 +80,13 @@ def output_schema(script: Path, transform: Transform, contract: Contract, declar
 
 def _columns(script: Path, what: str, transform: Transform, frame: pd.DataFrame) -> dict[str, pd.Series]:
     try:
-        made = call_user_code(transform, frame)
+        result = call_user_code(transform, frame)
     except Exception as error:
         raise SettingError(f"{script}: transform failed on {what}: {shortened(repr(error), LIST_LIMIT)}") from error
-    if not isinstance(made, pd.DataFrame):
-        raise SettingError(f"{script}: transform failed on {what}: expected a DataFrame, found {type(made).__name__}")
+    if not isinstance(result, pd.DataFrame):
+        raise SettingError(f"{script}: transform failed on {what}: expected a DataFrame, found {type(result).__name__}")
     columns = dict[str, pd.Series]()
-    for name, column in made.items():
+    for name, column in result.items():
         if not isinstance(name, str):
             raise SettingError(f"{script}: transform names a column {name!r}: expected text")
         if name in columns:
@@ -96,7 +96,7 @@ def _columns(script: Path, what: str, transform: Transform, frame: pd.DataFrame)
 
 
 def _unwatched(transform: Transform, frame: pd.DataFrame) -> pd.DataFrame:
-    """Call a transform where no debugger stops: its user waits for rows of a file."""
+    """Call a transform in a thread where no debugger stops: its user waits for the rows of a file."""
     outcome = Future[pd.DataFrame]()
 
     def call() -> None:
@@ -113,27 +113,27 @@ def _unwatched(transform: Transform, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _declared(script: Path, name: str, type_: Any, example: pd.Series | None) -> pa.DataType:
-    found = TYPES.get(type_) if isinstance(type_, str) else type_
-    if not isinstance(found, pa.DataType):
+    declared = TYPES.get(type_) if isinstance(type_, str) else type_
+    if not isinstance(declared, pa.DataType):
         takes = ", ".join(TYPES)
         raise SettingError(f"{script}: TYPES[{name!r}] is {type_!r}: expected one of {takes}, or a type of pyarrow")
-    made = None if example is None else _type_of(example)
-    if made is not None and not fits(made, found):
-        word = WORDS.get(made, made)
+    actual = None if example is None else _type_of(example)
+    if actual is not None and not fits(actual, declared):
+        word = WORDS.get(actual, actual)
         raise SettingError(f"{script}: TYPES[{name!r}] is {type_!r}, but transform makes {word}: change one of them")
-    return found
+    return declared
 
 
 def _learnt(name: str, empty: pd.Series, example: pd.Series | None, contract: pa.DataType | None) -> pa.DataType | None:
-    """Return the type of the example's values; where they tell nothing, that of a column which can have no other."""
-    found = None if example is None else _type_of(example)
+    """Return the type of the example's values; without values, the type of a column that can have no other."""
+    learnt = None if example is None else _type_of(example)
     if contract is not None and not isinstance(empty.dtype, pd.ArrowDtype):  # a field, written anew with plain values
         try:
             exact_column(name, empty if example is None else example, contract)
         except WrongColumn:
-            return found
+            return learnt
         return contract
-    return found or next((own_column(one).type for one in (example, empty) if one is not None and _is_sure(one)), None)
+    return learnt or next((own_column(one).type for one in (example, empty) if one is not None and _is_sure(one)), None)
 
 
 def _type_of(column: pd.Series) -> pa.DataType | None:
@@ -143,12 +143,12 @@ def _type_of(column: pd.Series) -> pa.DataType | None:
         type_ = type_.value_type if pa.types.is_dictionary(type_) else type_
         return type_ if column.notna().any() and "null" not in str(type_) else None
     try:
-        found = own_column(column.dropna())
+        array = own_column(column.dropna())
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return None
-    if not len(found) or "null" in str(found.type) or pa.types.is_decimal(found.type):
+    if not len(array) or "null" in str(array.type) or pa.types.is_decimal(array.type):
         return None  # the digits of decimals are those of the examples
-    return pa.string() if pa.types.is_large_string(found.type) else found.type
+    return pa.string() if pa.types.is_large_string(array.type) else array.type
 
 
 def _is_sure(column: pd.Series) -> bool:
@@ -173,13 +173,13 @@ def _kept(script: Path, field: pa.Field) -> pa.Field:
 
 
 def example_rows(contract: Contract) -> pa.Table:
-    """Make rows that a file of this contract may have, with no nulls."""
+    """Return rows that a file of this contract may have, without nulls."""
     columns = map(_examples, contract.fields)
     return pa.table([*columns, pa.array(range(2, 2 + EXAMPLES), pa.int64())], batch_schema(contract))
 
 
 def _examples(field: FieldSpec) -> pa.Array:
-    """Make values of a field that meet its constraints; where none is found, such as for a pattern, of its type."""
+    """Return values that meet a field's constraints; if none does, such as for a pattern, values of its type."""
     plain = field.model_copy(update={"format": "default", "decimalChar": ".", "groupChar": None})
     values, wrong = validate.check_column(pa.array(list(_cells(plain)), pa.string()), plain, frozenset())
     good = values.filter(pc.invert(wrong)).drop_null()

@@ -1,7 +1,8 @@
 """Run a user's transform over good rows: to a pandas frame and back, without a change of any value."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,16 +35,18 @@ def from_frame(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
         KeyError: the frame lacks a column.
         WrongColumn: a column cannot be converted.
     """
-    arrays = {name: series.array for name, series in frame.items()}
-    types = {
-        name: array.dtype.pyarrow_dtype for name, array in arrays.items() if isinstance(array.dtype, pd.ArrowDtype)
-    }
-    if len(arrays) < len(frame.columns):
-        raise ValueError(f"Duplicate column names found: {list(frame.columns)}")
-    if all(types.get(field.name) == field.type for field in schema):
-        return pa.Table.from_pydict(arrays, schema)  # the other way looks at each column thrice
-    if missing := [name for name in schema.names if name not in arrays]:
-        raise KeyError(f"the column {missing[0]!r} is missing from what the transform returns")
+    arrays, converted = dict[Hashable, Any](), True
+    for name, column in frame.items():
+        if name in arrays:
+            raise ValueError(f"Duplicate column names found: {list(frame.columns)}")
+        arrays[name] = column.array
+    for field in schema:
+        if field.name not in arrays:
+            raise KeyError(f"the column {field.name!r} is missing from what the transform returns")
+        dtype = arrays[field.name].dtype
+        converted = converted and isinstance(dtype, pd.ArrowDtype) and dtype.pyarrow_dtype == field.type
+    if converted:
+        return pa.Table.from_pydict(arrays, schema)  # the other way looks at each column three times
     columns = [exact_column(field.name, frame[field.name], field.type) for field in schema]
     return pa.Table.from_arrays(columns, schema=schema)
 

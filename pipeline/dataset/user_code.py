@@ -1,8 +1,8 @@
-"""Where the pipeline calls code of a user.
+"""Call code of a user.
 
-A file of its own, because .vscode/launch.json names it as no code of the reader's: an exception that leaves a transform
-and arrives here is unhandled by the user's code, so a debugger can stop where it was raised, although the pipeline
-handles it.
+This is a file of its own because .vscode/launch.json excludes it from the user's code: an exception that leaves a
+transform and arrives here is unhandled by the user's code, so a debugger can stop where it was raised, although the
+pipeline handles it.
 """
 
 import os
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def call_user_code(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function of a user; what it does to end the program is an error of its own, but for a real Ctrl-C.
+    """Call a function of a user; an attempt to end the program is an error of the function, except a real Ctrl-C.
 
     Raises:
         RuntimeError: it raised `SystemExit`, or another `BaseException`, or called `os._exit`.

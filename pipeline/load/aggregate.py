@@ -80,7 +80,7 @@ def _exact(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _plain(value: object) -> object:
-    """Return a value of a group as JSON has it, where zero has one sign as in SQL, and a time or a decimal is text."""
+    """Return a value of a group for JSON: zero has one sign, as in SQL; a time or a decimal is text."""
     if isinstance(value, float):
         return value + 0.0
     return value if value is None or isinstance(value, str | int | bool) else str(value)

@@ -1,4 +1,4 @@
-"""One file, read as a load reads it, with nothing written: so it disturbs no pipeline that runs."""
+"""Load one file without writing anything, so that a running pipeline is not disturbed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,22 +19,22 @@ SHOWN = 20  # problems
 
 
 def dry_run(store: ObjectStore, datasets: Mapping[str, Dataset], key: str) -> tuple[LoadRecord, list[dict[str, Any]]]:
-    """Read, check and transform one file; `SettingError` if there is no such file, or none of ours.
+    """Read, check and transform one file; `SettingError` if it does not exist, or is not a source.
 
     Returns:
         The record that a load would have, and the first of its problems.
     """
-    found = source(key)
-    if not key.startswith(RAW) or found.ignored:
-        raise SettingError(f"KEY is {key!r}: {found.ignored or 'expected one that begins with raw/'}")
-    dataset = datasets.get(found.dataset)
+    origin = source(key)
+    if not key.startswith(RAW) or origin.ignored:
+        raise SettingError(f"KEY is {key!r}: {origin.ignored or 'expected one that begins with raw/'}")
+    dataset = datasets.get(origin.dataset)
     with TemporaryDirectory(prefix="dry-run-") as folder:
         try:
             with store.open(key) as (info, stream):
                 if info.being_written:
                     raise SettingError(f"KEY: {key} is not finished: a program has it open for writing; close it there")
                 fingerprint = dataset.fingerprint if dataset else NO_CONTRACT
-                record = LoadRecord(key, found.dataset, info.etag, info.size, fingerprint)
+                record = LoadRecord(key, origin.dataset, info.etag, info.size, fingerprint)
                 staged = stage(stream, record, dataset, Path(folder, "file"))
         except FileNotFoundError:
             raise SettingError(f"KEY is {key!r}: there is no such file in {store.url}") from None

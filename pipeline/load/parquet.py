@@ -1,4 +1,4 @@
-"""The file of good rows: row groups of some size, encoded as their values ask for, written while others are read."""
+"""Write the Parquet file of clean rows: row groups of bounded size, encoded by their values, written in a thread."""
 
 import base64
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,8 +17,8 @@ FEW = 0.2  # of a sample's values are different: a dictionary pays
 class CleanWriter:
     """Writes rows of one schema to a Parquet file, a row group at a time, in a thread if there is more than one.
 
-    What is made in memory is small, and one row group: its tables may be slices of what several files hold together.
-    A column of text may come as a dictionary, which spares a look at each cell; the file has text all the same.
+    A file in memory is small, and has one row group: its tables may be slices of the rows of several files.
+    A column of text may be a dictionary, which saves a look at each cell; in the file it is text.
     """
 
     def __init__(self, sink: Path | pa.NativeFile, schema: pa.Schema) -> None:
@@ -30,18 +30,18 @@ class CleanWriter:
         self._written: Future[None] | None = None
 
     def __enter__(self) -> Self:
-        """Begin with nothing written."""
+        """Return the writer."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the file, whatever is in it."""
+        """Close the file, complete or not."""
         if self._pool:
             self._pool.shutdown()
         if self._writer:
             self._writer.close()
 
     def write(self, rows: pa.Table) -> None:
-        """Take rows."""
+        """Add rows; write a row group if there are enough."""
         self._tables.append(rows)
         self._size += rows.get_total_buffer_size()  # of a slice, too, what it holds in memory
         if self._size >= GROUP_SIZE and isinstance(self._sink, Path):
@@ -50,7 +50,7 @@ class CleanWriter:
             self._written = self._pool.submit(self._write_group, self._take())
 
     def finish(self, footer: dict[bytes, bytes]) -> None:
-        """Write what is left, and the footer."""
+        """Write the remaining rows and the footer."""
         self._settle()
         self._write_group(self._take())
         assert self._writer
@@ -67,28 +67,30 @@ class CleanWriter:
 
     def _write_group(self, rows: pa.Table) -> None:
         if self._writer is None:
-            # Statistics of text take a third as long as the text, and in rows of any order they tell nothing.
-            told = [field.name for field in self._schema if not pa.types.is_string(field.type)]
-            settings = {"write_statistics": told, "store_schema": False, **encodings(rows)}
+            # Statistics of text take a third as long as the text, and in unsorted rows they are of no use.
+            statistics = [field.name for field in self._schema if not pa.types.is_string(field.type)]
+            settings = {"write_statistics": statistics, "store_schema": False, **encodings(rows)}
             self._writer = pq.ParquetWriter(self._sink, rows.schema.remove_metadata(), **settings)
         if rows.num_rows:
             self._writer.write_table(rows, row_group_size=rows.num_rows)
 
 
 def encodings(rows: pa.Table) -> dict[str, Any]:
-    """Choose a dictionary for few different values, for many numbers and times their differences, and zstd for others.
+    """Choose for each column: a dictionary for few different values, differences for many numbers or times, else zstd.
 
-    A sample of the rows tells; where there are fewer, numbers and times are many, and others few.
+    A sample decides. Of fewer rows than a sample, numbers and times count as many values, others as few.
     """
     if any(map(pa.types.is_nested, rows.schema.types)):  # whose columns in the file have other names
         return {"compression": "zstd"}
-    sample = rows.slice(0, SAMPLE)
-    differ = [field.name for field in rows.schema if _differ(field.type)]
-    few = [name for name in rows.schema.names if (name not in differ if len(sample) < SAMPLE else _few(sample[name]))]
-    differences = dict.fromkeys((name for name in differ if name not in few), "DELTA_BINARY_PACKED")
-    # What is packed already gains nothing, and a small column takes as long.
-    packed = [field.name in differences or pa.types.is_dictionary(field.type) for field in rows.schema]
-    compression = {name: "none" if one else "zstd" for name, one in zip(rows.schema.names, packed, strict=True)}
+    sample, few = rows.slice(0, SAMPLE), list[str]()
+    differences, compression = dict[str, str](), dict[str, str]()
+    for field in rows.schema:
+        # A packed column gains nothing from zstd, which takes as long for it.
+        compression[field.name] = "none" if pa.types.is_dictionary(field.type) else "zstd"
+        if not _differ(field.type) if len(sample) < SAMPLE else _few(sample[field.name]):
+            few.append(field.name)
+        elif _differ(field.type):
+            differences[field.name], compression[field.name] = "DELTA_BINARY_PACKED", "none"
     return {"use_dictionary": few, "column_encoding": differences, "compression": compression}
 
 
@@ -100,4 +102,4 @@ def _few(column: pa.ChunkedArray) -> bool:
 
 
 def _differ(type_: pa.DataType) -> bool:
-    return any(one(type_) for one in (pa.types.is_integer, pa.types.is_date, pa.types.is_timestamp))
+    return bool(pa.types.is_integer(type_) or pa.types.is_date(type_) or pa.types.is_timestamp(type_))

@@ -18,7 +18,7 @@ from lake.published import REJECTED_SCHEMA
 from pipeline.dataset.dataset import Dataset
 from pipeline.load.aggregate import GroupCounts, Groups
 from pipeline.load.parquet import CleanWriter
-from pipeline.model.load_record import Counts, LoadRecord
+from pipeline.model.load_record import LoadRecord
 from pipeline.model.problem import Problem, Refused
 from pipeline.readers.base import PROBLEMS, Batch
 
@@ -143,10 +143,12 @@ class _RejectsWriter:
 
     def add_counts(self, record: LoadRecord) -> LoadRecord:
         """Return the record with the first problem, and the number of problems by rule and column."""
-        ordered = self._counter.most_common()
-        counts: Counts = [[rule, column, count] for (rule, column), count in ordered[:MAX_COUNTS]]
-        if len(ordered) > MAX_COUNTS:
-            counts.append([OTHERS, None, sum(count for _, count in ordered[MAX_COUNTS:])])
+        counts, others = list[list[str | int | None]](), self._counter.total()
+        for (rule, column), count in self._counter.most_common(MAX_COUNTS):
+            counts.append([rule, column, count])
+            others -= count
+        if others:
+            counts.append([OTHERS, None, others])
         return replace(record, first_problem=self._first, problems=counts)
 
     def finish(self, record: LoadRecord) -> None:

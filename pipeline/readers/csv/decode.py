@@ -66,13 +66,13 @@ def mark_last(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 
 def _decoded(first: bytes, chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    decoder, seen = codecs.getincrementaldecoder(encoding)("strict"), 0
+    decoder, decoded = codecs.getincrementaldecoder(encoding)("strict"), 0
     try:
         for chunk, last in mark_last(chain([first], chunks)):
             yield decoder.decode(chunk, last).encode()
-            seen += len(chunk)
+            decoded += len(chunk)
     except UnicodeError as error:
-        where = f"after byte {seen:,}"
+        where = f"after byte {decoded:,}"
         message = f"the file is not {encoding}: {getattr(error, 'reason', error)} {where}: save it as {encoding}"
         raise Refused(Problem("encoding", message)) from error
 

@@ -1,7 +1,7 @@
-"""Which cells of a column have the plain form of their type, and what the times among them are.
+"""Fast path: find cells in canonical syntax, and parse ISO dates and times from their bytes.
 
 `12`, `-3.5e7`, `2026-01-31`, `2026-01-31T12:00:00Z`: nearly every cell looks so, and a few passes over a column's bytes
-find those that do not. They alone are judged by patterns (`0x1F`, `+5`, `inf`, blanks around a value).
+find those that do not. Only these are checked by pattern (`0x1F`, `+5`, `inf`, blanks around a value): `cast.py`.
 """
 
 import functools
@@ -24,7 +24,7 @@ _SEPARATORS = ((4, b"-"), (7, b"-"), (10, b"T "), (13, b":"), (16, b":"), (19, b
 
 
 def _strange(letters: bytes) -> Mask:
-    """Give a table by byte, which is true for all but these."""
+    """Return a table by byte (`bool[256]`) that is true for all but these letters."""
     table = np.ones(256, bool)
     table[list(letters)] = False
     return table
@@ -36,15 +36,16 @@ _NONE = -(1 << 28)  # so far below zero that no other part of a time makes up fo
 
 
 def _two_digits(first: int, last: int, unit: int) -> NDArray[np.int32]:
-    """Give a table by the bytes of two digits as one number: how many units they are above the first, or `_NONE`."""
+    """Return a table by the bytes of two digits, as one uint16: their units above `first`, or `_NONE`."""
     table = np.full(1 << 16, _NONE, np.int32)
-    digits = np.frombuffer(b"".join(b"%02d" % number for number in range(first, last + 1)), np.uint16)
+    digits = np.frombuffer("".join(map("{:02}".format, range(first, last + 1))).encode(), np.uint16)
     table[digits] = unit * np.arange(len(digits))
     return table
 
 
-_CENTURY, _YEAR, _MONTH, _DAY = (_two_digits(*one) for one in ((0, 99, 1200), (0, 99, 12), (1, 12, 1), (1, 31, 1)))
-_HOUR, _MINUTE, _SECOND = (_two_digits(*one) for one in ((0, 23, 3600), (0, 59, 60), (0, 59, 1)))
+_CENTURY, _YEAR = _two_digits(0, 99, 1200), _two_digits(0, 99, 12)
+_MONTH, _DAY = _two_digits(1, 12, 1), _two_digits(1, 31, 1)
+_HOUR, _MINUTE, _SECOND = _two_digits(0, 23, 3600), _two_digits(0, 59, 60), _two_digits(0, 59, 1)
 
 # By year * 12 + month - 1: the number of a month's first day, and of its days; the year 0 has none.
 _FIRST = np.arange("0000-01", "10000-02", dtype="M8[M]").astype("M8[D]").astype(np.int32)
@@ -53,13 +54,13 @@ _DAYS[:12] = 0
 
 
 def has_plain_form(field: FieldSpec) -> bool:
-    """Say whether there is a form in which cells of such a field can be read as they are."""
+    """Return whether the type of a field has a canonical syntax, in which cells are cast as they are."""
     usual = field.format == "default" and field.decimalChar == "." and field.groupChar is None
     return usual and field.type in ("integer", "number", "date", "datetime")
 
 
 def odd_numbers(text: pa.Array, type_: str) -> Mask:
-    """Mark the cells with other letters than a plain number has, or too many digits. A null is never odd."""
+    """Mark the cells with letters that a canonical number does not have, or too many digits. A null is never odd."""
     if not len(text):
         return np.zeros(0, bool)
     offsets, data = _bytes(text)
@@ -73,10 +74,10 @@ def odd_numbers(text: pa.Array, type_: str) -> Mask:
 
 
 def plain_times(text: pa.Array, type_: str) -> tuple[pa.Array, Mask]:
-    """Read the dates or times that have the size and zone of the first, and mark all others, which are odd.
+    """Parse the dates or times that have the size and zone of the first one, and mark all others as odd.
 
     Returns:
-        The values, of which those at odd cells mean nothing, and the mask. A null is never odd.
+        The values (undefined for odd cells), and the mask. A null is never odd.
     """
     values, odd = np.zeros(len(text), np.int32 if type_ == "date" else np.int64), np.ones(len(text), bool)
     if len(text):
@@ -96,7 +97,7 @@ def plain_times(text: pa.Array, type_: str) -> tuple[pa.Array, Mask]:
 
 
 def _times(chars: Bytes) -> tuple[NDArray[np.int32] | NDArray[np.int64], Mask]:
-    """Read times without zone, a row of bytes each: days or microseconds since 1970, and which of them there are."""
+    """Parse times without zone (`uint8[n, size]`): days or microseconds since 1970, and a mask of those that exist."""
     size = chars.shape[1]
     month = _part(_CENTURY, chars, 0) + _part(_YEAR, chars, 2) + _part(_MONTH, chars, 5)
     day = _part(_DAY, chars, 8)
@@ -123,7 +124,7 @@ def _part(table: NDArray[np.int32], chars: Bytes, place: int) -> NDArray[np.int3
 
 
 def _bytes(text: pa.Array) -> tuple[Offsets, Bytes]:
-    """Give where each cell starts and stops in the bytes of all of them."""
+    """Return the offsets of the cells (`int32[n + 1]`) in the bytes of all, and these bytes."""
     offsets = np.frombuffer(text.buffers()[1], np.int32, len(text) + 1, text.offset * 4)
     return offsets - offsets[0], np.frombuffer(text.buffers()[2] or b"", np.uint8)[offsets[0] : offsets[-1]]
 

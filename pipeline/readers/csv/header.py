@@ -1,4 +1,4 @@
-"""The header of a file: which column is which field, or why the file cannot be loaded."""
+"""Map the header of a file to the fields of its contract, or refuse the file."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pipeline.readers.csv.parse import split_record
 
 @dataclass(frozen=True)
 class Header:
-    """The names in the file, in its order, and the place of each of the contract's fields among them."""
+    """The names in the file, in order, and the place of each of the contract's fields among them."""
 
     names: list[str]
     places: list[int]
@@ -31,7 +31,7 @@ def read_header(raw: bytes, fault: str | None, contract: Contract) -> Header:
     if b"\0" in raw:
         raise Refused(Problem("binary", "the file is not text: its header has a NUL byte", raw=shown_text(raw)))
     try:
-        return map_header([one.decode() for one in split_record(raw, contract.delimiter, contract.quote)], contract)
+        return map_header([cell.decode() for cell in split_record(raw, contract.delimiter, contract.quote)], contract)
     except UnicodeDecodeError as error:
         message = "the header is not UTF-8: save the file as UTF-8, or name its encoding in the contract"
         raise Refused(Problem("encoding", message, raw=shown_text(raw))) from error
@@ -42,23 +42,23 @@ def map_header(names: list[str], contract: Contract) -> Header:
     if tuple(names) == contract.header:
         return Header(names, [*range(len(names))])
     expected = [field.heading for field in contract.fields]
-    found = headings(names)
-    if faults := list(_faults(found, expected, contract)):
+    actual = headings(names)
+    if faults := list(_faults(actual, expected, contract)):
         wanted = listed([heading.text for heading in expected], contract.delimiter)
-        seen = listed(names, contract.delimiter) if names else "an empty file"
-        message = f"the header does not fit ({'; '.join(faults)}): expected {wanted}, found {seen}"
+        shown = listed(names, contract.delimiter) if names else "an empty file"
+        message = f"the header does not fit ({'; '.join(faults)}): expected {wanted}, found {shown}"
         raise Refused(Problem("header", message, raw=shown_text(contract.delimiter.join(names).encode())))
-    places = {heading: place for place, heading in enumerate(found)}
+    places = {heading: place for place, heading in enumerate(actual)}
     return Header(names, [places[heading] for heading in expected])
 
 
-def _faults(found: list[Heading], expected: list[Heading], contract: Contract) -> Iterator[str]:
-    there, wanted = set(found), set(expected)
-    beyond = [heading for heading in found if heading not in wanted]
-    missing = [_bare(heading) for heading in expected if heading not in there]
-    # Of several with one name a field must say which it is; a second one of a name that no field has is no matter.
-    unsaid = {field.heading.text for field in contract.fields if not field.says_which}
-    twice = dict.fromkeys(heading.text for heading in beyond if heading.number > 1 and heading.text in unsaid)
+def _faults(actual: list[Heading], expected: list[Heading], contract: Contract) -> Iterator[str]:
+    present, wanted = set(actual), set(expected)
+    beyond = [heading for heading in actual if heading not in wanted]
+    missing = [_bare(heading) for heading in expected if heading not in present]
+    # A name that occurs twice must be numbered by its field; where no field has the name, it does not matter.
+    unnumbered = {field.heading.text for field in contract.fields if not field.says_which}
+    twice = dict.fromkeys(heading.text for heading in beyond if heading.number > 1 and heading.text in unnumbered)
     unknown = [str(heading) for heading in beyond if heading.text not in twice]
     if twice:
         yield f'a name is there twice, {listed([*map(repr, twice)])}: a field says by "header" which it is'
@@ -66,7 +66,7 @@ def _faults(found: list[Heading], expected: list[Heading], contract: Contract) -
         yield f"it lacks {listed(missing)}"
     if unknown and contract.match != "subset":
         yield f"it has {listed(unknown)}"
-    if found != expected and contract.match == "exact" and not (missing or beyond):
+    if actual != expected and contract.match == "exact" and not (missing or beyond):
         yield "the order differs"
 
 

@@ -1,4 +1,4 @@
-"""What a cell of each type may look like: the patterns that the fast way and the plain way share."""
+"""Patterns of a cell of each type, for the fast and the reference reader."""
 
 import re
 
@@ -17,12 +17,12 @@ _DIRECTIVES = {"Y": "[0-9]{4}", "m": "[0-9]{2}", "d": "[0-9]{2}", "H": "[0-9]{2}
 
 
 def full_match(pattern: str) -> str:
-    """Give the regular expression (RE2, which judges in every path) that matches a whole value."""
+    """Return the regular expression (RE2, used by both readers) that matches a whole value."""
     return rf"\A(?:{pattern})\z"
 
 
 def grouped_number(field: FieldSpec) -> str:
-    """Give the pattern of a number with the field's own decimal and group characters."""
+    """Return the pattern of a number with the field's own decimal and group characters."""
     group = re.escape(field.groupChar) if field.groupChar else None
     digits = f"[0-9]+(?:{group}[0-9]+)*" if group else "[0-9]+"
     point = re.escape(field.decimalChar)
@@ -30,27 +30,27 @@ def grouped_number(field: FieldSpec) -> str:
 
 
 def format_pattern(field: FieldSpec) -> tuple[str, str]:
-    r"""Give the pattern of a date or time format, and the replacement (`\\1`) that makes it ISO 8601.
+    r"""Return the pattern of a date or time format, and the replacement (`\\1`) that makes it ISO 8601.
 
     Raises:
         ValueError: the format has an unknown directive, one twice, or lacks one that the type needs.
     """
-    pattern, found = "", []
+    pattern, directives = "", []
     for directive, literal in re.findall(r"%(.)|([^%]+|%\Z)", field.format):
         if literal:
             pattern += re.escape(literal)
-        elif directive not in _DIRECTIVES or directive in found:
+        elif directive not in _DIRECTIVES or directive in directives:
             raise ValueError(f"format {shortened(field.format)!r}: %{directive} is not supported, or there twice")
         else:
             pattern += f"({_DIRECTIVES[directive]})"
-            found.append(directive)
+            directives.append(directive)
     needed = "Ymd" if field.type == "date" else "YmdHM"
     allowed = needed if field.type == "date" else "YmdHMS"
-    if not set(needed) <= set(found) <= set(allowed):
+    if not set(needed) <= set(directives) <= set(allowed):
         raise ValueError(
             f"format {shortened(field.format)!r}: a {field.type} takes {' '.join('%' + one for one in allowed)}"
         )
-    group = {directive: rf"\{number}" for number, directive in enumerate(found, 1)}
+    group = {directive: rf"\{number}" for number, directive in enumerate(directives, 1)}
     iso = f"{group['Y']}-{group['m']}-{group['d']}"
     if field.type == "datetime":
         iso += f"T{group['H']}:{group['M']}:{group.get('S', '00')}"

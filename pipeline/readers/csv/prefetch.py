@@ -1,4 +1,4 @@
-"""Work that threads do ahead of who takes its results, in order."""
+"""Run work in threads ahead of its consumer, and yield the results in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,9 +13,9 @@ Result = TypeVar("Result")
 
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield `work(item)` for each item, in order, a few items ahead of who asks; one item alone takes no thread.
+    """Yield `work(item)` for each item, in order, computed a few items ahead; a single item takes no thread.
 
-    Where the items end with an error, it comes after the results of those before it.
+    If the items end with an error, it is raised after the results of those before it.
     """
     ended: list[Exception] = []
     rest = _until_error(items, ended)
@@ -42,4 +42,4 @@ def _ahead(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Re
             ahead.append(pool.submit(work, item))
             if len(ahead) > THREADS:
                 yield ahead.popleft().result()
-        yield from (one.result() for one in ahead)
+        yield from (future.result() for future in ahead)

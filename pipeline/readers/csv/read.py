@@ -1,4 +1,4 @@
-"""One CSV stream to batches: typed good rows with their lines, and a problem for everything that is wrong."""
+"""Read a CSV stream to batches: typed good rows with their lines, and a problem for every reject."""
 
 import functools
 from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ def read_csv(
     block_size: int = BLOCK_SIZE,
     limits: Limits = Limits(),  # noqa: B008 (it never changes)
 ) -> Iterator[Batch]:
-    """Yield a file's records block by block; `Refused` says why the file as a whole cannot be loaded."""
+    """Yield a file's records, a batch for each block; `Refused` if the file as a whole cannot be loaded."""
 
     def read_block(block: tuple[Block, Header]) -> Batch:
         return make_batch(*check_block(*block, contract))

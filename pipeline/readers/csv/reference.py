@@ -1,7 +1,7 @@
-"""One CSV stream to batches, plainly: the rules of reading as they are written, for who reads them and for `verify`.
+"""Read a CSV stream to batches by the rules as they are written: the reference for people, tests and `verify`.
 
-It gives what `read.py` gives, row by row and word by word, and shares none of its shortcuts: quotes and line ends are
-gone through one after the other, and each cell is judged and converted alone. It is some twenty times slower.
+It returns what `read.py` returns, row by row and word by word, without its shortcuts: quotes and line ends are read one
+after the other, and each cell is parsed alone. It is some twenty times slower.
 """
 
 import re
@@ -24,7 +24,7 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A record and the line where it starts; with a `fault` (`quote` or `size`), a physical line that is none."""
+    """A record and the line where it starts; with a `fault` (`quote` or `size`), a line that is not a record."""
 
     line: int
     text: bytes
@@ -38,7 +38,7 @@ def read_csv_plainly(
     block_size: int = BLOCK_SIZE,
     limits: Limits = Limits(),  # noqa: B008 (it never changes)
 ) -> Iterator[Batch]:
-    """Yield a file's records block by block; `Refused` says why the file as a whole cannot be loaded."""
+    """Yield a file's records, a batch for each block; `Refused` if the file as a whole cannot be loaded."""
     header = None
     chunks = text_chunks(stream, key, contract.encoding, block_size, limits)
     for pieces in cut_plainly(chunks, contract.delimiter, contract.quote, limits.record):
@@ -56,11 +56,11 @@ def _batch(pieces: list[Piece], header: Header, contract: Contract) -> Batch:
     columns = header.columns(contract.fields)
     for piece in pieces:
         if piece.fault:
-            found = [explain_fault(piece.fault, piece.line, piece.text)]
+            broken = [explain_fault(piece.fault, piece.line, piece.text)]
         else:
-            found = explain_record(piece.text, piece.line, columns, contract)
-        if found:
-            problems += found
+            broken = explain_record(piece.text, piece.line, columns, contract)
+        if broken:
+            problems += broken
             rejected += 1
         else:
             rows.append(_row(piece, header, contract))
@@ -75,14 +75,14 @@ def _row(piece: Piece, header: Header, contract: Contract) -> dict[str, Any]:
 
 
 def cut_plainly(chunks: Iterable[bytes], delimiter: str, quote: str, record_limit: int) -> Iterator[list[Piece]]:
-    """Yield for each chunk of text the records that are whole with it, and the lines that are none; no empty lines."""
+    """Yield for each chunk the records that are whole with it, and the lines that are not records; no empty lines."""
     cutter = _Cutter(delimiter.encode(), quote.encode(), record_limit)
     for chunk, last in mark_last(chunks):
         yield cutter.feed(chunk, last=last)
 
 
 class _Cutter:
-    """What is left between two chunks: an unfinished record, or the rest of a line that is to be passed over."""
+    """Splits chunk by chunk; keeps an unfinished record, or skips the rest of a line that is too long."""
 
     def __init__(self, delimiter: bytes, quote: bytes, limit: int) -> None:
         self.quote, self.limit = quote, limit
@@ -92,9 +92,9 @@ class _Cutter:
         self.text, self.line, self.passing, self.last = b"", 1, False, False
 
     def feed(self, chunk: bytes, *, last: bool) -> list[Piece]:
-        """Take a chunk and give what is whole now."""
+        """Return the pieces that are whole with this chunk."""
         text = self.text + chunk
-        held = b"\r" if text.endswith(b"\r") and not last else b""  # is it a line end, or half of one?
+        held = b"\r" if text.endswith(b"\r") and not last else b""  # it may be half of a line end
         self.text, self.last = text.removesuffix(held), last
         pieces, start = [], self._pass_line() if self.passing else 0
         while start < len(self.text):
@@ -103,14 +103,14 @@ class _Cutter:
                 stop = self._first_line(start)
             if stop is None:
                 break
-            if fault or stop > start:  # an empty line is nothing
+            if fault or stop > start:  # empty lines are skipped
                 pieces.append(Piece(self.line, self.text[start:stop], fault))
             start = self._next_line(start, stop)
         self.text = self.text[start:] + held
         return pieces
 
     def _record(self, start: int) -> tuple[int | None, str | None]:
-        """Give where a record ends, or the first rule that it breaks; neither where only the next chunk tells."""
+        """Return where a record ends, or the first rule that it breaks; neither if the next chunk decides."""
         quoted, at = False, start
         while mark := self.mark.search(self.text, at):
             at = mark.start()
@@ -132,7 +132,7 @@ class _Cutter:
         return (len(self.text), "quote" if quoted else None) if self.last else (None, None)
 
     def _first_line(self, start: int) -> int | None:
-        """Give where the physical line at `start` ends; of one that goes on and on, the rest is passed over."""
+        """Return where the physical line at `start` ends; the rest of a line beyond the limit is skipped."""
         if end := _LINE_END.search(self.text, start):
             return end.start()
         self.passing = not self.last and len(self.text) - start > max(self.limit, VALUE_LIMIT)
@@ -144,7 +144,7 @@ class _Cutter:
         return self._next_line(0, end.start() if end else len(self.text))
 
     def _next_line(self, start: int, stop: int) -> int:
-        """Give the start of the line after `stop`, and count the lines up to there."""
+        """Return the start of the line after `stop`, and count the lines up to there."""
         end = _LINE_END.match(self.text, stop)
         after = end.end() if end else stop
         self.line += len(_LINE_END.findall(self.text, start, after))

@@ -1,4 +1,4 @@
-"""Chunks of UTF-8 to blocks of whole records: where each starts, in which physical line, and what cannot be a record.
+"""Split chunks of UTF-8 into blocks of whole records, with their lines, and faults: lines that cannot be a record.
 
 A record ends at the first line end (LF, CRLF or CR) outside quotes. Where a quote stands that may not, or where a
 record does not end within its size limit or before the end of the file, its first physical line alone is a `Fault`, and
@@ -8,7 +8,6 @@ and close in turn, so whether a quote is wrong depends on its neighbours and on 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ _LF, _CR = 10, 13
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A physical line that is no record: its number, why (`quote` or `size`), and its first bytes."""
+    """A physical line that is not a record: its number, the rule it breaks (`quote` or `size`), and its first bytes."""
 
     line: int
     rule: str
@@ -49,7 +48,7 @@ def cut(chunks: Iterable[bytes], delimiter: str, quote: str, record_limit: int) 
 
 
 class _Cutter:
-    """What is left between two chunks: an unfinished record, or the rest of a line that is to be passed over."""
+    """Splits chunk by chunk; keeps an unfinished record, or skips the rest of a line that is too long."""
 
     def __init__(self, delimiter: int, quote: int, limit: int) -> None:
         self.quote, self.limit = quote, limit
@@ -58,38 +57,38 @@ class _Cutter:
         self.rest, self.line, self.passing = b"", 1, False
 
     def feed(self, chunk: bytes, *, last: bool) -> Block:
-        """Take a chunk and give the records that are whole now."""
+        """Return the records that are whole with this chunk."""
         text = self.rest + chunk if self.rest else chunk
         if not text:
             return Block(b"", _joined([]), _joined([]), _joined([]), [])
-        kept = b"" if last or not text.endswith(b"\r") else b"\r"  # is it a line end, or half of one?
+        kept = b"" if last or not text.endswith(b"\r") else b"\r"  # it may be half of a line end
         text = text[: len(text) - len(kept)]
         marks = _Marks(text, self.quote, self.around, last=last)
-        found = _Records(marks, self.limit, self.line)
+        records = _Records(marks, self.limit, self.line)
         position: int | None = 0
         if self.passing and text:
-            position = found.pass_line()
+            position = records.pass_line()
         if position is not None:
             self.passing = False
-            position = found.collect(position, last=last)
-        self.passing = self.passing or found.passing
+            position = records.collect(position, last=last)
+        self.passing = self.passing or records.passing
         end = len(text) if position is None else position
         self.line += int(np.searchsorted(marks.nexts, end, "right"))
         self.rest = text[end:] + kept
-        return found.block()
+        return records.block()
 
 
 class _Marks:
-    """The offsets in a text that decide: line ends, quotes, and the quotes that are wrong, under either parity."""
+    """The offsets of line ends and quotes in a text, and of the misplaced quotes under either parity."""
 
     def __init__(self, text: bytes, quote: int, around: NDArray[np.bool_], *, last: bool) -> None:
         self.text, self.size = text, len(text)
         data = np.frombuffer(text, np.uint8)
-        found = data == _LF
-        found |= data == quote
+        marked = data == _LF
+        marked |= data == quote
         if returns := b"\r" in text:
-            found |= data == _CR
-        at = found.nonzero()[0]  # one pass for all of them: a pass costs more than what it finds
+            marked |= data == _CR
+        at = marked.nonzero()[0]  # one pass for all of them: a pass costs more than what it finds
         quotes = data.take(at) == quote
         numbers = (~quotes).nonzero()[0]  # of the line ends among them
         self.quotes, self.quotes_before = at.compress(quotes), numbers - np.arange(len(numbers))
@@ -101,29 +100,29 @@ class _Marks:
             self.ends, self.nexts = np.append(self.ends, self.size), np.append(self.nexts, self.size)
             self.quotes_before = np.append(self.quotes_before, len(self.quotes))
         self._data, self._around = data, around
-        self._wrong: dict[int, Offsets] = {}
+        self._misplaced: dict[int, Offsets] = {}
 
     def _join_pairs(self, returns: NDArray[np.bool_]) -> None:
-        """Make one line end of a CR and the LF after it: content ends at the one, a line starts after the other."""
+        """Make one line end of a CR and its LF: the content ends at the CR, the next line starts after the LF."""
         paired = returns[:-1] & ~returns[1:] & (np.diff(self.ends) == 1)
         first, second = ~np.append(paired, False), ~np.insert(paired, 0, False)
         self.ends, self.nexts = self.ends.compress(second), self.nexts.compress(first)
         self.quotes_before = self.quotes_before.compress(second)
 
-    def wrong(self, parity: int) -> Offsets:
-        """Give the numbers of the quotes that are wrong if those with an even number (0) or an odd one (1) open."""
-        if parity not in self._wrong:
+    def misplaced(self, parity: int) -> Offsets:
+        """Return the numbers of the misplaced quotes if those with an even number (0) or an odd one (1) open."""
+        if parity not in self._misplaced:
             opening, closing = self.quotes[parity::2], self.quotes[1 - parity :: 2]
             wrong = np.empty(len(self.quotes), bool)
             # Where the text begins or ends with a quote, clipping takes that itself for its neighbour, which may be.
             wrong[parity::2] = ~self._around[self._data.take(opening - 1, mode="clip")]
             wrong[1 - parity :: 2] = ~self._around[self._data.take(closing + 1, mode="clip")]
-            self._wrong[parity] = np.flatnonzero(wrong)
-        return self._wrong[parity]
+            self._misplaced[parity] = np.flatnonzero(wrong)
+        return self._misplaced[parity]
 
 
 class _Records:
-    """Goes through a text from record to record, in strides from one fault to the next."""
+    """Collects the records of a text, from one fault to the next."""
 
     def __init__(self, marks: _Marks, limit: int, line: int) -> None:
         self.marks, self.limit, self.first_line = marks, limit, line
@@ -135,11 +134,11 @@ class _Records:
         self.passing = False
 
     def pass_line(self) -> int | None:
-        """Go to the start of the next line; None if it is not in this text."""
+        """Return the start of the next line; None if it is not in this text."""
         return int(self.marks.nexts[0]) if len(self.marks.nexts) else None
 
     def collect(self, position: int, *, last: bool) -> int | None:
-        """Take all whole records from `position` on; give where the first unfinished one starts."""
+        """Collect all whole records from `position` on; return the start of the first unfinished one."""
         while position < self.marks.size:
             position, rule = self._sound(position, last=last)
             if rule is None:
@@ -151,12 +150,12 @@ class _Records:
         return position
 
     def _sound(self, position: int, *, last: bool) -> tuple[int, str | None]:
-        """Take the sound records up to the next fault, and give where that starts and why it is one."""
+        """Collect the records up to the next fault; return the start of the fault and the rule it breaks."""
         marks, line = self.marks, int(np.searchsorted(self.marks.nexts, position, "right"))
         first_quote = int(np.searchsorted(marks.quotes, position))
-        wrong = marks.wrong(first_quote % 2)
-        at = int(np.searchsorted(wrong, first_quote))
-        bad = int(marks.quotes[wrong[at]]) if at < len(wrong) else None
+        misplaced = marks.misplaced(first_quote % 2)
+        at = int(np.searchsorted(misplaced, first_quote))
+        bad = int(marks.quotes[misplaced[at]]) if at < len(misplaced) else None
         line_stop = len(marks.ends) if bad is None else int(np.searchsorted(marks.ends, bad))
         ends = line + np.flatnonzero((marks.quotes_before[line:line_stop] - first_quote) & 1 == 0)
         starts = np.concatenate([[position], marks.nexts[ends[:-1]]]) if len(ends) else np.empty(0, np.int64)
@@ -184,7 +183,7 @@ class _Records:
         self.spans.append((position, int(self.marks.nexts[ends[-1]])))
 
     def _fault(self, position: int, rule: str, *, last: bool) -> int | None:
-        """Take out the physical line at `position`; give where the next one starts, or None if that is not here yet."""
+        """Remove the physical line at `position`; return the start of the next one, or None if it is not here yet."""
         line = int(np.searchsorted(self.marks.nexts, position, "right"))
         ended = line < len(self.marks.ends)
         if not ended and not last and self.marks.size - position <= max(self.limit, VALUE_LIMIT):
@@ -196,13 +195,14 @@ class _Records:
         return int(self.marks.nexts[line]) if ended else None
 
     def block(self) -> Block:
-        """Give what was taken, as one text without the faults."""
-        shift = np.cumsum([0, *(stop - start for start, stop in self.spans)])[:-1]
-        moved = [(int(offset) - start) for (start, _), offset in zip(self.spans, shift, strict=True)]
-        data: Any = b"".join(self.marks.text[start:stop] for start, stop in self.spans)
-        starts = [one + by for one, by in zip(self.starts, moved, strict=True)]
-        stops = [one + by for one, by in zip(self.stops, moved, strict=True)]
-        return Block(data, _joined(starts), _joined(stops), _joined(self.lines), self.faults)
+        """Return the records as one text without the faults."""
+        texts, starts, stops, size = list[bytes](), list[Offsets](), list[Offsets](), 0
+        for number, (start, stop) in enumerate(self.spans):
+            texts.append(self.marks.text[start:stop])
+            starts.append(self.starts[number] + (size - start))
+            stops.append(self.stops[number] + (size - start))
+            size += stop - start
+        return Block(b"".join(texts), _joined(starts), _joined(stops), _joined(self.lines), self.faults)
 
 
 def _joined(parts: list[Offsets]) -> Offsets:

@@ -1,4 +1,4 @@
-"""A column of text to a typed column and a mask of the cells that break its field."""
+"""Cast and check a column of text: typed values, and a mask of the cells that break a rule."""
 
 import functools
 from collections.abc import Callable
@@ -52,8 +52,8 @@ def check_cells(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tu
         values, masks = _typed(text, field, missing)
     elif missing != bare(missing):
         values = _nulled(text, missing)
-    if field.constraints.rules:
-        masks += [check(values) for check in _constraints(field)]
+    for check in _constraints(field):
+        masks.append(check(values))
     if field.constraints.required and values.null_count:
         masks += [pc.is_null(values)]
     return values, [pc.fill_null(mask, False) for mask in masks if mask.true_count]
