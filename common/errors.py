@@ -6,7 +6,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # a file system's errors where no space 
 
 
 class SettingError(ValueError):
-    """A setting is missing or wrong: one line that names it and states what it takes. Exit code 2."""
+    """The named setting is missing or wrong: one line with the value and what it takes. Exit code 2."""
 
 
 class StoreUnavailable(ConnectionError):

@@ -1,4 +1,4 @@
-"""A Streamlit page as a server: start it, and check that it is healthy."""
+"""Start the server of a Streamlit page, and check its health."""
 
 import errno
 import http.client
@@ -14,7 +14,7 @@ import typer
 
 from common.errors import SettingError
 
-PATIENCE = 2.0  # seconds in which the store must answer a page or a health check, which are not patient either
+PATIENCE = 2.0  # seconds for the store to answer a page or a health check
 
 
 def serve_page(script: Path, host: str, port: int, variable: str, environ: Mapping[str, str]) -> NoReturn:
@@ -42,20 +42,19 @@ def serve_page(script: Path, host: str, port: int, variable: str, environ: Mappi
 
 
 def check_page(port: int, check_store: Callable[[], object]) -> None:
-    """Print `ok` if the page server on `port` answers so and `check_store` passes; else print why not and exit with 1.
+    """Print `ok` if the page server on `port` and the store are healthy; otherwise print the reason and exit with 1.
 
     Args:
-        check_store: asks the store for something, and raises `OSError` where it does not answer: a page can do
-            nothing for its visitor then. The page's server goes on by itself.
+        check_store: sends the store a request; raises `OSError` if it does not answer.
     """
     try:
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=3)) as page:
             page.request("GET", "/_stcore/health")
-            said = page.getresponse().read(100).decode(errors="replace").strip()
+            answer = page.getresponse().read(100).decode(errors="replace").strip()
     except (OSError, http.client.HTTPException) as error:
         _unwell(f"no page answers on port {port}: {error}")
-    if said != "ok":  # the server answers 200 on any path, so only the body tells
-        _unwell(f"the page on port {port} is not ok: it said {said!r}")
+    if answer != "ok":  # the status is 200 for any path
+        _unwell(f"the page on port {port} is not ok: it said {answer!r}")
     try:
         check_store()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Command line of the store: `python -m lake init | put | list`."""
+"""Command line of the lake: `python -m lake init | put | list`."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ from lake.stores.users import User, prepare, users_from
 log = logging.getLogger("lake")
 
 app = typer.Typer(
-    help="A hand on the lake's store: make it ready, put a file, list objects.",
+    help="Prepare the lake's store, put a file, list objects.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -33,12 +33,12 @@ app = typer.Typer(
 @takes_settings
 def init(
     settings: LakeSettings,
-    wait: Annotated[float, typer.Option(help="Seconds to wait for a server that does not answer yet.")] = 60,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the server.")] = 60,
 ) -> None:
-    """Make the folder, or the bucket and its users, and prove that it takes and gives objects; safe to repeat.
+    """Create the folder, or the bucket and its users, and test them with a put and a get; safe to repeat.
 
-    The users are those that SIMULATOR_USER, PIPELINE_USER and READER_USER name, each with its …_PASSWORD.
-    Users that had these roles under another name are removed, and so are keys that a user made for itself.
+    SIMULATOR_USER, PIPELINE_USER and READER_USER name the users, each with its …_PASSWORD. Users that had these
+    roles under another name are removed, and so are keys that a user created for itself.
     """
     store = open_store(settings.lake, os.environ)
     users = _prepare(store, wait) if isinstance(store, S3Store) else []
@@ -63,7 +63,7 @@ def put(
     dataset: Annotated[str, typer.Option(help="Put it into this dataset's folder, under the file's own name.")] = "",
     key: Annotated[str, typer.Option(help="Put it under this key instead.")] = "",
 ) -> None:
-    """Put a file into the lake, whole or not at all."""
+    """Put a file into the lake, atomically."""
     if bool(dataset) == bool(key):
         raise SettingError("say where to put the file: either --dataset NAME or --key KEY")
     if dataset and (wrong := wrong_dataset_name(dataset)):

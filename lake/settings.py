@@ -17,7 +17,7 @@ class LakeSettings:
 
 @dataclass(frozen=True)
 class BucketSettings:
-    """How the server of a bucket is reached: variables alone, for a key does not belong into a command."""
+    """Server and keys of a bucket: only variables, because other users can see the options of a command."""
 
     endpoint: Annotated[str, typer.Option(envvar="AWS_ENDPOINT_URL", help="Server of a bucket: http://HOST:PORT.")] = ""
     access_key: Annotated[str, typer.Option(envvar="AWS_ACCESS_KEY_ID", help="User of the bucket.")] = ""

@@ -1,6 +1,6 @@
 """Parquet objects as one Arrow dataset, although they may have been written under different contracts.
 
-Arrow itself takes the schema of the first file by name for all of them, and casts what the others hold to it.
+Arrow itself uses the schema of the first file by name for all files, and casts the values of the others to it.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ import pyarrow.dataset as ds
 from lake.stores.base import ObjectChanged, ObjectInfo
 from lake.stores.unify import Conflict, SchemaConflict, convert, is_held, unified
 
-SAMPLE = 256  # files whose schema is read before a scan; that of any other is read when the scan comes to it
+SAMPLE = 256  # files whose schema is read before a scan; other schemas are read during the scan
 THREADS = 8  # that open files
 WINDOW = 32  # files that are open at a time
 REPLACED = 5  # times that an object may be replaced just as it is opened
@@ -25,11 +25,11 @@ OpenFile = Callable[[ObjectInfo, bool], pa.NativeFile]  # True: all of it will b
 
 
 class SchemaChanged(OSError):
-    """A scan came to a file that changes the dataset's schema; scan again."""
+    """A file changes the dataset's schema in the middle of a scan: scan again."""
 
 
 class DamagedObject(OSError):
-    """An object is not readable as Parquet; the message names it."""
+    """The named object cannot be read as Parquet."""
 
 
 class _File(NamedTuple):
@@ -39,15 +39,15 @@ class _File(NamedTuple):
 
 
 class ObjectDataset(ds.InMemoryDataset):  # type: ignore[misc]
-    """A dataset over the listed objects, each read in one version of it.
+    """An Arrow dataset over listed objects; each object is read in a single version.
 
-    `schema` has all columns of all files. A file that was written under another contract is converted where that keeps
-    each value, and is an error where it does not: see `lake.stores.unify`. What ended a scan stands in `error`, for a
-    program that scans the dataset has words of its own.
+    `schema` has all columns of all files. A file that was written under another contract is converted if that keeps
+    each value; otherwise it is an error (see `lake.stores.unify`). After a scan that failed, `error` has the reason,
+    because an engine that scans the dataset raises its own error.
     """
 
     def __init__(self, objects: Iterable[ObjectInfo], open_file: OpenFile, stat: Callable[[str], ObjectInfo]) -> None:
-        """Take the objects; reads the footers of a sample that has the oldest and the newest."""
+        """Read the footers of a sample of `objects`, with the oldest and the newest among them."""
         super().__init__(pa.table({}))
         self.objects = sorted(objects, key=lambda info: info.key)
         self.error: Exception | None = None
@@ -66,34 +66,34 @@ class ObjectDataset(ds.InMemoryDataset):  # type: ignore[misc]
 
     @property
     def more(self) -> bool:
-        """Whether there are files that were not looked at before the scan."""
+        """Return whether there are files beyond the sample."""
         return len(self.objects) > SAMPLE
 
     @property
     def schema(self) -> pa.Schema:
-        """All columns of all files that were looked at."""
+        """Return all columns of the sampled files."""
         return self._unified
 
     @property
     def older(self) -> int:
-        """How many of the files that were looked at have another schema than the newest file."""
+        """Count the sampled files whose schema differs from that of the newest file."""
         latest = {found: max(info.modified for info in infos) for found, infos in self._found.items()}
         newest = max(latest.values(), default=None)
         return sum(len(infos) for found, infos in self._found.items() if latest[found] != newest)
 
     def scanner(self, **options: Any) -> "Scan":
-        """Return a scan with the options of Arrow's own."""
+        """Return a scan; takes the options of Arrow's scanner."""
         return Scan(self, **options)
 
     def _looked_at(self) -> Iterator[tuple[ObjectInfo, pa.Schema]]:
-        whole = len(self.objects) == 1  # which is read in a moment anyway
+        whole = len(self.objects) == 1  # its columns are read next
         with ThreadPoolExecutor(THREADS) as pool:
             for file in pool.map(lambda info: self._opened(info, whole=whole), sampled(self.objects)):
                 if file:
                     yield file.info, file.schema
 
     def _opened(self, info: ObjectInfo, *, whole: bool) -> _File | None:
-        """Open a file in the version that it has now; None if it is gone, as after a load that was refused."""
+        """Open the current version of a file; None if it is gone, as after a refused load."""
         try:
             for _ in range(REPLACED):
                 with suppress(ObjectChanged):
@@ -106,13 +106,13 @@ class ObjectDataset(ds.InMemoryDataset):  # type: ignore[misc]
     def _fragment(self, info: ObjectInfo, *, whole: bool) -> _File:
         try:
             fragment = FORMAT.make_fragment(self._open_file(info, whole))
-            # Whether a column may have nulls changes no value.
+            # Without nullability, which changes no value.
             return _File(info, fragment, pa.schema([(field.name, field.type) for field in fragment.physical_schema]))
         except pa.ArrowException as error:
             raise DamagedObject(f"{info.key} cannot be read: {error}") from error
 
     def files(self) -> Iterator[_File]:
-        """Open each file, some of them ahead; raises what is wrong with one."""
+        """Yield the opened files; the next `WINDOW` files are opened in advance."""
         objects = iter(self.objects)
         with ThreadPoolExecutor(THREADS) as pool:
             opening: deque[Future[_File | None]] = deque()
@@ -137,7 +137,7 @@ class ObjectDataset(ds.InMemoryDataset):  # type: ignore[misc]
 
 
 def sampled(objects: Iterable[ObjectInfo]) -> list[ObjectInfo]:
-    """Return at most `SAMPLE` objects, evenly by age with the oldest and the newest, for contracts follow in time."""
+    """Return at most `SAMPLE` objects, evenly by age, with the oldest and newest: contracts change over time."""
     by_age = sorted(objects, key=lambda info: (info.modified, info.key))
     step = max(1.0, (len(by_age) - 1) / (SAMPLE - 1))
     return [by_age[round(index * step)] for index in range(min(len(by_age), SAMPLE))]
@@ -147,7 +147,7 @@ class Scan:
     """One pass over the files of a dataset, with the columns and the filter pushed down to each."""
 
     def __init__(self, dataset: ObjectDataset, columns: Any = None, filter: Any = None, **options: Any) -> None:  # noqa: A002 - Arrow's name
-        """Take what Arrow's own scanner takes."""
+        """Prepare a scan; takes the options of Arrow's scanner."""
         self._dataset, self._wanted = dataset, {"columns": columns, "filter": filter, **options}
         self.dataset_schema = dataset.schema
         self.projected_schema = ds.dataset(dataset.schema.empty_table()).scanner(**self._wanted).projected_schema
@@ -161,7 +161,7 @@ class Scan:
         return self._kept()
 
     def to_table(self) -> pa.Table:
-        """Return all of it."""
+        """Return all rows."""
         return self.to_reader().read_all()
 
     def count_rows(self) -> int:

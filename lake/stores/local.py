@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from lake.stores.dataset import ObjectDataset
 
 STAGING = ".staging"  # under the root, so that a rename is atomic, and outside every prefix that is watched
-FINAL_AFTER = 0.02  # seconds: two writes within one tick of the file system's clock would share an etag
-LEFT_AFTER = 3600.0  # seconds: no put takes so long
+FINAL_AFTER = 0.02  # seconds: two writes within one tick of the file system's clock have the same etag
+LEFT_AFTER = 3600.0  # seconds: older staged files belong to no put any more
 SETTLED = 1.0  # seconds without a change after which a file is finished, where the system cannot tell
 RESTART = 1.0  # seconds before a watch that ended is started again
 
 _AWAY = {errno.EROFS, errno.EIO, errno.ESTALE}
 
-# A file that went away, or a link that leads nowhere.
+# A file that went away, or a broken link.
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class LocalStore:
     remote = False
 
     def __init__(self, root: Path) -> None:
-        """Take `root` as the store, making it where it is missing; `SettingError` names it where it may not be."""
+        """Use `root` as the store and create it if missing; `SettingError` if that is not allowed."""
         self.root = root.absolute()
         self.url = str(root)
         try:
@@ -51,7 +51,7 @@ class LocalStore:
         except OSError as error:
             raise SettingError(f"LAKE_URL: the folder {root} cannot be made: {error.strerror}") from error
         self._real_root = self.root.resolve()
-        self._unread: set[str] = set()  # folders that the last listing could not read, and the log has named
+        self._unread: set[str] = set()  # folders that the last listing could not read; the log has named them
         _clear(self.root / STAGING)
 
     def put(self, key: str, source: bytes | Path, *, move: bool = False) -> str:
@@ -59,7 +59,7 @@ class LocalStore:
         path = self._path(key)
         with self._errors(key, writing=True):
             staging = self.root / STAGING
-            staging.mkdir(exist_ok=True)  # first: it does not make anew a lake that went away
+            staging.mkdir(exist_ok=True)  # without its parents: a lake that went away must not be created again
             path.parent.mkdir(parents=True, exist_ok=True)
             if move and isinstance(source, Path) and (etag := _moved(source, path)):
                 return etag
@@ -67,7 +67,7 @@ class LocalStore:
             try:
                 with os.fdopen(descriptor, "wb") as target:
                     _copy(source, target)
-                # Open for reading only, so that nobody who sees the object takes it for one that is being written.
+                # Opened for reading only, so that the object does not look as if it is still being written.
                 with Path(staged).open("rb") as written:
                     return _placed(Path(staged), path, written.fileno())
             except BaseException:
@@ -76,10 +76,10 @@ class LocalStore:
 
     @contextmanager
     def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
-        """Give an object's stream and facts (see `ObjectStore.open`); waits until a fresh version is final."""
+        """Open an object (see `ObjectStore.open`); waits until the etag of a new version is final."""
         with self._errors(key):
             stream = self._path(key).open("rb")
-        # Errors inside the block are the reader's own, and the reader may close the stream.
+        # Outside of `_errors`, because errors in the block are the reader's. The reader may close the stream.
         with stream, os.fdopen(os.dup(stream.fileno()), "rb") as watched:
             age = time.time() - os.fstat(watched.fileno()).st_mtime
             if 0 <= age < FINAL_AFTER:
@@ -91,7 +91,7 @@ class LocalStore:
                 raise ObjectChanged(f"{key} was written to while it was read")
 
     def stat(self, key: str) -> ObjectInfo:
-        """Give an object's facts (see `ObjectStore.stat`)."""
+        """Return an object's facts (see `ObjectStore.stat`)."""
         with self._errors(key):
             path = self._path(key)
             if path.is_dir():
@@ -104,25 +104,28 @@ class LocalStore:
         if ".." in prefix.split("/"):
             raise InvalidKey(f"prefix {prefix!r:.80}: a part of it is '..'")
         if prefix.startswith("/"):
-            return  # no key begins so, and the folder would be another
+            return  # no key starts so, and it would name a folder outside
         top = self.root / prefix.rpartition("/")[0]
         folders, errors = deque([top]), dict[Path, OSError]()
         while folders:
             yield from self._objects(folders.pop(), prefix, folders, errors)
-        self._check_present()  # a folder that went away meanwhile looks empty
+        self._check_present()  # a folder that went away meanwhile would look empty
         for folder, error in errors.items():
             if folder == top or unread is None:
                 with self._errors(str(folder)):
                     raise error
         if unread is not None:
-            places = {f"{self._key(str(folder))}/": error for folder, error in errors.items()}
+            places = {}
+            for folder, error in errors.items():
+                places[f"{self._key(str(folder))}/"] = error
             unread.update(places)
-            self._log_unread(prefix, places)
+            if places or self._unread:
+                self._log_unread(prefix, places)
 
     def _objects(
         self, folder: Path, prefix: str, folders: deque[Path], errors: dict[Path, OSError]
     ) -> Iterator[ObjectInfo]:
-        """Yield the objects right in one folder; add its folders to `folders`, and what cannot be read to `errors`."""
+        """Yield the objects directly in a folder; add its folders to `folders`, and errors to `errors`."""
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
@@ -133,7 +136,7 @@ class LocalStore:
                         elif (key := self._key(entry.path)).startswith(prefix) and entry.is_file():
                             yield _info(key, entry.stat())
                     except OSError as error:
-                        if not entry.is_symlink():  # where one leads to is no matter of this folder
+                        if not entry.is_symlink():  # an error of a link's target is not an error of this folder
                             _note_unread(errors, folder, error)
         except OSError as error:
             _note_unread(errors, folder, error)
@@ -167,9 +170,9 @@ class LocalStore:
             if isinstance(item, Gap):
                 yield item
             elif (key := self._key(item)).startswith(prefix):
-                # What may not be looked at is not told of: a listing names the place.
+                # An unreadable file is no event: the next listing logs its folder.
                 with suppress(PermissionError), self._errors(key, missing_ok=True):
-                    if Path(item).is_file():  # and not a pipe, which who opens it waits for
+                    if Path(item).is_file():  # not a pipe: to open it would block
                         yield _info(key, Path(item).stat())
 
     def dataset(self, prefix: str, limit: int | None = None) -> "ObjectDataset":
@@ -180,17 +183,17 @@ class LocalStore:
 
         def opened(info: ObjectInfo, _: bool) -> pa.NativeFile:
             with self._errors(info.key):
-                return pa.OSFile(str(self._path(info.key)))  # which stays the version that it is, whoever replaces it
+                return pa.OSFile(str(self._path(info.key)))  # an open file keeps its version when it is replaced
 
         return ObjectDataset(listed(self, prefix, limit), opened, self.stat)
 
     def _check_present(self) -> None:
-        if not self.root.is_dir():  # a store that is away, which is not the same as an empty one
+        if not self.root.is_dir():  # unavailable is not the same as empty
             raise StoreUnavailable(f"the folder {self.url} is gone")
 
     @contextmanager
     def _errors(self, place: str, *, missing_ok: bool = False, writing: bool = False) -> Iterator[None]:
-        """Turn the file system's errors into the store's, and tell one that went away from one that lacks an object."""
+        """Translate errors of the file system: a missing object, no room, no permission, or an unavailable store."""
         try:
             yield
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
@@ -213,7 +216,7 @@ class LocalStore:
         path = self.root / check_key(key)
         self._check_present()
         steps = list(accumulate([str(self.root), *key.split("/")], os.path.join))
-        # To resolve each path takes as long as to read a small file.
+        # Only with a link: to resolve a path takes as long as to read a small file.
         if any(map(os.path.islink, steps[1:])) and not path.resolve().is_relative_to(self._real_root):
             raise InvalidKey(f"key {key!r:.80}: a symbolic link leads out of {self.url}")
         return path
@@ -228,8 +231,8 @@ def _cannot(place: object, error: OSError, act: str) -> str:
 
 
 def _clear(staging: Path) -> None:
-    """Remove what puts that were killed have left; others may be putting just now, so what is young stays."""
-    with suppress(OSError):  # a lake that may only be read, or somebody else clears it too
+    """Remove staged files of puts that were killed; other processes may still write younger ones."""
+    with suppress(OSError):  # a read-only lake, or another process clears it too
         for leftover in staging.iterdir():
             if time.time() - leftover.stat().st_mtime > LEFT_AFTER:
                 leftover.unlink()
@@ -243,7 +246,7 @@ def _being_written(file: int, facts: os.stat_result) -> bool | None:
 
 
 def _note_unread(errors: dict[Path, OSError], folder: Path, error: OSError) -> None:
-    """Note that a folder, or a file in it, cannot be looked at; what went away meanwhile is no error."""
+    """Record the first error of a folder; a file that went away meanwhile is not an error."""
     if error.errno not in _GONE:
         errors.setdefault(folder, error)
 
@@ -257,7 +260,7 @@ def _etag(facts: os.stat_result) -> str:
 
 
 def _moved(source: Path, path: Path) -> str | None:
-    """Make a file the object, which spares a copy; None where that cannot be, as from another file system."""
+    """Rename a file to the object, which avoids a copy; None if impossible, as from another file system."""
     try:
         with source.open("rb") as stream:
             return _placed(source, path, stream.fileno())
@@ -266,7 +269,7 @@ def _moved(source: Path, path: Path) -> str | None:
 
 
 def _placed(staged: Path, path: Path, descriptor: int) -> str:
-    """Put a file, of which a descriptor is open, into its place; give the etag of it, whoever replaces it next."""
+    """Rename a staged file to its object; return the etag of the open `descriptor`, not of a later version."""
     staged.chmod(0o644)
     staged.replace(path)
     return _etag(os.fstat(descriptor))

@@ -36,7 +36,7 @@ _LINUX = sys.platform == "linux"
 _LIMITS = {errno.ENOSPC: "fs.inotify.max_user_watches", errno.EMFILE: "fs.inotify.max_user_instances"}
 _Seen = queue.SimpleQueue[FileSystemEvent | Gap]
 
-# Watchdog says this of each folder that is made inside another new one; it then watches it as it should.
+# Watchdog warns of each folder that is created inside another new one, and watches it correctly.
 warnings.filterwarnings("ignore", "Callback with id .* already exists", RuntimeWarning)
 
 
@@ -70,11 +70,11 @@ def _finished(watch: "_Watch", folder: Path, watched: os.stat_result | None, sto
 
 
 def _settled(unsure: dict[str, tuple[float, os.stat_result | None]]) -> Iterator[str]:
-    """Take out and yield what two looks saw alike."""
+    """Remove and yield the files that did not change between two looks."""
     now = time.monotonic()
     for path, (due, before) in list(unsure.items()):
         if due > now:
-            break  # in order of time: the rest is due later
+            break  # the entries are in order of time
         del unsure[path]
         after = _look(path)
         if after is not None and after != before:
@@ -93,7 +93,7 @@ def _has_no_writer(path: str) -> bool | None:
         writing = being_written(file)
     finally:
         os.close(file)
-    return None if writing is None else not writing  # the close of one that is being written will be told
+    return None if writing is None else not writing  # if it is being written, an event will report its close
 
 
 def _look(path: str | Path) -> os.stat_result | None:
@@ -104,10 +104,10 @@ def _look(path: str | Path) -> os.stat_result | None:
 
 
 class _Watch:
-    """The events of a folder and of all folders below it, as watchdog tells of them."""
+    """Watchdog's events of a folder and of all folders below it."""
 
     def __init__(self, folder: Path) -> None:
-        """Watch `folder`; `OSError` says why that cannot be."""
+        """Watch `folder`; `OSError` gives the reason why it cannot be watched."""
         self._folder, self._real = str(folder), os.path.realpath(folder)  # watchdog follows no link
         self._seen: _Seen = queue.SimpleQueue()
         self._moved = False
@@ -138,7 +138,7 @@ class _Watch:
             raise self._errors[0]
 
     def _inotify_observer(self) -> BaseObserver:
-        """Return watchdog's observer for Linux, over a connection to the kernel that notes what it could not watch."""
+        """Return watchdog's observer for Linux, on a kernel connection that records folders it could not watch."""
         from watchdog.observers.inotify import InotifyFullEmitter
         from watchdog.observers.inotify_c import InotifyFD
 
@@ -148,7 +148,7 @@ class _Watch:
             def add_callback(self, *arguments: Any) -> Any:
                 try:
                     return super().add_callback(*arguments)
-                except OSError as error:  # which the observer passes over in silence
+                except OSError as error:  # the observer ignores it
                     if error.errno in _LIMITS:
                         errors.append(error)
                     raise
@@ -160,10 +160,10 @@ class _Watch:
 
     @property
     def sound(self) -> bool:
-        """Return whether the watch can be relied on; another one must take its place where it cannot.
+        """Return whether the watch is reliable; otherwise it must be replaced.
 
         After some moves of folders watchdog's tables are wrong: later events have a wrong path, or a KeyError ends one
-        of its threads, in silence.
+        of its threads without notice.
 
         Raises:
             OSError: a limit of the kernel leaves folders unwatched.
@@ -173,7 +173,7 @@ class _Watch:
         return not self._moved and all(thread.is_alive() for thread in self._threads)
 
     def get(self, seconds: float) -> tuple[str, bool] | Gap | None:
-        """Return the next file, and whether a write to it is known to have ended; None after so many seconds."""
+        """Return the next file and whether its write has certainly ended; None after `seconds`."""
         try:
             event = self._seen.get(timeout=seconds)
         except queue.Empty:
@@ -184,7 +184,7 @@ class _Watch:
         return self._folder + path.removeprefix(self._real), event.event_type in ("moved", "closed")
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         logging.getLogger("watchdog").removeHandler(self._overflow)
         for thread in reversed(self._threads):
             thread.stop()
@@ -193,8 +193,8 @@ class _Watch:
 
     def _note(self, event: FileSystemEvent) -> None:
         if event.is_directory:
-            self._moved = self._moved or bool(event.src_path)  # a folder that came from elsewhere is watched right
-        elif event.dest_path or event.event_type != "moved":  # and is no file that left the folder
+            self._moved = self._moved or bool(event.src_path)  # a folder from outside is watched correctly
+        elif event.dest_path or event.event_type != "moved":  # except for a file that was moved out
             self._seen.put(event)
 
 
@@ -212,7 +212,7 @@ def _explained(error: OSError) -> OSError:
 
 
 class _Overflow(logging.Handler):
-    """Hears watchdog say that the kernel dropped events, which it tells in its log alone."""
+    """Report a gap when the kernel dropped events; watchdog only logs it."""
 
     def __init__(self, seen: _Seen) -> None:
         super().__init__(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Is a file finished? The kernel is asked whether a program still has it open for writing."""
+"""Ask the kernel whether a program still has a file open for writing."""
 
 import errno
 import fcntl
@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-# File systems whose every writer this kernel knows; of a network's, a FUSE one's and others it knows its own alone.
+# File systems whose every writer this kernel knows. Of network and FUSE file systems it knows only its own.
 _ALL_WRITERS_KNOWN = {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"}
 _known: dict[int, bool] = {}  # by device
 
@@ -21,7 +21,7 @@ def being_written(file: int) -> bool | None:
     if sys.platform != "linux" or not _writers_known(file):
         return None
     try:
-        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # a writer that comes now must not end us by a SIGIO
+        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # the default signal of a lease, SIGIO, would end the process
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:

@@ -25,7 +25,7 @@ from lake.stores.s3_events import S3_EVENTS, event_lines, objects_written
 if TYPE_CHECKING:
     from lake.stores.dataset import ObjectDataset
 
-SILENT_SECONDS = 10.0  # the server sends a space every half second to a listener, so a longer silence is a dead peer
+SILENT_SECONDS = 10.0  # until a connection counts as dead: the server sends a listener a space every half second
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class S3Store:
         region: str = "us-east-1",
         patience: float = 15.0,
     ) -> None:
-        """Take a bucket as the store; nothing is contacted yet. A server silent for `patience` seconds is away."""
+        """Use a bucket as the store, without a request yet. `patience` is the timeout in seconds."""
         if not re.fullmatch(r"https?://([\w.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/?", endpoint, re.ASCII):
             raise SettingError(f"AWS_ENDPOINT_URL is {endpoint!r}: expected http://HOST:PORT or https://HOST")
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
@@ -62,37 +62,37 @@ class S3Store:
             raise SettingError(f"AWS_ENDPOINT_URL is {endpoint!r}, AWS_REGION is {region!r}: {error}") from error
 
     def as_user(self, access_key: str, secret_key: str) -> "S3Store":
-        """Give the same bucket as another user sees it."""
+        """Return a store on the same bucket with another user's keys."""
         endpoint = f"{self.scheme}://{self.endpoint}"
         return S3Store(self.bucket, endpoint, access_key, secret_key, self.region, self.patience)
 
-    def put(self, key: str, source: bytes | Path, *, move: bool = False) -> str:  # noqa: ARG002 (it goes over the wire)
+    def put(self, key: str, source: bytes | Path, *, move: bool = False) -> str:  # noqa: ARG002 (an upload copies)
         """Write an object and return its etag (see `ObjectStore.put`)."""
         check_key(key)
         return self._transfer.put(key, source)
 
     @contextmanager
     def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
-        """Give an object's stream and facts (see `ObjectStore.open`)."""
+        """Open an object (see `ObjectStore.open`)."""
         check_key(key)
         info, stream = self._transfer.get(key)
         with stream:
             yield info, stream
 
     def stat(self, key: str) -> ObjectInfo:
-        """Give an object's facts (see `ObjectStore.stat`)."""
+        """Return an object's facts (see `ObjectStore.stat`)."""
         check_key(key)
         with client_errors(key, self.bucket):
-            found = self.client.stat_object(self.bucket, key)
-        return ObjectInfo(key, found.etag or "", found.size or 0, found.last_modified or datetime.now(UTC))
+            facts = self.client.stat_object(self.bucket, key)
+        return ObjectInfo(key, facts.etag or "", facts.size or 0, facts.last_modified or datetime.now(UTC))
 
     def list(self, prefix: str = "", unread: set[str] | None = None) -> Iterator[ObjectInfo]:  # noqa: ARG002
-        """Yield the objects below `prefix` (see `ObjectStore.list`); folder markers are nothing."""
+        """Yield the objects below `prefix` (see `ObjectStore.list`); without folder markers."""
         query: dict[str, str | list[str] | tuple[str]] = {"list-type": "2", "encoding-type": "url", "prefix": prefix}
         more: str | None = ""
         while more is not None:
             with client_errors(prefix, self.bucket):
-                # minio-py's own way through a page takes 40 us of processor time an object, this one 8.
+                # minio-py's own parser takes 40 us of processor time for an object, this one 8.
                 page = fromstring(self.client._execute("GET", self.bucket, query_params=query).data)  # noqa: S314 (the answer of the store that the keys belong to)
             yield from _listed(page, self.bucket)
             more = page.findtext("{*}NextContinuationToken")
@@ -117,14 +117,14 @@ class S3Store:
         from lake.stores.dataset import ObjectDataset
 
         def opened(info: ObjectInfo, whole: bool) -> pa.NativeFile:
-            if whole and info.size <= CHUNK:  # one request, where a footer and its columns would take several
+            if whole and info.size <= CHUNK:  # one request instead of one for the footer and each column
                 return pa.BufferReader(self._transfer.get(info.key)[1].read())
             return pa.PythonFile(self._transfer.ranges(info), mode="r")
 
         return ObjectDataset(listed(self, prefix, limit), opened, self.stat)
 
     def http(self, retries: int, silent_seconds: float | None = None) -> urllib3.PoolManager:
-        """Give a pool of connections that soon calls a silent server away: minio-py's own waits for five minutes."""
+        """Return a connection pool with short timeouts: minio-py's own waits five minutes for a silent server."""
         return urllib3.PoolManager(
             maxsize=32,
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=silent_seconds or self.patience),
@@ -132,7 +132,7 @@ class S3Store:
                 total=retries,
                 backoff_factor=0.2,
                 status_forcelist=[500, 502, 503, 504],
-                respect_retry_after_header=False,  # MinIO asks for a minute, for which one object would hold a worker
+                respect_retry_after_header=False,  # MinIO asks for a minute, in which one object would block a worker
             ),
             cert_reqs="CERT_REQUIRED",
             ca_certs=certifi.where(),
@@ -149,17 +149,17 @@ class S3Store:
         )
 
     def _listen(self, client: Minio, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
-        """Send the listen request and yield a `Gap` once the server has answered it, then what it tells."""
+        """Send the listen request; yield a `Gap` when the server answers, then the writes that it reports."""
         query: dict[str, str | list[str] | tuple[str]] = {"prefix": prefix, "suffix": "", "events": list(S3_EVENTS)}
         with client_errors(prefix, self.bucket):
-            # minio-py's own iterator connects at its first event and reconnects in silence, and both lose events.
+            # minio-py's own iterator connects at its first event and reconnects without notice: both lose events.
             response = client._execute("GET", self.bucket, query_params=query, preload_content=False)
             try:
                 yield Gap("listening")
                 for line in event_lines(response.stream()):
                     if stop.is_set():
                         return
-                    yield from _told(line, self.bucket)
+                    yield from _written(line, self.bucket)
             finally:
                 response.close()
         raise StoreUnavailable("the server ended the stream of events")
@@ -168,26 +168,26 @@ class S3Store:
 def _listed(page: Element, bucket: str) -> Iterator[ObjectInfo]:
     try:
         for item in page.iterfind("{*}Contents"):
-            told = {one.tag.rpartition("}")[2]: one.text or "" for one in item}
-            if not (key := unquote_plus(told["Key"])).endswith("/"):
-                modified = datetime.fromisoformat(told["LastModified"])
-                yield ObjectInfo(key, told["ETag"].strip('"'), int(told["Size"]), modified)
+            values = {child.tag.rpartition("}")[2]: child.text or "" for child in item}
+            if not (key := unquote_plus(values["Key"])).endswith("/"):
+                modified = datetime.fromisoformat(values["LastModified"])
+                yield ObjectInfo(key, values["ETag"].strip('"'), int(values["Size"]), modified)
     except (KeyError, ValueError) as error:
         raise StoreUnavailable(f"bucket {bucket}: the answer to a listing lacks what S3 promises: {error!r}") from error
 
 
-def _told(line: bytes, bucket: str) -> list[ObjectInfo]:
+def _written(line: bytes, bucket: str) -> list[ObjectInfo]:
     try:
         return list(objects_written(line))
     except (ValueError, KeyError, TypeError) as error:
         raise StoreUnavailable(
-            f"bucket {bucket}: this server does not tell of writes as MinIO does: {error!r}"
+            f"bucket {bucket}: this server does not report writes as MinIO does: {error!r}"
         ) from error
 
 
 @contextmanager
 def client_errors(key: str, bucket: str) -> Iterator[None]:
-    """Turn the client's errors into the store's."""
+    """Translate errors of the client into those of the store."""
     try:
         yield
     except S3Error as error:

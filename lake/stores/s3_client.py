@@ -1,4 +1,4 @@
-"""Objects of a bucket, put and got by a client that lets other threads run, at a third of minio-py's processor time."""
+"""Put and get objects of a bucket with obstore: it releases the GIL, at a third of minio-py's processor time."""
 
 import errno
 import io
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from obstore.store import S3Credential
 
 PART_SIZE = 8 << 20  # bytes: an upload above it goes in parts
-PARTS = 2  # on their way at a time: each has to arrive within the time that a server may be silent
+PARTS = 2  # at a time: each must arrive before the server's timeout
 CHUNK = 1 << 20  # bytes of a download that are read at a time
 CONNECT_SECONDS = 5.0
-SIGNAL_SECONDS = 0.2  # between two looks whether a signal has come
+SIGNAL_SECONDS = 0.2  # between two checks for a signal
 
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Transfer:
     def __init__(
         self, bucket: str, endpoint: str, access_key: str, secret_key: str, region: str, patience: float
     ) -> None:
-        """Take a bucket; nothing is contacted yet. A server silent for `patience` seconds is away."""
+        """Use a bucket, without a request yet. After `patience` seconds of silence the server is unavailable."""
         self.bucket = bucket
         keys: S3Credential = {"access_key_id": access_key, "secret_access_key": secret_key, "expires_at": None}
         self._client = Client(
@@ -47,7 +47,7 @@ class Transfer:
             region=region,
             virtual_hosted_style_request=False,
             skip_signature=False,
-            # A provider, so that no other of the shell's AWS_* variables adds to the keys.
+            # A provider, so that no other AWS_* variable of the shell is added to the keys.
             credential_provider=lambda: keys,
             client_options={
                 "allow_http": True,
@@ -69,21 +69,21 @@ class Transfer:
         return etag.strip('"')
 
     def get(self, key: str) -> tuple[ObjectInfo, BinaryIO]:
-        """Give an object's facts and its stream."""
+        """Return an object's facts and its stream."""
         with _errors(key, self.bucket):
-            found = _open_to_signals(lambda: obstore.get(self._client, key))
-            meta = found.meta
-            # At once, if it is one chunk anyway: half the processor time of a stream.
-            whole = _open_to_signals(lambda: bytes(found.bytes())) if meta["size"] <= CHUNK else None
+            response = _open_to_signals(lambda: obstore.get(self._client, key))
+            meta = response.meta
+            # A single chunk is read at once: half the processor time of a stream.
+            whole = _open_to_signals(lambda: bytes(response.bytes())) if meta["size"] <= CHUNK else None
         if not (etag := meta["e_tag"]):
             raise StoreUnavailable(f"the answer for {key!r} lacks what S3 promises: an etag")
         info = ObjectInfo(key, etag.strip('"'), meta["size"], meta["last_modified"])
         if whole is not None:
             return info, io.BytesIO(whole)
-        return info, cast(BinaryIO, io.BufferedReader(_Body(found.stream(CHUNK), key, self.bucket)))
+        return info, cast(BinaryIO, io.BufferedReader(_Body(response.stream(CHUNK), key, self.bucket)))
 
     def ranges(self, info: ObjectInfo) -> BinaryIO:
-        """Return one version of an object as a file of which parts are read; `ObjectChanged` once it is replaced."""
+        """Return one version of an object as a seekable file; reads raise `ObjectChanged` once it is replaced."""
 
         def part(start: int, end: int) -> bytes:
             with _errors(info.key, self.bucket):
@@ -94,7 +94,7 @@ class Transfer:
 
 
 class _Parts(io.RawIOBase):
-    """An object as a file that can be read anywhere, with a request for each read."""
+    """An object as a seekable file, with a request for each read."""
 
     def __init__(self, size: int, part: Callable[[int, int], bytes]) -> None:
         self._size, self._part, self._place = size, part, 0
@@ -104,20 +104,20 @@ class _Parts(io.RawIOBase):
         return True
 
     def seekable(self) -> bool:
-        """Return that it can be read anywhere."""
+        """Return that it can seek."""
         return True
 
     def tell(self) -> int:
-        """Return where the next read begins."""
+        """Return the position of the next read."""
         return self._place
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Set where the next read begins."""
+        """Set the position of the next read."""
         self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
         return self._place
 
     def read(self, size: int = -1) -> bytes:
-        """Read so many bytes, or all that are left."""
+        """Read at most `size` bytes, or all to the end."""
         end = self._size if size < 0 else min(self._size, self._place + size)
         if end <= self._place:
             return b""
@@ -127,18 +127,18 @@ class _Parts(io.RawIOBase):
 
 
 class _Body(io.RawIOBase):
-    """The chunks of an answer as a file."""
+    """The chunks of a response as a file."""
 
     def __init__(self, chunks: Any, key: str, bucket: str) -> None:
         self._chunks, self._key, self._bucket = iter(chunks), key, bucket
         self._chunk = memoryview(b"")
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return that it can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer with what there is of the next chunk; 0 at the end."""
+        """Copy the rest of the current chunk into `buffer`; return the number of bytes, 0 at the end."""
         if not self._chunk:
             with _errors(self._key, self._bucket):
                 self._chunk = memoryview(_open_to_signals(lambda: next(self._chunks, b"")))
@@ -148,7 +148,7 @@ class _Body(io.RawIOBase):
 
 
 def _open_to_signals(call: Callable[[], T]) -> T:
-    """Call it; not in the main thread, which in the client would hear of no signal until the server answers."""
+    """Call `call`, but never in the main thread: there the client would delay signals until the server answers."""
     if current_thread() is not main_thread():
         return call()
     result: Future[T] = Future()
@@ -162,21 +162,21 @@ def _open_to_signals(call: Callable[[], T]) -> T:
     thread = Thread(target=settle, daemon=True)
     thread.start()
     while not result.done():
-        thread.join(SIGNAL_SECONDS)  # with no end to it, a signal just before would be heard of after the answer
+        thread.join(SIGNAL_SECONDS)  # without a timeout, a signal just before it would be handled only after the answer
     return result.result()
 
 
 @contextmanager
 def _errors(key: str, bucket: str) -> Iterator[None]:
-    """Turn the client's errors into the store's; a server's answer is in their text."""
+    """Translate errors of the client into those of the store; their text has the server's answer."""
     try:
         yield
-    except (BaseError, OSError) as error:  # it has Python's own error for what is not there
-        said = str(error)
-        code, message = (re.search(f"<{tag}>([^<]*)</{tag}>", said) for tag in ("Code", "Message"))
+    except (BaseError, OSError) as error:  # a missing object is a FileNotFoundError
+        text = str(error)
+        code, message = (re.search(f"<{tag}>([^<]*)</{tag}>", text) for tag in ("Code", "Message"))
         if code:
             raise refusal(code[1], message[1] if message else "", key, bucket) from None
-        raise StoreUnavailable(f"bucket {bucket}: {said.partition('Debug source:')[0].strip()}") from None
+        raise StoreUnavailable(f"bucket {bucket}: {text.partition('Debug source:')[0].strip()}") from None
 
 
 _REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
@@ -185,7 +185,7 @@ _BAD_KEY = {"XMinioInvalidObjectName", "KeyTooLongError", "XMinioInvalidResource
 
 
 def refusal(code: str, message: str, key: str, bucket: str) -> Exception:
-    """Give the store's error for an S3 server's answer."""
+    """Return the store's error for an error code of an S3 server."""
     if code in ("NoSuchKey", "NoSuchVersion"):
         return FileNotFoundError(errno.ENOENT, "there is no such object", key)
     if code in _REFUSED:

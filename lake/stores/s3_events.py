@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from lake.stores.base import ObjectInfo
 
-# Not `s3:ObjectCreated:*`, which also tells of tags and locks, where no byte has changed.
+# Not `s3:ObjectCreated:*`, which also reports tags and locks, where no byte has changed.
 S3_EVENTS = (
     "s3:ObjectCreated:Put",
     "s3:ObjectCreated:Post",
@@ -16,7 +16,7 @@ S3_EVENTS = (
 
 
 def event_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut a stream of chunks into lines; a chunk without a line's end gives an empty line, as a sign of life."""
+    """Split a stream of chunks into lines; a chunk without a line end yields an empty line, a sign of life."""
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
@@ -24,19 +24,19 @@ def event_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def objects_written(line: bytes) -> Iterator[ObjectInfo]:
-    """Yield the objects that one line tells of: none, if it only keeps the connection alive."""
+    """Yield the objects of one line of events; none if it only keeps the connection alive."""
     if not line.strip():
         return
     for record in json.loads(line).get("Records") or []:
-        thing = record["s3"]["object"]
-        if thing["key"].endswith("/"):
-            continue  # a folder marker is nothing
-        # Listeners get the key as it is; to unquote it would spoil names with `+` or `%`.
-        yield ObjectInfo(thing["key"], thing.get("eTag", ""), int(thing.get("size", 0)), _written_at(record))
+        item = record["s3"]["object"]
+        if item["key"].endswith("/"):
+            continue  # a folder marker
+        # Listeners get the key unquoted; to unquote it again would damage names with `+` or `%`.
+        yield ObjectInfo(item["key"], item.get("eTag", ""), int(item.get("size", 0)), _written_at(record))
 
 
 def _written_at(record: dict[str, object]) -> datetime:
-    """Give the time of the write: the sequencer holds it in nanoseconds, everything else in whole seconds."""
+    """Return the time of the write: from the sequencer in nanoseconds, because the other fields have whole seconds."""
     try:
         nanoseconds = int(record["s3"]["object"]["sequencer"], 16)  # type: ignore[index]
         return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=nanoseconds // 1000)

@@ -1,4 +1,4 @@
-"""One schema for files of several: which types hold the values of which others, unchanged in value and in meaning."""
+"""One schema for files of several schemas: which types can hold the values of other types without a change."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,26 +10,26 @@ from lake.stores.base import ObjectInfo
 
 
 class Conflict(ValueError):
-    """A column has no type that is right for all of its values; the message names column and types."""
+    """No type holds all values of a column; the message names the column and its types."""
 
 
 class SchemaConflict(ValueError):
-    """Files do not fit together: the message says why, `files` are those that are not as the newest."""
+    """The schemas of files contradict each other; `files` are those that differ from the newest."""
 
     def __init__(self, reason: str, files: Sequence[ObjectInfo]) -> None:
         super().__init__(reason)
         self.files = list(files)
-        self.more = False  # there are files that were not looked at
+        self.more = False  # there are files beyond the sample
 
 
 def unified(found: Mapping[pa.Schema, Sequence[ObjectInfo]]) -> pa.Schema:
     """Return a schema with all columns of all files.
 
-    A column has the type that it has in the newest file that has it, for that one was written under the contract of
-    today. The older ones must fit that type. Names of files have no say.
+    A column has its type in the newest file that has the column, which was written under the newest contract. The
+    values of older files must fit that type. File names do not matter.
 
     Raises:
-        SchemaConflict: the values of some files have no right form in it.
+        SchemaConflict: the values of some files do not fit.
     """
     latest = {schema: max(info.modified for info in infos) for schema, infos in found.items()}
     by_age = sorted(found, key=lambda schema: (latest[schema], str(schema)), reverse=True)
@@ -37,7 +37,7 @@ def unified(found: Mapping[pa.Schema, Sequence[ObjectInfo]]) -> pa.Schema:
     for schema in by_age:
         for field in schema:
             known = fields.setdefault(field.name, field.type)
-            # Of the same moment, either may be the newer one.
+            # Of two files of the same moment, either can be the newer one.
             if latest[schema] == latest[by_age[0]] and not fits(field.type, known) and fits(known, field.type):
                 fields[field.name] = field.type
     _check_names(list(fields), by_age, found)

@@ -1,4 +1,4 @@
-"""The bucket of a lake and its users, each of whom may do what its program does and nothing else."""
+"""Create the bucket of a lake and its users; each user may do what its program does, and nothing else."""
 
 import io
 import json
@@ -17,7 +17,7 @@ from lake.stores.s3 import S3Store, client_errors
 
 Role = Literal["simulator", "pipeline", "reader"]
 ROLES: tuple[Role, ...] = get_args(Role)
-PROBE = ".probe"  # under raw/ it is a folder marker, which is nothing to the pipeline
+PROBE = ".probe"  # under raw/ it is a folder marker, which the pipeline ignores
 
 _WRITE = ("PutObject", "AbortMultipartUpload", "ListMultipartUploadParts")
 
@@ -26,14 +26,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class User:
-    """A user of the lake: what it may do, and the keys it proves itself with."""
+    """A user of the lake: its role and its keys."""
 
     role: Role
     access_key: str
     secret_key: str
 
     def __post_init__(self) -> None:
-        """Hold the keys to the server's own rules, so that the message names the setting."""
+        """Check the keys by the server's rules, so that the message names the setting."""
         for name, value, low, high in (("USER", self.access_key, 3, 20), ("PASSWORD", self.secret_key, 8, 40)):
             if not low <= len(value) <= high:
                 raise SettingError(
@@ -42,7 +42,7 @@ class User:
 
 
 def users_from(environ: Mapping[str, str]) -> list[User]:
-    """Give the users that `<ROLE>_USER` and `<ROLE>_PASSWORD` name; a role without both has none."""
+    """Return the users that `<ROLE>_USER` and `<ROLE>_PASSWORD` name; a role without both has no user."""
     users: dict[str, User] = {}
     for role in ROLES:
         user, password = (environ.get(f"{role.upper()}_{name}", "") for name in ("USER", "PASSWORD"))
@@ -95,8 +95,8 @@ def prepare(store: S3Store, users: Iterable[User] = ()) -> None:
     those whose one policy is a role's policy for this bucket, while another user has that role now.
 
     Raises:
-        StoreUnavailable: the server does not answer, or not yet.
-        PermissionError: the keys of `store` may not do this, or a user's may not do what its program needs.
+        StoreUnavailable: the server does not answer (yet).
+        PermissionError: the keys of `store` may not do this, or a user lacks a right that its program needs.
     """
     with client_errors("", store.bucket):
         if not store.client.bucket_exists(store.bucket):
@@ -124,9 +124,9 @@ def _make(store: S3Store, user: User) -> None:
         http_client=store.http(retries=1),
     )
     name = f"{store.bucket}-{user.role}"
-    admin.policy_add(policy_name=name, policy=policy(user.role, store.bucket))  # first: from now on, no new keys
+    admin.policy_add(policy_name=name, policy=policy(user.role, store.bucket))  # first: it denies new keys
     admin.user_add(access_key=user.access_key, secret_key=user.secret_key)
-    admin.policy_set(policy_name=name, user=user.access_key)  # replaces whatever else the user might have had
+    admin.policy_set(policy_name=name, user=user.access_key)  # replaces the user's other policies
     _remove_keys(store, admin, user.access_key)
     for other, account in json.loads(admin.user_list()).items():
         if account.get("policyName") == name and other != user.access_key:
@@ -136,7 +136,7 @@ def _make(store: S3Store, user: User) -> None:
 
 
 def _remove_keys(store: S3Store, admin: MinioAdmin, user: str) -> None:
-    """Remove the access keys that a user has made for itself: lasting ones and temporary ones."""
+    """Remove the access keys that a user created for itself: permanent and temporary ones."""
     for account in json.loads(admin.list_service_account(user))["accounts"] or []:
         admin.delete_service_account(account["accessKey"])
         log.warning(fields("access key removed", user=user, key=account["accessKey"]))
