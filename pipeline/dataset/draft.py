@@ -1,4 +1,4 @@
-"""A first contract from a file of the user's own: what can be told by looking at it, and notes on what cannot."""
+"""Draft a contract from a CSV file, with notes on every guess that a person should check."""
 
 import json
 import re
@@ -13,12 +13,12 @@ from pipeline.model.problem import Refused
 
 
 def draft(stream: BinaryIO, file: str, name: str) -> tuple[dict[str, Any], list[str]]:
-    """Give a contract (a Data Package v2 resource) that fits the records looked at, and what was not sure.
+    """Return a contract (a Data Package v2 resource) that fits the records that were read, and the notes.
 
     Args:
         stream: the file; it can seek.
-        file: its name, which tells how it is compressed.
-        name: what the dataset will be called.
+        file: its name, whose suffix is that of its compression.
+        name: the name of the dataset.
 
     Raises:
         SettingError: no contract can be drafted from this file.
@@ -27,17 +27,17 @@ def draft(stream: BinaryIO, file: str, name: str) -> tuple[dict[str, Any], list[
         raise SettingError(f"--name: {name!r} cannot be a dataset's: expected a-z, 0-9, - and _, such as my-sales")
     try:
         sample = read_sample(stream, file)
-        found = read_survey(stream, file, sample)
+        survey = read_survey(stream, file, sample)
     except Refused as refusal:
         raise SettingError(f"{file}: {refusal.problem}") from None
-    _check_some_fit(found, file)
-    sample.notes += found.notes()
+    _check_some_fit(survey, file)
+    sample.notes += survey.notes()
     names = field_names(sample.header)
-    specs = [describe(column, name, sample) for column, name in zip(found.columns, names, strict=True)]
-    missing = _missing(found.columns, specs, sample)
-    for spec, column in zip(specs, found.columns, strict=True):
+    specs = [describe(column, name, sample) for column, name in zip(survey.columns, names, strict=True)]
+    missing = _missing(survey.columns, specs, sample)
+    for spec, column in zip(specs, survey.columns, strict=True):
         words = column.exact if spec["type"] == "string" else column.words
-        if found.whole and found.rows and not words & set(missing):
+        if survey.whole and survey.rows and not words & set(missing):
             spec["constraints"] = {"required": True}
     schema: dict[str, Any] = {"fieldsMatch": "equal", "fields": _with_headers(specs, sample.header)}
     if missing != [""]:
@@ -45,29 +45,29 @@ def draft(stream: BinaryIO, file: str, name: str) -> tuple[dict[str, Any], list[
     return _resource(file, name, sample, schema), list(dict.fromkeys(sample.notes))
 
 
-def _check_some_fit(found: Survey, file: str) -> None:
-    if found.by_rule["fields"] and not found.rows:
-        expected = f"expected {len(found.columns)} fields as in the header, found another number"
+def _check_some_fit(survey: Survey, file: str) -> None:
+    if survey.by_rule["fields"] and not survey.rows:
+        expected = f"expected {len(survey.columns)} fields as in the header, found another number"
         raise SettingError(
-            f"{file}: line {found.first['fields']} and all others: {expected}: give the header a name for each column"
+            f"{file}: line {survey.first['fields']} and all others: {expected}: give the header a name for each column"
         )
 
 
 def _with_headers(specs: list[dict[str, Any]], header: list[str]) -> list[dict[str, Any]]:
-    """Return fields that say what the file calls them, where that is not their name."""
+    """Add the property `header` to fields whose name is not that of their column."""
     headers = header_of(header, [spec["name"] for spec in specs])
     placed = zip(specs, headers, strict=True)
     return [{"name": spec["name"], **({} if text is None else {"header": text}), **spec} for spec, text in placed]
 
 
 def dataset_name(file: str) -> str:
-    """Make a dataset's name of a file's: `My Sales.csv.gz` to `my-sales`."""
+    """Return a dataset's name from a file name: `My Sales.csv.gz` to `my-sales`."""
     stem = re.sub(r"\.csv(\.gz|\.zst)?\Z|\.\w+\Z", "", file, flags=re.IGNORECASE).lower()
     return re.sub(r"[^a-z0-9_-]+", "-", stem).strip("-_") or "dataset"
 
 
 def to_text(contract: dict[str, Any]) -> str:
-    """Write a contract as the shipped ones are written: one line for each field."""
+    """Format a contract as JSON with one line for each field."""
     fields = contract["schema"]["fields"]
     texts = (json.dumps(one, ensure_ascii=False) for one in fields)
     lines = ",\n".join("      " + text.replace("{", "{ ", 1)[:-1] + " }" for text in texts)
@@ -87,7 +87,7 @@ def _resource(file: str, name: str, sample: Sample, schema: dict[str, Any]) -> d
 
 
 def _missing(columns: list[Column], specs: list[dict[str, Any]], sample: Sample) -> list[str]:
-    """Return the words for null that the typed columns need, and note which text they make null, and which not."""
+    """Return the words for null in typed columns; add notes on text columns that contain such words."""
     seen = {
         word for column, spec in zip(columns, specs, strict=True) if spec["type"] != "string" for word in column.words
     }

@@ -1,4 +1,4 @@
-"""Names for columns that Parquet and SQL take without quotes, from those in a header."""
+"""Derive column names that Parquet and SQL accept without quotes from those in a header."""
 
 import re
 import unicodedata
@@ -13,15 +13,15 @@ _LETTERS = str.maketrans({"ß": "ss", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "
 
 
 def field_names(header: Sequence[str]) -> list[str]:
-    """Return a name for each column of a header: its own where it is legal, else one that is like it.
+    """Return a name for each column of a header: its own if it is legal, otherwise a similar one.
 
-    No two names differ in case alone, and none is a word of SQL.
+    No two names differ only in case, and no name is an SQL keyword.
     """
     query = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category IN ('reserved', 'type_function')"
     with duckdb.connect() as database:
         reserved = {word for (word,) in database.sql(query).fetchall()}
     names = [_legal(text, place, reserved) for place, text in enumerate(header, 1)]
-    # A column that already has a legal name keeps it, whatever another one comes to be called.
+    # A column whose name is legal keeps it, whatever the names of the others become.
     own = {name.casefold(): place for place, name in reversed([*enumerate(names)]) if header[place] == name}
     taken, numbers = set(own), Counter[str]()
     for place, name in enumerate(names):
@@ -31,7 +31,7 @@ def field_names(header: Sequence[str]) -> list[str]:
 
 
 def header_of(header: Sequence[str], names: Sequence[str]) -> list[str | list[str | int] | None]:
-    """Return the property `header` of each field; None where the file calls the column by the field's name."""
+    """Return the property `header` of each field; None if the column has the field's name."""
     counts, seen = Counter(header), Counter[str]()
     found: list[str | list[str | int] | None] = []
     for text, name in zip(header, names, strict=True):
@@ -51,7 +51,7 @@ def _legal(text: str, place: int, reserved: set[str]) -> str:
 
 
 def _free(name: str, taken: set[str], numbers: Counter[str]) -> str:
-    """Return a name that no other column has, and take it; `numbers` tells where the search for another one begins."""
+    """Reserve and return a name that no other column has; `numbers` holds the last suffix tried for a name."""
     found = name
     while found.casefold() in taken:
         numbers[name] += 1

@@ -1,4 +1,4 @@
-"""How a file is written: its encoding, its delimiter and quote, and its header."""
+"""Infer how a file is written: its encoding, delimiter, quote and header."""
 
 import codecs
 import re
@@ -16,9 +16,9 @@ from pipeline.readers.csv.parse import split_record
 from pipeline.readers.csv.patterns import NUMBER
 from pipeline.readers.csv.split import cut
 
-HEAD = 1 << 20  # bytes that are looked at for the dialect
+HEAD = 1 << 20  # bytes, of the start of a file, to infer the dialect from
 WHOLE = 256 << 20  # bytes of text that are read at most
-RECORDS = 200  # that are looked at for the dialect
+RECORDS = 200  # of the start of a file, to infer the dialect from
 
 _DELIMITERS = ",;\t|"
 _NOT_CP1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
@@ -27,7 +27,7 @@ _DECIMAL_COMMA = re.compile(rb"[+-]?[0-9]+,[0-9]+")
 
 @dataclass
 class Sample:
-    """How a file is written, and what there is to say about that."""
+    """Dialect, encoding and header of a file, with notes for a person."""
 
     dialect: dict[str, str]
     encoding: str = "utf-8"
@@ -37,7 +37,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class _Cut:
-    """The first records of a file as a delimiter cuts them: how many fields each has, and in which line it begins."""
+    """The first records of a file, split at one delimiter: the number of fields of each, and its first line."""
 
     delimiter: str
     counts: list[int]
@@ -45,18 +45,23 @@ class _Cut:
 
     @property
     def width(self) -> int:
-        """How many fields most of the records have that have several; the header's number, if as many have it."""
+        """Return the most frequent number of fields above one; in a tie, that of the header."""
         counts = Counter(count for count in self.counts if count > 1)
         return max(counts, key=lambda count: (counts[count], count == self.counts[0]), default=1)
 
     @property
     def share(self) -> float:
-        """Which part of the records has this width."""
+        """Return the share of the records that have this width."""
         return self.counts.count(self.width) / len(self.counts) if self.width > 1 else 0.0
 
 
 def read_sample(stream: BinaryIO, file: str) -> Sample:
-    """Find out how a file is written; `Refused` if it is no text, `SettingError` if the pipeline could not read it."""
+    """Infer how a file is written.
+
+    Raises:
+        Refused: the file is not text.
+        SettingError: the pipeline cannot read such a file.
+    """
     sample = Sample({"delimiter": ","}, _mark(stream))
     sample.encoding = _encoding(stream, file, sample) if sample.encoding == "utf-8" else sample.encoding
     head = _head(stream, file, sample.encoding)
@@ -85,7 +90,7 @@ def _mark(stream: BinaryIO) -> str:
 
 
 def _encoding(stream: BinaryIO, file: str, sample: Sample) -> str:
-    """Tell a file in UTF-8, maybe with some wrong bytes, from one in an older encoding."""
+    """Return the encoding: UTF-8, even with some wrong bytes, or an older one."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     letters = wrong = size = 0
     only_latin1 = False
@@ -112,7 +117,7 @@ def _texts(stream: BinaryIO, file: str, encoding: str) -> Iterator[bytes]:
 
 
 def _head(stream: BinaryIO, file: str, encoding: str) -> bytes:
-    """Return the first lines, whole ones if the file goes on."""
+    """Return the first lines; the last one is complete unless the file ends there."""
     head = b""
     for chunk in _texts(stream, file, encoding):
         head += chunk
@@ -154,12 +159,12 @@ def _cut(head: bytes, delimiter: str, quote: str) -> _Cut:
 
 
 def _all_decimal(head: bytes, found: _Cut) -> bool:
-    """Tell one column of decimal commas from two columns."""
+    """Return whether the records are one column of decimal commas, not two columns."""
     return found.delimiter == "," and all(_DECIMAL_COMMA.fullmatch(line) for line in head.split()[1:])
 
 
 def _check_above(found: _Cut, file: str) -> None:
-    """Raise `SettingError` where the first record is a title, and the header comes after it."""
+    """Raise `SettingError` if the first record is a title above the header."""
     width = found.width
     place = found.counts.index(width)
     rest = found.counts[place:]

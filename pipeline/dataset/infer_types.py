@@ -1,4 +1,4 @@
-"""What a column of a file holds: the first type that takes all its values, and what its values look like."""
+"""Infer the type of a column from its values, and describe values that fit no type."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from pipeline.model.problem import shortened
 from pipeline.readers.csv.patterns import INTEGER
 from pipeline.readers.csv.validate import check_column
 
-# What text may look like that no type takes yet; the first that half of the values match is said.
+# Forms of text that no type can read yet; a note names the first one that half of the values match.
 _AMOUNT = r"[0-9][0-9.,' \u00a0\u202f]*"
 _LOOKS = (
     ("amounts of money", rf"[+-]?\(?[+-]?(?:[€$£¥₹]|[A-Z]{{3}} ?)\s*[+-]?{_AMOUNT}-?\)?"),
@@ -29,19 +29,19 @@ _LOOKS = (
 
 
 def describe(column: Column, name: str, sample: Sample) -> dict[str, Any]:
-    """Return a field for a column: the first type that takes all its values."""
+    """Return the field for a column: the first type that fits all its values."""
     values = list(column.values)
 
     def note(text: str) -> None:
         sample.notes.append(f"column {name}: {text}")
 
-    found = next((made for guess in _GUESSES if values and (made := guess(values, sample, note))), None)
-    if found is None:
-        _say_looks(values, column, note)
-        found = {"type": "string"}
-    elif found["type"] != "string" and (words := sorted(column.words - {""})):
+    field = next((field for guess in _GUESSES if values and (field := guess(values, sample, note))), None)
+    if field is None:
+        _note_form(values, column, note)
+        field = {"type": "string"}
+    elif field["type"] != "string" and (words := sorted(column.words - {""})):
         note(f"{', '.join(map(repr, words))} is read as null: it stands in missingValues")
-    return {"name": name, **found}
+    return {"name": name, **field}
 
 
 _Note = Callable[[str], None]
@@ -68,7 +68,7 @@ def _whole_number(values: list[str], _: Sample, note: _Note) -> dict[str, Any] |
 
 
 def _are_codes(values: list[str], note: _Note) -> bool:
-    """Tell codes from numbers: as numbers `00123`, `+4930123456` and `12E4` would be other ones."""
+    """Return whether values are codes, which would change as numbers: `00123`, `+4930123456` or `12E4`."""
     if padded := next((value for value in values if re.match(r"[+-]?0[0-9]", value)), None):
         note(f"{shortened(padded)} begins with a zero, as codes do: string")
     elif phone := next((value for value in values if re.fullmatch(r"\+[1-9][0-9]{6,14}", value)), None):
@@ -100,13 +100,13 @@ def _number(values: list[str], sample: Sample, note: _Note) -> dict[str, Any] | 
         note(f"is {values[0]} a fraction, or thousands? Taken: decimalChar {point!r}")
     elif (point, group) == (".", None) and (",", ".") in able and any("." in value for value in values):
         note(f"is {values[0]} a fraction, or thousands? Taken: decimalChar {point!r}")
-    _say_digits(values, point, note)
+    _note_digits(values, point, note)
     shape = {"decimalChar": point} if point != "." else {}
     return {"type": "number", **shape, **({"groupChar": group} if group else {})}
 
 
-def _say_digits(values: list[str], point: str, note: _Note) -> None:
-    """Tell of what a number does not keep: zeros at its end, as in versions, and digits beyond the 17th."""
+def _note_digits(values: list[str], point: str, note: _Note) -> None:
+    """Add notes on digits that a number loses: trailing zeros, as in versions, and digits after the 17th."""
     fractions = {value: re.split("[eE]", value.partition(point)[2])[0] for value in values if point in value}
     zeros = next((value for value, digits in fractions.items() if digits.endswith("0") and len(digits) > 1), None)
     if zeros and len({len(digits) for digits in fractions.values()}) > 1:
@@ -116,7 +116,7 @@ def _say_digits(values: list[str], point: str, note: _Note) -> None:
 
 
 def _is_number(values: list[str], point: str, group: str | None) -> bool:
-    """Judge as the reader does, but have groups of three digits: `1,2` is no number with groups."""
+    """Check values as the reader does, but only with groups of three digits: `1,2` is not a grouped number."""
     spec = spec_of("number", decimalChar=point, groupChar=group)
     if group and not (any(group in value for value in values) and all(_in_threes(value, spec) for value in values)):
         return False
@@ -153,14 +153,14 @@ def _dated(type_: str, formats: list[str], values: list[str], note: _Note) -> di
 _GUESSES = (_whole_number, _boolean, _number, _date, _datetime)
 
 
-def _say_looks(values: list[str], column: Column, note: _Note) -> None:
-    """Tell what text may be that no type takes: a type that most values have, or a form that is not read yet."""
+def _note_form(values: list[str], column: Column, note: _Note) -> None:
+    """Add notes on text: a type that most of the values have, or a form that no type can read yet."""
     if not values:
         note("it has no value: string")
         return
     if hidden := next((value for value in values if re.fullmatch(r"[*#]{2,}", value)), None):
         note(f"{shortened(hidden)!r} stands for a value that is hidden: string")
-    if _say_nearly(values, sorted(column.words - {""}), note):
+    if _note_near_type(values, sorted(column.words - {""}), note):
         return
     some = values[:1000]
     for what, pattern in _LOOKS:
@@ -170,8 +170,8 @@ def _say_looks(values: list[str], column: Column, note: _Note) -> None:
             return
 
 
-def _say_nearly(values: list[str], missing: list[str], note: _Note) -> bool:
-    """Tell of a type that most values have: then the others may be the file's mistakes."""
+def _note_near_type(values: list[str], missing: list[str], note: _Note) -> bool:
+    """Add a note on a type that most values have, because the others may be mistakes; return whether there is one."""
     for spec in candidates():
         wrong = check_column(pa.array(values, pa.string()), spec, frozenset())[1].to_pylist()
         bad = [one or not _in_threes(value, spec) for one, value in zip(wrong, values, strict=True)]

@@ -1,4 +1,4 @@
-"""What the columns of a file hold: its values, looked at block by block, with bounded memory."""
+"""Collect the different values of each column of a file, block by block, in bounded memory."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ from pipeline.readers.base import Batch
 from pipeline.readers.csv.read import read_csv
 from pipeline.readers.csv.validate import check_column
 
-VALUES = 10_000  # different values of a column that are kept: the first ones
+VALUES = 10_000  # different values that a column keeps: the first ones
 ROOM = 2_000_000  # of all columns together
-LATE = 100  # values of a column that are kept after these, since they are not like them
+LATE = 100  # later values that a column keeps because they differ in type
 BLOCK = 8 << 20
-REJECTS = 100_000  # that are told by rule
+REJECTS = 100_000  # rejected records that are counted by rule
 
 MISSING = ("", "NA", "N/A", "n/a", "na", "#N/A", "NULL", "null", "None", "none", "NaN", "nan", "-", "--", "?")
 _MISSING = pa.array(MISSING)
@@ -56,21 +56,21 @@ def candidates() -> list[FieldSpec]:
 
 @dataclass
 class Column:
-    """The different values of a column, bare of blanks, and the words for null among its cells.
+    """The different values of a column without spaces around them, and the words for null among its cells.
 
-    Of more than `room` values, those are kept which are not like the first ones: they tell against a type.
+    After `room` values, it keeps only values that do not fit the likely types, as evidence against a type.
     """
 
     name: str
     room: int
     values: dict[str, None] = field(default_factory=dict)
     words: set[str] = field(default_factory=set)
-    exact: set[str] = field(default_factory=set)  # of these words, those with no blanks around them
+    exact: set[str] = field(default_factory=set)  # the words for null without spaces around them
     late: int = 0
     _likely: list[FieldSpec] | None = None
 
     def add(self, cells: pa.Array) -> None:
-        """Take the cells of a block."""
+        """Add the cells of a block."""
         different = pc.unique(cells)
         self.exact.update(different.filter(pc.is_in(different, value_set=_MISSING)).to_pylist())
         bare = pc.unique(pc.ascii_trim(different, " \t"))
@@ -82,10 +82,10 @@ class Column:
                 self.values[shortened(value, 1000)] = None
             values = values.slice(self.room)
         if len(values) and self.late < LATE:
-            self._look(values)
+            self._add_late(values)
 
-    def _look(self, values: pa.Array) -> None:
-        """Keep of the values beyond the first ones those that are not of a type which most of these have."""
+    def _add_late(self, values: pa.Array) -> None:
+        """Keep later values that do not fit a type which most of the first values have."""
         if self._likely is None:
             known = pa.array(self.values)
             self._likely = [spec for spec in candidates() if _share_of_bad(known, spec) <= 1 / 4]
@@ -107,7 +107,7 @@ def _share_of_bad(values: pa.Array, spec: FieldSpec) -> float:
 
 @dataclass
 class Survey:
-    """The columns of a file, how many records have a row, what is wrong with others, and whether all was read."""
+    """The columns of a file, the counts of its good and rejected records, and whether the whole file was read."""
 
     columns: list[Column]
     rows: int = 0
@@ -117,11 +117,11 @@ class Survey:
     first: dict[str, int] = field(default_factory=dict)  # line, by rule
 
     def notes(self) -> Iterator[str]:
-        """Yield what will be rejected, and what was not read."""
+        """Yield notes on records that will be rejected, and on the part that was not read."""
         records = self.rows + self.rejected - self.by_rule["quote"] - self.by_rule["size"]
         if odd := self.by_rule["fields"]:
-            fields = f"{len(self.columns)} fields, as the header"
-            yield f"{odd:,} of {records:,} records have not {fields}: they will be rejected"
+            width = f"{len(self.columns)} field" + ("s" if len(self.columns) > 1 else "")
+            yield f"{odd:,} of {records:,} records do not have the header's {width}: they will be rejected"
         if odd := self.by_rule["encoding"]:
             yield f"encoding: it is UTF-8, but not in {odd:,} records: they will be rejected"
         if odd := self.by_rule["NUL"]:
@@ -156,7 +156,7 @@ def read_survey(stream: BinaryIO, file: str, sample: Sample) -> Survey:
 
 
 def _text_size(rows: pa.Table) -> int:
-    """Return about how many bytes rows of text have in the file: each cell has an offset here, and a mark there."""
+    """Estimate the bytes of rows in the file: there each cell has a delimiter, here an offset."""
     cells = rows.num_rows * (rows.num_columns - 1)
     size: int = rows.nbytes - 8 * rows.num_rows - 4 * cells + cells
     return size
@@ -165,7 +165,7 @@ def _text_size(rows: pa.Table) -> int:
 def _add(found: Survey, batch: Batch) -> None:
     found.rows += batch.rows.num_rows
     if batch.rows.num_rows:
-        for column, cells in zip(found.columns, batch.rows.columns, strict=False):  # the last one is `_line`
+        for column, cells in zip(found.columns, batch.rows.columns, strict=False):  # the last column is `_line`
             column.add(cells.combine_chunks())
     if batch.rejected:
         told: dict[int, str] = {}

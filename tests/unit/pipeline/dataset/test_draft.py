@@ -147,7 +147,7 @@ def test_compressed_and_quoted_otherwise(tmp_path):
 def test_bad_records_are_noted_and_left_out():
     made, notes = draft(io.BytesIO(b'a,b\n1,2\n3\n"x"y,4\n5,6\n'), "my.csv", "my")
     assert [field["type"] for field in made["schema"]["fields"]] == ["integer", "integer"]
-    assert "1 of 3 records have not 2 fields, as the header: they will be rejected" in notes
+    assert "1 of 3 records do not have the header's 2 fields: they will be rejected" in notes
     assert "line 4: its quotes are not in order: it will be rejected" in notes
 
 

@@ -157,7 +157,7 @@ FILES = {
     "totals with a delimiter more": File(
         b"Monat;Wert\nJan;1,5\nFeb;2,5\n\nSumme;4,0;\n",
         {"Monat": "string", "Wert": "number"},
-        ("1 of 3 records have not 2 fields, as the header: they will be rejected",),
+        ("1 of 3 records do not have the header's 2 fields: they will be rejected",),
         rejected=1,
     ),
     "telephone numbers": File(
@@ -243,7 +243,7 @@ FILES = {
     "a line of sources at the end": File(
         b"year,n,m\n2020,1,2\n2021,3,4\n2022,5,6\nSource: an office\n",
         {"year": "integer", "n": "integer", "m": "integer"},
-        ("1 of 4 records have not 3 fields, as the header: they will be rejected",),
+        ("1 of 4 records do not have the header's 3 fields: they will be rejected",),
         rejected=1,
     ),
     "a stray quote": File(
