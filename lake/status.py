@@ -29,7 +29,7 @@ class Files(_Part):
 
 
 class Rows(_Part):
-    """What became of the rows: read = kept + dropped + rejected."""
+    """How many rows were kept, dropped and rejected; these add up to `read`."""
 
     read: int = 0
     kept: int = 0
@@ -38,7 +38,7 @@ class Rows(_Part):
 
 
 class Backlog(_Part):
-    """What waits to be loaded."""
+    """The files that wait to be loaded."""
 
     files: int = 0
     bytes: int = 0

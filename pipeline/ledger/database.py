@@ -1,4 +1,4 @@
-"""The ledger's file: a connection to SQLite, its transactions, and what is said where it cannot be used."""
+"""The ledger's file: a connection to SQLite, its transactions, and the errors of a file that cannot be used."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _FORGET = "remove its folder, for what it knows is told by the lake, or loaded a
 
 @contextmanager
 def ledger_errors(path: Path) -> Iterator[None]:
-    """Say in one line what is wrong with the ledger at `path`, and the way out, where SQLite cannot work with it."""
+    """Raise `SettingError` where SQLite cannot work with the ledger at `path`: what is wrong, and the way out."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -51,20 +51,20 @@ class Database:
     def _make_ready(self) -> None:
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = NORMAL")
-        [[found]], [[tables]] = self.rows("PRAGMA user_version"), self.rows("SELECT count(*) FROM sqlite_schema")
+        [[version]], [[tables]] = self.rows("PRAGMA user_version"), self.rows("SELECT count(*) FROM sqlite_schema")
         if not tables:
             schema = Path(__file__).with_name("schema.sql").read_text()
             # In one transaction: a ledger without its version would be refused for ever.
             self.db.executescript(f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {VERSION}; COMMIT")
-        elif found != VERSION:
-            reason = f"is of version {found}, and this pipeline takes {VERSION}"
+        elif version != VERSION:
+            reason = f"is of version {version}, and this pipeline takes {VERSION}"
             raise SettingError(f"PIPELINE_STATE: the ledger {self.path} {reason}: {_FORGET}")
 
     def check(self) -> None:
         """Read all of the ledger; `sqlite3.DatabaseError` if a page of it is damaged, which is often seen late."""
-        [[said]] = self.rows("PRAGMA quick_check(1)")
-        if said != "ok":
-            raise sqlite3.DatabaseError(said)
+        [[result]] = self.rows("PRAGMA quick_check(1)")
+        if result != "ok":
+            raise sqlite3.DatabaseError(result)
 
     def close(self) -> None:
         """Close the connection."""
@@ -80,7 +80,7 @@ class Database:
 
     @contextmanager
     def transaction(self, mode: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
-        """Hold the connection for one transaction; a deferred one that writes temporary tables holds up nobody."""
+        """Run one transaction on the connection; a deferred one that writes temporary tables blocks no other writer."""
         with self._lock:
             self.db.execute(f"BEGIN {mode}")
             try:
@@ -91,16 +91,16 @@ class Database:
             self.db.execute("COMMIT")
 
     def rows(self, query: str, *values: object, **named: object) -> list[sqlite3.Row]:
-        """Run one query, with values for its marks or its names, and give all its rows."""
+        """Run one query, with values for its marks or its names, and return all its rows."""
         with self._lock:
             return self.db.execute(query, named or values).fetchall()
 
     def get(self, name: str) -> str | None:
-        """Give a fact about the ledger itself."""
-        found = self.rows("SELECT value FROM meta WHERE name = ?", name)
-        return str(found[0]["value"]) if found else None
+        """Return a fact about the ledger itself; None if it is not set."""
+        rows = self.rows("SELECT value FROM meta WHERE name = ?", name)
+        return str(rows[0]["value"]) if rows else None
 
     def set(self, name: str, value: str) -> None:
-        """Keep a fact about the ledger itself."""
+        """Set a fact about the ledger itself."""
         with self.transaction() as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))

@@ -1,4 +1,4 @@
-"""The queue and the memory of the pipeline: one row per source key (see `schema.sql`)."""
+"""The ledger: queue and memory of the pipeline, one row for each source key (see `schema.sql`)."""
 
 import json
 import math
@@ -48,17 +48,17 @@ _CLEAN_SLATE = {"attempts": 0, "deaths": 0, "retry_at": None, "error": None, "re
 
 
 def now() -> int:
-    """Give the time in UTC microseconds."""
+    """Return the time in UTC microseconds."""
     return time.time_ns() // 1000
 
 
 def microseconds(moment: datetime) -> int:
-    """Give a time in UTC microseconds."""
+    """Return a time in UTC microseconds."""
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def key_text(key: str) -> str:
-    """Give a key as text that a database can hold: what is no text is escaped, and such a key is ignored anyway."""
+    """Return a key as text that SQLite can store; bytes that are no text are escaped (such a key is ignored anyway)."""
     return key.encode("utf-8", "backslashreplace").decode()
 
 
@@ -95,12 +95,12 @@ class Ledger(Database):
             )
 
     def notice(self, item: ObjectInfo, found_by: FoundBy) -> bool:
-        """Note a version that is there, and say whether it is news: a version that has its result is not."""
-        found, key = source(item.key), key_text(item.key)
-        status = "ignored" if found.ignored else "pending"
-        values = (key, found.dataset, status, item.etag, item.size, found_by, microseconds(item.modified), now())
+        """Record an observed object version. Return True if it needs loading, False if its result is there already."""
+        of, key = source(item.key), key_text(item.key)
+        status = "ignored" if of.ignored else "pending"
+        values = (key, of.dataset, status, item.etag, item.size, found_by, microseconds(item.modified), now())
         with self.transaction() as db:
-            made = db.execute(
+            changed = db.execute(
                 "INSERT INTO source (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at,"
                 f" error, changed_at, touched) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {_SWEEP})"
                 " ON CONFLICT (source_key) DO UPDATE SET status = excluded.status, etag = excluded.etag,"
@@ -110,14 +110,14 @@ class Ledger(Database):
                 " changed_at = coalesce(excluded.changed_at, changed_at)"
                 " WHERE CASE WHEN status IN ('loaded', 'refused') THEN loaded_etag ELSE etag END IS NOT excluded.etag"
                 " OR status = 'missing' OR status = 'pending' AND retry_at IS NOT NULL",
-                (*values, found.ignored or None, values[-1] if found.ignored else None),
+                (*values, of.ignored or None, values[-1] if of.ignored else None),
             )
-            return bool(made.rowcount)
+            return bool(changed.rowcount)
 
     def replay(self, condition: str, *values: object) -> int:
-        """Let files wait again as if they were new, whatever came of them, and say how many do.
+        """Return sources to the queue as if they were new, whatever their status, and return how many.
 
-        What is missing or ignored has nothing that could be loaded. The rows of a file stay until it is loaded again.
+        A missing or ignored source has nothing to load. The rows of a source stay until it is loaded again.
         """
         with self.transaction() as db:
             return db.execute(
@@ -167,7 +167,7 @@ class Ledger(Database):
         return int(self.rows(f"SELECT coalesce(sum(files), 0) AS files FROM tally WHERE {condition}")[0]["files"])
 
     def has_retries(self) -> bool:
-        """Say whether a failed file is still to be tried again."""
+        """Return whether a failed file is still to be tried again."""
         query = "SELECT EXISTS (SELECT 1 FROM source WHERE status = 'failed' AND retry_at IS NOT NULL) AS any"
         return bool(self.rows(query)[0]["any"])
 
@@ -179,36 +179,36 @@ class Ledger(Database):
             for task, result in results.items():
                 record = result.record
                 etags = {"clean_etag": result.clean_etag, "rejected_etag": result.rejected_etag}
-                made = {**result_columns(record), **etags, "loaded_at": moment, "stale": 0}
-                done = {"size": record.size, "attempts": task.attempts + 1}
-                self._settle(db, task, record.etag, record.status, made, **done)
+                columns = {**result_columns(record), **etags, "loaded_at": moment, "stale": 0}
+                facts = {"size": record.size, "attempts": task.attempts + 1}
+                self._settle(db, task, record.etag, record.status, columns, **facts)
                 _remember(db, task, record, moment)
             db.execute("DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", (HISTORY_ROWS,))
 
-    def mark_unchanged(self, task: Task, found: ObjectInfo) -> None:
-        """End a task whose file is still the version that has its result, whatever was told of it."""
+    def mark_unchanged(self, task: Task, item: ObjectInfo) -> None:
+        """End a task whose source is still the version that has its result."""
         with self.transaction() as db:
             [row] = db.execute("SELECT clean_etag, loaded_etag FROM source WHERE source_key = ?", (task.source_key,))
             if row["loaded_etag"] is None:  # meanwhile it was asked for again
                 _update(db, task.source_key, {"in_flight": 0})
                 return
             status = "loaded" if row["clean_etag"] else "refused"
-            facts = {"size": found.size, "landed_at": microseconds(found.modified)}
-            self._settle(db, task, found.etag, status, {"stale": 0}, **facts)
+            facts = {"size": item.size, "landed_at": microseconds(item.modified)}
+            self._settle(db, task, item.etag, status, {"stale": 0}, **facts)
 
     def mark_missing(self, task: Task) -> None:
-        """End a task whose file is gone; the rows of the version before it stay."""
+        """End a task whose source is gone; the rows of the version before it stay."""
         with self.transaction() as db:
             self._settle(db, task, task.etag, "missing")
 
     def retract(self, task: Task) -> None:
-        """End a task whose file is gone, and whose clean and rejected objects were removed: nothing of it counts."""
+        """End a task whose source is gone and whose outputs were deleted: remove its rows, problems and share."""
         with self.transaction() as db:
             _forget_result(db, task.source_key, task.dataset)
             self._settle(db, task, task.etag, "missing")
 
     def remove_result(self, source_key: str, dataset: str) -> None:
-        """Note that a missing source's result is not in the store any more, so that it does not count."""
+        """Remove the rows, problems and share of a missing source whose result is not in the store any more."""
         with self.transaction() as db:
             if db.execute(
                 "SELECT 1 FROM source WHERE source_key = ? AND status = 'missing'", (source_key,)
@@ -216,7 +216,7 @@ class Ledger(Database):
                 _forget_result(db, source_key, dataset)
 
     def release(self, task: Task, *, harmless: bool = False) -> None:
-        """Give a task back behind the others, as if it had not been taken: nothing is counted against the file.
+        """Return a task to the end of the queue without counting an attempt.
 
         One that an unclean end left in flight goes on to run alone, unless it was seen to be `harmless`.
         """
@@ -261,7 +261,7 @@ class Ledger(Database):
             return _fail_the_deadly(db, reason)
 
     def release_all(self) -> None:
-        """Let what is still in flight at an orderly end wait again: that is no death."""
+        """Return all tasks in flight to the queue at an orderly end, without counting a death."""
         with self.transaction() as db:
             db.execute("UPDATE source SET in_flight = 0, loaded_etag = NULL WHERE in_flight = 1")
 
@@ -293,7 +293,7 @@ class Ledger(Database):
             _update(db, task.source_key, ended)
 
     def adopt(self, record: LoadRecord, clean_etag: str | None, rejected_etag: str | None, landed_at: int) -> None:
-        """Take a result over from the store, whose source is gone and which the ledger does not know as it is."""
+        """Adopt a result from the store whose source is gone and which the ledger does not know."""
         with self.transaction() as db:
             db.execute(
                 "INSERT OR IGNORE INTO source"
@@ -305,9 +305,8 @@ class Ledger(Database):
             if row["status"] == "missing":  # it may have come back meanwhile
                 replace_shares(db, [record])
                 etags = {"clean_etag": clean_etag, "rejected_etag": rejected_etag}
-                told = {**result_columns(record), **etags, "stale": 0}
-                made = {**told, "loaded_at": landed_at, "changed_at": now()}
-                _update(db, record.source_key, made)
+                times = {"loaded_at": landed_at, "changed_at": now()}
+                _update(db, record.source_key, {**result_columns(record), **etags, **times, "stale": 0})
 
 
 # An attempt that ended between two puts leaves objects that belong to no one version: no version has its result then.
@@ -315,7 +314,7 @@ _UNKNOWN = {"loaded_etag": None}
 
 
 def result_columns(record: LoadRecord) -> dict[str, object]:
-    """Give the columns of a source that the record of its result tells."""
+    """Return the columns of a source that come from the load record of its result."""
     kept = {name: getattr(record, name) for name in (*_COUNTS, "fingerprint", "first_problem")}
     texts = {name: json.dumps(getattr(record, name) or [], ensure_ascii=False) for name in ("problems", "share")}
     return {**kept, **texts, "loaded_etag": record.etag}
@@ -338,7 +337,7 @@ def _forget_result(db: sqlite3.Connection, key: str, dataset: str) -> None:
 def _update(
     db: sqlite3.Connection, key: str, values: Mapping[str, object], etags: tuple[str, str] | None = None
 ) -> bool:
-    """Set columns of a source, if it is one of some versions, and say whether it was."""
+    """Set columns of a source, if its etag is one of `etags`; return whether it was set."""
     columns = ", ".join(f"{name} = ?" for name in values)
     condition = " AND etag IN (?, ?)" if etags else ""
     query = f"UPDATE source SET {columns}, touched = {_SWEEP} WHERE source_key = ?{condition}"

@@ -1,7 +1,8 @@
-"""The merged summary in the ledger: the shares of all files, so exact that each can be taken out again."""
+"""The merged summary in the ledger: the shares of all files, kept exact so that each can be taken out again."""
 
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -11,34 +12,37 @@ from pipeline.model.load_record import LoadRecord
 
 
 def replace_shares(db: sqlite3.Connection, records: Sequence[LoadRecord]) -> None:
-    """Take the shares of the results before out of the merged summary, and put those of these records in."""
+    """Replace the shares of these sources in the merged summary by those of their new records."""
     keys = json.dumps([record.source_key for record in records])
     query = "SELECT dataset, share FROM source WHERE source_key IN (SELECT value FROM json_each(?))"
-    changes = [(row["dataset"], -1, json.loads(row["share"])) for row in db.execute(query, (keys,))]
-    if len(changes) != len(records):  # what no source has could never be taken out again
-        raise LookupError(f"{len(records)} records are of {len(changes)} sources")
-    changes += [(record.dataset, 1, record.share or []) for record in records]
-    for dataset in {dataset for dataset, _, _ in changes}:
-        _add(db, dataset, [(sign, one) for of, sign, share in changes if of == dataset for one in share])
+    before = db.execute(query, (keys,)).fetchall()
+    if len(before) != len(records):  # a share without a source could never be taken out again
+        raise LookupError(f"{len(records)} records are of {len(before)} sources")
+    changes: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+    for dataset, share in before:
+        for part in json.loads(share):
+            changes[dataset].append((-1, part))
+    for record in records:
+        for part in record.share or []:
+            changes[record.dataset].append((1, part))
+    for dataset, parts in changes.items():
+        _add(db, dataset, parts)
 
 
-def _add(db: sqlite3.Connection, dataset: str, changes: list[tuple[int, dict[str, Any]]]) -> None:
-    """Add groups of a file to those of a dataset, or take them out of it."""
-    groups = json.dumps([json.dumps(one["group"], ensure_ascii=False) for _, one in changes])
+def _add(db: sqlite3.Connection, dataset: str, parts: list[tuple[int, dict[str, Any]]]) -> None:
+    """Add parts of shares, each a group, to the summary of a dataset, or with the sign -1 take them out."""
+    groups = json.dumps([json.dumps(part["group"], ensure_ascii=False) for _, part in parts])
     chosen = 'FROM summary WHERE dataset = ? AND "group" IN (SELECT value FROM json_each(?))'
-    found = db.execute(f'SELECT "group", rows, sums {chosen}', (dataset, groups))
-    totals: Totals = {group: (rows, exact_sums(sums)) for group, rows, sums in found}
-    for sign, one in changes:
-        added = {name: exact(sign * value) for name, value in one["sums"].items()}
-        merge(totals, one["group"], sign * one["rows"], added)
+    totals: Totals = {}
+    for group, rows, sums in db.execute(f'SELECT "group", rows, sums {chosen}', (dataset, groups)):
+        totals[group] = rows, exact_sums(sums)
+    for sign, part in parts:
+        added = {name: exact(sign * value) for name, value in part["sums"].items()}
+        merge(totals, part["group"], sign * part["rows"], added)
     db.execute(f"DELETE {chosen}", (dataset, groups))
-    db.executemany(
-        "INSERT INTO summary VALUES (?, ?, ?, ?)",
-        (
-            (dataset, group, rows, json.dumps({name: str(total) for name, total in sums.items()}))
-            for group, (rows, sums) in totals.items()
-        ),
-    )
+    for group, (rows, totals_of) in totals.items():
+        texts = json.dumps({name: str(total) for name, total in totals_of.items()})
+        db.execute("INSERT INTO summary VALUES (?, ?, ?, ?)", (dataset, group, rows, texts))
 
 
 def exact_sums(text: str) -> dict[str, Exact]:

@@ -159,7 +159,7 @@ class Resource(_Part):
 
 @dataclass(frozen=True)
 class Contract:
-    """What a dataset's files must be: the header, each field's type and checks, what counts as null."""
+    """The rules for a dataset's files: header, type and checks of each field, and which cells are null."""
 
     name: str
     fields: tuple[FieldSpec, ...]

@@ -30,7 +30,7 @@ def merge(totals: Totals, group: dict[str, Any], rows: int, sums: Mapping[str, E
 
 
 def exact(value: float | Decimal) -> Exact:
-    """Give a number as one that sums keep exact; integers as they are, for a fraction costs ten times as much."""
+    """Return a number in a form whose sums are exact; an integer stays one, for a fraction costs ten times as much."""
     return value if isinstance(value, int) else Fraction(value)
 
 

@@ -15,7 +15,7 @@ Counts = list[list[str | int | None]]  # of problems: [[rule, column, count], â€
 
 @dataclass(frozen=True)
 class LoadRecord:
-    """What one load did, with no clock, host or chance in it: the same version and fingerprint give the same record."""
+    """The outcome of one load, without clock, host or chance: the same version and fingerprint give the same record."""
 
     source_key: str
     dataset: str
@@ -38,7 +38,7 @@ class LoadRecord:
 
 
 def read_load_record(content: BinaryIO | Path) -> LoadRecord:
-    """Read the record of a load from a clean or rejected object; `ValueError` if it is none of ours."""
+    """Read the record of a load from a clean or rejected object; `ValueError` if it has none."""
     try:
         metadata = pq.read_metadata(content).metadata or {}
         return LoadRecord(**json.loads(metadata[METADATA_KEY]))

@@ -1,4 +1,4 @@
-"""What is wrong with a record or a file, and the bounds of every message."""
+"""Problems of a record or a file, and the bounds of every message."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""A load to do, its possible outcomes, and the errors that a load can end with."""
+"""Tasks of the queue, their outcomes, and the errors that a load can end with."""
 
 from dataclasses import dataclass
 
@@ -13,20 +13,20 @@ class SourceGone(Exception):
 
 
 class Skipped(Exception):
-    """Nothing was done for the file: the store had not answered for one that was loaded together with it."""
+    """Not loaded: the store became unavailable earlier in the same batch."""
 
 
 class NotReady(Exception):
-    """The file cannot be read as things are, which is no fault of its: the reason is for a person."""
+    """The file cannot be read now, through no fault of its own; the text is the reason for a person."""
 
 
 class BeingWritten(NotReady):
-    """A program has the file open for writing, so its bytes are not final."""
+    """Another program has the file open for writing, so its bytes are not final."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A file to load, and what the ledger knows of the result it has now."""
+    """One source to load, and what the ledger knows of the result that it has now."""
 
     source_key: str
     dataset: str
@@ -44,7 +44,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Result:
-    """What is in the store after a load; an etag is None where there is no such object."""
+    """The outcome of a load: its record, and the etags of its objects; None where there is no such object."""
 
     record: LoadRecord
     clean_etag: str | None

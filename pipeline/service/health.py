@@ -17,7 +17,7 @@ from pipeline.ledger.last_reason import last_reason
 
 
 def problem(state: Path) -> str:
-    """Say why the pipeline of `state` does not count as alive; nothing if it does."""
+    """Return why the pipeline of `state` does not count as alive; empty if it does."""
     if reason := last_reason(state):
         return f"the pipeline of {state} ended at {reason['at']}: {reason['text']}"
     ledger = state / "ledger.sqlite"
@@ -25,10 +25,10 @@ def problem(state: Path) -> str:
         return f"PIPELINE_STATE: there is no ledger in {state}: start a pipeline with `python -m pipeline run`"
     try:
         with closing(sqlite3.connect(ledger, timeout=2)) as db:
-            found = db.execute("SELECT value FROM meta WHERE name = 'writer'").fetchone()
+            row = db.execute("SELECT value FROM meta WHERE name = 'writer'").fetchone()
     except sqlite3.Error as error:
         return f"PIPELINE_STATE: the ledger in {state} cannot be read: {error}"
-    writer = json.loads(found[0]) if found else None
+    writer = json.loads(row[0]) if row else None
     if not writer:
         return f"no pipeline works with {state}"
     age = (datetime.now(UTC) - datetime.fromisoformat(writer["heartbeat_at"])).total_seconds()

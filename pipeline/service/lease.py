@@ -43,16 +43,16 @@ def acquire_lease(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
 
 
 def check_lake(store: ObjectStore, ledger: Ledger) -> None:
-    """Make sure that the store is still the lake that the ledger tells of; `SettingError` if another, or wiped."""
-    known, found = ledger.get("lake"), _lake_id(store)
-    if found and found != known and not ledger.rows("SELECT 1 FROM source LIMIT 1"):
+    """Check that the store is still the lake of this ledger; `SettingError` if it is another one, or was wiped."""
+    known, lake_id = ledger.get("lake"), _lake_id(store)
+    if lake_id and lake_id != known and not ledger.rows("SELECT 1 FROM source LIMIT 1"):
         # It knows nothing yet: two that start at once may both have made the id, and the later one is there.
-        ledger.set("lake", found)
-    elif found != known:
+        ledger.set("lake", lake_id)
+    elif lake_id != known:
         raise SettingError(
             f"PIPELINE_STATE: the ledger {ledger.path} belongs to lake {known}, and LAKE_URL ({store.url}) is "
-            f"{f'lake {found}' if found else 'a lake that was wiped, or is new'}: choose another folder, or remove it "
-            "(everything in it is told by the lake, or loaded again)"
+            f"{f'lake {lake_id}' if lake_id else 'a lake that was wiped, or is new'}: choose another folder, or remove "
+            "it (everything in it is told by the lake, or loaded again)"
         )
 
 

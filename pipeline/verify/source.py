@@ -1,4 +1,4 @@
-"""One source, recounted: its raw bytes, read again in the plain way, against its objects and its row in the ledger."""
+"""Recount one source: compare its raw bytes, read by the plain reader, with its objects and its row in the ledger."""
 
 import shutil
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ Source = Row  # of the ledger
 
 @dataclass(frozen=True)
 class Recount:
-    """What came of a look: how many `rows` were compared, what differs, or why it was not `verified`."""
+    """The outcome for one key: how many `rows` were compared, the differences, or why it is `unverified`."""
 
     key: str
     differences: tuple[Difference, ...] = ()
@@ -38,7 +38,7 @@ class Recount:
 def recount(store: ObjectStore, source: Source, dataset: Dataset | None, folder: Path) -> Recount:
     """Recount one source, with room for its outputs in `folder`.
 
-    What cannot be recounted, because its bytes or its fingerprint are others by now, is held against its own footer.
+    If its bytes are gone, or its fingerprint is another by now, its objects are compared with their own footers.
 
     Raises:
         ObjectChanged: the source was written to while it was read.
@@ -66,7 +66,7 @@ def recount(store: ObjectStore, source: Source, dataset: Dataset | None, folder:
 
 
 def unnoticed(info: ObjectInfo, known: str | None) -> Recount:
-    """Judge a version that the ledger does not know: one that landed just now has not had its time yet."""
+    """Judge a version that the ledger does not know: one that landed within a minute may still be noticed."""
     if datetime.now(UTC) - info.modified < LANDING:
         return Recount(info.key, unverified="landed just now, and not noticed yet")
     expected = f"version {known}, which was loaded" if known else "a source that the ledger knows"
@@ -84,7 +84,7 @@ def _against(store: ObjectStore, source: Source, staged: Staged, folder: Path) -
 
 
 def _fetch(store: ObjectStore, key: str, path: Path) -> str | None:
-    """Copy an object into a file, and give its etag; None where there is none."""
+    """Copy an object into a file, and return its etag; None if there is no object."""
     try:
         with store.open(key) as (info, stream), path.open("wb") as file:
             shutil.copyfileobj(stream, file, 1 << 20)
@@ -94,14 +94,14 @@ def _fetch(store: ObjectStore, key: str, path: Path) -> str | None:
 
 
 def _against_ledger(source: Source, record: LoadRecord, **more: object) -> Iterator[Difference]:
-    """Yield each value that the ledger's row of a source has otherwise than the objects."""
+    """Yield each value of the ledger's row of a source that differs from the objects."""
     for name, value in {**result_columns(record), **more}.items():
         if source[name] != value:
             yield Difference(record.source_key, None, f"ledger, {name}", shown(value), shown(source[name]))
 
 
 def _against_footers(store: ObjectStore, source: Source, folder: Path) -> Iterator[Difference]:
-    """Hold objects whose making cannot be repeated against their own footers, and these against the ledger."""
+    """Compare objects that cannot be made again with their own footers, and the footers with the ledger."""
     records = []
     for name, key in (("clean", clean_key(source["source_key"])), ("rejected", rejected_key(source["source_key"]))):
         path, known = folder / f"found.{name}", source[f"{name}_etag"]
@@ -120,7 +120,7 @@ def _against_footers(store: ObjectStore, source: Source, folder: Path) -> Iterat
 
 
 def _own_footer(key: str, record: LoadRecord, path: Path) -> Iterator[Difference]:
-    """Yield what an object's rows and its footer tell differently."""
+    """Yield where the rows of an object and its footer disagree."""
     clean = key == clean_key(record.source_key)
     source, line = ("_source_key", "_line") if clean else ("source_key", "line")
     last = records = 0
@@ -131,5 +131,5 @@ def _own_footer(key: str, record: LoadRecord, path: Path) -> Iterator[Difference
                 yield Difference(key, at, "row", f"{record.source_key}, after line {last}", f"{row[source]}, line {at}")
                 return
             records, last = records + (at > last), at
-    if records != (told := record.rows_kept if clean else record.rows_rejected):
-        yield Difference(key, None, "footer", f"{records} records, as there are", f"{told} records")
+    if records != (count := record.rows_kept if clean else record.rows_rejected):
+        yield Difference(key, None, "footer", f"{records} records, as there are", f"{count} records")

@@ -1,4 +1,4 @@
-"""The totals: those of the ledger against its sources, and what is published against the ledger."""
+"""Compare the totals of the ledger with its sources, and what is published with the ledger."""
 
 import io
 import json
@@ -49,9 +49,9 @@ def _by_status(rows: Iterable[Any]) -> dict[str, object]:
 def _merged(rows: Iterable[Any]) -> dict[str, object]:
     datasets: dict[str, Totals] = {}
     for row in rows:
-        for one in json.loads(row["share"]):
-            sums = {name: exact(value) for name, value in one["sums"].items()}
-            merge(datasets.setdefault(row["dataset"], {}), one["group"], one["rows"], sums)
+        for part in json.loads(row["share"]):
+            sums = {name: exact(value) for name, value in part["sums"].items()}
+            merge(datasets.setdefault(row["dataset"], {}), part["group"], part["rows"], sums)
     return {
         f"summary of {name}, {group}": (counted, _not_zero(sums))
         for name, totals in datasets.items()
@@ -67,15 +67,15 @@ def _kept(rows: Iterable[Any]) -> dict[str, object]:
 
 
 def _not_zero(sums: Mapping[str, Exact]) -> dict[str, str]:
-    """Leave out what an earlier contract summed up and nothing is left of."""
+    """Return the sums that are not zero: an earlier contract may have had others, of which nothing is left."""
     return {name: str(total) for name, total in sorted(sums.items()) if total}
 
 
-def _unequal(key: str, expected: Mapping[str, object], found: Mapping[str, object]) -> Iterator[Difference]:
-    for name in sorted(expected.keys() | found.keys()):
-        one, other = expected.get(name, "nothing"), found.get(name, "nothing")
-        if one != other:
-            yield Difference(key, None, name, shown(one), shown(other))
+def _unequal(key: str, expected: Mapping[str, object], actual: Mapping[str, object]) -> Iterator[Difference]:
+    for name in sorted(expected.keys() | actual.keys()):
+        value, actual_value = expected.get(name, "nothing"), actual.get(name, "nothing")
+        if value != actual_value:
+            yield Difference(key, None, name, shown(value), shown(actual_value))
 
 
 def compare_published(
@@ -112,15 +112,15 @@ def _differences(store: ObjectStore, expected: Mapping[str, Any]) -> tuple[Diffe
 def _compare(store: ObjectStore, key: str, expected: Any) -> Iterator[Difference]:
     try:
         with store.open(key) as (_, stream):
-            found = stream.read()
+            content = stream.read()
     except FileNotFoundError:
         yield Difference(key, None, "object", "an object", "no object")
         return
     try:
         if key == STATUS:
-            yield from _unequal(key, expected, _counts(found))
+            yield from _unequal(key, expected, _counts(content))
         else:
-            yield from _unequal_rows(key, _rows(expected), _rows(found))
+            yield from _unequal_rows(key, _rows(expected), _rows(content))
     except UNREADABLE as error:
         yield Difference(key, None, "object", "one that can be read", shown(repr(error)))
 
@@ -143,12 +143,18 @@ def _rows(content: bytes) -> list[Row]:
     return rows
 
 
-def _unequal_rows(key: str, expected: list[Row], found: list[Row]) -> Iterator[Difference]:
-    """Tell of the first row that differs, by the columns that do."""
+def _unequal_rows(key: str, expected: list[Row], actual: list[Row]) -> Iterator[Difference]:
+    """Yield the first row that differs, with the columns that do."""
     nothing: Row = {}
-    for number, (one, other) in enumerate(zip_longest(expected, found, fillvalue=nothing), 1):
-        if repr(one) != repr(other):  # as text, for not-a-number does not equal itself
-            names = [name for name in one | other if name not in one or repr(one[name]) != repr(other.get(name))]
-            values = [", ".join(f"{name} {row[name]!r}" for name in names if name in row) for row in (one, other)]
-            yield Difference(key, None, f"row {number}", *(shown(value or "no row here") for value in values))
+    for number, (row, actual_row) in enumerate(zip_longest(expected, actual, fillvalue=nothing), 1):
+        if repr(row) != repr(actual_row):  # as text, for not-a-number does not equal itself
+            yield Difference(key, None, f"row {number}", _values(row, actual_row), _values(actual_row, row))
             return
+
+
+def _values(row: Row, other: Row) -> str:
+    """Return the values of a row that the other row has not."""
+    values = [
+        f"{name} {value!r}" for name, value in row.items() if name not in other or repr(value) != repr(other[name])
+    ]
+    return shown(", ".join(values) or "no row here")

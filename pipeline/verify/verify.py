@@ -1,4 +1,4 @@
-"""The whole lake, recounted: every source, every object, the merged summary, and what is published.
+"""Verify a lake: recount every source, every object, the merged summary, and what is published.
 
 Nothing is trusted but the objects: the raw files are read again by the plain reader, and everything else is compared
 with that. A pipeline may be at work meanwhile: the ledger is compared as a snapshot, and a source that has changed
@@ -31,7 +31,7 @@ Progress = Callable[[int, int], object]  # files done, files in all
 
 @dataclass
 class Report:
-    """What a verification found: files and rows that were recounted, what was not and why, and what differs."""
+    """Outcome of a verification: recounted files and rows, keys that were not verified and why, and the differences."""
 
     files: int = 0
     rows: int = 0
@@ -40,15 +40,15 @@ class Report:
 
     @property
     def reasons(self) -> Counter[str]:
-        """How many were not verified, by reason."""
+        """Return how many keys were not verified, by reason."""
         return Counter(self.unverified.values())
 
-    def add(self, found: Recount) -> None:
-        """Count in what came of one look."""
-        self.rows += found.rows
-        self.differences += found.differences
-        if found.unverified:
-            self.unverified[found.key] = found.unverified
+    def add(self, result: Recount) -> None:
+        """Add the outcome for one key."""
+        self.rows += result.rows
+        self.differences += result.differences
+        if result.unverified:
+            self.unverified[result.key] = result.unverified
 
 
 def verify(
