@@ -66,9 +66,9 @@ def exam(
         raise SettingError(f"--key is {str(path)!r}: expected a place outside the lake, for it holds the answers")
     if not path.parent.is_dir():
         raise SettingError(f"--key is {str(path)!r}: there is no folder {str(path.parent)!r}")
-    made = make_exam(seed, files, share / 100, with_bomb=bomb)
-    write_key(made, path)
-    print(f"{put(store, made)}; the answer key is {path}")
+    exam_files = make_exam(seed, files, share / 100, with_bomb=bomb)
+    write_key(exam_files, path)
+    print(f"{put(store, exam_files)}; the answer key is {path}")
 
 
 @app.command()

@@ -23,8 +23,10 @@ def put_batch(store: ObjectStore, dataset: str, files: int, rows: int, seed: int
     """
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     folder = f"{RAW}{dataset}/batch-{seed}/"
-    made = ((f"{folder}{dataset}-{number:06d}.csv", DATASETS[dataset](seed, rows, number)) for number in range(files))
-    return f"put {files} files, {put_all(store, made, files, dataset)} bytes, under {folder} in {store.url}"
+    contents = (
+        (f"{folder}{dataset}-{number:06d}.csv", DATASETS[dataset](seed, rows, number)) for number in range(files)
+    )
+    return f"put {files} files, {put_all(store, contents, files, dataset)} bytes, under {folder} in {store.url}"
 
 
 def put_all(store: ObjectStore, files: Iterable[tuple[str, bytes]], count: int, what: str) -> int:

@@ -52,14 +52,14 @@ class ObjectDataset(ds.InMemoryDataset):  # type: ignore[misc]
         self.objects = sorted(objects, key=lambda info: info.key)
         self.error: Exception | None = None
         self._open_file, self._stat = open_file, stat
-        self._found: dict[pa.Schema, list[ObjectInfo]] = {}
-        for info, found in self._looked_at():
-            self._found.setdefault(found, []).append(info)
+        self._files_by_schema: dict[pa.Schema, list[ObjectInfo]] = {}
+        for info, schema in self._looked_at():
+            self._files_by_schema.setdefault(schema, []).append(info)
         self._unified = self._of_all()
 
     def _of_all(self) -> pa.Schema:
         try:
-            return unified(self._found)
+            return unified(self._files_by_schema)
         except SchemaConflict as error:
             error.more = self.more
             raise
@@ -77,9 +77,9 @@ class ObjectDataset(ds.InMemoryDataset):  # type: ignore[misc]
     @property
     def older(self) -> int:
         """Count the sampled files whose schema differs from that of the newest file."""
-        latest = {found: max(info.modified for info in infos) for found, infos in self._found.items()}
+        latest = {schema: max(info.modified for info in infos) for schema, infos in self._files_by_schema.items()}
         newest = max(latest.values(), default=None)
-        return sum(len(infos) for found, infos in self._found.items() if latest[found] != newest)
+        return sum(len(infos) for schema, infos in self._files_by_schema.items() if latest[schema] != newest)
 
     def scanner(self, **options: Any) -> "Scan":
         """Return a scan; takes the options of Arrow's scanner."""
@@ -128,8 +128,8 @@ class ObjectDataset(ds.InMemoryDataset):  # type: ignore[misc]
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _known(self, file: _File) -> _File:
-        if file.schema not in self._found:
-            self._found[file.schema] = [file.info]
+        if file.schema not in self._files_by_schema:
+            self._files_by_schema[file.schema] = [file.info]
             before, self._unified = self._unified, self._of_all()
             if self._unified != before:
                 raise SchemaChanged(f"{file.info.key} changes the schema of what is read")

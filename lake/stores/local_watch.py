@@ -214,10 +214,10 @@ def _explained(error: OSError) -> OSError:
 class _Overflow(logging.Handler):
     """Report a gap when the kernel dropped events; watchdog only logs it."""
 
-    def __init__(self, seen: _Seen) -> None:
+    def __init__(self, events: _Seen) -> None:
         super().__init__(logging.WARNING)
-        self.seen = seen
+        self.events = events
 
     def emit(self, record: logging.LogRecord) -> None:
         if "overflow" in record.getMessage():
-            self.seen.put(Gap("the kernel dropped file events"))
+            self.events.put(Gap("the kernel dropped file events"))

@@ -22,7 +22,7 @@ class SchemaConflict(ValueError):
         self.more = False  # there are files beyond the sample
 
 
-def unified(found: Mapping[pa.Schema, Sequence[ObjectInfo]]) -> pa.Schema:
+def unified(files_by_schema: Mapping[pa.Schema, Sequence[ObjectInfo]]) -> pa.Schema:
     """Return a schema with all columns of all files.
 
     A column has its type in the newest file that has the column, which was written under the newest contract. The
@@ -31,8 +31,8 @@ def unified(found: Mapping[pa.Schema, Sequence[ObjectInfo]]) -> pa.Schema:
     Raises:
         SchemaConflict: the values of some files do not fit.
     """
-    latest = {schema: max(info.modified for info in infos) for schema, infos in found.items()}
-    by_age = sorted(found, key=lambda schema: (latest[schema], str(schema)), reverse=True)
+    latest = {schema: max(info.modified for info in infos) for schema, infos in files_by_schema.items()}
+    by_age = sorted(files_by_schema, key=lambda schema: (latest[schema], str(schema)), reverse=True)
     fields: dict[str, pa.DataType] = {}
     for schema in by_age:
         for field in schema:
@@ -40,22 +40,24 @@ def unified(found: Mapping[pa.Schema, Sequence[ObjectInfo]]) -> pa.Schema:
             # Of two files of the same moment, either can be the newer one.
             if latest[schema] == latest[by_age[0]] and not fits(field.type, known) and fits(known, field.type):
                 fields[field.name] = field.type
-    _check_names(list(fields), by_age, found)
+    _check_names(list(fields), by_age, files_by_schema)
     for name, type_ in fields.items():
         wrong = [schema for schema in by_age if name in schema.names and not fits(schema.field(name).type, type_)]
         if wrong:
             reason = f"column {name!r} is {wrong[0].field(name).type} in them, and {type_} in the newest"
-            raise SchemaConflict(reason, [info for schema in wrong for info in found[schema]])
+            raise SchemaConflict(reason, [info for schema in wrong for info in files_by_schema[schema]])
     return pa.schema(list(fields.items()))
 
 
-def _check_names(names: list[str], by_age: list[pa.Schema], found: Mapping[pa.Schema, Sequence[ObjectInfo]]) -> None:
+def _check_names(
+    names: list[str], by_age: list[pa.Schema], files_by_schema: Mapping[pa.Schema, Sequence[ObjectInfo]]
+) -> None:
     first: dict[str, str] = {}
     for name in names:
         known = first.setdefault(name.lower(), name)
         if known != name:
             both = [schema for schema in by_age if {known, name} <= set(schema.names)]
-            files = [info for schema in both or by_age[1:] for info in found[schema]]
+            files = [info for schema in both or by_age[1:] for info in files_by_schema[schema]]
             raise SchemaConflict(f"columns {known!r} and {name!r} differ in case alone, which SQL does not see", files)
 
 

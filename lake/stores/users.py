@@ -149,16 +149,16 @@ def _remove_keys(store: S3Store, admin: MinioAdmin, user: str) -> None:
 
 
 def _translated(error: MinioAdminException, user: User) -> Exception:
-    said = f"{user.role.upper()}_USER: the server would not make user {user.access_key!r}: {_code(error)}"
-    if "AccessDenied" in said or "InvalidAccessKeyId" in said or "SignatureDoesNotMatch" in said:
-        return PermissionError(f"{said}: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be the server's root user")
-    return SettingError(said) if error._code in ("400", "409") else StoreUnavailable(said)
+    message = f"{user.role.upper()}_USER: the server would not make user {user.access_key!r}: {_code(error)}"
+    if "AccessDenied" in message or "InvalidAccessKeyId" in message or "SignatureDoesNotMatch" in message:
+        return PermissionError(f"{message}: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be the server's root user")
+    return SettingError(message) if error._code in ("400", "409") else StoreUnavailable(message)
 
 
 def _code(error: MinioAdminException) -> str:
     try:
-        told = json.loads(error._body)
-        return f"{told['Code']}: {told['Message']}"
+        body = json.loads(error._body)
+        return f"{body['Code']}: {body['Message']}"
     except (ValueError, KeyError, TypeError):
         return str(error)
 

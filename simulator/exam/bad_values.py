@@ -12,7 +12,7 @@ def _each(columns: Sequence[str], texts: Sequence[str], rule: str) -> list[Value
 UNITS, MONEY = ("Sold", "Returned", "Ordered"), ("unit_price", "discount", "total")
 
 VALUES: dict[str, dict[str, list[Value]]] = {
-    kind: {dataset: found for dataset, found in (("companydata", company), ("orders", order)) if found}
+    kind: {dataset: values for dataset, values in (("companydata", company), ("orders", order)) if values}
     for kind, company, order in [
         ("hexadecimal", _each(UNITS, ["0x1F", "0X10"], "type"), _each(("quantity", *MONEY), ["0x1F"], "type")),
         ("infinity", _each(UNITS, ["inf"], "type"), _each(MONEY, ["inf", "-inf", "Infinity", "NaN", "nan"], "type")),

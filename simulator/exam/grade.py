@@ -109,15 +109,15 @@ def _grade_summary(store: ObjectStore, dataset: str, answers: dict[str, Any], re
 
 
 def _summary_mistake(shape: Shape, rows: list[Cells], expected: list[dict[str, Any]]) -> str:
-    found = {row[0]: row for row in rows}
+    by_group = {row[0]: row for row in rows}
     for group in expected:
-        row = found.pop(group[shape.group], None)
+        row = by_group.pop(group[shape.group], None)
         if row is None:
             return f"{shape.group} {group[shape.group]!r} is missing"
         for name, value in zip((shape.group, "rows", *shape.sums), row, strict=True):
             if not _same(value, group[name]):
                 return f"{shape.group} {row[0]!r}: {name} is {value}, expected {group[name]}"
-    return f"{shape.group} {next(iter(found))!r} must not be there" if found else ""
+    return f"{shape.group} {next(iter(by_group))!r} must not be there" if by_group else ""
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -154,30 +154,30 @@ def judged(store: ObjectStore, answer: dict[str, Any]) -> tuple[str, str]:
 
 
 def _clean_mistake(store: ObjectStore, key: str, answer: dict[str, Any]) -> str:
-    said = f"the file must be {answer['status']}"
+    expectation = f"the file must be {answer['status']}"
     if answer["status"] != "loaded":
-        return "" if read_columns(store, key, []) is None else f"it is there: {said}"
+        return "" if read_columns(store, key, []) is None else f"it is there: {expectation}"
     shape = SHAPES[answer["dataset"]]
-    found = read_columns(store, key, ["_line", *shape.texts, *shape.sums])
-    if found is None:
-        return f"it is missing: {said}"
+    columns = read_columns(store, key, ["_line", *shape.texts, *shape.sums])
+    if columns is None:
+        return f"it is missing: {expectation}"
     width = len(shape.texts) + 1
-    rows = [(row[0], digest(row[1:width]), *row[width:]) for row in found]
+    rows = [(row[0], digest(row[1:width]), *row[width:]) for row in columns]
     return _first_difference(rows, list(map(tuple, answer["kept"])), shape)
 
 
-def _first_difference(found: Sequence[Cells], expected: Sequence[Cells], shape: Shape) -> str:
-    lines, wanted = Counter(row[0] for row in found), Counter(row[0] for row in expected)
+def _first_difference(actual: Sequence[Cells], expected: Sequence[Cells], shape: Shape) -> str:
+    lines, wanted = Counter(row[0] for row in actual), Counter(row[0] for row in expected)
     if missing := sorted(wanted - lines):
         return f"line {missing[0]} must be kept, and is not there ({len(missing)} such lines)"
     if extra := sorted((lines - wanted).elements(), key=str):
         return f"line {extra[0]} must not be there, or not so often ({len(extra)} such rows)"
-    known = {row[0]: row for row in found}
+    known = {row[0]: row for row in actual}
     for line, texts, *sums in expected:
-        _, found_texts, *found_sums = known[line]
-        if found_texts != texts:
+        _, actual_texts, *actual_sums = known[line]
+        if actual_texts != texts:
             return f"line {line}: the text of {', '.join(shape.texts)} is not what the file says"
-        for name, one, other in zip(shape.sums, found_sums, sums, strict=True):
+        for name, one, other in zip(shape.sums, actual_sums, sums, strict=True):
             if one != other:
                 return f"line {line}: {name} is {one}, expected {other}"
     return ""
@@ -186,10 +186,10 @@ def _first_difference(found: Sequence[Cells], expected: Sequence[Cells], shape: 
 def _rejected_mistake(store: ObjectStore, key: str, answer: dict[str, Any]) -> str:
     refused = [(None, None, answer["rule"])] if answer["status"] == "refused" else []
     expected = Counter([*refused, *map(tuple, answer["rejected"])])
-    found = Counter(map(tuple, read_columns(store, key, ["line", "column", "rule"]) or []))
-    if missing := list((expected - found).elements()):
+    actual = Counter(map(tuple, read_columns(store, key, ["line", "column", "rule"]) or []))
+    if missing := list((expected - actual).elements()):
         return f"{_place(missing[0])} must be there, and is not ({len(missing)} such problems)"
-    if extra := list((found - expected).elements()):
+    if extra := list((actual - expected).elements()):
         return f"{_place(extra[0])} must not be there ({len(extra)} such problems)"
     return ""
 
@@ -260,5 +260,5 @@ def _plain(report: Report) -> dict[str, object]:
     kinds = {fault: {"files": files, "wrong": report.wrong[fault]} for fault, files in sorted(report.files.items())}
     sums = kinds.pop(SUMMARY)
     mistakes = [asdict(mistake) for mistake in report.mistakes]
-    told = {"score": report.score, "faults": kinds, "summaries": sums, "mistakes": mistakes}
-    return {**told, "notes": report.notes, "contracts": report.contracts}
+    content = {"score": report.score, "faults": kinds, "summaries": sums, "mistakes": mistakes}
+    return {**content, "notes": report.notes, "contracts": report.contracts}

@@ -20,8 +20,8 @@ def _renumbered(row: Row, write: Callable[[str], str]) -> tuple[Row, str]:
 
 def _retold(row: Row, write: Callable[[str], str]) -> tuple[Row, str]:
     """Replace the texts of a row."""
-    told = row | {name: write(row[name]) for name in TEXTS if name in row}
-    return told, record(cells(told))
+    changed = row | {name: write(row[name]) for name in TEXTS if name in row}
+    return changed, record(cells(changed))
 
 
 def _plus(row: Row, _: Random) -> tuple[Row, str]:
