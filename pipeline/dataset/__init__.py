@@ -1,1 +1,1 @@
-"""A dataset: its contract, its transform, its output schema; and the draft of a new contract."""
+"""Datasets: contract, transform, output schema; and the draft of a new contract."""

@@ -16,7 +16,7 @@ WORDS = dict(zip(TYPES.values(), TYPES, strict=True))
 
 
 class WrongColumn(ValueError):
-    """A column has a value that is not of its type, and cannot be converted to it without a change."""
+    """Raised for a column with a value that cannot be converted to its type without a change."""
 
     def __init__(self, name: str, value: object, expected: pa.DataType, found: object) -> None:
         word = WORDS.get(found) if isinstance(found, pa.DataType) else None

@@ -1,4 +1,4 @@
-"""A dataset: contract, transform, output schema, and a fingerprint of everything that determines its output."""
+"""Read a dataset: contract, transform, output schema, and a fingerprint of all that determines its output."""
 
 import hashlib
 import sys

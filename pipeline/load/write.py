@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Staged:
-    """A load that is ready to be put: its record, and its objects, each a staged file or its content."""
+    """The results of a load before they are put: its record, and its objects, each a staged file or its content."""
 
     record: LoadRecord
     clean: Path | bytes | None

@@ -31,7 +31,7 @@ def read_header(raw: bytes, fault: str | None, contract: Contract) -> Header:
     if b"\0" in raw:
         raise Refused(Problem("binary", "the file is not text: its header has a NUL byte", raw=shown_text(raw)))
     try:
-        return map_header([cell.decode() for cell in split_record(raw, contract.delimiter, contract.quote)], contract)
+        return map_header([*map(bytes.decode, split_record(raw, contract.delimiter, contract.quote))], contract)
     except UnicodeDecodeError as error:
         message = "the header is not UTF-8: save the file as UTF-8, or name its encoding in the contract"
         raise Refused(Problem("encoding", message, raw=shown_text(raw))) from error

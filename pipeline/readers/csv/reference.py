@@ -24,7 +24,7 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A record and the line where it starts; with a `fault` (`quote` or `size`), a line that is not a record."""
+    """The text and first line of a record; with a `fault` (`quote` or `size`), of a line that is not a record."""
 
     line: int
     text: bytes

@@ -22,7 +22,7 @@ _LF, _CR = 10, 13
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A physical line that is not a record: its number, the rule it breaks (`quote` or `size`), and its first bytes."""
+    """Physical line that is not a record: its number, the rule it breaks (`quote` or `size`), and its first bytes."""
 
     line: int
     rule: str
