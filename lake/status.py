@@ -13,7 +13,11 @@ class _Part(BaseModel):
     def _null_is_absent(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return {name: item for name, item in value.items() if item is not None}
+        present = dict(value)
+        for name, item in value.items():
+            if item is None:
+                del present[name]
+        return present
 
 
 class Files(_Part):

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter, itemgetter
 from typing import Literal
 
 from lake.layout import source
@@ -27,8 +28,6 @@ SHORTEST_PAUSE = 1.0  # seconds until a file that could not be read is tried aga
 LONGEST_PAUSE = 60.0  # seconds until a file is tried again; more is left of it only after a jump of the clock
 
 HISTORY_ROWS = 100_000
-
-_COUNTS = ("rows_read", "rows_kept", "rows_dropped", "rows_rejected")
 
 # As the fields of a `Task`, but for the last two.
 _TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, fingerprint, retract, size"
@@ -175,7 +174,7 @@ class Ledger(Database):
         """Commit loads in one transaction: of each its record, its history and its share of the summary."""
         moment = now()
         with self.transaction() as db:
-            replace_shares(db, [result.record for result in results.values()])
+            replace_shares(db, list(map(attrgetter("record"), results.values())))
             for task, result in results.items():
                 record = result.record
                 etags = {"clean_etag": result.clean_etag, "rejected_etag": result.rejected_etag}
@@ -315,9 +314,17 @@ _UNKNOWN = {"loaded_etag": None}
 
 def result_columns(record: LoadRecord) -> dict[str, object]:
     """Return the columns of a source that come from the load record of its result."""
-    kept = {name: getattr(record, name) for name in (*_COUNTS, "fingerprint", "first_problem")}
-    texts = {name: json.dumps(getattr(record, name) or [], ensure_ascii=False) for name in ("problems", "share")}
-    return {**kept, **texts, "loaded_etag": record.etag}
+    return {
+        "rows_read": record.rows_read,
+        "rows_kept": record.rows_kept,
+        "rows_dropped": record.rows_dropped,
+        "rows_rejected": record.rows_rejected,
+        "fingerprint": record.fingerprint,
+        "first_problem": record.first_problem,
+        "problems": json.dumps(record.problems or [], ensure_ascii=False),
+        "share": json.dumps(record.share or [], ensure_ascii=False),
+        "loaded_etag": record.etag,
+    }
 
 
 def _fail_the_deadly(db: sqlite3.Connection, reason: str) -> list[str]:
@@ -325,7 +332,7 @@ def _fail_the_deadly(db: sqlite3.Connection, reason: str) -> list[str]:
         "UPDATE source SET status = 'failed', alone = 0, retry_at = NULL, changed_at = ?, error = ?"
         " WHERE status = 'pending' AND deaths >= ? RETURNING source_key"
     )
-    return [str(row["source_key"]) for row in db.execute(query, (now(), reason, MAX_DEATHS))]
+    return list(map(itemgetter("source_key"), db.execute(query, (now(), reason, MAX_DEATHS))))
 
 
 def _forget_result(db: sqlite3.Connection, key: str, dataset: str) -> None:
@@ -338,17 +345,19 @@ def _update(
     db: sqlite3.Connection, key: str, values: Mapping[str, object], etags: tuple[str, str] | None = None
 ) -> bool:
     """Set columns of a source, if its etag is one of `etags`; return whether it was set."""
-    columns = ", ".join(f"{name} = ?" for name in values)
+    columns = " = ?, ".join(values)
     condition = " AND etag IN (?, ?)" if etags else ""
-    query = f"UPDATE source SET {columns}, touched = {_SWEEP} WHERE source_key = ?{condition}"
+    query = f"UPDATE source SET {columns} = ?, touched = {_SWEEP} WHERE source_key = ?{condition}"
     return bool(db.execute(query, (*values.values(), key, *(etags or ()))).rowcount)
 
 
 def _remember(db: sqlite3.Connection, task: Task, record: LoadRecord, moment: int) -> None:
-    values = {name: getattr(record, name) for name in ("source_key", "dataset", "status", "etag", *_COUNTS)}
-    values |= {"found_by": task.found_by, "landed_at": task.landed_at, "loaded_at": moment}
-    marks = ", ".join("?" * len(values))
-    db.execute(f"INSERT INTO history ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+    db.execute(
+        "INSERT INTO history (source_key, dataset, status, etag, found_by, rows_read, rows_kept, rows_dropped,"
+        " rows_rejected, landed_at, loaded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (record.source_key, record.dataset, record.status, record.etag, task.found_by, record.rows_read,
+         record.rows_kept, record.rows_dropped, record.rows_rejected, task.landed_at, moment),
+    )  # fmt: skip
 
 
 TOGETHER = 16  # small files that are loaded together at most: half as many take a twentieth more

@@ -25,9 +25,8 @@ _NOT_LISTED = "source_key NOT IN (SELECT source_key FROM raw_listing)"
 _HAS_RESULT = "coalesce(clean_etag, rejected_etag) IS NOT NULL"
 
 
-def _output(etag: str) -> str:
-    return f"(SELECT {etag} FROM output_listing AS output WHERE output.source_key = source.source_key)"
-
+_OUTPUT = "FROM output_listing AS output WHERE output.source_key = source.source_key"
+_CLEAN, _REJECTED = f"(SELECT clean_etag {_OUTPUT})", f"(SELECT rejected_etag {_OUTPUT})"
 
 _NEW = """
 INSERT INTO source
@@ -52,7 +51,7 @@ _SPOILED = f"""
 UPDATE source SET status = 'pending', loaded_etag = NULL, found_by = 'sweep', noticed_at = :now, attempts = 0,
     deaths = 0
 WHERE status IN ('loaded', 'refused') AND {_OLDER}
-    AND (clean_etag IS NOT {_output("clean_etag")} OR rejected_etag IS NOT {_output("rejected_etag")})
+    AND (clean_etag IS NOT {_CLEAN} OR rejected_etag IS NOT {_REJECTED})
 """
 _RETRACTED = f"""
 UPDATE source SET status = 'pending', retract = 1, found_by = 'sweep', noticed_at = :now
@@ -65,7 +64,7 @@ WHERE ignored <> '' AND status IS NOT 'ignored' LIMIT ?
 _LOST = f"""
 SELECT source_key, dataset, clean_etag FROM source
 WHERE status = 'missing' AND {_HAS_RESULT} AND {_OLDER}
-    AND iif(clean_etag IS NULL, {_output("rejected_etag")}, {_output("clean_etag")}) IS NULL
+    AND iif(clean_etag IS NULL, {_REJECTED}, {_CLEAN}) IS NULL
 """
 _ORPHANS = """
 SELECT output.* FROM differing CROSS JOIN output_listing AS output USING (source_key)

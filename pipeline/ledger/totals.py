@@ -5,6 +5,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
+from operator import attrgetter
 from typing import Any
 
 from pipeline.model.exact import Exact, Totals, exact, merge
@@ -13,7 +14,7 @@ from pipeline.model.load_record import LoadRecord
 
 def replace_shares(db: sqlite3.Connection, records: Sequence[LoadRecord]) -> None:
     """Replace the shares of these sources in the merged summary by those of their new records."""
-    keys = json.dumps([record.source_key for record in records])
+    keys = json.dumps(list(map(attrgetter("source_key"), records)))
     query = "SELECT dataset, share FROM source WHERE source_key IN (SELECT value FROM json_each(?))"
     before = db.execute(query, (keys,)).fetchall()
     if len(before) != len(records):  # a share without a source could never be taken out again
@@ -37,17 +38,22 @@ def _add(db: sqlite3.Connection, dataset: str, parts: list[tuple[int, dict[str, 
     for group, rows, sums in db.execute(f'SELECT "group", rows, sums {chosen}', (dataset, groups)):
         totals[group] = rows, exact_sums(sums)
     for sign, part in parts:
-        added = {name: exact(sign * value) for name, value in part["sums"].items()}
+        added = {}
+        for name, value in part["sums"].items():
+            added[name] = exact(sign * value)
         merge(totals, part["group"], sign * part["rows"], added)
     db.execute(f"DELETE {chosen}", (dataset, groups))
     for group, (rows, totals_of) in totals.items():
-        texts = json.dumps({name: str(total) for name, total in totals_of.items()})
-        db.execute("INSERT INTO summary VALUES (?, ?, ?, ?)", (dataset, group, rows, texts))
+        texts = dict(zip(totals_of, map(str, totals_of.values()), strict=True))
+        db.execute("INSERT INTO summary VALUES (?, ?, ?, ?)", (dataset, group, rows, json.dumps(texts)))
 
 
 def exact_sums(text: str) -> dict[str, Exact]:
     """Read the sums of a merged group."""
-    return {name: _exact(total) for name, total in json.loads(text).items()}
+    sums = {}
+    for name, total in json.loads(text).items():
+        sums[name] = _exact(total)
+    return sums
 
 
 def _exact(text: str) -> Exact:

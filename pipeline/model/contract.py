@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import Annotated, Any, Literal, NamedTuple
 
 import pyarrow as pa
@@ -173,10 +174,14 @@ class Contract:
     @cached_property
     def header(self) -> tuple[str, ...] | None:
         """The header that has a column for each field, in order; None where the contract has them in no such order."""
-        names = [field.heading.text for field in self.fields]
-        return tuple(names) if headings(names) == [field.heading for field in self.fields] else None
+        columns: list[Heading] = list(map(attrgetter("heading"), self.fields))
+        names: list[str] = list(map(attrgetter("text"), columns))
+        return tuple(names) if headings(names) == columns else None
 
     @property
     def schema(self) -> pa.Schema:
         """The Arrow schema of the typed rows, before the transform; a required field has no nulls."""
-        return pa.schema([pa.field(one.name, TYPES[one.type], not one.constraints.required) for one in self.fields])
+        schema = pa.schema([])
+        for field in self.fields:
+            schema = schema.append(pa.field(field.name, TYPES[field.type], not field.constraints.required))
+        return schema

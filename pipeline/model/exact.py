@@ -23,8 +23,10 @@ def merge(totals: Totals, group: dict[str, Any], rows: int, sums: Mapping[str, E
     key = json.dumps(group, ensure_ascii=False)
     had, before = totals.get(key, (0, {}))
     if had + rows:
-        names = dict.fromkeys([*before, *sums])
-        totals[key] = (had + rows, {name: before.get(name, 0) + sums.get(name, 0) for name in names})
+        merged = dict(before)
+        for name, value in sums.items():
+            merged[name] = merged.get(name, 0) + value
+        totals[key] = (had + rows, merged)
     else:
         totals.pop(key, None)
 

@@ -4,6 +4,7 @@ import codecs
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,12 @@ def _check(path: Path, resource: Resource) -> None:
     if resource.dialect.delimiter == resource.dialect.quoteChar:
         raise SettingError(f"{path}: dialect.quoteChar: it is the delimiter as well")
     fields = resource.table.fields
-    if alike := alike_names([field.name for field in fields]):
+    if alike := alike_names(map(attrgetter("name"), fields)):
         raise SettingError(f"{path}: schema.fields: {alike}: {WAY_OUT}")
-    if twice := [str(heading) for heading, count in Counter(field.heading for field in fields).items() if count > 1]:
-        raise SettingError(f"{path}: schema.fields: the column {listed(twice)} is there more than once: {WAY_OUT}")
+    columns = Counter(map(attrgetter("heading"), fields))
+    if len(columns) < len(fields):
+        repeated = [str(column) for column, count in columns.items() if count > 1]
+        raise SettingError(f"{path}: schema.fields: the column {listed(repeated)} is there more than once: {WAY_OUT}")
     for field in fields:
         for problem in _field_problems(field):
             raise SettingError(f"{path}: field {shortened(field.name)!r}: {problem}")
