@@ -25,7 +25,7 @@ OpenFile = Callable[[ObjectInfo, bool], pa.NativeFile]  # True: all of it will b
 
 
 class SchemaChanged(OSError):
-    """A file changes the dataset's schema in the middle of a scan: scan again."""
+    """The schema changed in the middle of a scan, by a file beyond the sample: scan again."""
 
 
 class DamagedObject(OSError):
@@ -39,7 +39,7 @@ class _File(NamedTuple):
 
 
 class ObjectDataset(ds.InMemoryDataset):  # type: ignore[misc]
-    """An Arrow dataset over listed objects; each object is read in a single version.
+    """Arrow dataset over listed objects; each object is read in a single version.
 
     `schema` has all columns of all files. A file that was written under another contract is converted if that keeps
     each value; otherwise it is an error (see `lake.stores.unify`). After a scan that failed, `error` has the reason,

@@ -1,4 +1,4 @@
-"""A folder as an object store."""
+"""Object store in a folder."""
 
 import errno
 import logging

@@ -1,4 +1,4 @@
-"""A bucket as an object store: MinIO, and for all but `watch` any S3 service."""
+"""Object store in a bucket: MinIO, or for all methods but `watch` any S3 service."""
 
 import logging
 import re

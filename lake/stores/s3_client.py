@@ -94,7 +94,7 @@ class Transfer:
 
 
 class _Parts(io.RawIOBase):
-    """An object as a seekable file, with a request for each read."""
+    """Seekable file over an object, with a request for each read."""
 
     def __init__(self, size: int, part: Callable[[int, int], bytes]) -> None:
         self._size, self._part, self._place = size, part, 0

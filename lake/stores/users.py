@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class User:
-    """A user of the lake: its role and its keys."""
+    """Role and keys of a user of the lake."""
 
     role: Role
     access_key: str

@@ -38,7 +38,7 @@ SHAPES = {
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An expected row: the line of its record, its group, a digest of its texts, and its numbers."""
+    """Expected row: the line of its record, its group, a digest of its texts, and its numbers."""
 
     line: int
     group: str

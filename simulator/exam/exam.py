@@ -1,4 +1,4 @@
-"""An exam for a pipeline: files with known outcomes in a lake, and an answer key outside of it."""
+"""Exam for a pipeline: files with known outcomes in a lake, and an answer key outside of it."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ KINDS: dict[str, Kind] = {**WHOLES, **FORM_KINDS, **ODDITIES, **FAULTS}
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A file of an exam: its key, its kind, and its bytes with the expected outcome."""
+    """File of an exam: its key, its kind, and its bytes with the expected outcome."""
 
     key: str
     fault: str

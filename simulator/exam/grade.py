@@ -29,7 +29,7 @@ Cells = tuple[Any, ...]
 
 
 class Unreadable(ValueError):
-    """An object is not Parquet, or lacks a column."""
+    """The object is not Parquet, or lacks a column."""
 
 
 @dataclass(frozen=True, slots=True)
