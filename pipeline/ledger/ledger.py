@@ -366,7 +366,7 @@ SECONDS = 1.0  # that they take together at most, as far as is known
 
 
 def front_of(tasks: list[Task], pace: Mapping[str, float]) -> list[Task]:
-    """Give those at the front of a queue that are loaded together: the first, and small ones while there is room.
+    """Return the front of a queue that makes one batch: the first file, and small ones while there is room.
 
     Args:
         pace: seconds that a small file took lately, by dataset; of one that is not there two are tried.

@@ -1,4 +1,4 @@
-"""A listing of the lake, in a database beside the ledger: however many objects there are, they take no memory."""
+"""Listing of the lake, in a database beside the ledger: however many objects there are, they take no memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What is published of the ledger as a whole: the status, and the newest loads."""
+"""Report of the ledger as a whole: the status and the newest loads, as they are published."""
 
 import json
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Which sources a command is about: by key, by status, or the stale ones."""
+"""Select the sources that a command is about: by key, by status, or the stale ones."""
 
 import json
 from collections.abc import Sequence

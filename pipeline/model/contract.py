@@ -145,7 +145,7 @@ class Summary(_Part):
 
 
 class Resource(_Part):
-    """A contract file as it is written: a Data Resource of the Data Package standard, and `summary`."""
+    """Contract file as it is written: a Data Resource of the Data Package standard, and `summary`."""
 
     schema_url: str = Field(default="", alias="$schema")
     name: Annotated[str, StringConstraints(pattern=DATASET_NAME)]

@@ -1,4 +1,4 @@
-"""Which names of encodings are those of text files."""
+"""Names of encodings: which of them are those of text files."""
 
 import codecs
 

@@ -26,7 +26,7 @@ LOCK_SECONDS = 1.0  # a pipeline that was killed has released its lock by then
 
 @contextmanager
 def lock_state_folder(path: Path) -> Iterator[str]:
-    """Hold the lock of the state folder; `SettingError` names the process that holds it, or why it cannot be written.
+    """Acquire the lock of the state folder; `SettingError` names the process that has it, or why it is not writable.
 
     Yields:
         The number of the process that held the lock before and died; an empty text if it ended, be it by an error. The
@@ -91,7 +91,7 @@ def reason_left(store: ObjectStore, state: Path, before: str) -> Iterator[None]:
 
 
 def _publish_reason(store: ObjectStore, reason: Problem, before: str) -> None:
-    """Put the reason into the status of the lake, unless another pipeline may be alive that writes it."""
+    """Write the reason into the status of the lake, unless another pipeline may be alive that writes it."""
     with suppress(OSError):
         status, host, ours = read_status(store), socket.gethostname(), (str(os.getpid()), before)
         if (writer := status.writer) and is_alive(writer) and (writer.host != host or str(writer.pid) not in ours):
