@@ -7,8 +7,7 @@ import streamlit as st
 from dashboard.rejects.excerpt import Excerpt, cell, read_excerpt
 from dashboard.rejects.remedies import remedy
 from dashboard.shared import formats
-from dashboard.shared.file_format import UNKNOWN, Format
-from dashboard.shared.published import BY_URL, Published
+from dashboard.shared.published import BY_URL, UNKNOWN, Format, Published
 from dashboard.shared.selection import Row, close_button
 
 MAX_LINES = 20  # of one record that are shown

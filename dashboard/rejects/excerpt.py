@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from dashboard.shared.file_format import UNKNOWN, Format
 from dashboard.shared.objects import reread
+from dashboard.shared.published import UNKNOWN, Format
 from lake.stores.base import ObjectInfo, ObjectStore
 
 CONTEXT = 2  # lines before and after the record

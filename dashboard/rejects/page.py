@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard.rejects import detail, over_time
+from dashboard.rejects import detail, timeline
 from dashboard.rejects.remedies import remedy
 from dashboard.shared import formats, notices
 from dashboard.shared.failures import one_sentence
@@ -52,9 +52,9 @@ def _problems(problems: Problems, counts: Counts, published: Published) -> None:
         text = f"**{formats.plain(key)} is not shown:** {formats.plain(reason)}."
         st.warning(text, icon=":material/visibility_off:")
     if not counted.empty:
-        over_time.show(counted)
+        timeline.show(counted)
         _counts(by_rule(counted, matches).head(MAX_ROWS))
-    st.caption(over_time.coverage(counted, counts))
+    st.caption(timeline.coverage(counted, counts))
     if not matches.empty:
         _table(matches, published, _compared(matches, counted, problems))
     elif not problems.frame.empty:

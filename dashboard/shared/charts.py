@@ -41,11 +41,23 @@ def summary_chart(summary: Summary) -> Chart:
 def frame_chart(whole: pd.DataFrame, groups: list[str], measures: list[str]) -> Chart:
     """Return bars of the `measures` of a frame: one bar for each row, named by its `groups`."""
     frame = _largest(whole, measures[0])
+    largest = f"{MAX_BARS} largest of {formats.number(len(whole))} groups by {formats.shortened(measures[0])}"
+    return _chart(frame, groups, measures, f"The {largest}. " if len(frame) < len(whole) else "")
+
+
+def line_chart(whole: pd.DataFrame, groups: list[str], measures: list[str]) -> Chart:
+    """Return lines of the `measures` of a frame through its rows, in their order."""
+    frame = whole.head(MAX_POINTS)
+    first = f"{formats.number(MAX_POINTS)} of {formats.count(len(whole), 'row')}"
+    chart = _chart(frame, groups, measures, f"The first {first}. " if len(frame) < len(whole) else "")
+    for series in chart.options["series"]:
+        series |= {"type": "line", "showSymbol": len(frame) <= MAX_BARS}
+    return chart
+
+
+def _chart(frame: pd.DataFrame, groups: list[str], measures: list[str], cut: str) -> Chart:
     panels = _panels(frame, measures)
-    note = _note(frame, measures)
-    if len(frame) < len(whole):
-        first = formats.shortened(measures[0])
-        note = f"The {MAX_BARS} largest of {formats.number(len(whole))} groups by {first}. {note}".strip()
+    note = f"{cut}{_note(frame, measures)}".strip()
     return Chart(options(frame, _labels(frame, groups), panels), LEGEND + PANEL * len(panels), note)
 
 
@@ -86,19 +98,6 @@ def roles(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
         if pd.api.types.is_integer_dtype(frame[name]) and (NAMES_ROWS.fullmatch(name) or not distinct):
             groups.append(name)
     return [name for name in columns if name in groups], [name for name in numbers if name not in groups]
-
-
-def line_chart(whole: pd.DataFrame, groups: list[str], measures: list[str]) -> Chart:
-    """Return lines of the `measures` of a frame through its rows, in their order."""
-    frame = whole.head(MAX_POINTS)
-    panels = _panels(frame, measures)
-    drawn = options(frame, _labels(frame, groups), panels)
-    for series in drawn["series"]:
-        series |= {"type": "line", "showSymbol": len(frame) <= MAX_BARS}
-    note = _note(frame, measures)
-    if len(frame) < len(whole):
-        note = f"The first {formats.number(MAX_POINTS)} of {formats.count(len(whole), 'row')}. {note}".strip()
-    return Chart(drawn, LEGEND + PANEL * len(panels), note)
 
 
 def _largest(frame: pd.DataFrame, measure: str) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
@@ -15,7 +15,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dashboard.shared.file_format import UNKNOWN, Format
 from dashboard.shared.objects import fetch
 from dashboard.shared.problem_counts import Counts, count_problems
 from dashboard.shared.rejected import Problems, Rejected
@@ -33,6 +32,23 @@ T = TypeVar("T")
 
 class UnreadableError(ValueError):
     """Raised for a published object that a pipeline of this version would not write; the message names it."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """The file format in a dataset's contract; an empty delimiter means unknown.
+
+    `headers` maps a field to its header in the file, and its number among the columns with that header. It has only the
+    fields whose header is not their name.
+    """
+
+    encoding: str = "utf-8"
+    delimiter: str = ""
+    quote: str = '"'
+    headers: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+
+UNKNOWN = Format()  # where the pipeline did not publish it
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import io
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -34,22 +35,19 @@ class Problems:
     unread: dict[str, str] = field(default_factory=dict)  # key of an object to the reason why it was not read
 
 
-class _File(NamedTuple):
-    etag: str
-    problems: pa.Table
-    total: int
-    unread: str = ""
-
-
 class _Load(NamedTuple):
     source_key: str
     dataset: str
     etag: str
     latest: object
 
-    @property
-    def key(self) -> str:
-        return rejected_key(self.source_key)
+
+class _File(NamedTuple):
+    load: _Load
+    etag: str
+    problems: pa.Table
+    total: int
+    unread: str = ""
 
 
 class Rejected:
@@ -58,50 +56,41 @@ class Rejected:
     def __init__(self, store: ObjectStore) -> None:
         """Read from `store`; one instance serves every visitor."""
         self._store, self._lock = store, threading.Lock()
-        self._files: dict[_Load, _File] = {}
+        self._files: dict[str, _File] = {}
         self._newest: tuple[pd.DataFrame, Problems] | None = None
 
     def newest(self, loads: pd.DataFrame) -> Problems:
         """Return the problems of the newest of `loads`; the same `loads` again cost nothing."""
         with self._lock:
             if self._newest is None or self._newest[0] is not loads:
-                self._newest = loads, self._read(loads)
+                bad = loads[(loads["rows_rejected"].fillna(0) > 0) | (loads["status"] == "refused")]
+                newest = bad.head(MAX_FILES)[list(_Load._fields)].itertuples(index=False, name=None)
+                self._files = dict(self._read([_Load(*row) for row in newest]))
+                self._newest = loads, _problems(self._files, len(bad))
             return self._newest[1]
 
-    def _read(self, loads: pd.DataFrame) -> Problems:
-        bad = loads[(loads["rows_rejected"].fillna(0) > 0) | (loads["status"] == "refused")]
-        newest = bad.head(MAX_FILES)[list(_Load._fields)].itertuples(index=False, name=None)
-        self._files = dict(self._read_files([_Load(*row) for row in newest]))
-        return _problems(self._files, len(bad))
-
-    def _read_files(self, loads: list[_Load]) -> Iterable[tuple[_Load, _File]]:
-        # An object is put before its load is published, so a known load has a known object.
-        by_key = {load.key: file for load, file in self._files.items()}
+    def _read(self, loads: list[_Load]) -> Iterable[tuple[str, _File]]:
         for load in loads:
-            if file := self._files.get(load) or self._read_file(load.key, by_key.get(load.key)):
-                yield load, file
+            key = rejected_key(load.source_key)
+            file = self._files.get(key)
+            with suppress(FileNotFoundError):  # the source was corrected: the next loads will show it
+                # An object is put before its load is published, so a known load has a known object.
+                if file is None or file.load != load:
+                    info = self._store.stat(key)
+                    file = file._replace(load=load) if file and file.etag == info.etag else self._fetch(info, load)
+                yield key, file
 
-    def _read_file(self, key: str, known: _File | None) -> _File | None:
-        try:
-            info = self._store.stat(key)
-            return known if known and known.etag == info.etag else self._fetch(info)
-        except FileNotFoundError:
-            return None  # the source was corrected: the next loads will show it
-
-    def _fetch(self, info: ObjectInfo) -> _File:
+    def _fetch(self, info: ObjectInfo, load: _Load) -> _File:
+        empty = REJECTED_SCHEMA.empty_table()
         if info.size > MAX_OBJECT:
-            size = formats.size(info.size)
-            return _unread(info, f"it has {size}, too much for a page: look at it with DuckDB or pandas")
+            reason = f"it has {formats.size(info.size)}, too much for a page: look at it with DuckDB or pandas"
+            return _File(load, info.etag, empty, 0, reason)
         info, data = fetch(self._store, info.key)
         try:
-            return _File(info.etag, *_first_problems(pq.ParquetFile(io.BytesIO(data))))
+            return _File(load, info.etag, *_first_problems(pq.ParquetFile(io.BytesIO(data))))
         except Exception as error:  # the store has answered, so this is a fault of the object
-            reason = f"{' '.join(str(error).split()):.200}"
-            return _unread(info, f"it is not what this version of the pipeline writes: {reason}")
-
-
-def _unread(info: ObjectInfo, reason: str) -> _File:
-    return _File(info.etag, REJECTED_SCHEMA.empty_table(), 0, reason)
+            reason = f"it is not what this version of the pipeline writes: {' '.join(str(error).split()):.200}"
+            return _File(load, info.etag, empty, 0, reason)
 
 
 def _first_problems(file: pq.ParquetFile) -> tuple[pa.Table, int]:
@@ -116,15 +105,15 @@ def _first_problems(file: pq.ParquetFile) -> tuple[pa.Table, int]:
     return pa.concat_tables(batches), file.metadata.num_rows
 
 
-def _problems(files: dict[_Load, _File], bad: int) -> Problems:
-    tables = [_with_dataset(load.dataset, file.problems) for load, file in files.items()]
+def _problems(files: dict[str, _File], bad: int) -> Problems:
+    tables = [_with_dataset(file.load.dataset, file.problems) for file in files.values()]
     table = pa.concat_tables([_with_dataset("", REJECTED_SCHEMA.empty_table()), *tables])
     return Problems(
         table.to_pandas(types_mapper=pd.ArrowDtype),
         files=bad,
         read=sum(not file.unread for file in files.values()),
         total=sum(file.total for file in files.values()),
-        unread={load.key: file.unread for load, file in files.items() if file.unread},
+        unread={key: file.unread for key, file in files.items() if file.unread},
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from dashboard.rejects import excerpt
 from dashboard.rejects.excerpt import cell, read_excerpt
 from dashboard.rejects.remedies import REMEDIES, UNKNOWN, remedy
-from dashboard.shared.file_format import Format
+from dashboard.shared.published import Format
 from lake.stores.base import ObjectStore
 from tests.support.project import ROOT
 
