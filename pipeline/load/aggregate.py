@@ -25,25 +25,28 @@ def count_groups(spec: Summary, tables: Sequence[pa.Table]) -> list[GroupCounts]
     """Count and sum up the rows of each table by group, in one pass over all; `Refused` if a group cannot be shown."""
     if not tables:
         return []
-    rows = pa.concat_tables(tables)
-    keys = {f"key{number}": name for number, name in enumerate(spec.groupBy)}  # whatever the fields are called
-    sums = {f"sum{number}": name for number, name in enumerate(spec.sum)}
-    columns = {alias: rows[name] for alias, name in keys.items()}
-    columns |= {alias: _exact(rows[name]) for alias, name in sums.items()}
-    if len(tables) > 1 or not keys:  # one more key takes an eighth more time
-        columns["table"] = np.repeat(np.arange(len(tables)), [table.num_rows for table in tables])
-    alike = [name for name in columns if name not in sums]
-    grouped = pa.table(columns).combine_chunks().group_by(alike, use_threads=False)
-    totals_of = grouped.aggregate([*((alias, "sum") for alias in sums), ([], "count_all")])
+    rows, columns = pa.concat_tables(tables), dict[str, Any]()
+    for number, name in enumerate(spec.groupBy):  # aliases, whatever the fields are called
+        columns[f"key{number}"] = rows[name]
+    if len(tables) > 1 or not columns:  # one more key takes an eighth more time
+        columns["table"] = np.repeat(np.arange(len(tables)), [*map(len, tables)])
+    keys, aggregates = [*columns], list[tuple[Any, str]]([([], "count_all")])
+    for number, name in enumerate(spec.sum):
+        columns[f"sum{number}"] = _exact(rows[name])
+        aggregates.append((f"sum{number}", "sum"))
+    totals_of = pa.table(columns).combine_chunks().group_by(keys, use_threads=False).aggregate(aggregates)
     try:
         counts = totals_of.to_pylist()
     except OverflowError as error:  # a transform may have moved a date
         raise Refused(Problem("summary", f"a group is no date from year 1 to 9999: {error}")) from error
     results: list[GroupCounts] = [[] for _ in tables]
     for row in counts:
-        group = {name: _plain(row[alias]) for alias, name in keys.items()}
-        totals = {name: row[f"{alias}_sum"] for alias, name in sums.items()}
-        results[row.get("table", 0)].append((group, row["count_all"], totals))
+        group, sums = dict[str, Any](), dict[str, Any]()
+        for number, name in enumerate(spec.groupBy):
+            group[name] = _plain(row[f"key{number}"])
+        for number, name in enumerate(spec.sum):
+            sums[name] = row[f"sum{number}_sum"]
+        results[row.get("table", 0)].append((group, row["count_all"], sums))
     return results
 
 
@@ -60,14 +63,11 @@ class Groups:
 
     def share(self, types: pa.Schema) -> Share:
         """Return the file's share, ordered by group; `OverflowError` if an integer sum leaves 64 bits."""
-        return [
-            {
-                "group": json.loads(group),
-                "rows": rows,
-                "sums": {name: rounded(total, types.field(name).type, name) for name, total in sums.items()},
-            }
-            for group, (rows, sums) in sorted(self.totals.items())
-        ]
+        share: Share = []
+        for group, (rows, totals) in sorted(self.totals.items()):
+            sums = {name: rounded(total, types.field(name).type, name) for name, total in totals.items()}
+            share.append({"group": json.loads(group), "rows": rows, "sums": sums})
+        return share
 
 
 def _exact(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -124,8 +124,7 @@ def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Ar
         misfits.append(row.number - 1)
         return "skip"
 
-    names = [str(number) for number in range(len(header.names))]
-    wanted = [str(place) for place in header.places]
+    names, wanted = [*map(str, range(len(header.names)))], [*map(str, header.places)]
     table = pyarrow.csv.read_csv(
         # Arrow would take a byte order mark at its start for one; an empty line before it is skipped.
         pa.BufferReader(b"\n" + block.data if block.data.startswith(b"\xef\xbb\xbf") else block.data),
