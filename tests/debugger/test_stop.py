@@ -82,8 +82,8 @@ def test_one_file_is_seen_beside_a_pipeline_that_runs(tmp_path: Path) -> None:
             asked = configuration("Pipeline (one file)", str(ROOT), key=KEY)
             session.launch(asked, {path: [line] for path, line in paths.items()})
             for function, expression, value in (
-                ("explain_cell", "cell", "b'many'"),
                 ("transform", "frame.shape", "(24, 7)"),
+                ("explain_cell", "cell", "b'many'"),
             ):
                 stop = next_stop(session)
                 assert stop[:4] == ("breakpoint", "MainThread", function, stop.path)
