@@ -38,10 +38,10 @@ from benchmarks.measure import (
 from benchmarks.sales import write
 from lake.layout import clean_key
 from lake.stores.local import LocalStore
-from pipeline.__main__ import set_allocators
 from pipeline.dataset.dataset import read_datasets
 from pipeline.load.load import load
 from pipeline.model.task import Result, Task
+from pipeline.service.allocators import set_allocators
 
 MEANT = 5_000_000  # rows that the bars are promised for
 

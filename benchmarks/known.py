@@ -22,11 +22,11 @@ from lake.layout import CLEAN, RAW, clean_key, source_key
 from lake.stores import open_store
 from lake.stores.base import ObjectInfo, ObjectStore
 from lake.stores.local import LocalStore
-from pipeline.__main__ import set_allocators
 from pipeline.dataset.dataset import read_datasets
 from pipeline.ledger.ledger import HISTORY_ROWS, Ledger
 from pipeline.ledger.reconcile import reconcile
 from pipeline.ledger.report import status
+from pipeline.service.allocators import set_allocators
 from pipeline.service.context import Pipeline
 from pipeline.service.lease import acquire_lease
 from pipeline.service.publish import Publisher

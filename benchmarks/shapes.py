@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 from benchmarks.known import clocked, tell
 from benchmarks.measure import HERE
 from benchmarks.sales import pieces
-from pipeline.__main__ import set_allocators
 from pipeline.dataset.dataset import read_dataset
 from pipeline.load.load import stage
 from pipeline.model.load_record import LoadRecord
+from pipeline.service.allocators import set_allocators
 from tests.support.project import DATASETS
 
 PIECE = 10_000  # records

@@ -21,7 +21,6 @@ from rich.table import Table
 
 from benchmarks.small_files import DATASETS
 from lake.published import METADATA_KEY
-from pipeline.__main__ import set_allocators
 from pipeline.dataset.dataset import Dataset, read_datasets
 from pipeline.ledger.ledger import TOGETHER
 from pipeline.load.aggregate import Groups, count_groups
@@ -31,6 +30,7 @@ from pipeline.model.exact import Share
 from pipeline.model.load_record import LoadRecord
 from pipeline.readers.base import Batch
 from pipeline.readers.csv.small_files import read_small_files
+from pipeline.service.allocators import set_allocators
 from tests.support.project import DATASETS as CONTRACTS
 
 File = tuple[str, bytes]  # key and content

@@ -15,3 +15,12 @@ class StoreUnavailable(ConnectionError):
 
 class StoreFull(StoreUnavailable):
     """The store answers and has no room: nothing was written, try again when there is some."""
+
+
+def no_room_cause(error: BaseException | None) -> BaseException | None:
+    """Return the first error of a chain of causes that says that no space is left, in the store or on a disk."""
+    while error:
+        if isinstance(error, StoreFull) or (isinstance(error, OSError) and error.errno in NO_ROOM):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

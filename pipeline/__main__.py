@@ -1,18 +1,16 @@
 """Command line of the pipeline: `run`, `once`, `status`, `replay`, `dry-run`, `verify`, `health`, `contract`."""
 
-import ctypes
 import faulthandler
 import gc
 import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import pyarrow as pa
 import typer
 from rich.console import Console
 from rich.progress import Progress
@@ -21,19 +19,22 @@ from common.cli import run as run_program
 from common.logs import configure_logging, fields
 from common.settings import takes_settings
 from lake.stores import open_store
+from lake.stores.base import ObjectStore
 from pipeline.commands.contracts import app as contract_commands
 from pipeline.commands.output import show_status
 from pipeline.commands.state import app as state_commands
-from pipeline.dataset.dataset import read_datasets
+from pipeline.dataset.dataset import Dataset, read_datasets
 from pipeline.ledger import report
 from pipeline.ledger.database import ledger_errors
 from pipeline.ledger.last_reason import last_reason
 from pipeline.ledger.ledger import Ledger
 from pipeline.load.load import load
-from pipeline.service.availability import when_there
+from pipeline.service.allocators import set_allocators
+from pipeline.service.availability import retry_until_available
 from pipeline.service.context import Pipeline
-from pipeline.service.executor import Cores, processes
+from pipeline.service.executor import BatchSettings, Executor, InlineExecutor
 from pipeline.service.lease import acquire_lease
+from pipeline.service.processes import ProcessExecutor, start_fork_server
 from pipeline.service.service import drain, follow
 from pipeline.service.signals import stop_on_signals
 from pipeline.service.state_folder import lock_state_folder, reason_left
@@ -86,59 +87,49 @@ def once(
 @contextmanager
 def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pipeline]:
     """Make a pipeline ready: the one writer of its state folder and of its lake."""
-    state = settings.state
+    state, staging = settings.state, settings.state / "staging"
     store, path = open_store(settings.lake, os.environ), state / "ledger.sqlite"
     if Path("lake/raw").is_dir() or Path("state/ledger.sqlite").exists():  # where version 0.1 kept them
         move = "mkdir -p data/lake && mv lake/raw lake/clean lake/rejected lake/published data/lake/ && mv state data/"
         log.warning(fields("old folders", found="./lake ./state", expected="./data/lake ./data/state", action=move))
-    with lock_state_folder(state) as before, reason_left(store, state, before), ledger_errors(path):
+    if settings.workers:
+        start_fork_server()  # now, because it imports for a second
+    with (
+        lock_state_folder(state) as before,
+        reason_left(store, state, before),
+        ledger_errors(path),
+        ExitStack() as ends,
+    ):
         datasets = read_datasets(settings.datasets, settings.limits)
-        gc.freeze()  # what is here by now stays: to look through all of it for garbage holds up every load
-        # With the lock, and before the store is used: no thread runs yet.
-        cores = Cores(processes(settings.workers), partial(load, store, datasets, state / "staging"))
-        ledger = Ledger(path)
+        gc.freeze()  # all of it stays: a search through it for garbage would hold up every load
+        ledger = ends.enter_context(closing(Ledger(path)))
         if last_reason(state):
             ledger.check()
+        shutil.rmtree(staging)  # with the files of a load that was killed
+        staging.mkdir()
+        fingerprints = {name: dataset.fingerprint for name, dataset in datasets.items()}
+        executor = ends.enter_context(closing(_executor(settings, store, datasets, fingerprints)))
         pipeline = Pipeline(
-            store,
-            ledger,
-            datasets,
-            state / "staging",
-            settings.workers,
-            sweep_seconds,
-            settings.retract_deleted,
-            cores,
+            store, ledger, datasets, staging, settings.workers, sweep_seconds, settings.retract_deleted, executor
         )
-        shutil.rmtree(pipeline.staging)  # with what a load that was killed has left
-        pipeline.staging.mkdir()
         stop_on_signals(pipeline)
-        when_there(pipeline, lambda: acquire_lease(store, ledger, pipeline.stop))
+        retry_until_available(pipeline, lambda: acquire_lease(store, ledger, pipeline.stop))
         if pipeline.stop.is_set():
             raise typer.Exit
-        ledger.start_run({name: dataset.fingerprint for name, dataset in datasets.items()}, died=bool(before))
+        ledger.start_run(fingerprints, died=bool(before))
         yield pipeline
-        cores.close()
-        ledger.close()
 
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's names for what is set, M_ before them
-
-
-def set_allocators() -> None:
-    """Let glibc and Arrow keep what one block has freed for the next, where they can.
-
-    New pages from the kernel cost 5 to 10 % of a large load. jemalloc holds 10 to 70 MiB less than Arrow's usual
-    mimalloc, of what one thread takes and another frees.
-    """
-    if "jemalloc" in pa.supported_memory_backends():
-        pa.set_memory_pool(pa.jemalloc_memory_pool())
-        pa.jemalloc_set_decay_ms(10_000)
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    mallopt(_MMAP_THRESHOLD, 32 << 20)
-    mallopt(_TRIM_THRESHOLD, 64 << 20)
+def _executor(
+    settings: LoadSettings, store: ObjectStore, datasets: dict[str, Dataset], fingerprints: dict[str, str]
+) -> Executor:
+    staging = settings.state / "staging"
+    if not settings.workers:
+        return InlineExecutor(partial(load, store, datasets, staging))
+    bucket = tuple((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
+    known = tuple(fingerprints.items())
+    batch = BatchSettings(settings.lake, bucket, settings.datasets, settings.limits, staging, known)
+    return ProcessExecutor(batch, settings.workers, settings.load_seconds)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,15 @@ class LoadSettings(VerifySettings):
             help="Loads at a time; 0 loads in the main thread, for a debugger.",
         ),
     ] = 4
+    load_seconds: Annotated[
+        float,
+        typer.Option(
+            envvar="PIPELINE_LOAD_SECONDS",
+            min=0,
+            max=31_536_000,
+            help="Longest load, in seconds for each 100 MiB begun; 0: no limit.",
+        ),
+    ] = 600
     retract_deleted: Annotated[
         bool, typer.Option(envvar="PIPELINE_RETRACT_DELETED", help="Retract the rows of deleted files; else keep them.")
     ] = False

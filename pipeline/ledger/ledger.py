@@ -5,8 +5,10 @@ import math
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter, itemgetter
+from pathlib import Path
 from typing import Literal
 
 from lake.layout import source
@@ -63,6 +65,11 @@ def key_text(key: str) -> str:
 
 class Ledger(Database):
     """What is known of every source: the queue of those that wait, and the memory of what was made of the others."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the ledger at `path`, as `Database` does."""
+        super().__init__(path)
+        self._suspects: set[str] = set()  # files whose batch a process did not survive: each is a batch of its own
 
     def start_run(self, fingerprints: Mapping[str, str], *, died: bool = True) -> None:
         """Make ready for a run: what a crash left in flight waits again, to run alone, and the fingerprints are these.
@@ -129,8 +136,9 @@ class Ledger(Database):
     def take(self, workers: int = 0, pace: Mapping[str, float] | None = None) -> list[Task]:
         """Take the file that has waited longest; it stays taken until it is settled or released.
 
-        With `workers` that share what waits, take some small ones at once, as many as `load.front_of` says with their
-        `pace`. What an unclean end left in flight comes first, when nothing else is in flight, and nothing beside it.
+        With `workers` that share what waits, take some small ones at once, as many as `front_of` allows with their
+        `pace`. A file that was in flight when a worker process ended is taken by itself. Files that were in flight at
+        an unclean end of the program come first, one at a time, while nothing else is in flight.
         """
         moment = now()
         later = {"soon": moment + 1, "late": moment + round(LONGEST_PAUSE * 1e6)}
@@ -146,14 +154,15 @@ class Ledger(Database):
                 {**later, "limit": workers * TOGETHER or 1},
             ).fetchone()
             rows = db.execute(
-                f"SELECT {_TASK}, {_FIRST} AS first, alone FROM source WHERE {_WAITS}"
+                f"SELECT {_TASK}, {_FIRST} AS first, alone OR deaths > 0, alone FROM source WHERE {_WAITS}"
                 " ORDER BY alone DESC, noticed_at LIMIT :limit",
                 {**later, "limit": math.ceil(waiting / max(1, workers))},
             ).fetchall()
             if not rows or (flying is not None and (flying or rows[0]["alone"])):
                 return []
-            front = rows[:1] if rows[0]["alone"] else rows
-            taken = front_of([Task(*row) for row in front], pace or {})
+            tasks = [Task(*row[:-1]) for row in rows]
+            tasks = [replace(task, alone=1) if task.source_key in self._suspects else task for task in tasks]
+            taken = front_of(tasks, pace or {})
             keys = json.dumps([task.source_key for task in taken])
             db.execute(
                 "UPDATE source SET in_flight = 1, started_at = ? WHERE source_key IN (SELECT value FROM json_each(?))",
@@ -245,18 +254,22 @@ class Ledger(Database):
         query = "SELECT source_key, error FROM source WHERE status = 'pending' AND retry_at IS NOT NULL"
         return self.rows(query)
 
-    def count_deaths(self, tasks: Sequence[Task], seen: str) -> list[str]:
-        """Return tasks to the queue that a process died of, each to run alone, and give the keys of those that fail.
+    def count_deaths(self, batch: Sequence[Task], how: str) -> list[str]:
+        """Return the tasks of a batch to the queue whose process ended; from now on each is a batch of its own.
 
-        It is as after an unclean end: a death counts against a file that was alone in flight, and three make it failed.
+        A death counts against a file that was by itself; that file goes to the end of the queue. Three make it failed.
+
+        Returns:
+            The keys of the files that failed.
         """
-        reason = f"the process that loaded this file and no other {seen}, {MAX_DEATHS} times"
+        reason = f"the process that loaded this file and no other {how}, {MAX_DEATHS} times"
         with self.transaction() as db:
-            for task in tasks:
-                _update(db, task.source_key, {"in_flight": 0, "alone": 1, **_UNKNOWN})
-                if task.alone:
-                    again = "UPDATE source SET deaths = deaths + 1 WHERE source_key = ? AND etag = ?"
-                    db.execute(again, (task.source_key, task.etag))
+            for task in batch:
+                _update(db, task.source_key, {"in_flight": 0, "alone": 0, **_UNKNOWN})
+                self._suspects.add(task.source_key)
+            if len(batch) == 1:
+                again = "UPDATE source SET deaths = deaths + 1, noticed_at = ? WHERE source_key = ? AND etag = ?"
+                db.execute(again, (now(), batch[0].source_key, batch[0].etag))
             return _fail_the_deadly(db, reason)
 
     def release_all(self) -> None:
@@ -286,6 +299,7 @@ class Ledger(Database):
 
         The columns in `always` are set all the same.
         """
+        self._suspects.discard(task.source_key)
         ended = {**(always or {}), "in_flight": 0, "alone": 0, "changed_at": now()}
         settled = {**ended, **_CLEAN_SLATE, **values, "status": status, "etag": etag}
         if not _update(db, task.source_key, settled, (task.etag, etag)):
@@ -373,7 +387,7 @@ def front_of(tasks: list[Task], pace: Mapping[str, float]) -> list[Task]:
     """
     taken = 0.0
     for number, task in enumerate(tasks):
-        small = is_small(task.source_key, task.size)
+        small = is_small(task.source_key, task.size) and not task.alone
         taken += max(task.size / ROOM, pace.get(task.dataset, SECONDS / 2) / SECONDS) if small else 2.0
         if taken > 1:
             return tasks[: max(1, number)]

@@ -39,7 +39,7 @@ class Task:
     retract: int = 0  # 1: its source is gone, so take its rows back
     size: int = 0  # bytes, as they were noticed
     first: int = 0  # 1: nothing was ever made of it, so there is nothing to remove
-    alone: int = 0  # 1: it was in flight when a process died, so nothing else is in flight now
+    alone: int = 0  # 1: it was in flight when a process ended, so it is a batch of its own
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What to do while nothing can be loaded, whatever file it is: wait, say so once, and say once when it is over."""
+"""Pause all loads while the store or the state folder is unavailable or full; log its start and its end once."""
 
 import logging
 import os
@@ -8,136 +8,133 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from common.errors import NO_ROOM, StoreFull, StoreUnavailable
+from common.errors import StoreFull, StoreUnavailable, no_room_cause
 from common.logs import fields
 from lake.layout import PUBLISHED
-from pipeline.service.context import Full, Obstacle, Pipeline
+from pipeline.service.context import NoRoom, Outage, Pipeline
 
-PAUSES = (0.2, 5.0)  # seconds between two looks whether it is over: the first and the longest
-PROBE = 64 << 10  # bytes that must find room: a disk that is full often still takes a few
+PAUSES = (0.2, 5.0)  # seconds between two probes: the first pause and the longest
+PROBE = 64 << 10  # bytes that a probe writes: a disk that is full often still takes a few
 
 log = logging.getLogger(__name__)
 
 
-def obstacle(pipeline: Pipeline) -> Obstacle | None:
-    """Say what stands in the way of every load; None if the store takes an object and the state folder a file."""
-    probe = f"{PUBLISHED}.probe"
+def probe(pipeline: Pipeline) -> Outage | None:
+    """Write to the store and to the state folder; return the outage that this meets, None if both take the bytes."""
+    key = f"{PUBLISHED}.probe"
     try:
-        pipeline.store.put(probe, bytes(PROBE))
-        pipeline.store.delete(probe)
+        pipeline.store.put(key, bytes(PROBE))
+        pipeline.store.delete(key)
     except StoreUnavailable as error:
-        return Obstacle("store away", "store back", str(error))
+        return Outage("store away", "store back", str(error))
     except PermissionError as error:
-        return Obstacle("store refuses", "store back", str(error))
+        return Outage("store refuses", "store back", str(error))
     try:
         _probe_folder(pipeline.staging)
     except OSError as error:
         reason = f"PIPELINE_STATE: {pipeline.staging} cannot be written: {error.strerror}"
-        return Obstacle("state away", "state back", reason)
+        return Outage("state away", "state back", reason)
     return None
 
 
 def _probe_folder(folder: Path) -> None:
-    probe = folder / "probe"
+    file = folder / "probe"
     try:
-        probe.write_bytes(bytes(PROBE))
+        file.write_bytes(bytes(PROBE))
     finally:
-        probe.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
 
 
-def when_there(pipeline: Pipeline, act: Callable[[], object]) -> None:
-    """Do something once the store answers, and again if it goes away meanwhile; not at all after `stop`."""
+def retry_until_available(pipeline: Pipeline, act: Callable[[], object]) -> None:
+    """Call `act`, and again after each outage of the store; return without a call once `stop` is set."""
     while not pipeline.stop.is_set():
         try:
             act()
         except StoreUnavailable as error:
-            wait_until_clear(pipeline, Obstacle("store away", "store back", str(error)))
+            wait_until_available(pipeline, Outage("store away", "store back", str(error)))
         else:
             return
 
 
-def wait_until_clear(pipeline: Pipeline, seen: Obstacle | None = None) -> None:
-    """Wait until nothing stands in the way; say so once when something does, and once when it is over."""
-    if pipeline.full:
-        _wait_for_room(pipeline, pipeline.full)
-    pause, said, now = PAUSES[0], None, seen or obstacle(pipeline)
-    while now and not pipeline.stop.is_set():
-        if not said or now.said != said.said:
-            log.warning(fields(now.said, lake=pipeline.store.url, error=now.reason, action="wait"))
-        said = now
+def wait_until_available(pipeline: Pipeline, outage: Outage | None = None) -> None:
+    """Wait until a probe succeeds, or `stop` is set. Log the outage once, and its end once."""
+    if pipeline.no_room:
+        _wait_for_room(pipeline, pipeline.no_room)
+    pause, logged, current = PAUSES[0], None, outage or probe(pipeline)
+    while current and not pipeline.stop.is_set():
+        if not logged or current.started != logged.started:
+            log.warning(fields(current.started, lake=pipeline.store.url, error=current.reason, action="wait"))
+        logged = current
         pipeline.stop.wait(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, PAUSES[1])
-        now = obstacle(pipeline)
-    if said and not pipeline.stop.is_set():
-        log.info(fields(said.over, lake=pipeline.store.url))
+        current = probe(pipeline)
+    if logged and not pipeline.stop.is_set():
+        log.info(fields(logged.ended, lake=pipeline.store.url))
         pipeline.gap.set()
 
 
-def no_room(error: BaseException | None) -> Obstacle | None:
-    """Return what had no room, if that is why a load failed: the store, or the disk of the state folder."""
-    while error:
-        if isinstance(error, StoreFull):
-            return Obstacle("store full", "store has room", str(error))
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            return Obstacle("state full", "state has room", f"PIPELINE_STATE: {error}")
-        error = error.__cause__ or error.__context__
-    return None
+def outage_of(error: BaseException) -> Outage | None:
+    """Return the outage if a load failed for lack of room: in the store, or on the disk of the state folder."""
+    cause = no_room_cause(error)
+    if isinstance(cause, StoreFull):
+        return Outage("store full", "store has room", str(cause))
+    return Outage("state full", "state has room", f"PIPELINE_STATE: {cause}") if cause else None
 
 
-def note_full(pipeline: Pipeline, key: str, seen: Obstacle) -> None:
-    """Pause everything because a load had no room; say so once. The probe of `obstacle` is small, and may find some."""
-    before = pipeline.full if pipeline.full and pipeline.full.obstacle.said == seen.said else None
+def pause_for_room(pipeline: Pipeline, key: str, outage: Outage) -> None:
+    """Pause all loads because one had no room, and log it once. The bytes of a probe may find room all the same."""
+    before = pipeline.no_room if pipeline.no_room and pipeline.no_room.outage.started == outage.started else None
     if before is None:
-        log.warning(fields(seen.said, lake=pipeline.store.url, key=key, error=seen.reason, action="wait"))
+        log.warning(fields(outage.started, lake=pipeline.store.url, key=key, error=outage.reason, action="wait"))
         pause = PAUSES[0]
-    else:  # several that find none at once are one
+    else:  # loads that fail at the same time count once
         pause = before.pause if pipeline.away.is_set() else min(2 * before.pause, PAUSES[1])
-    pipeline.full = Full(seen, before.key if before else key, pause, _free(pipeline.staging))
+    pipeline.no_room = NoRoom(outage, before.key if before else key, pause, _free(pipeline.staging))
     pipeline.away.set()
 
 
-def note_room(pipeline: Pipeline, key: str) -> None:
-    """Say that there is room again, once the file that had none has another outcome."""
-    if pipeline.full and pipeline.full.key == key:
-        log.info(fields(pipeline.full.obstacle.over, lake=pipeline.store.url))
-        pipeline.full = None
+def resume_with_room(pipeline: Pipeline, key: str) -> None:
+    """End the pause for lack of room, and log it, once the file that had no room has another outcome."""
+    if pipeline.no_room and pipeline.no_room.key == key:
+        log.info(fields(pipeline.no_room.outage.ended, lake=pipeline.store.url))
+        pipeline.no_room = None
 
 
-def _wait_for_room(pipeline: Pipeline, full: Full) -> None:
-    """Wait a little, and no longer once the state folder has more room: what else waits may be small enough."""
-    deadline = time.monotonic() + full.pause * random.uniform(0.5, 1.0)
-    while time.monotonic() < deadline and _free(pipeline.staging) < full.free + PROBE:
-        if pipeline.stop.wait(min(full.pause, PAUSES[0])):
+def _wait_for_room(pipeline: Pipeline, no_room: NoRoom) -> None:
+    """Wait for the pause, or until the state folder has more room: other files may be small enough."""
+    deadline = time.monotonic() + no_room.pause * random.uniform(0.5, 1.0)
+    while time.monotonic() < deadline and _free(pipeline.staging) < no_room.free + PROBE:
+        if pipeline.stop.wait(min(no_room.pause, PAUSES[0])):
             return
 
 
 def _free(folder: Path) -> int:
     try:
-        facts = os.statvfs(folder)
+        file_system = os.statvfs(folder)
     except OSError:
         return 0
-    return facts.f_bavail * facts.f_frsize
+    return file_system.f_bavail * file_system.f_frsize
 
 
-class Complaint:
-    """Says once that the store, or a full disk, does not let a part do its work, and lets it try again."""
+class RetryLater:
+    """Let a recurring step fail while the store or a disk is unavailable; log a failure of the same kind once."""
 
-    def __init__(self, what: str) -> None:
-        self.what, self.said = what, False
+    def __init__(self, event: str) -> None:
+        self._event, self._logged = event, False
 
     @contextmanager
-    def about(self, pipeline: Pipeline) -> Iterator[None]:
-        """Run the block; a store that is away or refuses makes the part try again, later."""
+    def attempt(self, pipeline: Pipeline) -> Iterator[None]:
+        """Run the block. Swallow errors of availability: its caller runs the block again later."""
         try:
             yield
-            self.said = False
+            self._logged = False
         except StoreUnavailable:
-            pipeline.away.set()  # which says so
+            pipeline.away.set()  # whoever waits for the end of the outage logs it
             pipeline.changed.set()
         except OSError as error:
-            if not isinstance(error, PermissionError) and not no_room(error):
+            if not isinstance(error, PermissionError) and not no_room_cause(error):
                 raise
             pipeline.changed.set()
-            if not self.said:
-                log.error(fields(self.what, error=error, action="will try again"))
-            self.said = True
+            if not self._logged:
+                log.error(fields(self._event, error=error, action="will try again"))
+            self._logged = True

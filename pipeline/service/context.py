@@ -1,6 +1,7 @@
-"""The parts of a running pipeline, and the signals between its threads."""
+"""Collaborators and settings of a running pipeline, and the events that its threads wait on."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import NamedTuple
@@ -8,22 +9,26 @@ from typing import NamedTuple
 from lake.stores.base import ObjectStore
 from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.ledger import Ledger
-from pipeline.service.executor import Cores
+from pipeline.load.load import load
+from pipeline.service.executor import Executor, InlineExecutor
 
 
-class Obstacle(NamedTuple):
-    """Why nothing can be loaded: a word for the log while it stands, one for when it is over, and the reason."""
+class Outage(NamedTuple):
+    """Why nothing can be loaded now: the log's events for its start and its end, and the reason."""
 
-    said: str
-    over: str
+    started: str
+    ended: str
     reason: str
 
 
 @dataclass(frozen=True)
-class Full:
-    """What had no room, and for which file first; `pause` is in seconds, `free` are bytes of the state folder."""
+class NoRoom:
+    """An outage for lack of room, and the file that met it first; `pause` is in seconds.
 
-    obstacle: Obstacle
+    `free` are the bytes that the state folder's file system had left.
+    """
+
+    outage: Outage
     key: str
     pause: float
     free: int
@@ -31,7 +36,7 @@ class Full:
 
 @dataclass
 class Pipeline:
-    """The parts of a running pipeline, and the signals between its threads."""
+    """Collaborators and settings of a running pipeline, and the events that its threads wait on."""
 
     store: ObjectStore
     ledger: Ledger
@@ -40,19 +45,23 @@ class Pipeline:
     workers: int = 4
     sweep_seconds: float = 30.0
     retract_deleted: bool = False
-    cores: Cores | None = None  # for small files
-    pace: dict[str, float] = field(default_factory=dict)  # by dataset: seconds that a file took lately
+    executor: Executor = None  # type: ignore[assignment]  # without one, each load runs in the thread that asks for it
+    pace: dict[str, float] = field(default_factory=dict)  # by dataset: seconds that the last batch took per file
     stop: Event = field(default_factory=Event)
-    gap: Event = field(default_factory=Event)  # writes may have gone unseen: list
+    gap: Event = field(default_factory=Event)  # writes may have been missed: list
     wake: Event = field(default_factory=Event)  # there may be work, or room for it
     changed: Event = field(default_factory=Event)  # there is something to publish
-    away: Event = field(default_factory=Event)  # nothing can be loaded now: see `outage.obstacle`
-    full: Full | None = None  # a disk or a store had no room for a load
+    away: Event = field(default_factory=Event)  # nothing can be loaded now: see `availability.probe`
+    no_room: NoRoom | None = None  # a disk or the store had no room for a load
     started: Event = field(default_factory=Event)  # the first listing is done
     errors: list[BaseException] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """Load in the caller's thread where no executor is given."""
+        self.executor = self.executor or InlineExecutor(partial(load, self.store, self.datasets, self.staging))
+
     def give_up(self, error: BaseException) -> None:
-        """End the program: a part that is broken must not leave the others to look alive."""
+        """Stop the pipeline because of an error in one of its threads; `drain` and `follow` raise it at their end."""
         self.errors.append(error)
         self.stop.set()
         self.wake.set()

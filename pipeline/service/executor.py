@@ -1,248 +1,131 @@
-"""Small files on every core: loaded in processes beside this one, by each of them some at a time.
+"""Executors: where batches of tasks are loaded. They return outcomes, and only the service writes the ledger.
 
-A small file is hundreds of short calls that each let go of the interpreter's lock: threads that load at once hand it
-to each other 370 times a file instead of 20, and take half as long again. The ledger stays here: a process beside only
-says what came of each file, and one that it cannot load is loaded here. One that dies is replaced: a process that has
-done nothing else, and has no threads, forks them all.
+An executor is given `load_batch`, one function that any process can unpickle. Whatever is known of processes, pipes and
+signals stays in the executor's own file, so that a cluster can take the place of the processes of this machine.
 """
 
-import ctypes
-import logging
-import os
-import signal
-import socket
-import struct
-import sys
-import time
+import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, Pipe
-from queue import Empty, LifoQueue
-from threading import Lock, Thread
-from typing import NoReturn
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
 
-from common.errors import StoreUnavailable
-from common.logs import fields
-from lake.stores.base import ObjectChanged
-from pipeline.model.task import NotReady, Outcome, Skipped, SourceGone, Task
+from common.errors import SettingError, StoreFull, StoreUnavailable, no_room_cause
+from lake import stores
+from lake.stores.base import ObjectChanged, ObjectStore
+from pipeline.dataset.dataset import Dataset, read_dataset
+from pipeline.load.load import load
+from pipeline.model.task import BeingWritten, NotReady, Outcome, Skipped, SourceGone, Task
+from pipeline.readers.csv.decode import Limits
 
-Tasks = Sequence[Task]
-Load = Callable[[Tasks], list[Outcome | Exception]]
-Outcomes = dict[Task, Outcome | Exception]  # of files that are not in it, nothing is known
+Batch = Sequence[Task]
+Outcomes = list[Outcome | Exception]  # one per task, in the order of the batch
 
-PER_CORE = 4  # processes at most: each has some 20 MB of its own, and beyond two a core nothing was gained
-PATIENCE = 10.0  # seconds, in which a process is forked, or ended
-
-log = logging.getLogger(__name__)
-
-# Other errors are not told: the file is loaded here, where they come again with their traceback.
-_TOLD = (SourceGone, Skipped, NotReady, ObjectChanged, StoreUnavailable, PermissionError)
-_PR_SET_PDEATHSIG = 1
-_REQUEST, _REPLY = struct.Struct("i"), struct.Struct("ii")  # the process that has ended; its exit code, the new one
+# The service acts on these by their kind. The more special kinds come first.
+_KINDS = (SourceGone, Skipped, BeingWritten, NotReady, ObjectChanged, StoreFull, StoreUnavailable, PermissionError)
 
 
-class Closed(Exception):
-    """The processes were ended in the middle of a load: it is not to be done here either."""
+class BatchLost(Exception):
+    """The process that loaded the batch ended, or was ended, before it returned outcomes: the message says how."""
 
 
-class Died(Exception):
-    """A process beside died of a load, and says how: so would this one, if it did the same."""
+class ExecutorClosed(Exception):
+    """The executor was closed while the batch was loaded."""
 
 
-class Cores:
-    """Processes that load files beside this one, until it ends or closes them."""
+class LoadFailed(Exception):
+    """An unexpected error of a load in another process: its kind and message, and its traceback as a note."""
 
-    def __init__(self, processes: int, load: Load) -> None:
-        """Begin with so many, to `load` as things are now; they are forks, so no thread may run yet.
 
-        What is open here they hold too, so also the lock of a state folder: nobody gets it before the last has ended.
-        """
-        self._closed = False
-        self._idle: LifoQueue[_Beside] = LifoQueue()  # who was last has most of it in its caches
-        self._forker = _Forker(load) if processes else None
-        for _ in range(processes):
-            self._replace(None)
+class Executor(Protocol):
+    """Loads batches. Any number of threads may call it."""
 
-    def load(self, tasks: Tasks) -> Outcomes:
-        """Load files as `load.load` does, but leave out those that it cannot, or all where no process is idle.
+    def wait_until_ready(self) -> None:
+        """Wait until a batch can be loaded, so that the wait does not count as time of a load."""
+
+    def load(self, batch: Batch) -> Outcomes:
+        """Load a batch and return the outcome of each task, as `pipeline.load.load` does.
 
         Raises:
-            Died: the process ended before it could say what came of the files.
-            Closed: it was ended on purpose.
+            BatchLost: no outcome is known, because the process that loaded the batch ended.
+            ExecutorClosed: no outcome is known, because `close` was called.
         """
-        if not self._forker:  # without this, a debugger that stops at every exception stops here at every load
-            return {}
-        try:
-            beside = self._idle.get_nowait()
-            while beside.has_ended():
-                seen = self._replace(beside)
-                log.warning(fields("process lost", process=beside.pid, error=seen, action="none was waiting for it"))
-                beside = self._idle.get_nowait()
-        except Empty:
-            return {}
-        keys = " ".join(task.source_key for task in tasks)
-        try:
-            outcomes = beside.load(tasks)
-        except OSError:  # and the end of its pipe
-            seen = "" if self._closed else self._replace(beside)
-            if self._closed:
-                raise Closed from None
-            log.warning(
-                fields("process lost", keys=keys, process=beside.pid, error=seen, action="each runs again alone")
-            )
-            raise Died(seen) from None
-        except Exception as error:
-            log.warning(fields("process not understood", keys=keys, error=repr(error), action="load them here"))
-            outcomes = {}
-        self._idle.put(beside)
-        return outcomes
-
-    def _replace(self, ended: "_Beside | None") -> str:
-        """Begin a process, in the place of one that has ended, and say how that was."""
-        try:
-            assert self._forker
-            seen, beside = self._forker.fork(ended.pid if ended else 0)
-        except (OSError, EOFError) as error:
-            if not self._closed:
-                log.warning(fields("no process beside", error=repr(error), action="load small files here"))
-            return "ended"
-        self._idle.put(beside)
-        return seen
 
     def close(self) -> None:
-        """End the processes, whatever they do."""
-        self._closed = True
-        if self._forker:
-            self._forker.end()
+        """Stop the loads that are running, and release what the executor holds."""
 
 
-class _Beside:
-    """One process, at the other end of a pipe."""
+class InlineExecutor:
+    """Loads each batch in the thread that asks for it, so that a debugger sees an ordinary call."""
 
-    def __init__(self, pid: int, pipe: Connection) -> None:
-        self.pid, self._pipe = pid, pipe
+    def __init__(self, load: Callable[[Batch], Outcomes]) -> None:
+        self.load = load
 
-    def has_ended(self) -> bool:
-        """Return whether it ended while it was idle: it says nothing unasked."""
-        return self._pipe.poll()
+    def wait_until_ready(self) -> None:
+        """Do nothing: the caller's thread is ready."""
 
-    def load(self, tasks: Tasks) -> Outcomes:
-        """Load files, but those that it cannot; `OSError` or `EOFError` if it ends."""
+    def close(self) -> None:
+        """Do nothing: the caller's thread holds all there is."""
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """What a process needs for loading; small, picklable and hashable.
+
+    `bucket` has the variables that a bucket is opened with, `fingerprints` those of the datasets at the start.
+    """
+
+    lake: str
+    bucket: tuple[tuple[str, str], ...]
+    datasets: Path
+    limits: Limits
+    staging: Path
+    fingerprints: tuple[tuple[str, str], ...]
+
+
+@lru_cache(maxsize=1)
+def opened(settings: BatchSettings) -> tuple[ObjectStore, dict[str, Dataset]]:
+    """Open the store and read the datasets, once per process; leave out the datasets that were edited meanwhile."""
+    datasets = {}
+    for name, fingerprint in settings.fingerprints:
         try:
-            self._pipe.send(tasks)
-            outcomes: Outcomes = self._pipe.recv()
-        except EOFError as error:
-            raise ConnectionResetError from error
-        return outcomes
+            dataset = read_dataset(settings.datasets / f"{name}.json", settings.limits)
+        except (SettingError, OSError):
+            continue
+        if dataset.fingerprint == fingerprint:
+            datasets[name] = dataset
+    return stores.open_store(settings.lake, dict(settings.bucket)), datasets
 
 
-class _Forker:
-    """The process that forks the others."""
+def load_batch(settings: BatchSettings, batch: Batch) -> Outcomes:
+    """Load a batch in a process of its own; every outcome can be pickled.
 
-    def __init__(self, load: Load) -> None:
-        # A fork has at once what takes a second to import, and shares the memory of it.
-        self._asking = Lock()
-        self._control, theirs = socket.socketpair()
-        self._control.settimeout(PATIENCE)
-        arguments = (theirs, self._control, os.getpid(), load)
-        self._process = get_context("fork").Process(target=_fork_for, args=arguments, daemon=True)
-        self._process.start()
-        theirs.close()
-
-    def fork(self, ended: int) -> tuple[str, _Beside]:
-        """Fork a process, and say how another one ended, if that is not 0; `OSError` or `EOFError` if it cannot."""
-        with self._asking:
-            self._control.sendall(_REQUEST.pack(ended))
-            reply, pipes, *_ = socket.recv_fds(self._control, _REPLY.size, 1)
-        if not pipes:
-            raise EOFError("the process that forks the others has ended")
-        code, pid = _REPLY.unpack(reply)
-        return _said(code), _Beside(pid, Connection(pipes[0]))
-
-    def end(self) -> None:
-        """End it and all others; who waits for the pipe of one learns of the end."""
-        with suppress(OSError):
-            self._control.shutdown(socket.SHUT_RDWR)
-        self._process.join(PATIENCE)
-        self._process.kill()
-        self._process.join()
-        with self._asking:
-            self._control.close()
+    A task whose dataset was edited after the pipeline's start is `NotReady`: the ledger would record its result under
+    a fingerprint that is not the one it was made with.
+    """
+    store, datasets = opened(settings)
+    edited = dict(settings.fingerprints).keys() - datasets.keys()
+    results = iter(load(store, datasets, settings.staging, [task for task in batch if task.dataset not in edited]))
+    return [_edited(task) if task.dataset in edited else portable(next(results)) for task in batch]
 
 
-def _said(code: int) -> str:
-    if code >= 0:
-        return f"ended with exit code {code}"
-    hint = " (is memory short?)" if -code == signal.SIGKILL else ""
-    return f"was ended by {signal.Signals(-code).name}{hint}"
+def _edited(task: Task) -> NotReady:
+    return NotReady(
+        f"the contract or transform of {task.dataset} was edited after the pipeline's start: restart the pipeline"
+    )
 
 
-def processes(workers: int) -> int:
-    """Say how many there may be: as many as there are loads at a time; one alone has nothing to wait for."""
-    if workers < 2 or sys.platform != "linux":  # elsewhere a fork is not safe
-        return 0
-    return min(workers, PER_CORE * (os.cpu_count() or 1))
-
-
-def _fork_for(control: socket.socket, theirs: socket.socket, parent: int, load: Load) -> None:
-    """Fork processes as long as they are asked for, then end them."""
-    theirs.close()
-    if not _ends_with(parent):
-        return
-    os.setsid()  # Ctrl-C is for the pipeline
-    forker, running = os.getpid(), set[int]()
-    while request := control.recv(_REQUEST.size):
-        [ended] = _REQUEST.unpack(request)
-        code = _end(ended) if ended in running else 0
-        running.discard(ended)
-        pipe, far = Pipe()
-        if not (pid := os.fork()):
-            control.close()
-            far.close()
-            _main(pipe, forker, load)
-        running.add(pid)
-        pipe.close()
-        socket.send_fds(control, [_REPLY.pack(code, pid)], [far.fileno()])
-        far.close()
-    for pid in running:
-        os.kill(pid, signal.SIGKILL)
-    for pid in running:
-        _end(pid)
-
-
-def _end(pid: int) -> int:
-    """Wait for the end of a process whose pipe is closed, which may be later, and give its exit code."""
-    deadline = time.monotonic() + PATIENCE / 2
-    while not (found := os.waitpid(pid, os.WNOHANG))[0]:
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(0.001)
-    return os.waitstatus_to_exitcode(found[1])
-
-
-def _ends_with(parent: int) -> bool:
-    """End with the parent: no put outlives a pipeline that was killed. Where that cannot be had, load nothing."""
-    return bool(ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0) and os.getppid() == parent
-
-
-def _main(pipe: Connection, parent: int, load: Load) -> NoReturn:
-    if _ends_with(parent):
-        serving = Thread(target=_serve, args=(pipe, load))  # in the main thread the store's client looks for signals
-        serving.start()
-        serving.join()
-    os._exit(0)
-
-
-def _serve(pipe: Connection, load: Load) -> None:
-    with suppress(EOFError, OSError):
-        while True:
-            tasks = pipe.recv()
-            try:
-                outcomes = zip(tasks, load(tasks), strict=True)
-                pipe.send({one: of for one, of in outcomes if isinstance(of, _TOLD) or not isinstance(of, Exception)})
-            except OSError:
-                raise
-            except Exception:
-                log.exception("not told")
-                pipe.send({})
+def portable(outcome: Outcome | Exception) -> Outcome | Exception:
+    """Return an outcome that can be pickled: an error by the kind that the service acts on, any other as text."""
+    if not isinstance(outcome, Exception):
+        return outcome
+    cause = no_room_cause(outcome)
+    if isinstance(cause, OSError) and cause.errno is not None:
+        return OSError(cause.errno, cause.strerror, cause.filename)
+    for kind in _KINDS:
+        if isinstance(cause or outcome, kind):
+            return kind(str(cause or outcome))
+    failure = LoadFailed(f"{type(outcome).__name__}: {outcome}")
+    failure.add_note("".join(traceback.format_exception(outcome)))
+    return failure

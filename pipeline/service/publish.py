@@ -1,4 +1,4 @@
-"""`published/`: the few small objects that readers look at, rewritten soon after a change, each of them whole."""
+"""Write `published/`: the small objects that the pages read, each rewritten as a whole soon after a change."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from pipeline.ledger.published import contents
 
 @dataclass
 class Publisher:
-    """Writes what the ledger tells, and leaves out what has not changed since it last wrote it."""
+    """Writes the objects that the ledger yields, except those whose bytes are as it wrote them last."""
 
     store: ObjectStore
     ledger: Ledger
@@ -18,7 +18,7 @@ class Publisher:
     _written: dict[str, bytes] = field(default_factory=dict)
 
     def publish(self) -> None:
-        """Write summaries, loads, and then the status: whoever sees a load finds its rows in the summary."""
+        """Write summaries, loads, and then the status: a reader that sees a load finds its rows in the summary."""
         for key, content in contents(self.ledger, self.datasets):
             if self._written.get(key) != content:
                 self.store.put(key, content)

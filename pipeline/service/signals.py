@@ -1,4 +1,4 @@
-"""How the pipeline is asked to end: Ctrl-C, SIGTERM, SIGHUP; who asks twice is not kept waiting."""
+"""Stop the pipeline on Ctrl-C, SIGTERM or SIGHUP; a second signal ends the program at once."""
 
 import os
 import signal
@@ -10,13 +10,13 @@ from pipeline.service.context import Pipeline
 from pipeline.service.workers import STOP_SECONDS
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-DROP_SECONDS = 0.2  # that a second one waits, for what needs some milliseconds unless the disk stands still
+RELEASE_SECONDS = 0.2  # that the ledger has to release the running loads: it needs milliseconds, unless the disk hangs
 
 
 def stop_on_signals(pipeline: Pipeline) -> None:
-    """Let a signal set `pipeline.stop`; a second one ends the program at once, and so does a store that holds it up.
+    """Set `pipeline.stop` at a signal; end the program at the second one, or after 22 s if the store does not answer.
 
-    A thread of its own hears of them: the main one may be inside a call that a silent store does not answer.
+    A thread of its own waits for the signals: the main thread may be inside a call that a silent store does not answer.
     """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
@@ -30,21 +30,21 @@ def _listen(pipeline: Pipeline, reader: socket.socket) -> None:
     _next(reader)
     Thread(target=_stop_in_time, args=(pipeline,), daemon=True).start()
     number = _next(reader)
-    Thread(target=pipeline.ledger.release_all, daemon=True).start()  # that is no death of the files in flight
-    time.sleep(DROP_SECONDS)
-    os._exit(128 + number)  # asked twice: everything is safe to drop
+    Thread(target=pipeline.ledger.release_all, daemon=True).start()  # so that this end counts against no file
+    time.sleep(RELEASE_SECONDS)
+    os._exit(128 + number)  # no load needs to be finished: the next start loads it again
 
 
 def _next(reader: socket.socket) -> int:
-    """Wait for one of the signals; Python writes the number of each that it has a handler for."""
+    """Wait for one of the signals and return its number; Python writes the number of each that has a handler."""
     while (number := reader.recv(1)[0]) not in ENDING:
         pass
     return number
 
 
 def _stop_in_time(pipeline: Pipeline) -> None:
-    """Ask for the end, and end by force where a silent store still holds somebody up after the time for it."""
+    """Set `stop`, and end the program where a thread still waits for a silent store after the time for it."""
     pipeline.stop.set()
-    time.sleep(STOP_SECONDS + 2)  # the ordinary end drops what is in flight a little before
+    time.sleep(STOP_SECONDS + 2)  # an ordinary end releases the running loads a little earlier
     pipeline.ledger.release_all()
     os._exit(0)

@@ -1,5 +1,6 @@
 """The state folder: its lock, and the reason that a pipeline which ends by an error leaves there and on the pages."""
 
+import fcntl
 import os
 import socket
 from collections.abc import Iterator
@@ -21,7 +22,8 @@ from pipeline.service.lease import is_alive, read_status
 
 REASON_LENGTH = 2000  # characters of an error that are left for the pages
 LEAVE_SECONDS = 3.0  # for a store that does not answer, when the program ends
-LOCK_SECONDS = 1.0  # a pipeline that was killed has released its lock by then
+WORKERS = "workers.lock"  # in the state folder: the worker processes share it
+LOCK_SECONDS = 1.0  # a pipeline that was killed, and its worker processes, have released their locks by then
 
 
 @contextmanager
@@ -37,9 +39,12 @@ def lock_state_folder(path: Path) -> Iterator[str]:
     try:
         (path / "staging").mkdir(parents=True, exist_ok=True)
         held = lock.acquire()
+        with FileLock(path / WORKERS, timeout=LOCK_SECONDS, fallback_to_soft=False):
+            pass  # the worker processes of a pipeline that was killed have ended
         before = file.read_text().strip()
         file.write_text(str(os.getpid()))
     except Timeout:
+        lock.release()
         raise SettingError(
             f"PIPELINE_STATE: another pipeline (process {file.read_text().strip()}) works with {path}: "
             "stop it, or choose another folder"
@@ -54,6 +59,11 @@ def lock_state_folder(path: Path) -> Iterator[str]:
                 _empty(file)
             raise
         _empty(file)
+
+
+def share_lock(path: Path) -> None:
+    """Keep the state folder locked until this worker process has ended, even if the pipeline ends before it."""
+    fcntl.flock(os.open(path / WORKERS, os.O_RDWR | os.O_CREAT), fcntl.LOCK_SH)
 
 
 def _empty(file: Path) -> None:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
-from multiprocessing import Value
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,19 +27,27 @@ import pipeline.ledger.reconcile
 import pipeline.load.load
 from pipeline.ledger.ledger import Ledger
 from pipeline.model.task import Task
+from tests.support.program import prepare_workers
 
 
-@dataclass(frozen=True)
+@dataclass
 class Death:
-    """Where a process ends: `at` begins the step's text and `key` is part of it, the `nth` time that it happens."""
+    """Where a process ends: `at` begins the step's text and `key` is part of it, the `nth` time that it happens.
+
+    The first call, in the program, adds what its worker processes share with it: they call what they are sent again.
+    """
 
     at: str
     when: Literal["before", "after"] = "before"
     key: str = ""
     nth: int = 1
+    program: int = 0
+    times: Any = None  # that the step was met, in the program and in its worker processes
 
     def __call__(self) -> None:
         """Arrange it in this process."""
+        if not self.program:
+            self.program, self.times = os.getpid(), get_context("forkserver").Value("i", 0)
         watch = _Watch(self)
         real = lake.stores.open_store
         lake.stores.open_store = lambda *given, **named: _Mortal(real(*given, **named), watch)
@@ -65,8 +73,7 @@ def _keys(tasks: Iterable[Task]) -> str:
 
 class _Watch:
     def __init__(self, death: Death) -> None:
-        self.death, self.program = death, os.getpid()
-        self.times = Value("i", 0)  # in the program and in the processes beside it
+        self.death = death
 
     def over(
         self,
@@ -94,13 +101,13 @@ class _Watch:
     def _look(self, when: str, step: str) -> None:
         death = self.death
         if when == death.when and step.startswith(death.at) and death.key in step:
-            with self.times.get_lock():
-                self.times.value += 1
-                if self.times.value == death.nth:
-                    beside = os.getpid() != self.program
-                    print(f"died {'in a process beside' if beside else 'by itself'}: {when} {step}", file=sys.stderr)
-                    os.kill(self.program, signal.SIGKILL)
-                    time.sleep(60)  # a process beside ends with the program
+            with death.times.get_lock():
+                death.times.value += 1
+                if death.times.value == death.nth:
+                    where = "by itself" if os.getpid() == death.program else "in a worker process"
+                    print(f"died {where}: {when} {step}", file=sys.stderr, flush=True)
+                    os.kill(death.program, signal.SIGKILL)
+                    time.sleep(60)  # a worker process ends with the program
                     raise AssertionError("it outlived the program")
 
 
@@ -127,9 +134,13 @@ def main() -> None:
     parser.add_argument("arguments", nargs="+", help="of `python -m pipeline`, after --")
     told = parser.parse_args()
     sys.argv = ["pipeline", *told.arguments]
-    Death(told.at, told.when, told.key, told.nth)()
+    death = Death(told.at, told.when, told.key, told.nth)
+    death()
+    prepare_workers(death)
     runpy.run_module("pipeline", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
+    Death.__module__ = "tests.support.dying"  # under this name another process unpickles it
+    sys.modules[Death.__module__] = sys.modules[__name__]
     main()

@@ -1,7 +1,8 @@
 """The pipeline as a program that starts in a blink, for tests that start it many times.
 
 Each start is a fork of a server that has imported the program's libraries and done nothing else; it runs the same
-`pipeline/__main__.py` as `python -m pipeline`, with an environment, arguments and outputs of its own.
+`pipeline/__main__.py` as `python -m pipeline`, with an environment, arguments and outputs of its own. The program's
+worker processes are forks of the same server: `prepare_workers` gives them what they would inherit otherwise.
 """
 
 import multiprocessing
@@ -11,8 +12,13 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
+
+from pipeline.service import processes
+from pipeline.service.executor import BatchSettings
 
 Prepare = Callable[[], object]
 
@@ -22,8 +28,7 @@ _FORKS.set_forkserver_preload(
         "pipeline.dataset.draft",
         "pipeline.service.service",
         "pipeline.service.health",
-        "lake.stores.local",
-        "lake.stores.s3",
+        *processes.PRELOAD,
         "tests.support.dying",
     ]
 )
@@ -43,6 +48,13 @@ class Program:
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    @property
+    def workers(self) -> list[int]:
+        """Return the worker processes that are there, those that wait for their parent's word of their end left out."""
+        path = self.path.with_suffix(".workers")
+        started = [int(pid) for pid in path.read_text().split()] if path.exists() else []
+        return [pid for pid in started if is_there(pid)]
 
     @property
     def alive(self) -> bool:
@@ -74,20 +86,59 @@ def start(
 ) -> Program:
     """Start `python -m pipeline …`; `prepare` is called in its process before anything else."""
     errors.touch()
+    errors.with_suffix(".workers").write_text("")
     process = _FORKS.Process(target=_main, args=(arguments, environ, output, errors, prepare))
     process.start()
     return Program(process, errors)
 
 
+def prepare_workers(*prepare: Prepare) -> None:
+    """Have each worker process of this program call these before anything else; they must be picklable."""
+    processes.start_process = partial(_start_process, prepare)
+
+
+in_worker = False  # whether this process is a worker of a program
+
+
+def _start_process(prepare: tuple[Prepare, ...], settings: BatchSettings) -> None:
+    global in_worker  # noqa: PLW0603 (it is a fact of the whole process)
+    in_worker = True
+    for call in prepare:
+        call()
+    processes.start_process(settings)  # in the worker this is still the real one
+
+
+def is_there(pid: int) -> bool:
+    """Return whether a process runs or is stopped."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
 def _main(
     arguments: tuple[str, ...], environ: Mapping[str, str], output: Path, errors: Path, prepare: Prepare | None
 ) -> None:
+    _inherit(environ, output, errors)
+    forkserver._forkserver.ensure_running = lambda: None  # the server of this process
+    sys.argv = ["pipeline", *arguments]
+    inherit = partial(_inherit, environ, output, errors, worker=True)
+    if prepare:
+        prepare()
+        prepare_workers(inherit, prepare)
+    else:
+        prepare_workers(inherit)
+    runpy.run_module("pipeline", run_name="__main__", alter_sys=True)
+
+
+def _inherit(environ: Mapping[str, str], output: Path, errors: Path, *, worker: bool = False) -> None:
+    """Give a process the environment and the outputs of its program."""
     os.environ.clear()
     os.environ.update(environ)
     for descriptor, path in ((1, output), (2, errors)):
         with path.open("ab") as file:
             os.dup2(file.fileno(), descriptor)
-    sys.argv = ["pipeline", *arguments]
-    if prepare:
-        prepare()
-    runpy.run_module("pipeline", run_name="__main__", alter_sys=True)
+    if worker:
+        with errors.with_suffix(".workers").open("a") as file:
+            file.write(f"{os.getpid()}\n")

@@ -253,6 +253,29 @@ def test_only_deaths_alone_are_counted_and_three_are_too_many(ledger):
     assert ledger.take()[0].etag == "2"
 
 
+def test_files_whose_process_ended_are_taken_by_themselves_while_others_go_on(ledger):
+    for name in "abcd":
+        ledger.notice(version("1", f"raw/numbers/{name}.csv"), "event")
+    pace = {"numbers": 0.0}
+    batch = ledger.take(1, pace)
+    assert [task.source_key[-5] for task in batch] == ["a", "b", "c", "d"]
+    ledger.release(batch[3])
+    assert ledger.count_deaths(batch[:3], "was ended by SIGKILL") == []
+    ledger.commit({batch[2]: result(batch[2], "1")})
+    [first], [second], [third] = [ledger.take(1, pace) for _ in range(3)]  # none of them is released before the next
+    assert [task.source_key[-5] for task in (first, second, third)] == ["a", "b", "d"]
+    ledger.commit({second: result(second, "1")})
+    for _ in range(2):
+        assert ledger.count_deaths([first], "was ended by SIGKILL") == []
+        ledger.release(third)
+        assert [task.source_key[-5] for task in ledger.take(1, pace)] == ["a"], (
+            "it was behind the other, which waits now"
+        )
+        [third] = ledger.take(1, pace)
+    assert ledger.count_deaths([first], "was ended by SIGKILL") == ["raw/numbers/a.csv"]
+    assert state(ledger, "raw/numbers/a.csv") == "failed"
+
+
 def test_a_file_that_had_failed_before_is_given_up_after_its_deaths_too(ledger):
     ledger.notice(version("1"), "event")
     ledger.mark_failed(*ledger.take(), "it broke", 0)

@@ -10,7 +10,7 @@ from pipeline.service.context import Pipeline
 from tests.support.versions import version
 
 
-@pytest.mark.parametrize(("known", "expected"), [(2, service.AT_ONCE), (3, service.FIRST_GAP_SECONDS)])
+@pytest.mark.parametrize(("known", "expected"), [(2, service.SHORT_GAP_SECONDS), (3, service.FIRST_GAP_SECONDS)])
 def test_few_files_are_listed_before_the_watch_listens(loads, tmp_path, monkeypatch, known, expected):
     """Many are not: they would be listed twice, for minutes."""
     pauses: list[float] = []

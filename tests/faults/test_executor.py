@@ -1,28 +1,28 @@
-"""The processes that load small files beside the pipeline: their death costs nothing, and they end with it."""
+"""The processes that load: their death costs nothing, and they end with the pipeline."""
 
 import os
 import signal
-import sys
-from pathlib import Path
+import time
 
 import pytest
 
+from pipeline.service import processes
 from tests.support.lake import Lake, company_csv
 from tests.support.minio_server import until
+from tests.support.program import is_there
 from tests.support.truth import assert_true
-
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there are no processes beside elsewhere")
 
 
 def test_they_die_alone_and_end_with_the_pipeline(local_lake: Lake):
     for number in range(200):
         local_lake.put(f"companydata/{number}.csv", company_csv(number, rows=300))
     program = local_lake.start("run", PIPELINE_WORKERS="4")
-    [first, *_] = until(lambda: processes_beside(program.pid), 60, what="a process beside")
+    [first, *_] = until(lambda: program.workers, 60, what="a worker process")
     os.kill(first, signal.SIGKILL)
-    until(lambda: f"process={first} " in program.log, what="word of its end")
+    until(lambda: f"process={first} " in program.log or "no process " in program.log, what="word of its end")
     assert program.alive, program.log
     program.kill()
+    until(lambda: not program.workers, what="their end")
     assert local_lake.finish("once", PIPELINE_WORKERS="4") == 0
     assert_true(local_lake)
 
@@ -32,14 +32,13 @@ def test_they_cannot_outlive_the_pipeline(local_lake: Lake):
     for number in range(200):
         local_lake.put(f"companydata/{number}.csv", company_csv(number, rows=300))
     program = local_lake.start("run", PIPELINE_WORKERS="4")
-    beside = until(lambda: len(found := processes_beside(program.pid)) == 4 and found, 60, what="the processes beside")
+    workers = until(lambda: len(pids := program.workers) == 4 and pids, 60, what="the worker processes")
     until(lambda: list(local_lake.store.list("clean/")), what="a first result")
-    beside += children(program.pid)  # with the one that forks the others
-    for one in beside:
-        os.kill(one, signal.SIGSTOP)
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
     assert local_lake.command("once").returncode == 2  # the state folder is locked
     program.kill()
-    until(lambda: not any(there(one) for one in beside), what="their end")
+    until(lambda: not any(is_there(pid) for pid in workers), what="their end")
     assert local_lake.finish("once", PIPELINE_WORKERS="4") == 0
     assert_true(local_lake)
 
@@ -72,7 +71,7 @@ def test_a_transform_cannot_end_the_pipeline(local_lake: Lake, tmp_path, workers
     """It refuses its own file, or fails it where only the process's end tells; the others are loaded."""
     (tmp_path / "leaving.json").write_text('{"name": "leaving", "schema": {"fields": [{"name": "way"}]}}')
     (tmp_path / "leaving.py").write_text(LEAVING)
-    deadly = {"abort": "SIGABRT", "segfault": "SIGSEGV"} if workers == "4" else {}
+    deadly = {"abort": "SIGABRT", "segfault": "SIGSEGV"} if workers != "0" else {}
     names = {}
     for number, way in enumerate([*REFUSED, *deadly, *["stays"] * 20]):
         names[f"leaving/{number}.csv"] = way
@@ -96,21 +95,51 @@ def test_a_transform_cannot_end_the_pipeline(local_lake: Lake, tmp_path, workers
             assert row["first_problem"] == said
 
 
-def processes_beside(program: int) -> list[int]:
-    return [one for forker in children(program) for one in children(forker)]
+HANGING = """
+import time
+
+def transform(frame):
+    time.sleep(600 if "hangs" in set(frame["way"]) else 0)
+    return frame
+"""
 
 
-def children(parent: int) -> list[int]:
-    return [int(one.parent.name) for one in Path("/proc").glob("[0-9]*/stat") if told(one)[1:2] == [str(parent)]]
+def test_a_transform_that_hangs_fails_its_own_file(local_lake: Lake, tmp_path):
+    """And no other waits for it: they are all loaded before it has failed."""
+    (tmp_path / "leaving.json").write_text('{"name": "leaving", "schema": {"fields": [{"name": "way"}]}}')
+    (tmp_path / "leaving.py").write_text(HANGING)
+    for number in range(20):
+        local_lake.put(f"leaving/{number}.csv", b"way\nhangs\n" if number == 0 else b"way\ngoes on\n")
+    limits = {"PIPELINE_DATASETS": str(tmp_path), "PIPELINE_LOAD_SECONDS": "1", "PIPELINE_WORKERS": "2"}
+    assert local_lake.finish("once", prepare=_impatient, **limits) == 0
+    loads = local_lake.loads()
+    hung = loads.pop("leaving/0.csv")
+    assert {row["status"] for row in loads.values()} == {"loaded"}
+    assert len(loads) == 19
+    assert (hung["status"], hung["first_problem"]) == (
+        "failed",
+        "the process that loaded this file and no other took longer than 1 s and was ended, 3 times",
+    )
 
 
-def there(process: int) -> bool:
-    return told(Path(f"/proc/{process}/stat"))[:1] not in ([], ["Z"])
+def _impatient() -> None:
+    processes.BATCH_SECONDS = 1.0
 
 
-def told(path: Path) -> list[str]:
-    """Give the state of a process, and its parent; nothing if it is gone."""
-    try:
-        return path.read_text().rpartition(")")[2].split()[:2]
-    except OSError:
-        return []
+def test_an_edit_while_it_runs_takes_effect_at_the_next_start(local_lake: Lake, tmp_path):
+    """Also in a process that replaces another one: it waits, and says what to do."""
+    contract = tmp_path / "leaving.json"
+    contract.write_text('{"name": "leaving", "schema": {"fields": [{"name": "way"}]}}')
+    local_lake.put("leaving/before.csv", b"way\na\n")
+    variables = {"PIPELINE_DATASETS": str(tmp_path), "PIPELINE_WORKERS": "1"}
+    with local_lake.pipeline(**variables) as program:
+        local_lake.wait_loaded("leaving/before.csv")
+        contract.write_text('{"name": "leaving", "schema": {"fields": [{"name": "other"}]}}')
+        os.kill(program.workers[0], signal.SIGKILL)
+        until(lambda: not program.workers)
+        local_lake.put("leaving/after.csv", b"way\na\n")
+        until(lambda: "was edited after the pipeline's start: restart the pipeline" in program.log)
+        time.sleep(2.5)  # it is tried again, and not logged again
+        assert program.log.count("was edited after") == 1
+    assert local_lake.finish("once", **variables) == 0
+    assert local_lake.loads()["leaving/after.csv"]["status"] == "refused"
