@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks.small_files import DATASETS
 from lake.published import METADATA_KEY
 from pipeline.dataset.dataset import Dataset, read_datasets
-from pipeline.ledger.ledger import TOGETHER
+from pipeline.ledger.task_queue import TOGETHER
 from pipeline.load.aggregate import Groups, count_groups
 from pipeline.load.load import SmallFile, stage_small_files
 from pipeline.load.parquet import CleanWriter

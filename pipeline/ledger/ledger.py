@@ -1,183 +1,28 @@
 """The ledger: queue and memory of the pipeline, one row for each source key (see `schema.sql`)."""
 
-import json
-import math
 import sqlite3
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from operator import attrgetter, itemgetter
-from pathlib import Path
-from typing import Literal
+from collections.abc import Mapping
+from operator import attrgetter
 
-from lake.layout import source
 from lake.stores.base import ObjectInfo
-from pipeline.ledger.database import Database
+from pipeline.ledger.source_row import SWEEP, UNKNOWN, forget_result, microseconds, now, result_columns, update
+from pipeline.ledger.task_queue import TaskQueue
 from pipeline.ledger.totals import replace_shares
 from pipeline.model.load_record import LoadRecord
-from pipeline.model.task import NO_CONTRACT, Result, Task
-from pipeline.readers import is_small
-
-FoundBy = Literal["event", "sweep"]
+from pipeline.model.task import Result, Task
 
 MAX_ATTEMPTS = 5
-
-MAX_DEATHS = 3
-
-SHORTEST_PAUSE = 1.0  # seconds until a file that could not be read is tried again
-
-LONGEST_PAUSE = 60.0  # seconds until a file is tried again; more is left of it only after a jump of the clock
-
 HISTORY_ROWS = 100_000
-
-# As the fields of a `Task`, but for the last two.
-_TASK = "source_key, dataset, etag, found_by, attempts, landed_at, loaded_etag, fingerprint, retract, size"
-
-_LATER = "retry_at BETWEEN :soon AND :late"
-
-_WAITS = f"status = 'pending' AND in_flight = 0 AND (retry_at IS NULL OR NOT {_LATER})"
-
-_SWEEP = "(SELECT number FROM sweep)"
-
-# A file that was never taken has no outputs, if the last listing found outputs of taken files only.
-_FIRST = (
-    "coalesce(started_at, loaded_at) IS NULL AND EXISTS (SELECT 1 FROM meta WHERE (name, value) = ('outputs', 'ours'))"
-)
 
 _CLEAN_SLATE = {"attempts": 0, "deaths": 0, "retry_at": None, "error": None, "retract": 0}
 
 
-def now() -> int:
-    """Return the time in UTC microseconds."""
-    return time.time_ns() // 1000
-
-
-def microseconds(moment: datetime) -> int:
-    """Return a time in UTC microseconds."""
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-
-
-def key_text(key: str) -> str:
-    """Return a key as text that SQLite can store; bytes that are no text are escaped (such a key is ignored anyway)."""
-    return key.encode("utf-8", "backslashreplace").decode()
-
-
-class Ledger(Database):
-    """What is known of every source: the queue of those that wait, and the memory of what was made of the others."""
-
-    def __init__(self, path: Path) -> None:
-        """Open the ledger at `path`, as `Database` does."""
-        super().__init__(path)
-        self._suspects: set[str] = set()  # files whose batch a process did not survive: each is a batch of its own
-
-    def start_run(self, fingerprints: Mapping[str, str], *, died: bool = True) -> None:
-        """Make ready for a run: what a crash left in flight waits again, to run alone, and the fingerprints are these.
-
-        A file that was alone in flight when the program died is counted one death; three make it failed. A program that
-        ended by an error, such as a full disk, has not `died`.
-        Under a new fingerprint what was refused is tried again, and what was loaded is stale.
-        """
-        current = f"coalesce((SELECT fingerprint FROM fingerprint WHERE dataset = source.dataset), '{NO_CONTRACT}')"
-        with self.transaction() as db:
-            db.execute(
-                "UPDATE source SET in_flight = 0, loaded_etag = NULL, deaths = deaths + (alone AND ?),"
-                " alone = (alone OR ?) WHERE in_flight = 1",
-                (died, died),
-            )
-            _fail_the_deadly(db, f"the pipeline died {MAX_DEATHS} times while it loaded this file and no other")
-            # The next sweep says again what is to be taken back, if that is still asked for.
-            db.execute("UPDATE source SET status = 'missing', retract = 0 WHERE status = 'pending' AND retract = 1")
-            db.execute("DELETE FROM meta WHERE name = 'outputs'")  # until the first listing tells
-            db.execute("DELETE FROM fingerprint")
-            db.executemany("INSERT INTO fingerprint VALUES (?, ?)", fingerprints.items())
-            db.execute(
-                "UPDATE source SET status = 'pending', attempts = 0, found_by = 'sweep'"
-                f" WHERE status = 'refused' AND fingerprint <> {current}"
-            )
-            db.execute(
-                f"UPDATE source SET stale = (fingerprint <> {current}) "
-                f"WHERE status = 'loaded' AND stale <> (fingerprint <> {current})"
-            )
-
-    def notice(self, item: ObjectInfo, found_by: FoundBy) -> bool:
-        """Record an observed object version. Return True if it needs loading, False if its result is there already."""
-        of, key = source(item.key), key_text(item.key)
-        status = "ignored" if of.ignored else "pending"
-        values = (key, of.dataset, status, item.etag, item.size, found_by, microseconds(item.modified), now())
-        with self.transaction() as db:
-            changed = db.execute(
-                "INSERT INTO source (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at,"
-                f" error, changed_at, touched) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {_SWEEP})"
-                " ON CONFLICT (source_key) DO UPDATE SET status = excluded.status, etag = excluded.etag,"
-                " size = excluded.size, found_by = excluded.found_by, landed_at = excluded.landed_at,"
-                " noticed_at = excluded.noticed_at, error = excluded.error, touched = excluded.touched,"
-                " attempts = 0, deaths = 0, retry_at = NULL, retract = 0,"
-                " changed_at = coalesce(excluded.changed_at, changed_at)"
-                " WHERE CASE WHEN status IN ('loaded', 'refused') THEN loaded_etag ELSE etag END IS NOT excluded.etag"
-                " OR status = 'missing' OR status = 'pending' AND retry_at IS NOT NULL",
-                (*values, of.ignored or None, values[-1] if of.ignored else None),
-            )
-            return bool(changed.rowcount)
-
-    def replay(self, condition: str, *values: object) -> int:
-        """Return sources to the queue as if they were new, whatever their status, and return how many.
-
-        A missing or ignored source has nothing to load. The rows of a source stay until it is loaded again.
-        """
-        with self.transaction() as db:
-            return db.execute(
-                "UPDATE source SET status = 'pending', loaded_etag = NULL, attempts = 0, deaths = 0, retry_at = NULL,"
-                f" error = NULL, found_by = 'sweep', noticed_at = ?, touched = {_SWEEP}"
-                f" WHERE status NOT IN ('missing', 'ignored') AND {condition}",
-                (now(), *values),
-            ).rowcount
-
-    def take(self, workers: int = 0, pace: Mapping[str, float] | None = None) -> list[Task]:
-        """Take the file that has waited longest; it stays taken until it is settled or released.
-
-        With `workers` that share what waits, take some small ones at once, as many as `front_of` allows with their
-        `pace`. A file that was in flight when a worker process ended is taken by itself. Files that were in flight at
-        an unclean end of the program come first, one at a time, while nothing else is in flight.
-        """
-        moment = now()
-        later = {"soon": moment + 1, "late": moment + round(LONGEST_PAUSE * 1e6)}
-        with self.transaction() as db:
-            db.execute(
-                "UPDATE source SET status = 'pending', retry_at = NULL"
-                f" WHERE status = 'failed' AND retry_at IS NOT NULL AND NOT {_LATER}",
-                later,
-            )
-            [flying] = db.execute("SELECT max(alone) FROM source WHERE in_flight = 1").fetchone()
-            [waiting] = db.execute(
-                f"SELECT count(*) FROM (SELECT 1 FROM source WHERE {_WAITS} LIMIT :limit)",
-                {**later, "limit": workers * TOGETHER or 1},
-            ).fetchone()
-            rows = db.execute(
-                f"SELECT {_TASK}, {_FIRST} AS first, alone OR deaths > 0, alone FROM source WHERE {_WAITS}"
-                " ORDER BY alone DESC, noticed_at LIMIT :limit",
-                {**later, "limit": math.ceil(waiting / max(1, workers))},
-            ).fetchall()
-            if not rows or (flying is not None and (flying or rows[0]["alone"])):
-                return []
-            tasks = [Task(*row[:-1]) for row in rows]
-            tasks = [replace(task, alone=1) if task.source_key in self._suspects else task for task in tasks]
-            taken = front_of(tasks, pace or {})
-            keys = json.dumps([task.source_key for task in taken])
-            db.execute(
-                "UPDATE source SET in_flight = 1, started_at = ? WHERE source_key IN (SELECT value FROM json_each(?))",
-                (moment, keys),
-            )
-            return taken
+class Ledger(TaskQueue):
+    """What is known of every source: the queue of those that wait, and the memory of the results of the others."""
 
     def count_files(self, condition: str = "TRUE") -> int:
         """Count the files of the statuses that meet a condition."""
         return int(self.rows(f"SELECT coalesce(sum(files), 0) AS files FROM tally WHERE {condition}")[0]["files"])
-
-    def has_retries(self) -> bool:
-        """Return whether a failed file is still to be tried again."""
-        query = "SELECT EXISTS (SELECT 1 FROM source WHERE status = 'failed' AND retry_at IS NOT NULL) AS any"
-        return bool(self.rows(query)[0]["any"])
 
     def commit(self, results: Mapping[Task, Result]) -> None:
         """Commit loads in one transaction: of each its record, its history and its share of the summary."""
@@ -198,7 +43,7 @@ class Ledger(Database):
         with self.transaction() as db:
             [row] = db.execute("SELECT clean_etag, loaded_etag FROM source WHERE source_key = ?", (task.source_key,))
             if row["loaded_etag"] is None:  # meanwhile it was asked for again
-                _update(db, task.source_key, {"in_flight": 0})
+                update(db, task.source_key, {"in_flight": 0})
                 return
             status = "loaded" if row["clean_etag"] else "refused"
             facts = {"size": item.size, "landed_at": microseconds(item.modified)}
@@ -209,10 +54,19 @@ class Ledger(Database):
         with self.transaction() as db:
             self._settle(db, task, task.etag, "missing")
 
+    def mark_failed(self, task: Task, error: str, retry_after: float) -> None:
+        """Count a failed attempt; the file is tried again after some seconds, and after five only by hand."""
+        attempts = task.attempts + 1
+        retry_at = now() + round(retry_after * 1e6) if attempts < MAX_ATTEMPTS else None
+        with self.transaction() as db:
+            db.execute("UPDATE source SET stale = clean_etag IS NOT NULL WHERE source_key = ?", (task.source_key,))
+            facts = {"attempts": attempts, "retry_at": retry_at, "error": error}
+            self._settle(db, task, task.etag, "failed", UNKNOWN, **facts)
+
     def retract(self, task: Task) -> None:
         """End a task whose source is gone and whose outputs were deleted: remove its rows, problems and share."""
         with self.transaction() as db:
-            _forget_result(db, task.source_key, task.dataset)
+            forget_result(db, task.source_key, task.dataset)
             self._settle(db, task, task.etag, "missing")
 
     def remove_result(self, source_key: str, dataset: str) -> None:
@@ -221,70 +75,23 @@ class Ledger(Database):
             if db.execute(
                 "SELECT 1 FROM source WHERE source_key = ? AND status = 'missing'", (source_key,)
             ).fetchone():  # it may have come back meanwhile
-                _forget_result(db, source_key, dataset)
+                forget_result(db, source_key, dataset)
 
-    def release(self, task: Task, *, harmless: bool = False) -> None:
-        """Return a task to the end of the queue without counting an attempt.
-
-        One that an unclean end left in flight goes on to run alone, unless it was seen to be `harmless`.
-        """
+    def adopt(self, record: LoadRecord, clean_etag: str | None, rejected_etag: str | None, landed_at: int) -> None:
+        """Adopt a result from the store whose source is gone and which the ledger does not know."""
         with self.transaction() as db:
-            _update(db, task.source_key, {"in_flight": 0, "noticed_at": now(), **_UNKNOWN})
-            if harmless:
-                _update(db, task.source_key, {"alone": 0})
-
-    def defer(self, task: Task, reason: str) -> bool:
-        """Return a task to the queue because its file cannot be read as things are; True if that is news.
-
-        Nothing is counted against the file. It is tried again after as long as it has waited so far, within bounds,
-        and at once when an event tells of it.
-        """
-        moment = now()
-        with self.transaction() as db:
-            query = "SELECT noticed_at, error, changed_at FROM source WHERE source_key = ?"
-            [row] = db.execute(query, (task.source_key,))
-            pause = min(max(moment - row["noticed_at"], SHORTEST_PAUSE * 1e6), LONGEST_PAUSE * 1e6)
-            waits = {"error": reason, "retry_at": moment + round(pause), "changed_at": row["changed_at"] or moment}
-            _update(db, task.source_key, waits, (task.etag, task.etag))
-            _update(db, task.source_key, {"in_flight": 0})
-            return bool(row["error"] != reason)
-
-    def deferred(self) -> list[sqlite3.Row]:
-        """Return key and reason of each file that waits because it could not be read."""
-        query = "SELECT source_key, error FROM source WHERE status = 'pending' AND retry_at IS NOT NULL"
-        return self.rows(query)
-
-    def count_deaths(self, batch: Sequence[Task], how: str) -> list[str]:
-        """Return the tasks of a batch to the queue whose process ended; from now on each is a batch of its own.
-
-        A death counts against a file that was by itself; that file goes to the end of the queue. Three make it failed.
-
-        Returns:
-            The keys of the files that failed.
-        """
-        reason = f"the process that loaded this file and no other {how}, {MAX_DEATHS} times"
-        with self.transaction() as db:
-            for task in batch:
-                _update(db, task.source_key, {"in_flight": 0, "alone": 0, **_UNKNOWN})
-                self._suspects.add(task.source_key)
-            if len(batch) == 1:
-                again = "UPDATE source SET deaths = deaths + 1, noticed_at = ? WHERE source_key = ? AND etag = ?"
-                db.execute(again, (now(), batch[0].source_key, batch[0].etag))
-            return _fail_the_deadly(db, reason)
-
-    def release_all(self) -> None:
-        """Return all tasks in flight to the queue at an orderly end, without counting a death."""
-        with self.transaction() as db:
-            db.execute("UPDATE source SET in_flight = 0, loaded_etag = NULL WHERE in_flight = 1")
-
-    def mark_failed(self, task: Task, error: str, retry_after: float) -> None:
-        """Count a failed attempt; the file is tried again after some seconds, and after five only by hand."""
-        attempts = task.attempts + 1
-        retry_at = now() + round(retry_after * 1e6) if attempts < MAX_ATTEMPTS else None
-        with self.transaction() as db:
-            db.execute("UPDATE source SET stale = clean_etag IS NOT NULL WHERE source_key = ?", (task.source_key,))
-            facts = {"attempts": attempts, "retry_at": retry_at, "error": error}
-            self._settle(db, task, task.etag, "failed", _UNKNOWN, **facts)
+            db.execute(
+                "INSERT OR IGNORE INTO source"
+                " (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at, touched)"
+                f" VALUES (?, ?, 'missing', ?, ?, 'sweep', ?, ?, {SWEEP})",
+                (record.source_key, record.dataset, record.etag, record.size, landed_at, now()),
+            )
+            [row] = db.execute("SELECT status FROM source WHERE source_key = ?", (record.source_key,))
+            if row["status"] == "missing":  # it may have come back meanwhile
+                replace_shares(db, [record])
+                etags = {"clean_etag": clean_etag, "rejected_etag": rejected_etag}
+                times = {"loaded_at": landed_at, "changed_at": now()}
+                update(db, record.source_key, {**result_columns(record), **etags, **times, "stale": 0})
 
     def _settle(
         self,
@@ -299,70 +106,11 @@ class Ledger(Database):
 
         The columns in `always` are set all the same.
         """
-        self._suspects.discard(task.source_key)
+        self.suspects.discard(task.source_key)
         ended = {**(always or {}), "in_flight": 0, "alone": 0, "changed_at": now()}
         settled = {**ended, **_CLEAN_SLATE, **values, "status": status, "etag": etag}
-        if not _update(db, task.source_key, settled, (task.etag, etag)):
-            _update(db, task.source_key, ended)
-
-    def adopt(self, record: LoadRecord, clean_etag: str | None, rejected_etag: str | None, landed_at: int) -> None:
-        """Adopt a result from the store whose source is gone and which the ledger does not know."""
-        with self.transaction() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO source"
-                " (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at, touched)"
-                f" VALUES (?, ?, 'missing', ?, ?, 'sweep', ?, ?, {_SWEEP})",
-                (record.source_key, record.dataset, record.etag, record.size, landed_at, now()),
-            )
-            [row] = db.execute("SELECT status FROM source WHERE source_key = ?", (record.source_key,))
-            if row["status"] == "missing":  # it may have come back meanwhile
-                replace_shares(db, [record])
-                etags = {"clean_etag": clean_etag, "rejected_etag": rejected_etag}
-                times = {"loaded_at": landed_at, "changed_at": now()}
-                _update(db, record.source_key, {**result_columns(record), **etags, **times, "stale": 0})
-
-
-# An attempt that ended between two puts leaves objects that belong to no one version: no version has its result then.
-_UNKNOWN = {"loaded_etag": None}
-
-
-def result_columns(record: LoadRecord) -> dict[str, object]:
-    """Return the columns of a source that come from the load record of its result."""
-    return {
-        "rows_read": record.rows_read,
-        "rows_kept": record.rows_kept,
-        "rows_dropped": record.rows_dropped,
-        "rows_rejected": record.rows_rejected,
-        "fingerprint": record.fingerprint,
-        "first_problem": record.first_problem,
-        "problems": json.dumps(record.problems or [], ensure_ascii=False),
-        "share": json.dumps(record.share or [], ensure_ascii=False),
-        "loaded_etag": record.etag,
-    }
-
-
-def _fail_the_deadly(db: sqlite3.Connection, reason: str) -> list[str]:
-    query = (
-        "UPDATE source SET status = 'failed', alone = 0, retry_at = NULL, changed_at = ?, error = ?"
-        " WHERE status = 'pending' AND deaths >= ? RETURNING source_key"
-    )
-    return list(map(itemgetter("source_key"), db.execute(query, (now(), reason, MAX_DEATHS))))
-
-
-def _forget_result(db: sqlite3.Connection, key: str, dataset: str) -> None:
-    nothing = LoadRecord(key, dataset, etag="", size=0, fingerprint="")
-    replace_shares(db, [nothing])
-    _update(db, key, {**result_columns(nothing), **_UNKNOWN, "clean_etag": None, "rejected_etag": None, "stale": 0})
-
-
-def _update(
-    db: sqlite3.Connection, key: str, values: Mapping[str, object], etags: tuple[str, str] | None = None
-) -> bool:
-    """Set columns of a source, if its etag is one of `etags`; return whether it was set."""
-    columns = " = ?, ".join(values)
-    condition = " AND etag IN (?, ?)" if etags else ""
-    query = f"UPDATE source SET {columns} = ?, touched = {_SWEEP} WHERE source_key = ?{condition}"
-    return bool(db.execute(query, (*values.values(), key, *(etags or ()))).rowcount)
+        if not update(db, task.source_key, settled, (task.etag, etag)):
+            update(db, task.source_key, ended)
 
 
 def _remember(db: sqlite3.Connection, task: Task, record: LoadRecord, moment: int) -> None:
@@ -372,26 +120,3 @@ def _remember(db: sqlite3.Connection, task: Task, record: LoadRecord, moment: in
         (record.source_key, record.dataset, record.status, record.etag, task.found_by, record.rows_read,
          record.rows_kept, record.rows_dropped, record.rows_rejected, task.landed_at, moment),
     )  # fmt: skip
-
-
-TOGETHER = 16  # small files that are loaded together at most: half as many take a twentieth more
-
-SECONDS = 1.0  # that they take together at most, as far as is known
-
-
-def front_of(tasks: list[Task], pace: Mapping[str, float]) -> list[Task]:
-    """Return the front of a queue that makes one batch: the first file, and small ones while there is room.
-
-    Args:
-        pace: seconds that a small file took lately, by dataset; of one that is not there two are tried.
-    """
-    taken = 0.0
-    for number, task in enumerate(tasks):
-        small = is_small(task.source_key, task.size) and not task.alone
-        taken += max(task.size / ROOM, pace.get(task.dataset, SECONDS / 2) / SECONDS) if small else 2.0
-        if taken > 1:
-            return tasks[: max(1, number)]
-    return tasks
-
-
-ROOM = 2 << 20  # bytes that are staged together at most: a row of two bytes takes about fifty in memory

@@ -6,7 +6,8 @@ from itertools import islice
 
 from lake.layout import CLEAN, RAW, REJECTED, clean_key, rejected_key, source, source_key
 from lake.stores.base import ObjectInfo, ObjectStore
-from pipeline.ledger.ledger import Ledger, key_text, microseconds
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.source_row import key_text, microseconds
 
 _HAS_RESULT = "coalesce(clean_etag, rejected_etag) IS NOT NULL"
 

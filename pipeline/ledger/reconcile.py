@@ -9,8 +9,9 @@ from sqlite3 import Row
 from common.logs import fields
 from lake.layout import clean_key, rejected_key
 from lake.stores.base import ObjectStore
-from pipeline.ledger.ledger import Ledger, microseconds, now
+from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.listing import listings
+from pipeline.ledger.source_row import microseconds, now
 from pipeline.model.load_record import LoadRecord, read_load_record
 
 SHOWN = 100  # objects that are not ours, which one listing names in the log

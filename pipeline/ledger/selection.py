@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from common.errors import SettingError
-from pipeline.ledger.ledger import Ledger, key_text
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.source_row import key_text
 
 FileStatus = Literal["pending", "loaded", "refused", "failed", "missing", "ignored"]
 

@@ -14,7 +14,7 @@ from common.logs import fields
 from lake.layout import clean_key, rejected_key, wrong_dataset_name
 from lake.stores.base import InvalidKey, ObjectInfo, ObjectStore
 from pipeline.dataset.dataset import Dataset
-from pipeline.ledger.ledger import ROOM
+from pipeline.ledger.task_queue import ROOM
 from pipeline.load.aggregate import count_groups
 from pipeline.load.write import Part, Staged, write_load, write_refusal
 from pipeline.model.load_record import LoadRecord

@@ -13,8 +13,9 @@ from common.logs import fields
 from lake.heartbeat import HEARTBEAT_SECONDS
 from lake.layout import RAW, source
 from lake.stores.base import Gap, ObjectInfo
-from pipeline.ledger.ledger import Ledger, key_text
+from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.reconcile import reconcile
+from pipeline.ledger.source_row import key_text
 from pipeline.service.availability import RetryLater, retry_until_available
 from pipeline.service.context import Pipeline
 from pipeline.service.lease import check_lake, release_lease, renew_lease

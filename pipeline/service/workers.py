@@ -12,7 +12,7 @@ from typing import Literal, Self
 from common.errors import StoreUnavailable
 from common.logs import fields
 from lake.stores.base import ObjectChanged, ObjectInfo
-from pipeline.ledger.ledger import now
+from pipeline.ledger.source_row import now
 from pipeline.load.load import remove_outputs
 from pipeline.model.problem import LIST_LIMIT, shortened
 from pipeline.model.task import BeingWritten, NotReady, Outcome, Result, Skipped, SourceGone, Task

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from lake.layout import clean_key, rejected_key
 from lake.stores.base import ObjectInfo, ObjectStore
 from pipeline.dataset.dataset import Dataset
-from pipeline.ledger.ledger import result_columns
+from pipeline.ledger.source_row import result_columns
 from pipeline.load.load import stage
 from pipeline.load.write import Staged
 from pipeline.model.load_record import LoadRecord, read_load_record

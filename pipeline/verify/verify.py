@@ -18,7 +18,8 @@ from common.errors import SettingError, StoreUnavailable
 from lake.layout import CLEAN, LAKE, RAW, REJECTED, clean_key, rejected_key, source, source_key
 from lake.stores.base import InvalidKey, ObjectChanged, ObjectStore
 from pipeline.dataset.dataset import Dataset
-from pipeline.ledger.ledger import Ledger, key_text
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.source_row import key_text
 from pipeline.verify.compare import Difference
 from pipeline.verify.source import Recount, recount, unnoticed
 from pipeline.verify.totals import LEDGER, compare_published, compare_totals

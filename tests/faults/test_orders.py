@@ -95,7 +95,7 @@ def test_a_clock_that_jumps_back_hides_no_version_from_a_sweep(told, monkeypatch
     told.hear(told.put(A))
     told.work()
     yesterday = time.time_ns() // 1000 - 86_400_000_000
-    for module in ("ledger", "reconcile"):
+    for module in ("ledger", "task_queue", "reconcile"):
         monkeypatch.setattr(f"pipeline.ledger.{module}.now", lambda: yesterday)
     told.put(B)
     assert told.sweep() == 1

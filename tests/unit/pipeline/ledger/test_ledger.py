@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from common.errors import SettingError
 from lake.stores.base import ObjectInfo
 from pipeline.ledger import report
-from pipeline.ledger.ledger import MAX_ATTEMPTS, SECONDS, TOGETHER, Ledger
+from pipeline.ledger.ledger import MAX_ATTEMPTS, Ledger
+from pipeline.ledger.task_queue import SECONDS, TOGETHER
 from pipeline.ledger.totals import exact_sums
 from pipeline.model.load_record import LoadRecord
 from pipeline.model.task import Result
@@ -162,7 +163,8 @@ def test_failed_waits_and_is_given_up_after_five(ledger):
 def test_a_file_that_cannot_be_read_yet_waits_longer_each_time_and_an_event_ends_that(ledger, monkeypatch):
     """It holds up nobody and nothing is counted against it."""
     begin = time.time_ns() // 1000
-    monkeypatch.setattr("pipeline.ledger.ledger.now", lambda: begin + round(seconds * 1e6))
+    for module in ("ledger", "task_queue"):
+        monkeypatch.setattr(f"pipeline.ledger.{module}.now", lambda: begin + round(seconds * 1e6))
     seconds, tried = 0.0, []
     ledger.notice(version("1"), "event")
     while seconds < 200:
@@ -333,7 +335,8 @@ def test_a_clock_that_jumps_back_delays_no_retry(ledger, monkeypatch):
     ledger.notice(version("1"), "event")
     ledger.mark_failed(*ledger.take(), "it broke", 10)
     assert not ledger.take()
-    monkeypatch.setattr("pipeline.ledger.ledger.now", lambda: time.time_ns() // 1000 - 86_400_000_000)
+    for module in ("ledger", "task_queue"):
+        monkeypatch.setattr(f"pipeline.ledger.{module}.now", lambda: time.time_ns() // 1000 - 86_400_000_000)
     assert ledger.take()
 
 

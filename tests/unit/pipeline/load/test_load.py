@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from common.errors import StoreUnavailable
 from lake.layout import clean_key, rejected_key
 from pipeline.dataset.dataset import read_datasets
-from pipeline.ledger.ledger import SECONDS, Ledger
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.task_queue import SECONDS
 from pipeline.load import load as loading
 from pipeline.load import write
 from pipeline.load.load import load
