@@ -15,6 +15,8 @@ from pipeline.ledger import report
 from pipeline.model.load_record import LoadRecord
 from pipeline.verify.verify import Report
 
+_COUNT = "{:,}".format
+
 
 def show_status(status: Status) -> None:
     """Print the files by status, the rows by outcome, and the latency; by dataset and in all."""
@@ -25,9 +27,9 @@ def show_status(status: Status) -> None:
     files = _numbers("files", *Files.model_fields)
     rows = _numbers("rows", *Rows.model_fields, "p50 ms", "p95 ms", "p99 ms")
     for name, progress in sections.items():
-        files.add_row(name, *(f"{count:,}" for _, count in progress.files))
-        latency = ("-" if time is None else f"{time:,.1f}" for _, time in progress.latency_ms)
-        rows.add_row(name, *(f"{count:,}" for _, count in progress.rows), *latency)
+        files.add_row(name, *map(_COUNT, dict(progress.files).values()))
+        latency = ["-" if time is None else f"{time:,.1f}" for _, time in progress.latency_ms]
+        rows.add_row(name, *map(_COUNT, dict(progress.rows).values()), *latency)
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(f"lake {status.lake}", highlight=False)
     console.print(files, rows, sep="")
@@ -39,8 +41,10 @@ def show_status(status: Status) -> None:
 
 def _numbers(*names: str) -> Table:
     """Return an empty table of numbers; its first column says whose they are."""
-    columns = (Column(name, justify="right", no_wrap=True) for name in names[1:])
-    return Table(names[0], *columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(names[0], box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in names[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
 
 
 def show_sources(rows: list[dict[str, Any]]) -> None:

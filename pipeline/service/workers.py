@@ -112,9 +112,14 @@ def process(pipeline: Pipeline, batch: Batch) -> None:
 
 def _record(pipeline: Pipeline, outcomes: Mapping[Task, Outcome | Exception]) -> None:
     """Commit the results, and settle the other tasks."""
-    if results := {task: outcome for task, outcome in outcomes.items() if isinstance(outcome, Result)}:
+    results, changed = {}, False
+    for task, outcome in outcomes.items():
+        if isinstance(outcome, Result):
+            results[task] = outcome
+        changed = changed or isinstance(outcome, ObjectChanged)
+    if results:
         _commit(pipeline, results)
-    if any(isinstance(outcome, ObjectChanged) for outcome in outcomes.values()):
+    if changed:
         pipeline.stop.wait(CHANGING_SECONDS)
     for task, outcome in outcomes.items():
         if not isinstance(outcome, Result):
@@ -185,7 +190,7 @@ def _release_or_fail(pipeline: Pipeline, task: Task, error: Exception) -> None:
 
 def _log_result(task: Task, result: Result) -> None:
     record, milliseconds = result.record, (now() - task.landed_at) / 1000
-    counts = {name: getattr(record, f"rows_{name}") for name in ("kept", "dropped", "rejected")}
+    counts = {"kept": record.rows_kept, "dropped": record.rows_dropped, "rejected": record.rows_rejected}
     problem = {"problem": record.first_problem} if record.first_problem else {}
     facts = {"rows": record.rows_read, **counts, "ms": milliseconds, "found_by": task.found_by, **problem}
     level = logging.WARNING if problem else logging.INFO  # a file with a problem lost records, or is refused
