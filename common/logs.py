@@ -51,7 +51,7 @@ class _Formatter(logging.Formatter):
 
 
 def configure_logging() -> None:
-    """Send log lines to stderr as `2026-01-31T12:00:00Z INFO pipeline.service.workers loaded key=…`."""
+    """Send log lines to stderr as `2026-01-31T12:00:00Z INFO pipeline.service.outcomes loaded key=…`."""
     formatter = _Formatter("%(asctime)sZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)

@@ -26,7 +26,7 @@ from pipeline.commands.state import app as state_commands
 from pipeline.dataset.dataset import Dataset, read_datasets
 from pipeline.ledger import report
 from pipeline.ledger.database import ledger_errors
-from pipeline.ledger.last_reason import last_reason
+from pipeline.ledger.last_error import last_reason
 from pipeline.ledger.ledger import Ledger
 from pipeline.load.load import load
 from pipeline.service.allocators import set_allocators

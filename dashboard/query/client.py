@@ -19,9 +19,9 @@ import pyarrow as pa
 from dashboard.query.sandbox import AT_ONCE, CUT, NOTE, QueryError, explained
 from lake.layout import CLEAN, LOADS, REJECTED, summary_key
 from lake.status import Progress
+from lake.stores.arrow_dataset import DamagedObject
 from lake.stores.base import ObjectChanged, ObjectStore
-from lake.stores.dataset import DamagedObject
-from lake.stores.unify import SchemaConflict
+from lake.stores.common_schema import SchemaConflict
 
 log = logging.getLogger(__name__)
 

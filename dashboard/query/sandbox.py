@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from lake.layout import REJECTED
-from lake.published import REJECTED_SCHEMA
+from lake.schemas import REJECTED_SCHEMA
+from lake.stores.arrow_dataset import ObjectDataset, SchemaChanged
 from lake.stores.base import ObjectChanged, ObjectStore
-from lake.stores.dataset import ObjectDataset, SchemaChanged
-from lake.stores.unify import SchemaConflict
+from lake.stores.common_schema import SchemaConflict
 
 MAX_ROWS = 10_000  # of a result
 MAX_BYTES = 16_000_000  # of a result, because one value may be long

@@ -19,7 +19,7 @@ from dashboard.shared.objects import fetch
 from dashboard.shared.problem_counts import Counts, count_problems
 from dashboard.shared.rejected import Problems, Rejected
 from lake.layout import LOADS, STATUS, summary_key
-from lake.published import LOADS_SCHEMA, METADATA_KEY
+from lake.schemas import LOADS_SCHEMA, METADATA_KEY
 from lake.status import Status
 from lake.stores.base import InvalidKey, ObjectInfo, ObjectStore
 

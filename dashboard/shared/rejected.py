@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from dashboard.shared import formats
 from dashboard.shared.objects import fetch
 from lake.layout import rejected_key
-from lake.published import REJECTED_SCHEMA
+from lake.schemas import REJECTED_SCHEMA
 from lake.stores.base import ObjectInfo, ObjectStore
 
 MAX_FILES = 50  # files that are read: the newest with problems

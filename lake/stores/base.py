@@ -11,7 +11,7 @@ from threading import Event
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 if TYPE_CHECKING:  # Arrow is loaded where it is used: a command that only asks for health runs every few seconds
-    from lake.stores.dataset import ObjectDataset
+    from lake.stores.arrow_dataset import ObjectDataset
 
 MAX_KEY_BYTES = 1024  # S3's own limit
 # Seconds since 1970: the years that pandas' and Arrow's 64 bits of nanoseconds hold.
@@ -98,7 +98,7 @@ class ObjectStore(Protocol):
         """Return the Parquet objects under `prefix` as one dataset; at most the first `limit` in the listing.
 
         A `prefix` that does not end in a slash is the key of one object. Objects that were written under different
-        contracts get one schema (see `lake.stores.dataset`); where none fits, it raises `SchemaConflict`.
+        contracts get one schema (see `lake.stores.arrow_dataset`); where none fits, it raises `SchemaConflict`.
         """
 
 

@@ -18,10 +18,10 @@ from common.errors import NO_ROOM, SettingError, StoreFull, StoreUnavailable
 from common.logs import fields
 from common.retry import Outage
 from lake.stores.base import Gap, InvalidKey, ObjectChanged, ObjectInfo, check_key, listed, time_of
-from lake.stores.local_writers import being_written
+from lake.stores.open_for_writing import being_written
 
 if TYPE_CHECKING:
-    from lake.stores.dataset import ObjectDataset
+    from lake.stores.arrow_dataset import ObjectDataset
 
 STAGING = ".staging"  # under the root, so that a rename is atomic, and outside every prefix that is watched
 FINAL_AFTER = 0.02  # seconds: two writes within one tick of the file system's clock have the same etag
@@ -179,7 +179,7 @@ class LocalStore:
         """Return the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""
         import pyarrow as pa
 
-        from lake.stores.dataset import ObjectDataset
+        from lake.stores.arrow_dataset import ObjectDataset
 
         def opened(info: ObjectInfo, _: bool) -> pa.NativeFile:
             with self._errors(info.key):

@@ -27,7 +27,7 @@ from watchdog.observers.api import BaseObserver
 from watchdog.utils import BaseThread
 
 from lake.stores.base import Gap
-from lake.stores.local_writers import being_written
+from lake.stores.open_for_writing import being_written
 
 LOOK_AGAIN = 1.0  # seconds between the two looks that must agree where no event tells that a file is closed
 TICK = 0.25  # seconds until a watch sees that it should stop

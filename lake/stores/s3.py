@@ -23,7 +23,7 @@ from lake.stores.s3_client import CHUNK, CONNECT_SECONDS, Transfer, refusal
 from lake.stores.s3_events import S3_EVENTS, event_lines, objects_written
 
 if TYPE_CHECKING:
-    from lake.stores.dataset import ObjectDataset
+    from lake.stores.arrow_dataset import ObjectDataset
 
 SILENT_SECONDS = 10.0  # until a connection counts as dead: the server sends a listener a space every half second
 
@@ -114,7 +114,7 @@ class S3Store:
         """Return the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""
         import pyarrow as pa
 
-        from lake.stores.dataset import ObjectDataset
+        from lake.stores.arrow_dataset import ObjectDataset
 
         def opened(info: ObjectInfo, whole: bool) -> pa.NativeFile:
             if whole and info.size <= CHUNK:  # one request instead of one for the footer and each column

@@ -53,7 +53,7 @@ def exact_column(name: str, values: pd.Series, type_: pa.DataType) -> pa.Chunked
 
 
 def own_column(values: pd.Series | Sequence[Any]) -> pa.ChunkedArray:
-    """Return a column in the Arrow type that its values have, categories as what they are categories of.
+    """Return a column in the Arrow type of its values; a categorical column gets the type of its categories.
 
     Raises:
         ArrowException, TypeError, ValueError, OverflowError: Arrow has no type that all the values have.

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 
 from common.logs import fields
 from lake.layout import LOADS, STATUS, summary_key
-from lake.published import METADATA_KEY
+from lake.schemas import METADATA_KEY
 from pipeline.dataset.dataset import Dataset
 from pipeline.ledger import report
 from pipeline.ledger.database import LedgerError
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.totals import exact_sums
 from pipeline.model.contract import Contract
-from pipeline.model.exact import Exact, Totals, merge, rounded
+from pipeline.model.exact_sums import Exact, Totals, merge, rounded
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def summary_table(ledger: Ledger, dataset: Dataset) -> pa.Table:
 
 
 def _totals(ledger: Ledger, dataset: Dataset) -> Totals:
-    """Merge the shares by the groups of the contract; one that another contract left may have other fields."""
+    """Merge the shares by the groups of the contract; a share of an older contract may have other fields."""
     totals: Totals = {}
     for row in ledger.rows('SELECT "group", rows, sums FROM summary WHERE dataset = ?', dataset.contract.name):
         group, known = {}, json.loads(row["group"])
@@ -102,7 +102,7 @@ def _file(contract: Contract) -> dict[str, Any]:
 
 
 def _column(values: list[Any], type_: pa.DataType) -> pa.Array:
-    """Return group values in their type; one that a contract of before left behind, and that has another, is null."""
+    """Return group values in their type; a value from an older contract that does not fit this type becomes null."""
     as_text = pa.types.is_temporal(type_) or pa.types.is_decimal(type_) or str in map(type, values)
     try:
         return pa.array(values, pa.string() if as_text else type_).cast(type_)

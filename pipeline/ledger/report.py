@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from lake.published import LOADS_SCHEMA, PROBLEM_COUNT, TIME
+from lake.schemas import LOADS_SCHEMA, PROBLEM_COUNT, TIME
 from lake.status import Status, Writer
-from pipeline.ledger.last_reason import last_reason
+from pipeline.ledger.last_error import last_reason
 from pipeline.ledger.ledger import Ledger
 from pipeline.model.load_record import Counts
 

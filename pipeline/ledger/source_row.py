@@ -1,4 +1,4 @@
-"""A source's row in the ledger: its columns, and how they are set."""
+"""Columns of a source in the ledger, and how they are set."""
 
 import json
 import sqlite3

@@ -14,7 +14,7 @@ from lake.stores.base import ObjectInfo
 from pipeline.ledger.database import Database
 from pipeline.ledger.source_row import SWEEP, UNKNOWN, key_text, microseconds, now, update
 from pipeline.model.task import NO_CONTRACT, Task
-from pipeline.readers import is_small
+from pipeline.readers.formats import is_small
 
 FoundBy = Literal["event", "sweep"]
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from operator import attrgetter
 from typing import Any
 
-from pipeline.model.exact import Exact, Totals, exact, merge
+from pipeline.model.exact_sums import Exact, Totals, exact, merge
 from pipeline.model.load_record import LoadRecord
 
 

@@ -15,7 +15,7 @@ import pyarrow.acero
 import pyarrow.compute as pc
 
 from pipeline.model.contract import Summary
-from pipeline.model.exact import INT64, Share, Totals, exact, merge, rounded
+from pipeline.model.exact_sums import INT64, Share, Totals, exact, merge, rounded
 from pipeline.model.problem import Problem, Refused
 
 GroupCounts = list[tuple[dict[str, Any], int, dict[str, float | Decimal | None]]]  # group, rows, sum by name

@@ -20,8 +20,8 @@ from pipeline.load.write import Part, Staged, write_load, write_refusal
 from pipeline.model.load_record import LoadRecord
 from pipeline.model.problem import Problem, Refused
 from pipeline.model.task import NO_CONTRACT, BeingWritten, NotReady, Outcome, Result, Skipped, SourceGone, Task
-from pipeline.readers import is_small, reader_of
 from pipeline.readers.base import Batch, Reader
+from pipeline.readers.formats import is_small, reader_of
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 import pyarrow.parquet as pq
 
-from lake.published import METADATA_KEY
-from pipeline.model.exact import Share
+from lake.schemas import METADATA_KEY
+from pipeline.model.exact_sums import Share
 
 Counts = list[list[str | int | None]]  # of problems: [[rule, column, count], …], the most first
 

@@ -17,7 +17,7 @@ from lake.stores.base import ObjectChanged, ObjectStore
 from pipeline.dataset.dataset import Dataset, read_dataset
 from pipeline.load.load import load
 from pipeline.model.task import BeingWritten, NotReady, Outcome, Skipped, SourceGone, Task
-from pipeline.readers.csv.decode import Limits
+from pipeline.readers.base import Limits
 
 Batch = Sequence[Task]
 Outcomes = list[Outcome | Exception]  # one per task, in the order of the batch

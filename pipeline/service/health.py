@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lake.heartbeat import EXPIRES_SECONDS
-from pipeline.ledger.last_reason import last_reason
+from pipeline.ledger.last_error import last_reason
 
 
 def problem(state: Path) -> str:

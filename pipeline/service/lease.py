@@ -59,7 +59,8 @@ def check_lake(store: ObjectStore, ledger: Ledger) -> None:
 def renew_lease(store: ObjectStore, ledger: Ledger, *, started: bool) -> None:
     """Move the heartbeat when it is time, unless another pipeline has a better right to write this lake.
 
-    Of two that started at once the elder stays; one that slept until its lease expired, and was taken over, goes.
+    If two pipelines start together, the one that started first continues. A pipeline that was suspended until its lease
+    expired stops if another one has taken the lease.
 
     Raises:
         SettingError: another pipeline writes the lake, or it is not the lake that the ledger tells of.

@@ -16,7 +16,7 @@ from common.errors import SettingError
 from lake.layout import STATUS
 from lake.status import Problem
 from lake.stores.base import ObjectStore
-from pipeline.ledger.last_reason import REASON
+from pipeline.ledger.last_error import REASON
 from pipeline.ledger.ledger import Ledger
 from pipeline.service.lease import is_alive, read_status
 
@@ -31,8 +31,8 @@ def lock_state_folder(path: Path) -> Iterator[str]:
     """Acquire the lock of the state folder; `SettingError` names the process that has it, or why it is not writable.
 
     Yields:
-        The number of the process that held the lock before and died; an empty text if it ended, be it by an error. The
-        lock file tells this, and not the ledger: where a disk is full, nothing can be written, but a file be truncated.
+        The process ID of the last holder if it was killed, otherwise an empty string. The lock file stores this, and
+        not the ledger, because a full disk still allows truncating a file.
     """
     file = path / "lock"
     lock = FileLock(file, timeout=LOCK_SECONDS, fallback_to_soft=False)

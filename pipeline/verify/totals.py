@@ -16,7 +16,7 @@ from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.published import contents
 from pipeline.ledger.totals import exact_sums
-from pipeline.model.exact import Exact, Totals, exact, merge
+from pipeline.model.exact_sums import Exact, Totals, exact, merge
 from pipeline.verify.compare import UNREADABLE, Difference, Row, shown
 from pipeline.verify.source import Recount
 

@@ -80,12 +80,12 @@ def test_the_log_says_what_became_of_each_file(lake):
         lines = [line.split(" ", 1)[1] for line in program.log.splitlines()]
     [ignored] = [line for line in lines if "ignored key" in line]
     assert re.match(rf"INFO pipeline\.[\w.]+ ignored key=raw/{text} reason=", ignored)
-    [rejected] = [line for line in lines if line.startswith("WARNING pipeline.service.workers loaded")]
+    [rejected] = [line for line in lines if line.startswith("WARNING pipeline.service.outcomes loaded")]
     assert f"key={json.dumps('raw/' + spoiled)} rows=25 kept=24 dropped=0 rejected=1 ms=" in rejected
     assert "line 26" in rejected
-    [good] = [line for line in lines if line.startswith("INFO pipeline.service.workers loaded")]
+    [good] = [line for line in lines if line.startswith("INFO pipeline.service.outcomes loaded")]
     assert f"key={json.dumps('raw/' + odd)} rows=24 kept=24 dropped=0 rejected=0 ms=" in good
-    [refused] = [line for line in lines if "workers refused" in line]
+    [refused] = [line for line in lines if "outcomes refused" in line]
     assert refused.startswith("WARNING")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lake.stores import local_writers, open_store
+from lake.stores import open_for_writing, open_store
 from tests.support import program as support
 from tests.support.disks import without_rights
 from tests.support.lake import Lake, company_csv, history, new_lake
@@ -130,7 +130,7 @@ def test_where_the_system_does_not_tell_a_file_is_loaded_when_it_has_not_changed
 
 
 def _unaware() -> None:
-    local_writers._ALL_WRITERS_KNOWN.clear()
+    open_for_writing._ALL_WRITERS_KNOWN.clear()
 
 
 @pytest.mark.parametrize("folder_first", [True, False])

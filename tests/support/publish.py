@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lake.layout import LOADS, STATUS, rejected_key, summary_key
-from lake.published import LOADS_SCHEMA, REJECTED_SCHEMA
+from lake.schemas import LOADS_SCHEMA, REJECTED_SCHEMA
 from lake.stores.base import ObjectStore
 
 COUNTS: dict[str, Any] = {

@@ -7,8 +7,8 @@ from threading import Event
 from typing import BinaryIO
 
 from common.errors import StoreUnavailable
+from lake.stores.arrow_dataset import ObjectDataset
 from lake.stores.base import Gap, ObjectInfo
-from lake.stores.dataset import ObjectDataset
 from lake.stores.local import LocalStore
 
 

@@ -1,4 +1,4 @@
-"""Parse one cell or one record, plainly: the truth that the fast way is held to."""
+"""Parse one cell or one record in the simplest way; the fast path must give the same results."""
 
 import functools
 import math

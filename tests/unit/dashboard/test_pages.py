@@ -25,8 +25,8 @@ from dashboard.rejects import page as rejects
 from dashboard.shared.published import Published
 from dashboard.shared.selection import as_row
 from lake.layout import LOADS, STATUS, rejected_key
+from lake.stores.arrow_dataset import ObjectDataset
 from lake.stores.base import ObjectInfo, ObjectStore
-from lake.stores.dataset import ObjectDataset
 from lake.stores.local import LocalStore
 from tests.support.page_stores import FaultyStore
 from tests.support.project import ROOT

@@ -20,7 +20,7 @@ from pipeline.ledger.task_queue import SECONDS, TOGETHER
 from pipeline.ledger.totals import exact_sums
 from pipeline.model.load_record import LoadRecord
 from pipeline.model.task import Result
-from pipeline.readers import SMALL
+from pipeline.readers.formats import SMALL
 from tests.support.versions import KEY, version
 
 

@@ -22,10 +22,10 @@ from pipeline.load import write
 from pipeline.load.load import load
 from pipeline.model.problem import Refused
 from pipeline.model.task import Result, Skipped, SourceGone, Task
-from pipeline.readers import READERS
 from pipeline.readers.base import Batch, Limits, batch_schema
 from pipeline.readers.csv.reference import read_csv_plainly
 from pipeline.readers.csv.small_files import read_small_files
+from pipeline.readers.formats import READERS
 from pipeline.service.context import Pipeline
 from pipeline.service.workers import process
 from tests.support.corpus import FILES

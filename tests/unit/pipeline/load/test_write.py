@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from pipeline.load import write
+from pipeline.load import rejected_rows
 from pipeline.load.load import stage
 from pipeline.model.load_record import LoadRecord, read_load_record
 from pipeline.model.task import NO_CONTRACT, Task
@@ -90,7 +90,7 @@ def test_problems_are_counted_by_rule_and_column(loads, write_dataset):
 
 
 def test_what_has_too_many_rules_and_columns_is_counted_together(loads, write_dataset, monkeypatch):
-    monkeypatch.setattr(write, "MAX_COUNTS", 1)
+    monkeypatch.setattr(rejected_rows, "MAX_COUNTS", 1)
     counts = loads(write_dataset(), HEADER + b",many,1\n,-1,1\n").record.problems
     assert counts == [["required", "name", 2], ["others", None, 2]]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lake.layout import SUFFIXES, source
-from pipeline.readers import READERS, SMALL, is_small, reader_of
+from pipeline.readers.formats import READERS, SMALL, is_small, reader_of
 
 
 def test_each_suffix_of_the_lake_has_a_reader():

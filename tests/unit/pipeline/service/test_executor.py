@@ -12,7 +12,7 @@ from lake.stores.base import ObjectChanged
 from pipeline.dataset.dataset import read_datasets
 from pipeline.load.load import load
 from pipeline.model.task import BeingWritten, NotReady, Result, Skipped, SourceGone, Task
-from pipeline.readers.csv.decode import Limits
+from pipeline.readers.base import Limits
 from pipeline.service.executor import BatchSettings, LoadFailed, load_batch, opened, portable
 from tests.support.loads import NUMBERS
 

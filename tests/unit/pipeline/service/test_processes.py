@@ -17,8 +17,8 @@ import pytest
 from common.errors import SettingError
 from pipeline.ledger.ledger import Ledger
 from pipeline.model.task import SourceGone, Task
-from pipeline.readers import SMALL
-from pipeline.readers.csv.decode import Limits
+from pipeline.readers.base import Limits
+from pipeline.readers.formats import SMALL
 from pipeline.service import processes
 from pipeline.service.context import Pipeline
 from pipeline.service.executor import (

@@ -16,7 +16,7 @@ import pytest
 
 from common.errors import SettingError, StoreUnavailable
 from lake.layout import LOADS, RAW, STATUS, clean_key, rejected_key, summary_key
-from lake.published import METADATA_KEY
+from lake.schemas import METADATA_KEY
 from lake.stores.base import ObjectChanged
 from lake.stores.local import LocalStore
 from pipeline.dataset.dataset import read_datasets

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from lake.stores.dataset import SAMPLE, SchemaChanged, sampled
+from lake.stores.arrow_dataset import SAMPLE, SchemaChanged, sampled
+from lake.stores.common_schema import SchemaConflict
 from lake.stores.local import LocalStore
-from lake.stores.unify import SchemaConflict
 
 DATASET = "clean/things/"
 UTC_TIME = pa.timestamp("us", "UTC")

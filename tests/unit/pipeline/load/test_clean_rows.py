@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.load import parquet
+from pipeline.load import clean_rows
 
 ROWS = pa.table(
     {
@@ -20,12 +20,12 @@ ROWS = pa.table(
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
-    monkeypatch.setattr(parquet, "GROUP_SIZE", 1000)
-    monkeypatch.setattr(parquet, "SAMPLE", 50)
+    monkeypatch.setattr(clean_rows, "GROUP_SIZE", 1000)
+    monkeypatch.setattr(clean_rows, "SAMPLE", 50)
 
 
 def write(path, step):
-    with parquet.CleanWriter(path, ROWS.schema) as writer:
+    with clean_rows.CleanWriter(path, ROWS.schema) as writer:
         for start in range(0, len(ROWS), step):
             writer.write(ROWS.slice(start, step))
         writer.finish({b"said": b"so"})
@@ -47,7 +47,7 @@ def test_rows_are_written_in_groups_and_in_order(tmp_path):
     ],
 )
 def test_a_group_is_what_is_held_in_memory(tables, groups, tmp_path):
-    with parquet.CleanWriter(tmp_path / "a", tables[0].schema) as writer:
+    with clean_rows.CleanWriter(tmp_path / "a", tables[0].schema) as writer:
         for rows in tables:
             writer.write(rows)
         writer.finish({})
@@ -59,24 +59,24 @@ def test_the_same_rows_give_the_same_bytes(tmp_path):
 
 
 def test_no_rows_are_a_file_too(tmp_path):
-    with parquet.CleanWriter(tmp_path / "a", ROWS.schema) as writer:
+    with clean_rows.CleanWriter(tmp_path / "a", ROWS.schema) as writer:
         writer.finish({})
     assert pq.read_table(tmp_path / "a").equals(ROWS.schema.empty_table())
 
 
 def test_values_choose_their_encoding():
     flat = ROWS.drop_columns(["list"])
-    chosen = parquet.encodings(flat)
+    chosen = clean_rows.encodings(flat)
     assert chosen["use_dictionary"] == ["word", "a.b"]
     assert chosen["column_encoding"] == {"id": "DELTA_BINARY_PACKED"}
-    chosen = parquet.encodings(flat.slice(0, 10))
+    chosen = clean_rows.encodings(flat.slice(0, 10))
     assert chosen["use_dictionary"] == ["name", "word", "x"]
     assert chosen["column_encoding"] == dict.fromkeys(("id", "a.b"), "DELTA_BINARY_PACKED")
 
 
 def test_a_nested_column_of_the_same_path_is_no_matter(tmp_path):
     rows = pa.table({"a.b": [1, 2], "a": [{"b": "one"}, {"b": "two"}]})
-    with parquet.CleanWriter(tmp_path / "a", rows.schema) as writer:
+    with clean_rows.CleanWriter(tmp_path / "a", rows.schema) as writer:
         writer.write(rows)
         writer.finish({})
     assert pq.read_table(tmp_path / "a").equals(rows)
@@ -85,7 +85,7 @@ def test_a_nested_column_of_the_same_path_is_no_matter(tmp_path):
 def test_what_is_packed_is_not_compressed_again(tmp_path):
     rows = ROWS.drop_columns(["list"]).append_column("key", pa.DictionaryArray.from_arrays([0] * 100, ["of one file"]))
     schema = rows.schema.set(5, pa.field("key", pa.string()))
-    with parquet.CleanWriter(tmp_path / "a", schema) as writer:
+    with clean_rows.CleanWriter(tmp_path / "a", schema) as writer:
         writer.write(rows)
         writer.finish({})
     group = pq.ParquetFile(tmp_path / "a").metadata.row_group(0)
@@ -96,7 +96,7 @@ def test_what_is_packed_is_not_compressed_again(tmp_path):
 
 
 def test_an_error_of_the_writing_thread_is_the_callers(tmp_path):
-    with parquet.CleanWriter(tmp_path / "gone" / "a", ROWS.schema) as writer:
+    with clean_rows.CleanWriter(tmp_path / "gone" / "a", ROWS.schema) as writer:
         writer.write(ROWS)
         with pytest.raises(FileNotFoundError):
             writer.finish({})

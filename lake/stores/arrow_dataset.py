@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from lake.stores.base import ObjectChanged, ObjectInfo
-from lake.stores.unify import Conflict, SchemaConflict, convert, is_held, unified
+from lake.stores.common_schema import Conflict, SchemaConflict, convert, is_held, unified
 
 SAMPLE = 256  # files whose schema is read before a scan; other schemas are read during the scan
 THREADS = 8  # that open files
@@ -42,7 +42,7 @@ class ObjectDataset(ds.InMemoryDataset):  # type: ignore[misc]
     """Arrow dataset over listed objects; each object is read in a single version.
 
     `schema` has all columns of all files. A file that was written under another contract is converted if that keeps
-    each value; otherwise it is an error (see `lake.stores.unify`). After a scan that failed, `error` has the reason,
+    each value; otherwise it is an error (see `common_schema.py`). After a scan that failed, `error` has the reason,
     because an engine that scans the dataset raises its own error.
     """
 

@@ -78,7 +78,8 @@ class CleanWriter:
 def encodings(rows: pa.Table) -> dict[str, Any]:
     """Choose for each column: a dictionary for few different values, differences for many numbers or times, else zstd.
 
-    A sample decides. Of fewer rows than a sample, numbers and times count as many values, others as few.
+    A sample decides. With fewer rows than a sample: assume many different values for numbers and times, and few for
+    other types.
     """
     if any(map(pa.types.is_nested, rows.schema.types)):  # whose columns in the file have other names
         return {"compression": "zstd"}

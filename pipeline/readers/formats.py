@@ -1,0 +1,35 @@
+"""READERS: the reader of each file format, by the suffix of a key."""
+
+from pipeline.readers.base import Reader
+from pipeline.readers.csv.read import read_csv
+from pipeline.readers.csv.reference import read_csv_plainly
+from pipeline.readers.csv.small_files import read_small_files
+
+SMALL = 1 << 20  # bytes of a source whose results are kept in memory until they are put, not in staged files
+
+READERS = {
+    ".csv": Reader(read_csv, read_small_files, read_csv_plainly),
+    ".csv.gz": Reader(read_csv, read_small_files, read_csv_plainly, compressed=True),
+    ".csv.zst": Reader(read_csv, read_small_files, read_csv_plainly, compressed=True),
+}
+"""The reader of each suffix in `lake.layout.SUFFIXES`.
+
+To add a format: write a module beside `csv/` with the functions of a `Reader`, add an entry here, and add the suffix to
+`lake.layout.SUFFIXES`, so that the lake no longer ignores such objects. A module whose sources are never read together
+may implement `read_small_files` by one `read` for each file. One without a second implementation uses `read` as its
+`reference`.
+"""
+
+
+def reader_of(source_key: str) -> Reader:
+    """Return the reader of a source; its suffix may be written in any case."""
+    name = source_key.lower()
+    for suffix, reader in READERS.items():
+        if name.endswith(suffix):
+            return reader
+    raise LookupError(f"{source_key!r} has no reader: expected a name that ends in {', '.join(READERS)}")
+
+
+def is_small(source_key: str, size: int) -> bool:
+    """Return whether the results of a source stay in memory until they are put."""
+    return size <= SMALL and not reader_of(source_key).compressed

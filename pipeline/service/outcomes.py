@@ -1,0 +1,107 @@
+"""Record what came of a batch: commit results, and settle the other tasks."""
+
+import logging
+import random
+import sqlite3
+from collections.abc import Mapping
+
+from common.logs import fields
+from lake.stores.base import ObjectChanged, ObjectInfo
+from pipeline.ledger.source_row import now
+from pipeline.load.load import remove_outputs
+from pipeline.model.problem import LIST_LIMIT, shortened
+from pipeline.model.task import BeingWritten, NotReady, Outcome, Result, Skipped, SourceGone, Task
+from pipeline.service.availability import outage_of, pause_for_room, probe, resume_with_room
+from pipeline.service.context import Pipeline
+from pipeline.service.executor import LoadFailed
+
+CHANGING_SECONDS = 0.5  # until a file that was written to during the read is read again
+
+log = logging.getLogger(__name__)
+
+
+def record_outcomes(pipeline: Pipeline, outcomes: Mapping[Task, Outcome | Exception]) -> None:
+    """Commit the results, and settle the other tasks."""
+    results, changed = {}, False
+    for task, outcome in outcomes.items():
+        if isinstance(outcome, Result):
+            results[task] = outcome
+        changed = changed or isinstance(outcome, ObjectChanged)
+    if results:
+        _commit(pipeline, results)
+    if changed:
+        pipeline.stop.wait(CHANGING_SECONDS)
+    for task, outcome in outcomes.items():
+        if not isinstance(outcome, Result):
+            _settle(pipeline, task, outcome)
+        if not isinstance(outcome, Skipped) and not (isinstance(outcome, Exception) and outage_of(outcome)):
+            resume_with_room(pipeline, task.source_key)
+
+
+def _commit(pipeline: Pipeline, results: Mapping[Task, Result]) -> None:
+    """Commit results in one transaction; where the ledger refuses one of them, that task alone fails."""
+    try:
+        pipeline.ledger.commit(results)
+    except sqlite3.Error:
+        raise
+    except Exception as error:
+        for task, result in results.items():
+            if len(results) > 1:
+                _commit(pipeline, {task: result})
+            else:
+                _release_or_fail(pipeline, task, error)
+    else:
+        for task, result in results.items():
+            _log_result(task, result)
+
+
+def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception) -> None:
+    """Record the outcome of a task that has no new result."""
+    ledger = pipeline.ledger
+    if isinstance(outcome, ObjectInfo):
+        ledger.mark_unchanged(task, outcome)
+    elif isinstance(outcome, Skipped):
+        ledger.release(task)
+    elif isinstance(outcome, ObjectChanged):
+        ledger.release(task, harmless=True)
+    elif isinstance(outcome, NotReady):
+        if ledger.defer(task, str(outcome)):
+            level = logging.INFO if isinstance(outcome, BeingWritten) else logging.WARNING
+            log.log(level, fields("waits", key=task.source_key, reason=outcome, action="try again"))
+    elif not isinstance(outcome, SourceGone):
+        _release_or_fail(pipeline, task, outcome)
+    elif not task.retract:
+        ledger.mark_missing(task)
+    else:
+        try:
+            remove_outputs(pipeline.store, task.source_key)
+        except Exception as error:
+            _release_or_fail(pipeline, task, error)
+        else:
+            ledger.retract(task)
+            log.info(fields("retracted", key=task.source_key))
+
+
+def _release_or_fail(pipeline: Pipeline, task: Task, error: Exception) -> None:
+    """Count a failed attempt, unless an outage is the reason: then return the task to the queue."""
+    if outage := outage_of(error):
+        pipeline.ledger.release(task)
+        pause_for_room(pipeline, task.source_key, outage)
+        return
+    if pipeline.away.is_set() or probe(pipeline):  # every other file would meet the same
+        pipeline.ledger.release(task)
+        pipeline.away.set()
+        return
+    pause = 2**task.attempts * random.uniform(0.5, 1.5)
+    kind = "" if isinstance(error, LoadFailed) else f"{type(error).__name__}: "  # its message begins with the kind
+    pipeline.ledger.mark_failed(task, kind + shortened(str(error), LIST_LIMIT), pause)
+    log.error(fields("failed", key=task.source_key, attempt=task.attempts + 1, error=repr(error)), exc_info=error)
+
+
+def _log_result(task: Task, result: Result) -> None:
+    record, milliseconds = result.record, (now() - task.landed_at) / 1000
+    counts = {"kept": record.rows_kept, "dropped": record.rows_dropped, "rejected": record.rows_rejected}
+    problem = {"problem": record.first_problem} if record.first_problem else {}
+    facts = {"rows": record.rows_read, **counts, "ms": milliseconds, "found_by": task.found_by, **problem}
+    level = logging.WARNING if problem else logging.INFO  # a file with a problem lost records, or is refused
+    log.log(level, fields(record.status, key=task.source_key, **facts))
