@@ -37,9 +37,10 @@ def source(key: str) -> Source:
         return Source(ignored="not in a dataset's folder: move it to raw/<dataset>/")
     if not key.lower().endswith(SUFFIXES):
         return Source(ignored=f"not a file that is loaded: expected a name that ends in {', '.join(SUFFIXES)}")
-    if any(suffix + _PARQUET + "/" in rest.lower() for suffix in SUFFIXES):
-        # The clean object of a file `a.csv` beside it would have the name of the folder of this one's.
-        return Source(ignored="a folder above it has a name as our results have (….csv.parquet): rename that folder")
+    for suffix in SUFFIXES:
+        if suffix + _PARQUET + "/" in rest.lower():
+            # The clean object of a file `a.csv` beside it would have the name of the folder of this one's.
+            return Source(ignored="a folder above it is named as our results are (….csv.parquet): rename that folder")
     if len(key.rpartition("/")[2].encode()) > NAME_BYTES:
         return Source(ignored=f"its name is too long: expected at most {NAME_BYTES} bytes after the last slash")
     if len(key.encode()) > KEY_BYTES:

@@ -113,7 +113,7 @@ def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pip
             store, ledger, datasets, staging, settings.workers, sweep_seconds, settings.retract_deleted, executor
         )
         stop_on_signals(pipeline)
-        retry_until_available(pipeline, lambda: acquire_lease(store, ledger, pipeline.stop))
+        retry_until_available(pipeline, partial(acquire_lease, store, ledger, pipeline.stop))
         if pipeline.stop.is_set():
             raise typer.Exit
         ledger.start_run(fingerprints, died=bool(before))
