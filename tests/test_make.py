@@ -20,7 +20,7 @@ CSV = b"Month,Dept,Store,Sold,Returned,Ordered\n1-Jan,A,B,3,2,1\n"
 
 
 class Folder:
-    """A clone with no more than the two targets need; its compose project is nobody else's."""
+    """Clone with no more than the two targets need; its compose project is nobody else's."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.project = path, f"lakelet-test-{uuid.uuid4().hex[:8]}"
@@ -68,7 +68,7 @@ def used(folder: Folder) -> Folder:
 
 @pytest.fixture
 def stopped(used: Folder) -> Iterator[Folder]:
-    """A stack that has stopped, but whose store's container still holds its volume, and one of a dev container."""
+    """Stack that has stopped, but whose store's container still holds its volume, and one of a dev container."""
     used.docker("compose", "create", "--quiet-pull", "minio")
     used.docker("volume", "create", "--label", used.label, f"{used.project}_dev-state")
     yield used

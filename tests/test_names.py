@@ -120,7 +120,7 @@ def test_only_the_edge_reads_the_environment_or_sets_up_logging():
 
 
 def test_nobody_changes_the_environment():
-    """A program gives settings to another process in a mapping of its own."""
+    """The program gives settings to another process in a mapping of its own."""
     change = re.compile(
         r"\b(environ(\[[^\]]*\] = |\.(update|setdefault|pop|clear)\b| \|= )|del os\.environ|putenv|unsetenv)"
     )
@@ -128,17 +128,12 @@ def test_nobody_changes_the_environment():
 
 
 def test_docstrings_begin_with_a_verb_of_the_field_or_a_noun():
-    """A room joins the list when its docstrings are rewritten."""
-    rooms = ("common/", "lake/", "simulator/", "dashboard/", "benchmarks/")
-    rooms += tuple(
-        f"pipeline/{room}/" for room in ("commands", "dataset", "ledger", "load", "model", "readers", "verify")
-    )
     avoided = {"Give", "Say", "Tell", "Let", "A", "An"}
     nodes = (ast.Module, ast.ClassDef, ast.FunctionDef)
     docstrings = [
         (name, ast.get_docstring(node) or "")
         for name in TRACKED
-        if name.startswith(rooms) and name.endswith(".py")
+        if name.endswith(".py")
         for node in ast.walk(ast.parse((ROOT / name).read_text()))
         if isinstance(node, nodes)
     ]

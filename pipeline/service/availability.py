@@ -117,7 +117,7 @@ def _free(folder: Path) -> int:
 
 
 class RetryLater:
-    """Let a recurring step fail while the store or a disk is unavailable; log a failure of the same kind once."""
+    """Guard a recurring step against an unavailable store or disk; log failures of the same kind once."""
 
     def __init__(self, event: str) -> None:
         self._event, self._logged = event, False

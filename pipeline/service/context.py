@@ -23,7 +23,7 @@ class Outage(NamedTuple):
 
 @dataclass(frozen=True)
 class NoRoom:
-    """An outage for lack of room, and the file that met it first; `pause` is in seconds.
+    """Outage for lack of room, and the file that met it first; `pause` is in seconds.
 
     `free` are the bytes that the state folder's file system had left.
     """

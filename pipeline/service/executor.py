@@ -35,7 +35,7 @@ class ExecutorClosed(Exception):
 
 
 class LoadFailed(Exception):
-    """An unexpected error of a load in another process: its kind and message, and its traceback as a note."""
+    """Unexpected error of a load in another process: its kind and message, and its traceback as a note."""
 
 
 class Executor(Protocol):

@@ -46,7 +46,7 @@ def launch(session: DebugSession) -> None:
 
 
 def loaded(container: DevContainer) -> dict[str, int]:
-    """Give the number of rows kept of each file that is shown as loaded."""
+    """Return the number of rows kept of each file that is shown as loaded."""
     try:
         with container.stack.store().open(LOADS) as (_, stream):
             rows = pq.read_table(io.BytesIO(stream.read())).to_pylist()
@@ -56,7 +56,7 @@ def loaded(container: DevContainer) -> dict[str, int]:
 
 
 def ledger(container: DevContainer) -> str:
-    """Give the ids of the ledger in the container and of the lake that it belongs to."""
+    """Return the ids of the ledger in the container and of the lake that it belongs to."""
     query = "SELECT value FROM meta WHERE name IN ('id', 'lake') ORDER BY name"
     script = f"import sqlite3; print(sqlite3.connect('state/ledger.sqlite').execute(\"{query}\").fetchall())"
     found = container.shell(f"cd && python -c {shlex.quote(script)}").stdout

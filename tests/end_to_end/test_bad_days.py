@@ -205,7 +205,7 @@ def test_why_it_does_not_start_is_where_people_look_until_it_does(local_lake, sp
 
 
 def test_a_damage_that_shows_late_shows_at_the_next_start(local_lake):
-    """A loop of restarts would else look alive for a moment each time."""
+    """The loop of restarts would else look alive for a moment each time."""
     local_lake.put("companydata/a.csv", company_csv(1))
     assert local_lake.finish("once") == 0
     path = local_lake.state / "ledger.sqlite"

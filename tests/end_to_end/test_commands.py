@@ -13,7 +13,7 @@ BAD = b"nonsense\n"
 
 
 def status(lake, *arguments: str) -> list[dict]:
-    """Give the rows that `status --json` prints for some files."""
+    """Return the rows that `status --json` prints for some files."""
     return json.loads(lake.command("status", "--json", *arguments).stdout)
 
 

@@ -1,4 +1,4 @@
-"""A contract is changed, and what was loaded under it before is asked for: the right values, or what to do."""
+"""Contract is changed, and what was loaded under it before is asked for: the right values, or what to do."""
 
 import json
 from pathlib import Path

@@ -27,7 +27,7 @@ def simulator(environ: dict[str, str], *arguments: str) -> subprocess.CompletedP
 
 
 def environ_of(lake: Lake, role: str) -> dict[str, str]:
-    """Give the surroundings of a program that may do no more than its role; a folder has no users."""
+    """Return the surroundings of a program that may do no more than its role; a folder has no users."""
     if not isinstance(lake.store, S3Store):
         return lake.environ
     user = User(role, f"{role}-{uuid4().hex[:8]}", uuid4().hex)
@@ -76,7 +76,7 @@ def assert_right(done: subprocess.CompletedProcess[str], notes: int) -> None:
 
 
 def assert_verified(lake: Lake) -> None:
-    """Let the pipeline itself recount the lake, in the plain way."""
+    """Recount the lake with the pipeline itself."""
     done = lake.command("verify", "--json")
     said = json.loads(done.stdout)
     assert (said["differences"], said["unverified"]) == ([], {})

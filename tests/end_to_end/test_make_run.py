@@ -1,4 +1,4 @@
-"""A fresh clone and `make run`: data on the dashboard, and after Ctrl-C no process is left."""
+"""Fresh clone and `make run`: data on the dashboard, and after Ctrl-C no process is left."""
 
 import os
 import re
@@ -20,7 +20,7 @@ VARIABLE = "LAKELET_TEST_RUN"
 
 
 def processes_of(run: str) -> list[str]:
-    """Give the command line of every process that carries this run's variable."""
+    """Return the command line of every process that carries this run's variable."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -40,7 +40,7 @@ def healthy(port: int) -> bool:
 
 
 def assert_plain(log: str) -> None:
-    """Say that a newcomer sees what happens while it installs, each line's time once, and no error in the end."""
+    """Assert that a newcomer sees what happens while it installs, each line's time once, and no error in the end."""
     assert re.search(r"^  \d+ of \d+ packages are here$", log, re.MULTILINE)
     lines = [line for line in log.splitlines() if " loaded key=" in line]
     assert lines

@@ -32,7 +32,7 @@ AWAY, REFUSED = "does not answer", "refuses to be read"
 
 
 class Program(NamedTuple):
-    """A page's server: its address, the store as its user sees it, and the wire between the two."""
+    """Page's server: its address, the store as its user sees it, and the wire between the two."""
 
     address: str
     store: S3Store  # the root user's

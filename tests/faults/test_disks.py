@@ -88,7 +88,7 @@ def assert_full_once(program: Program, what: str) -> None:
 
 
 def large_csv(seed: int, mib: float) -> bytes:
-    """Give a file that is half as large in Parquet: no two stores are the same."""
+    """Return a file that is half as large in Parquet: no two stores are the same."""
     chance = Random(seed)
     rows = (f"1-Jan,Dept 1,{chance.randbytes(40).hex()},1,1,1" for _ in range(int(mib * (1 << 20) / 98)))
     return "\n".join([HEADER, *rows]).encode()
@@ -311,6 +311,6 @@ def test_what_a_lost_ledger_left_is_removed(local_lake):
 
 
 def outputs_are(lake: Lake) -> str | None:
-    """Say whether the last listing had an output of a file that the ledger had never taken."""
+    """Return whether the last listing had an output of a file that the ledger had never taken."""
     with closing(Ledger(lake.state / "ledger.sqlite")) as ledger:
         return ledger.get("outputs")

@@ -35,14 +35,14 @@ def raw(local_lake) -> Path:
 
 @pytest.fixture
 def memory_lake(tmp_path) -> Iterator[Lake]:
-    """A lake in memory, where a file may have any time."""
+    """Lake in memory, where a file may have any time."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as url:
         yield new_lake(open_store(url), {"LAKE_URL": url}, tmp_path / "state")
 
 
 @linux
 def test_a_file_of_any_time_is_loaded(memory_lake):
-    """A time that no calendar has is shown as the nearest that all readers can hold."""
+    """The time that no calendar has is shown as the nearest that all readers can hold."""
     times = {"0": -(10**15), "1": -62_170_000_000, "2": 253_402_300_800, "3": 2**63 - 1, "4": -(2**63), "5": -(10**9)}
     for name, seconds in times.items():
         memory_lake.put(f"companydata/{name}.csv", company_csv(int(name)))
@@ -66,7 +66,7 @@ def test_a_file_of_any_time_is_loaded(memory_lake):
 @linux
 @pytest.mark.parametrize("way", ["sweep", "event", "mapped", "moved"])
 def test_a_file_that_a_program_has_open_for_writing_is_not_loaded(local_lake, raw, way):
-    """A writer has flushed the first half of a number; what comes is the whole file, once, as soon as it is closed."""
+    """The writer has flushed the first half of a number; what comes is the whole file, once, when it is closed."""
     content, path = company_csv(1), raw / "a.csv"
     half = content[:-1].rindex(b",") + 1
     local_lake.put("companydata/b.csv", company_csv(2))

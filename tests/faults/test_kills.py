@@ -1,4 +1,4 @@
-"""A kill -9 before or after each step of a load, of publishing and of a sweep: the next start puts all of it right."""
+"""Kill -9 before or after each step of a load, of publishing and of a sweep: the next start puts all of it right."""
 
 import signal
 import subprocess
@@ -30,7 +30,7 @@ def prepare(lake: Lake) -> None:
 
 
 def possible_sums() -> list[dict[str, list[int]]]:
-    """Give every summary that was true at some moment, whichever of the files had their new version by then."""
+    """Return every summary that was true at some moment, whichever of the files had their new version by then."""
     key = "raw/companydata/{}"
     truths = [[truth_of(key.format(name), one or SPOILT) for one in versions] for name, versions in FILES.items()]
     return [sums_of(chosen) for chosen in product(*truths)]

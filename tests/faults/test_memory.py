@@ -16,14 +16,14 @@ BLOCK = b"x" * (4 * MIB)
 
 
 def one_line() -> Iterator[bytes]:
-    """Give 256 MiB without a line's end, in a quote that is never closed."""
+    """Return 256 MiB without a line's end, in a quote that is never closed."""
     yield HEADER.encode() + b'\n1-Jan,"'
     for _ in range(64):
         yield BLOCK
 
 
 def bomb() -> Iterator[bytes]:
-    """Give 2 GiB in 2 MB: the same member of a gzip file again and again."""
+    """Return 2 GiB in 2 MB: the same member of a gzip file again and again."""
     yield gzip.compress(HEADER.encode() + b"\n")
     member = gzip.compress((b"1-Jan,Dept 1,Store 1,1,1,1\n" * 200_000)[: 4 * MIB])
     for _ in range(512):

@@ -17,7 +17,7 @@ KEY = "raw/companydata/a.csv"
 
 @pytest.fixture
 def told(lake: Lake) -> Iterator[Scripted]:
-    """A pipeline to move by hand; at the end a sweep finds no more to do, and the truth holds."""
+    """Pipeline to move by hand; at the end a sweep finds no more to do, and the truth holds."""
     told = Scripted(lake)
     yield told
     assert told.sweep() == 0, "the sweep found something that was left to do"

@@ -82,7 +82,7 @@ SECRETS = ("lakelet-test-secret", "a-wrong-secret-key")
 
 
 def everything_told(lake: Lake) -> bytes:
-    """Give all that the pipeline wrote: log, state folder, and the objects of the lake that are its own."""
+    """Return all that the pipeline wrote: log, state folder, and the objects of the lake that are its own."""
     folder = lake.state.parent
     told = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     for prefix in ("published/", "clean/", "rejected/"):
@@ -94,7 +94,7 @@ def everything_told(lake: Lake) -> bytes:
 
 @pytest.mark.needs_engine
 def test_secrets_never_show(bucket_lake):
-    """A full run, a refused one, and one whose store is dead; of each all that it wrote."""
+    """The full run, a refused one, and one whose store is dead; of each all that it wrote."""
     lake = bucket_lake
     lake.put("companydata/good.csv", company_csv(1))
     lake.put("companydata/bad.csv", b"nonsense\n")

@@ -1,4 +1,4 @@
-"""A hostile wire between the pipeline and a real MinIO: whatever it does, all files are loaded, once."""
+"""Hostile wire between the pipeline and a real MinIO: whatever it does, all files are loaded, once."""
 
 from collections.abc import Iterator
 
@@ -29,7 +29,7 @@ def proxy(minio) -> Iterator[Proxy]:
 
 @pytest.fixture
 def wired(minio, proxy, tmp_path) -> Lake:
-    """A lake whose pipeline goes through the proxy, and the test does not."""
+    """Lake whose pipeline goes through the proxy, and the test does not."""
     store = minio.new_store()
     environ = minio.environ(store.bucket) | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}"}
     return new_lake(store, environ, tmp_path / "state")

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.needs_engine, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def quiet() -> Iterator[Stack]:
-    """A stack whose feed is off, so that every load in it is the test's."""
+    """Stack whose feed is off, so that every load in it is the test's."""
     made = Stack.new(FEED="off")
     try:
         made.up()

@@ -29,7 +29,7 @@ def services(everything: dict[str, Any]) -> Services:
 
 
 def each(services: Services, *names: str) -> dict[str, tuple[Any, ...]]:
-    """Give what each service says under `names`."""
+    """Return what each service says under `names`."""
     return {service: tuple(told.get(name) for name in names) for service, told in services.items()}
 
 

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.needs_engine, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def feeding() -> Iterator[Stack]:
-    """A stack to break, with a feed that runs."""
+    """Stack to break, with a feed that runs."""
     made = Stack.new(FEED_FILES_PER_SECOND="5")
     try:
         made.up()
@@ -64,7 +64,7 @@ def order_sums(files: list[bytes]) -> dict[str, tuple[int, int, float]]:
 
 
 def all_loaded(store: ObjectStore) -> bool:
-    """Say whether each raw object, as it is listed now, has its result."""
+    """Return whether each raw object, as it is listed now, has its result."""
     results = {row["source_key"]: (row["status"], row["etag"]) for row in rows(store, LOADS)}
     return results == {item.key: ("loaded", item.etag) for item in store.list("raw/")}
 

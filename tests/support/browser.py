@@ -1,4 +1,4 @@
-"""A real browser for the pages: one Chromium per file, and a page per test, which fails it on any error of the page."""
+"""Real browser for the pages: one Chromium per file, and a page per test, which fails it on any error of the page."""
 
 import http.client
 import re
@@ -86,14 +86,14 @@ def browsing(browser: Browser, *, forwarded: bool = True) -> Iterator[BrowserCon
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Give a browser for the tests of one file: no longer, for its driver has an event loop in this thread."""
+    """Return a browser for the tests of one file: no longer, for its driver has an event loop in this thread."""
     with chromium_browser() as made:
         yield made
 
 
 @pytest.fixture
 def browser_page(browser: Browser) -> Iterator[Page]:
-    """Give a page of its own; ask for the server's fixture first, so that the server outlives the page.
+    """Return a page of its own; ask for the server's fixture first, so that the server outlives the page.
 
     `browser_page.context.new_page()` opens another one beside it, which is watched for errors too.
     """

@@ -33,7 +33,7 @@ class Urls(NamedTuple):
 
 
 class Credentials(NamedTuple):
-    """A user of the object store."""
+    """User of the object store."""
 
     access_key: str
     secret_key: str
@@ -51,7 +51,7 @@ ROOT_USER = Credentials("lakelet-test", "lakelet-test-secret")
 
 
 def free_ports(count: int) -> list[int]:
-    """Give ports that nothing listens on now, each another one."""
+    """Return ports that nothing listens on now, each another one."""
     with ExitStack() as probes:
         sockets = [probes.enter_context(socket.socket()) for _ in range(count)]
         for probe in sockets:
@@ -61,7 +61,7 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Stack:
-    """A compose project: its name, its compose files, and the variables that it overrides in .env."""
+    """Compose project: its name, its compose files, and the variables that it overrides in .env."""
 
     project: str
     files: tuple[str, ...]
@@ -71,17 +71,17 @@ class Stack:
 
     @classmethod
     def new(cls, files: tuple[str, ...] = STACK, clone: Path = ROOT, **variables: str) -> Self:
-        """Give a project that does not run yet; `variables` stand for those of .env."""
+        """Return a project that does not run yet; `variables` stand for those of .env."""
         ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
         return cls(f"lakelet-test-{uuid.uuid4().hex[:8]}", files, ports | variables, clone=clone)
 
     @staticmethod
     def role(name: str) -> Credentials:
-        """Give the key of a program's own user: one of `ROLES`."""
+        """Return the key of a program's own user: one of `ROLES`."""
         return Credentials(f"{name}-test", f"{name}-test-secret")
 
     def acting_as(self, role: str) -> Self:
-        """Give the same stack, whose `environ` and `store` are a program's user instead of root."""
+        """Return the same stack, whose `environ` and `store` are a program's user instead of root."""
         return replace(self, credentials=self.role(role))
 
     @property
@@ -104,7 +104,7 @@ class Stack:
         return open_store("s3://lake", self.environ)
 
     def command(self, *arguments: str) -> list[str]:
-        """Give a compose command on this project, to be run in the clone with `compose_environ`."""
+        """Return a compose command on this project, to be run in the clone with `compose_environ`."""
         files = [argument for file in self.files for argument in ("--file", file)]
         return ["docker", "compose", "--project-name", self.project, *files, *arguments]
 
@@ -125,21 +125,21 @@ class Stack:
         return done
 
     def config(self) -> dict[str, Any]:
-        """Give the project as compose understands it."""
+        """Return the project as compose understands it."""
         parsed: dict[str, Any] = json.loads(self.compose("config", "--format", "json").stdout)
         return parsed
 
     def containers(self) -> dict[str, dict[str, Any]]:
-        """Give what compose says of each service's container, stopped ones too."""
+        """Return what compose says of each service's container, stopped ones too."""
         lines = self.compose("ps", "--all", "--format", "json").stdout.splitlines()
         return {row["Service"]: row for row in map(json.loads, lines)}
 
     def healths(self) -> dict[str, str]:
-        """Give each running service's health: healthy, unhealthy, starting, or nothing where it has no check."""
+        """Return each running service's health: healthy, unhealthy, starting, or nothing where it has no check."""
         return {name: row["Health"] for name, row in self.containers().items() if row["State"] == "running"}
 
     def restarts(self, service: str) -> int:
-        """Say how often the restart policy has started a service's container again."""
+        """State how often the restart policy has started a service's container again."""
         container = self.containers()[service]["ID"]
         asked = ["docker", "inspect", "--format", "{{.RestartCount}}", container]
         return int(subprocess.run(asked, check=True, capture_output=True, text=True).stdout)
@@ -155,7 +155,7 @@ class Stack:
         )  # it may end with that one
 
     def logs(self, *services: str, tail: str = "200") -> str:
-        """Give the logs, newest last."""
+        """Return the logs, newest last."""
         return self.compose("logs", "--no-color", "--tail", tail, *services, check=False).stdout
 
     def up(self, *services: str) -> None:

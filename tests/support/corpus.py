@@ -20,7 +20,7 @@ Reject = tuple[int | None, str | None, str]  # line, column, rule
 
 @dataclass(frozen=True)
 class Odd:
-    """A file, the rows that are kept of it, and what is rejected; `refused` is the rule if it is not loaded at all."""
+    """File, the rows that are kept of it, and what is rejected; `refused` is the rule if it is not loaded at all."""
 
     family: str
     name: str
@@ -34,7 +34,7 @@ class Odd:
 
 
 class Page:
-    """A file that is written record by record, and knows what must come of each."""
+    """File that is written record by record, and knows what must come of each."""
 
     def __init__(self, end: bytes = b"\n", header: bytes = HEADER) -> None:
         self.end, self.parts, self.size, self.line = end, [header + end], len(header + end), 2
@@ -97,7 +97,7 @@ def with_cell(chance: random.Random, column: str, cell: bytes) -> bytes:
 
 
 def around(chance: random.Random, write: Callable[[Page], None], **settings: bytes) -> Page:
-    """Give a page with something between sound records."""
+    """Return a page with something between sound records."""
     page = some(Page(**settings), chance)
     write(page)
     return some(page, chance)
@@ -298,7 +298,7 @@ def sizes(chance: random.Random) -> Iterator[Odd]:
 
 
 def borders(chance: random.Random, number: int) -> Odd:
-    """Give a file of over two blocks, with quoted line ends and stray quotes around the border of each."""
+    """Return a file of over two blocks, with quoted line ends and stray quotes around the border of each."""
     page, border = Page(chance.choice(ENDS)), BLOCK
     filler = "f" * 900
     while page.size < 2 * BLOCK + 3000:
@@ -361,7 +361,7 @@ FAMILIES = (encoding, line_ends, quotes, field_counts, headers, values, sizes, k
 
 
 def corpus(seed: int = 1) -> list[Odd]:
-    """Give all files; the same for the same seed."""
+    """Return all files; the same for the same seed."""
     return [odd for number, family in enumerate(FAMILIES) for odd in family(random.Random(seed * 100 + number))]
 
 

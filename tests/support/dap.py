@@ -1,4 +1,4 @@
-"""A client of the debug adapter protocol: does what an editor does when it starts a launch configuration."""
+"""Client of the debug adapter protocol: does what an editor does when it starts a launch configuration."""
 
 import json
 import os
@@ -17,7 +17,7 @@ Message = dict[str, Any]
 
 
 class Command(NamedTuple):
-    """A process to start: its arguments, and what is added to this one's environment (None: taken out)."""
+    """Process to start: its arguments, and what is added to this one's environment (None: taken out)."""
 
     arguments: Sequence[str]
     environ: Mapping[str, str | None] = {}
@@ -90,7 +90,7 @@ class DebugSession:
         self._reader.start()
 
     def __enter__(self) -> Self:
-        """Say hello to the adapter."""
+        """State hello to the adapter."""
         self.request(
             "initialize",
             adapterID="debugpy",
@@ -150,17 +150,17 @@ class DebugSession:
         return Stop(event["reason"], threads[event["threadId"]], frame["name"], path, frame["line"], frame["id"])
 
     def variables(self, stop: Stop) -> dict[str, str]:
-        """Give the local variables as an editor's pane shows them."""
+        """Return the local variables as an editor's pane shows them."""
         scope = self.request("scopes", frameId=stop.frame)["scopes"][0]
         shown = self.request("variables", variablesReference=scope["variablesReference"])["variables"]
         return {variable["name"]: variable["value"] for variable in shown}
 
     def evaluate(self, stop: Stop, expression: str) -> str:
-        """Give an expression's value in the frame of a stop, as text."""
+        """Return an expression's value in the frame of a stop, as text."""
         return str(self.request("evaluate", expression=expression, frameId=stop.frame, context="watch")["result"])
 
     def resume(self) -> None:
-        """Let the program go on."""
+        """Continue the program."""
         self.request("continue", threadId=0)
 
     def exit_code(self) -> int:

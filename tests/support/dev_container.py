@@ -30,13 +30,13 @@ class User:
     prefix: tuple[str, ...] = ()
 
     def command(self, *arguments: object) -> list[str]:
-        """Give a command that runs as this user."""
+        """Return a command that runs as this user."""
         return [*self.prefix, *map(str, arguments)]
 
 
 @contextmanager
 def ordinary_user(home: Path) -> Iterator[User]:
-    """Give a user with this home: for a clone of root's, the user in the container would not get the owner's id."""
+    """Return a user with this home: for a clone of root's, the user in the container would not get the owner's id."""
     if os.getuid() != 0:
         yield User(os.getuid(), os.getgid())
         return
@@ -76,7 +76,7 @@ def install_cli(target: Path) -> Path:
 
 
 def copy_compose(home: Path) -> None:
-    """Give another user's Docker client the plugins that root has in its own home, Compose among them."""
+    """Return another user's Docker client the plugins that root has in its own home, Compose among them."""
     plugins = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker")) / "cli-plugins"
     if plugins.exists():
         shutil.copytree(plugins, home / ".docker/cli-plugins")
@@ -84,7 +84,7 @@ def copy_compose(home: Path) -> None:
 
 @dataclass(frozen=True)
 class DevContainer:
-    """A clone and the dev container that is opened in it, as a compose project of its own."""
+    """Clone and the dev container that is opened in it, as a compose project of its own."""
 
     cli: Path
     clone: Path
@@ -93,11 +93,11 @@ class DevContainer:
     environ: dict[str, str]
 
     def command(self, verb: str, *arguments: object) -> list[str]:
-        """Give a command of the dev container's command line."""
+        """Return a command of the dev container's command line."""
         return self.user.command(self.cli, verb, "--workspace-folder", self.clone, *arguments)
 
     def inside(self, *arguments: str, **variables: str | None) -> Command:
-        """Give a command that runs in the container, with variables of its own."""
+        """Return a command that runs in the container, with variables of its own."""
         told = [f"--remote-env={name}={value or ''}" for name, value in variables.items()]
         return Command(self.command("exec", *told, *arguments), self.environ)
 
@@ -134,7 +134,7 @@ class DevContainer:
 
 @contextmanager
 def new_dev_container() -> Iterator[DevContainer]:
-    """Give a dev container that is not open yet; nothing of it is left after the block."""
+    """Return a dev container that is not open yet; nothing of it is left after the block."""
     # Not below pytest's own folder, into which no other user may look.
     with tempfile.TemporaryDirectory(prefix="lakelet-") as folder, ordinary_user(home := Path(folder)) as user:
         cli = install_cli(home / "cli")

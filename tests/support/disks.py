@@ -18,7 +18,7 @@ def _as_root(*command: str) -> subprocess.CompletedProcess[bytes]:
 
 @dataclass(frozen=True)
 class Disk:
-    """A file system in memory, mounted at `path`."""
+    """File system in memory, mounted at `path`."""
 
     path: Path
 
@@ -49,7 +49,7 @@ def disk(path: Path, mib: int) -> Iterator[Disk]:
 
 
 def can_mount() -> bool:
-    """Say whether this user may mount such a disk here."""
+    """Return whether this user may mount such a disk here."""
     if sys.platform != "linux":
         return False
     try:
@@ -60,7 +60,7 @@ def can_mount() -> bool:
 
 
 def without_rights() -> None:
-    """Let the modes of files hold for root too, as they do for others: in this thread, and what it starts."""
+    """Apply the modes of files to root too, in this thread and in what it starts."""
     libc, header, sets = (
         ctypes.CDLL(None, use_errno=True),
         (ctypes.c_uint32 * 2)(0x20080522, 0),

@@ -1,4 +1,4 @@
-"""A pipeline that ends as by `kill -9` exactly before or after a named step.
+"""Pipeline that ends as by `kill -9` exactly before or after a named step.
 
     python -m tests.support.dying --at 'put clean/' --before --nth 3 -- once
 
@@ -82,7 +82,7 @@ class _Watch:
         key: Callable[[tuple[Any, ...]], str],
         key_after: Callable[[Any], str] | None = None,
     ) -> Callable[..., Any]:
-        """Give a function that does the same, and before and after it looks whether it is time to die."""
+        """Return a function that does the same, and before and after it looks whether it is time to die."""
 
         @wraps(function)
         def watched(*given: Any, **named: Any) -> Any:
@@ -112,7 +112,7 @@ class _Watch:
 
 
 class _Mortal:
-    """A store whose process may end at any call."""
+    """Store whose process may end at any call."""
 
     def __init__(self, store: Any, watch: _Watch) -> None:
         self._store = store

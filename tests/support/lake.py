@@ -26,7 +26,7 @@ HEADER = "Month,Dept,Store,Sold,Returned,Ordered"
 
 
 def company_csv(seed: int, rows: int = 24) -> bytes:
-    """Give a file in the workshop's shape, other numbers for each seed."""
+    """Return a file in the workshop's shape, other numbers for each seed."""
     lines = [
         f"{n % 4 + 1}-Jan,Dept {n % 3},Store {n % 2},{50 + (seed * 7 + n) % 240},{seed % 50},{n}" for n in range(rows)
     ]
@@ -35,7 +35,7 @@ def company_csv(seed: int, rows: int = 24) -> bytes:
 
 @dataclass
 class Lake:
-    """A lake, the folder of its pipeline's state, and the programs that work with it."""
+    """Lake, the folder of its pipeline's state, and the programs that work with it."""
 
     store: ObjectStore
     environ: dict[str, str]
@@ -64,7 +64,7 @@ class Lake:
         return {row["Dept"]: [row["rows"], row["Sold"], row["Returned"], row["Ordered"]] for row in rows}
 
     def outputs(self) -> dict[str, bytes]:
-        """Give every clean and rejected object, byte for byte."""
+        """Return every clean and rejected object, byte for byte."""
         found = {}
         for prefix in ("clean/", "rejected/"):
             for item in self.store.list(prefix):
@@ -121,7 +121,7 @@ def new_lake(store: ObjectStore, environ: dict[str, str], state: Path) -> Lake:
 
 @pytest.fixture
 def local_lake(tmp_path) -> Lake:
-    """A lake in a folder, for what has nothing to do with the kind of store."""
+    """Lake in a folder, for what has nothing to do with the kind of store."""
     url = str(tmp_path / "lake")
     return new_lake(open_store(url), {"LAKE_URL": url}, tmp_path / "state")
 

@@ -22,6 +22,6 @@ def node() -> bool:
 
 
 def chromium() -> str | None:
-    """Give the path of a Chromium or Chrome on this machine."""
+    """Return the path of a Chromium or Chrome on this machine."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     return next((path for path in map(shutil.which, names) if path), None)

@@ -1,4 +1,4 @@
-"""A real MinIO server in a container, for the tests that need one."""
+"""Real MinIO server in a container, for the tests that need one."""
 
 import os
 import re
@@ -22,14 +22,14 @@ T = TypeVar("T")
 
 
 def default_image() -> str:
-    """Give the image that docker-compose.yaml names for MinIO: the one place that does."""
+    """Return the image that docker-compose.yaml names for MinIO: the one place that does."""
     found = re.search(r"image: \$\{MINIO_IMAGE:-(\S+)\}", (ROOT / "docker-compose.yaml").read_text())
     assert found, "docker-compose.yaml names no image for MinIO"
     return found[1]
 
 
 def minio_image() -> str:
-    """Give the image that the stack runs: MINIO_IMAGE, or the default."""
+    """Return the image that the stack runs: MINIO_IMAGE, or the default."""
     return os.environ.get("MINIO_IMAGE") or default_image()
 
 
@@ -49,7 +49,7 @@ def until(
 
 @dataclass(frozen=True)
 class MinioServer:
-    """A running server: where it is, and a hand to stop and start it."""
+    """Running server: where it is, and a hand to stop and start it."""
 
     container: str
     port: int
@@ -71,7 +71,7 @@ class MinioServer:
             return False
 
     def environ(self, bucket: str) -> dict[str, str]:
-        """Give the variables that point a program at a bucket here."""
+        """Return the variables that point a program at a bucket here."""
         return {
             "LAKE_URL": f"s3://{bucket}",
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -87,7 +87,7 @@ class MinioServer:
         return {"AWS_ACCESS_KEY_ID": name, "AWS_SECRET_ACCESS_KEY": "secret-of-a-test"}
 
     def deny(self, user: str, action: str, bucket: str) -> None:
-        """Let a user do everything in a bucket but this one thing from now on."""
+        """Allow a user everything in a bucket but this one thing from now on."""
         resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
         rules = [{"Effect": "Allow", "Action": ["s3:*"], "Resource": resources}]
         rules.append({"Effect": "Deny", "Action": [action], "Resource": resources})
@@ -114,7 +114,7 @@ class MinioServer:
         subprocess.run(command, check=True, capture_output=True)
 
     def new_store(self) -> S3Store:
-        """Give a store over a new, empty bucket."""
+        """Return a store over a new, empty bucket."""
         store = S3Store(f"test-{uuid.uuid4().hex[:12]}", self.endpoint, self.access_key, self.secret_key)
         until(lambda: _prepared(store), what="a bucket in the new server")
         return store
@@ -129,7 +129,7 @@ def _prepared(store: S3Store) -> bool:
 
 
 def free_port() -> int:
-    """Give a port that nothing listens on now."""
+    """Return a port that nothing listens on now."""
     import socket
 
     with socket.socket() as probe:
@@ -158,7 +158,7 @@ def remove_minio(server: MinioServer) -> None:
 
 @pytest.fixture(scope="session")
 def minio() -> Iterator[MinioServer]:
-    """A server for the whole run; a test that stops it uses `minio_to_break` instead."""
+    """Server for the whole run; a test that stops it uses `minio_to_break` instead."""
     server = start_minio()
     yield server
     remove_minio(server)
@@ -166,7 +166,7 @@ def minio() -> Iterator[MinioServer]:
 
 @pytest.fixture
 def minio_to_break() -> Iterator[MinioServer]:
-    """A server of the test's own."""
+    """Server of the test's own."""
     server = start_minio()
     yield server
     remove_minio(server)

@@ -10,7 +10,7 @@ from lake.stores.local import LocalStore
 
 
 class CountingStore(LocalStore):
-    """A folder that notes which objects were fetched."""
+    """Folder that notes which objects were fetched."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -24,7 +24,7 @@ class CountingStore(LocalStore):
 
 
 class FaultyStore(LocalStore):
-    """A folder that answers with `fault` while there is one."""
+    """Folder that answers with `fault` while there is one."""
 
     fault: OSError | None = None
 

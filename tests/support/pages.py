@@ -1,4 +1,4 @@
-"""A dashboard as a user starts it: its own process, on a port of its own."""
+"""Dashboard as a user starts it: its own process, on a port of its own."""
 
 import os
 import signal

@@ -36,7 +36,7 @@ _FORKS.set_forkserver_preload(
 
 @dataclass
 class Program:
-    """A pipeline that was started; `path` holds what it writes to stderr."""
+    """Pipeline that was started; `path` holds what it writes to stderr."""
 
     process: Any
     path: Path
@@ -133,7 +133,7 @@ def _main(
 
 
 def _inherit(environ: Mapping[str, str], output: Path, errors: Path, *, worker: bool = False) -> None:
-    """Give a process the environment and the outputs of its program."""
+    """Return a process the environment and the outputs of its program."""
     os.environ.clear()
     os.environ.update(environ)
     for descriptor, path in ((1, output), (2, errors)):

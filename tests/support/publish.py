@@ -79,7 +79,7 @@ def load(source_key: str, **changes: Any) -> dict[str, Any]:
 
 
 def counted(*counts: tuple[str, str | None, int]) -> list[dict[str, Any]]:
-    """Give the `problems` of a load."""
+    """Return the `problems` of a load."""
     return [dict(zip(("rule", "column", "count"), one, strict=True)) for one in counts]
 
 

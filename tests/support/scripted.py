@@ -1,4 +1,4 @@
-"""A lake whose events a test hands out by hand, before the real ledger, sweep, workers and publisher."""
+"""Lake whose events a test hands out by hand, before the real ledger, sweep, workers and publisher."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ Act = Callable[[], object]
 
 @dataclass
 class ScriptedStore:
-    """A real store that tells of the writes in `events` alone; a test may act at certain moments of a call."""
+    """Real store that tells of the writes in `events` alone; a test may act at certain moments of a call."""
 
     real: ObjectStore
     events: list[ObjectInfo | Gap] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Scripted:
         return self.lake.store.stat(f"raw/{name}")
 
     def hear(self, *events: ObjectInfo) -> None:
-        """Let the watcher hear events."""
+        """Send events to the watcher."""
         self.store.events += events
         watch(self.pipeline)
 

@@ -1,4 +1,4 @@
-"""A store that can be away or refuse: a real folder behind a switch."""
+"""Store that can be away or refuse: a real folder behind a switch."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager

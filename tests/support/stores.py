@@ -18,7 +18,7 @@ BACKENDS: dict[str, Callable[[pytest.FixtureRequest], ObjectStore]] = {
 
 @dataclass
 class Watching:
-    """A watch in a thread of its own, and what it has told so far."""
+    """Watch in a thread of its own, and what it has told so far."""
 
     items: SimpleQueue[ObjectInfo | Gap] = field(default_factory=SimpleQueue)
 

@@ -16,20 +16,20 @@ Write = tuple[str, bytes]  # a name below raw/, and the bytes
 
 
 def version(number: int) -> bytes:
-    """Give a small file: one in ten has bad rows, one in twenty has to be refused."""
+    """Return a small file: one in ten has bad rows, one in twenty has to be refused."""
     if number % 20 == 7:
         return SPOILT + b"%d\n" % number
     return company_csv(number, rows=4) + (BAD_ROWS if number % 10 == 3 else b"")
 
 
 def new_files(writer: int, files: int) -> Iterator[Write]:
-    """Give files with names of their own."""
+    """Return files with names of their own."""
     for number in range(files):
         yield f"companydata/{writer}/{number}.csv", version(number)
 
 
 def overwrites(writer: int, keys: int, times: int | None = None) -> Iterator[Write]:
-    """Give versions of the same keys, so many times or without an end."""
+    """Return versions of the same keys, so many times or without an end."""
     for time_ in range(times) if times else count():
         for key in range(keys):
             yield f"companydata/again {writer}/{key}.csv", version(time_ * keys + key + writer)
@@ -83,7 +83,7 @@ def storm(
 
 
 def at_work(lake: Lake, program: Program) -> bool:
-    """Say whether a pipeline has begun, which a slow machine may take longer for than it lives; or ended by itself."""
+    """Return whether a pipeline has begun, or ended by itself: on a slow machine its start may take longer than its life."""
     lock = lake.state / "lock"
     return not program.alive or (lock.exists() and lock.read_text() == str(program.pid))
 

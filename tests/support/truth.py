@@ -49,7 +49,7 @@ def truth_of(key: str, content: bytes) -> Truth:
 
 
 def sums_of(truths: Iterable[Truth]) -> dict[str, list[int]]:
-    """Give rows, Sold, Returned and Ordered by Dept over all files."""
+    """Return rows, Sold, Returned and Ordered by Dept over all files."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for row in (row for truth in truths for row in truth.clean):
         added = (1, row["Sold"], row["Returned"], row["Ordered"])
@@ -58,7 +58,7 @@ def sums_of(truths: Iterable[Truth]) -> dict[str, list[int]]:
 
 
 def company_sums(files: Iterable[bytes]) -> dict[str, list[int]]:
-    """Give the true summary of files of companydata."""
+    """Return the true summary of files of companydata."""
     return sums_of(truth_of("raw/companydata/a.csv", content) for content in files)
 
 
@@ -69,7 +69,7 @@ def assert_true(lake: Lake, gone: Mapping[str, bytes] | None = None) -> None:
 
 
 def verify(lake: Lake) -> str:
-    """Give what `python -m pipeline verify` finds, in its own words; nothing if it finds nothing."""
+    """Return what `python -m pipeline verify` finds, in its own words; nothing if it finds nothing."""
     before = len(_log(lake))
     code = lake.finish("verify", seconds=600)
     return "" if code == 0 else f"exit code {code}: {_log(lake)[before:]}"

@@ -1,4 +1,4 @@
-"""A hostile wire: a proxy in front of a real object store, that can be told to fail while it runs.
+"""Hostile wire: a proxy in front of a real object store, that can be told to fail while it runs.
 
 The signature of a request covers its Host header, and that goes on as it came, so the store accepts what the proxy
 passes. HTTP/1.1 without pipelining is all that it understands.
@@ -38,7 +38,7 @@ class Fault:
     _counting: threading.Lock = field(default_factory=threading.Lock)  # each connection has a thread of its own
 
     def takes(self, request: str) -> bool:
-        """Say whether this request is one of its; count it."""
+        """Return whether this request is one of its; count it."""
         with self._counting:
             if self.times == self.hits or not re.search(self.pattern, request):
                 return False
@@ -48,7 +48,7 @@ class Fault:
 
 @dataclass
 class Proxy:
-    """A port on loopback that passes everything on to `target`, a port too, until `faults` say otherwise."""
+    """Port on loopback that passes everything on to `target`, a port too, until `faults` say otherwise."""
 
     target: int
     faults: list[Fault] = field(default_factory=list)

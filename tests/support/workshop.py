@@ -7,7 +7,7 @@ TRANSFORM = f"{RELATIVE}/companydata.py"
 
 
 def workshop_file() -> bytes:
-    """Give 24 rows in the workshop's shape: 4 months, 3 departments, 2 stores."""
+    """Return 24 rows in the workshop's shape: 4 months, 3 departments, 2 stores."""
     lines = ["Month,Dept,Store,Sold,Returned,Ordered"]
     for number in range(24):
         month, dept, store = f"{number // 6 + 1}-Jan", f"Dept {'ABC'[number // 2 % 3]}", f"Store {number % 2 + 1}"
@@ -16,7 +16,7 @@ def workshop_file() -> bytes:
 
 
 def next_stop(session: DebugSession) -> Stop:
-    """Give the next stop that has something to see: a transform is called with an empty frame too, for its columns."""
+    """Return the next stop with rows: a transform is called with an empty frame too, for its columns."""
     while True:
         stop = session.stopped()
         if stop.function != "transform" or session.evaluate(stop, "len(frame)") != "0":

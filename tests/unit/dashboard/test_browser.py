@@ -38,7 +38,7 @@ def fill(store: ObjectStore, sold: list[int]) -> None:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ObjectStore, str]]:
-    """Give a lake and the address of its pages, for all tests: a server takes some seconds to start."""
+    """Return a lake and the address of its pages, for all tests: a server takes some seconds to start."""
     folder = tmp_path_factory.mktemp("browser")
     log, lake = folder / "dashboard.log", open_store(str(folder / "lake"))
     with serving(log, LAKE_URL=lake.url) as url:
@@ -48,7 +48,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ObjectSto
 
 @pytest.fixture
 def store(served: tuple[ObjectStore, str]) -> Iterator[ObjectStore]:
-    """Give the lake, which the test leaves empty."""
+    """Return the lake, which the test leaves empty."""
     yield served[0]
     for item in list(served[0].list()):
         served[0].delete(item.key)
@@ -110,7 +110,7 @@ def test_the_pipeline_page_is_live(store: ObjectStore, address: str, browser_pag
 
 
 def reject(store: ObjectStore, *names: str) -> None:
-    """Give each file a problem of its own; the last one is the newest."""
+    """Return each file a problem of its own; the last one is the newest."""
     for name in names:
         put_rejected(store, f"raw/orders/{name}", [problem(7, value=f"bad in {name}")])
     newest = enumerate(names)

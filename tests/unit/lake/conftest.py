@@ -8,5 +8,5 @@ NEEDS = {"s3": pytest.mark.needs_engine}
 
 @pytest.fixture(params=[pytest.param(name, id=name, marks=NEEDS.get(name, ())) for name in BACKENDS])
 def store(request: pytest.FixtureRequest) -> ObjectStore:
-    """A new, empty store of each kind."""
+    """New, empty store of each kind."""
     return BACKENDS[request.param](request)

@@ -72,7 +72,7 @@ def denied(act: Callable[[], object]) -> bool:
 
 @pytest.fixture(scope="module")
 def lake(minio) -> dict[str, S3Store]:
-    """A lake with its three users; `root` is the server's own."""
+    """Lake with its three users; `root` is the server's own."""
     root = minio.new_store()
     users = [new_user(role) for role in ROLES]
     prepare(root, users)

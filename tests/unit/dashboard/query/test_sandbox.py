@@ -309,11 +309,11 @@ def test_files_that_do_not_fit_together_say_what_to_do(orders: ObjectStore) -> N
 
 
 def test_a_read_that_meets_a_replacement_is_repeated(orders: ObjectStore) -> None:
-    """A file that is removed once it is listed, as one that is loaded anew and then refused is, ends no query."""
+    """The file that is removed once it is listed, as one that is loaded anew and then refused is, ends no query."""
     orders.put(f"{CLEAN}b.csv.parquet", parquet(pa.table({"number": [10], "name": ["z"]})))
 
     class Replacing(LocalStore):
-        """A folder in which a file goes away after its first listing."""
+        """Folder in which a file goes away after its first listing."""
 
         def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
             yield from list(super().list(prefix))
@@ -343,7 +343,7 @@ def test_published_loads_can_be_read_while_they_are_replaced(minio: MinioServer)
 
 
 def spoiled(table: pa.Table, group: int, column: int) -> bytes:
-    """Give a Parquet file in which one column of one row group cannot be read."""
+    """Return a Parquet file in which one column of one row group cannot be read."""
     sink = io.BytesIO()
     pq.write_table(table, sink, row_group_size=1000, compression="none", use_dictionary=False)
     data = bytearray(sink.getvalue())

@@ -11,7 +11,7 @@ SECOND = int(NOW.timestamp())
 
 
 def counts(*rows: tuple[int, str | None, int]) -> pd.DataFrame:
-    """Give counts by the seconds before now, a rule, and a number."""
+    """Return counts by the seconds before now, a rule, and a number."""
     frame = pd.DataFrame(rows, columns=["ago", "rule", "problems"]).assign(landed=lambda one: SECOND - one["ago"])
     return frame.astype({"rule": "category"})
 

@@ -194,7 +194,7 @@ def test_an_object_with_columns_of_another_type_is_named(store: ObjectStore) -> 
 
 
 class Replacing(LocalStore):
-    """A folder in which an object is replaced while it is read, the first times."""
+    """Folder in which an object is replaced while it is read, the first times."""
 
     replaced = 0
 

@@ -1,4 +1,4 @@
-"""A drafted contract is one that we and the standard take, and that the file it was drafted from fits."""
+"""Drafted contract is one that we and the standard take, and that the file it was drafted from fits."""
 
 import codecs
 import gzip

@@ -18,7 +18,7 @@ from pipeline.readers.csv.read import read_csv
 
 @dataclass(frozen=True)
 class File:
-    """A file, the name and type of each field that its draft has, what is said, and how many records are rejected."""
+    """File, the name and type of each field that its draft has, what is said, and how many records are rejected."""
 
     content: bytes
     fields: dict[str, str]

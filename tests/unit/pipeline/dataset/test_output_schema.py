@@ -218,7 +218,7 @@ def test_examples_are_rows_of_the_contract(tmp_path):
 
 
 def test_a_first_batch_of_nulls_tells_nothing(write, loads):
-    """A block of 16 MiB has its own frame: its types are those of the dataset, whatever is in it."""
+    """The block of 16 MiB has its own frame: its types are those of the dataset, whatever is in it."""
     dataset = write("frame['c'] = [v if len(v) > 9 else None for v in frame['code']]", types="{'c': 'string'}")
     nulls = b"1,1,1,1,2026-01-01,2026-01-01T00:00Z\n" * 200_000
     assert loads(dataset, HEADER + nulls + b"0123456789" + nulls[1:]).record.first_problem is None

@@ -1,4 +1,4 @@
-"""A user's own code between the good rows and the clean object: what it may do, and what refuses the file."""
+"""User's own code between the good rows and the clean object: what it may do, and what refuses the file."""
 
 import os
 import re

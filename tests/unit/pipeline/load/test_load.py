@@ -162,7 +162,7 @@ def test_a_fault_of_ours_is_told_of_its_file_alone(three, monkeypatch, together)
 
 @pytest.fixture
 def frames(loads, write_dataset):
-    """Give the sizes of the frames that a transform gets when files are loaded together, which must be as alone."""
+    """Return the sizes of the frames that a transform gets when files are loaded together, which must be as alone."""
 
     def load_both(transform, *contents: bytes) -> list[int]:
         keys = [f"raw/numbers/{number}.csv" for number in range(len(contents))]
@@ -212,7 +212,7 @@ def test_a_small_file_is_one_row_group_whatever_it_is_loaded_with(frames):
 
 @pytest.fixture
 def pipeline(loads, three, write_dataset, tmp_path):  # noqa: ARG001 (it makes the files)
-    """A pipeline whose ledger knows the three files."""
+    """Pipeline whose ledger knows the three files."""
     with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
         for item in sorted(loads.store.list("raw/"), key=attrgetter("key")):
             ledger.notice(item, "event")

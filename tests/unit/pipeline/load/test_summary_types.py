@@ -141,7 +141,7 @@ def test_the_usual_types_are_not_refused(tmp_path):
 
 
 def test_a_group_beyond_the_calendar_refuses_its_file_alone(loads, write_dataset):
-    """A transform may move a date out of the years that Python, and SQL, can show."""
+    """The transform may move a date out of the years that Python, and SQL, can show."""
     fields = [{"name": "days", "type": "integer"}, {"name": "day", "type": "date"}]
     dataset = write_dataset(schema={"fields": fields}, summary={"groupBy": ["day"]})
 
@@ -182,7 +182,7 @@ def test_zero_has_one_sign_and_not_a_number_is_one_group(published, tmp_path):
 
 
 def test_one_that_cannot_be_published_leaves_the_others(loads, write_dataset, tmp_path, caplog):
-    """A damaged share, or a fault of ours: said once, for a publisher comes back at every change."""
+    """The damaged share, or a fault of ours: said once, for a publisher comes back at every change."""
     good, broken = write_dataset(), write_dataset(name="broken")
     with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
         with ledger.transaction() as db:

@@ -118,7 +118,7 @@ def test_json_that_says_two_things_or_none(tmp_path, text, named):
 
 
 def test_how_a_contract_is_written(tmp_path):
-    """An editor adds a byte order mark to UTF-8; as UTF-16 it says what it is."""
+    """The editor adds a byte order mark to UTF-8; as UTF-16 it says what it is."""
     path, text = tmp_path / "numbers.json", json.dumps(NUMBERS)
     path.write_text(text, "utf-8-sig")
     assert set(read_datasets(tmp_path)) == {"numbers"}

@@ -109,7 +109,7 @@ def test_a_lack_of_room_is_known_behind_other_errors(cause):
 
 
 class Unpicklable(Exception):
-    """An error that cannot be made again from its pickle."""
+    """Error that cannot be made again from its pickle."""
 
     def __init__(self, first: str, second: str) -> None:
         super().__init__(first + second)

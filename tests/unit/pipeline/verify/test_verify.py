@@ -51,7 +51,7 @@ DATASETS = read_datasets(FOLDER)
 
 
 class Lake:
-    """A lake with its ledger, and the pieces of a pipeline that load and publish."""
+    """Lake with its ledger, and the pieces of a pipeline that load and publish."""
 
     def __init__(self, folder: Path, store: LocalStore) -> None:
         staging = folder / "state" / "staging"
@@ -92,7 +92,7 @@ class Lake:
 
 
 class Meddled(LocalStore):
-    """A store in which something happens whenever an object is about to be opened."""
+    """Store in which something happens whenever an object is about to be opened."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)

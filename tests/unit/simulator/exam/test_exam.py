@@ -1,4 +1,4 @@
-"""An exam as a whole, its commands, and what `grade` says of a lake that nobody has worked on."""
+"""Exam as a whole, its commands, and what `grade` says of a lake that nobody has worked on."""
 
 import io
 import json
@@ -67,7 +67,7 @@ def parquet(rows: list[dict[str, object]]) -> bytes:
 
 @pytest.fixture
 def graded(tmp_path: Path):
-    """A lake of one tiny exam, and what `grade` finds wrong in it."""
+    """Lake of one tiny exam, and what `grade` finds wrong in it."""
     store = LocalStore(tmp_path / "lake")
     key = "raw/companydata/exam/1/a.csv"
     texts = digest(("M", "D", "S"))

@@ -133,7 +133,7 @@ def _finite(cell: str) -> bool:
 
 
 def same(value: Any) -> Any:
-    """Give a value of frictionless as ours is held: a float64, a time in UTC."""
+    """Return a value of frictionless as ours is held: a float64, a time in UTC."""
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, datetime):

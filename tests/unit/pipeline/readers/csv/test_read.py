@@ -1,4 +1,4 @@
-"""A whole file, in the fast way and in the plain one: every test here holds the two equal."""
+"""Whole file, in the fast way and in the plain one: every test here holds the two equal."""
 
 import gzip
 import io
@@ -330,7 +330,7 @@ def test_large_files_with_quotes_at_every_border(contract, fault):
 
 
 class Pipe(io.BytesIO):
-    """A stream as a bucket's answer is one: it has no places to go to."""
+    """Stream as a bucket's answer is one: it has no places to go to."""
 
     def seekable(self) -> bool:
         return False

@@ -19,7 +19,7 @@ def chunks(text: bytes, size: int) -> list[bytes]:
 
 
 def plain(text: bytes, limit: int, size: int) -> list[Found]:
-    """Give what is found with each chunk, in the plain way."""
+    """Return what is found with each chunk, in the plain way."""
     with mock.patch.object(plainly, "VALUE_LIMIT", RAW_LIMIT):
         cut = list(plainly.cut_plainly(chunks(text, size), ",", '"', limit))
     return [
@@ -74,7 +74,7 @@ def test_every_block_border_of_a_quoted_line_end():
 
 
 def test_a_line_without_end_costs_no_memory():
-    """A gigabyte on one line is passed over chunk by chunk, and what follows is read."""
+    """The gigabyte on one line is passed over chunk by chunk, and what follows is read."""
     fast, plain = split._Cutter(ord(","), ord('"'), 10_000), plainly._Cutter(b",", b'"', 10_000)
     largest, records, faults, pieces = 0, [], [], []
     for chunk in [b"x" * 1000] * 5000 + [b"\nfine,1\n"]:
