@@ -83,7 +83,7 @@ def storm(
 
 
 def at_work(lake: Lake, program: Program) -> bool:
-    """Return whether a pipeline has begun, or ended by itself: on a slow machine its start may take longer than its life."""
+    """Return whether a pipeline has begun or ended by itself: on a slow machine its start may outlast its life."""
     lock = lake.state / "lock"
     return not program.alive or (lock.exists() and lock.read_text() == str(program.pid))
 
