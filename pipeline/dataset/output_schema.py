@@ -61,21 +61,20 @@ def output_schema(script: Path, transform: Transform, contract: Contract, declar
         why = "the example rows, which are made from the contract, have no value there"
     except SettingError as error:
         examples, why = {}, str(error).removeprefix(f"{script}: ")
-    fields = contract.schema
-    schema = pa.schema([])
+    known = dict(zip(contract.schema.names, contract.schema.types, strict=True))
+    columns: list[pa.Field] = []
     for name in empty:
         if name == "_line":
             continue
         if name in declared:
             type_ = _declared(script, name, declared[name], examples.get(name))
         else:
-            known = fields.field(name).type if name in fields.names else None
-            type_ = _learnt(name, empty[name], examples.get(name), known)
+            type_ = _learnt(name, empty[name], examples.get(name), known.get(name))
         if type_ is None:
             way_out = f"declare it beside the transform, such as TYPES = {{{name!r}: 'number'}}"
             raise SettingError(f"{script}: the type of column {name!r} cannot be learnt ({why}): {way_out}")
-        schema = schema.append(_kept(script, pa.field(name, type_)))
-    return schema
+        columns.append(_kept(script, pa.field(name, type_)))
+    return pa.schema(columns)
 
 
 def _columns(script: Path, what: str, transform: Transform, frame: pd.DataFrame) -> dict[str, pd.Series]:
