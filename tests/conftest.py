@@ -2,7 +2,8 @@
 
 import functools
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -40,6 +41,14 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PIPELINE_DATASETS"] = str(DATASETS)  # nor with the contracts that a user may edit
     for need, (_, what) in NEEDS.items():
         config.addinivalue_line("markers", f"needs_{need}: the test needs {what}")
+
+
+@pytest.fixture(autouse=True)
+def _main_module() -> Iterator[None]:
+    """Restore `__main__`: a page under test takes its place, and processes started later would run the page."""
+    before = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = before
 
 
 SHARE_A_STACK = ("tests/stack/", "tests/dev_container/")
