@@ -11,7 +11,7 @@ def expected(odd: Odd) -> tuple[list[tuple] | None, list[tuple] | None]:
 
 
 def found(lake, key: str) -> tuple[list[tuple] | None, list[tuple] | None]:
-    clean, rejected = lake.schemas(clean_key(key)), lake.schemas(rejected_key(key))
+    clean, rejected = lake.published(clean_key(key)), lake.published(rejected_key(key))
     for row in clean or []:
         assert (row["_source_key"], row["Net"]) == (key, row["Sold"] - row["Returned"])
     return (

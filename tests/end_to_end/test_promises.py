@@ -19,7 +19,7 @@ def test_exact_sums_and_an_overwrite_replaces_them(lake):
         lake.put("companydata/companydata.csv", second)
         lake.wait_loaded("companydata/companydata.csv")
         assert lake.sums() == company_sums([second])
-    clean = lake.schemas("clean/companydata/companydata.csv.parquet")
+    clean = lake.published("clean/companydata/companydata.csv.parquet")
     assert [row["_line"] for row in clean] == list(range(2, 26))
     assert all(row["Net"] == row["Sold"] - row["Returned"] for row in clean)
 
@@ -112,7 +112,7 @@ def test_bad_records_are_rejected_and_a_bad_file_is_refused(lake):
     assert rows["companydata/refused.csv"]["first_problem"].startswith("the header does not fit")
     counts = [rows["companydata/dirty.csv"][f"rows_{name}"] for name in ("read", "kept", "dropped", "rejected")]
     assert counts == [27, 24, 0, 3]
-    problems = lake.schemas("rejected/companydata/dirty.csv.parquet")
+    problems = lake.published("rejected/companydata/dirty.csv.parquet")
     assert [(one["line"], one["column"], one["rule"]) for one in problems] == [
         (26, "Sold", "type"),
         (26, "Ordered", "minimum"),
@@ -120,7 +120,7 @@ def test_bad_records_are_rejected_and_a_bad_file_is_refused(lake):
         (28, None, "quote"),
     ]
     assert problems[0]["raw"] == "1-Jan,Toys,North,many,0,-1"
-    assert lake.schemas("clean/companydata/refused.csv.parquet") is None
+    assert lake.published("clean/companydata/refused.csv.parquet") is None
     assert lake.sums() == company_sums([good])
     assert lake.status()["rows"] == {"read": 27, "kept": 24, "dropped": 0, "rejected": 3}
 
@@ -207,7 +207,7 @@ def test_limits_are_settings(lake):
     lake.put("companydata/long.csv", long)
     assert lake.command("once").returncode == 0
     assert lake.loads()["companydata/long.csv"]["rows_rejected"] == 2
-    [problem, _] = lake.schemas("rejected/companydata/long.csv.parquet")
+    [problem, _] = lake.published("rejected/companydata/long.csv.parquet")
     assert "PIPELINE_RECORD_MIB" in problem["message"]
 
     shutil.rmtree(lake.state)
