@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +34,7 @@ from pipeline.service.availability import retry_until_available
 from pipeline.service.context import Pipeline
 from pipeline.service.executor import BatchSettings, Executor, InlineExecutor
 from pipeline.service.lease import acquire_lease
-from pipeline.service.processes import ProcessExecutor, start_fork_server
+from pipeline.service.processes import ProcessExecutor, fork_server
 from pipeline.service.service import drain, follow
 from pipeline.service.signals import stop_on_signals
 from pipeline.service.state_folder import lock_state_folder, reason_left
@@ -92,9 +92,8 @@ def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pip
     if Path("lake/raw").is_dir() or Path("state/ledger.sqlite").exists():  # where version 0.1 kept them
         move = "mkdir -p data/lake && mv lake/raw lake/clean lake/rejected lake/published data/lake/ && mv state data/"
         log.warning(fields("old folders", found="./lake ./state", expected="./data/lake ./data/state", action=move))
-    if settings.workers:
-        start_fork_server()  # now, because it imports for a second
     with (
+        fork_server() if settings.workers else nullcontext(),  # first, because it imports for a second
         lock_state_folder(state) as before,
         reason_left(store, state, before),
         ledger_errors(path),

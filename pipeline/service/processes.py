@@ -10,12 +10,16 @@ import gc
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from multiprocessing.util import get_temp_dir
 from queue import LifoQueue
 from threading import Event, Lock, Thread
 from typing import Any
@@ -39,6 +43,7 @@ BATCH_SECONDS = 60.0  # that several small files may take together: they are exp
 SIZE_OF_LIMIT = 100 << 20  # bytes of a file, for each of which it may take its limit of seconds once more
 EXIT_SECONDS = 10.0  # from the end of a process's pipe to its own end
 PAUSES = (0.2, 30.0)  # seconds until a process that did not start is started again: the first and the longest
+TEMPORARY_BYTES = 70  # of the path of TMPDIR, below which a socket's own name still fits
 PRELOAD = ["pipeline.service.processes", "lake.stores.local", "lake.stores.s3", "pandas"]
 
 _F_SETSIG = getattr(fcntl, "F_SETSIG", 10)
@@ -49,8 +54,30 @@ log = logging.getLogger(__name__)
 def start_fork_server() -> None:
     """Start the process that forks the workers; it imports what they need while the caller goes on."""
     if _method() == "forkserver":
+        _shorten_socket_path()
         forkserver.set_forkserver_preload(PRELOAD)
         forkserver.ensure_running()
+
+
+@contextmanager
+def fork_server() -> Iterator[None]:
+    """Run a block beside the fork server; remove its sockets at the end, which the program's quick exit would leave."""
+    start_fork_server()
+    try:
+        yield
+    finally:
+        if not multiprocessing.parent_process():  # otherwise the folder is the parent's
+            shutil.rmtree(get_temp_dir(), ignore_errors=True)
+
+
+def _shorten_socket_path() -> None:
+    """Have multiprocessing make its sockets in /tmp where TMPDIR is too deep: a socket's path has 107 bytes at most."""
+    if len(os.fsencode(tempfile.gettempdir())) > TEMPORARY_BYTES:
+        before, tempfile.tempdir = tempfile.tempdir, "/tmp"  # noqa: S108 (a folder of its own is made in it)
+        try:
+            get_temp_dir()  # which it keeps for this process
+        finally:
+            tempfile.tempdir = before
 
 
 def _method() -> str:
