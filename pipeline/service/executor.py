@@ -42,7 +42,7 @@ class Executor(Protocol):
     """Loads batches. Any number of threads may call it."""
 
     def wait_until_ready(self) -> None:
-        """Wait until a batch can be loaded, so that the wait does not count as time of a load."""
+        """Wait until a batch can be loaded, so that no batch is in flight during the wait."""
 
     def load(self, batch: Batch) -> Outcomes:
         """Load a batch and return the outcome of each task, as `pipeline.load.load` does.

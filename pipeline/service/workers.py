@@ -52,6 +52,7 @@ class Workers:
         if not self._room.acquire(timeout=wait):
             return "full"
         self.pipeline.wake.clear()
+        self.pipeline.executor.wait_until_ready()  # before files are in flight: a kill meanwhile is no fault of theirs
         batch = self.pipeline.ledger.take(self.pipeline.workers, self.pipeline.pace)
         if not batch:
             self._room.release()
@@ -78,7 +79,6 @@ class Workers:
 
 def process(pipeline: Pipeline, batch: Batch) -> None:
     """Load a batch and record the outcome of each task; an error of one file does not keep the others."""
-    pipeline.executor.wait_until_ready()
     began = time.monotonic()
     try:
         check_lake(pipeline.store, pipeline.ledger)  # so that nothing is loaded into a lake that was wiped
