@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from pathlib import Path
@@ -129,7 +130,8 @@ def command(name: str, url: str, state: str, files: int) -> None:
         Thread(target=_stop_when_done, args=(Path(state), files), daemon=True).start()
     program.app([name, "--lake", url, "--state", state], standalone_mode=False)
     seconds = (loaded(Path(state))[1] if name == "run" else time.time()) - began
-    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # its time, and its workers', count as this one's then
+    with suppress(FileNotFoundError):  # the program has removed its socket
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]  # its time, and its workers', count as this one's then
     print(json.dumps({"seconds": seconds, "cpu": sum(os.times()[:4]) - before}))
 
 
