@@ -9,13 +9,16 @@ from lake.settings import BucketSettings
 from lake.stores.base import ObjectStore
 
 
-def open_store(url: str, environ: Mapping[str, str] | None = None, patience: float = 15.0) -> ObjectStore:
+def open_store(
+    url: str, environ: Mapping[str, str] | None = None, patience: float = 15.0, *, create: bool = True
+) -> ObjectStore:
     """Open the store that `LAKE_URL` names: a folder (`./data/lake`) or a bucket (`s3://lake`).
 
     Args:
-        url: the store's place; a folder is made where it is missing.
+        url: the store's place.
         environ: where a bucket's `AWS_*` settings are looked up; a folder needs none.
         patience: seconds of a server's silence until it counts as away.
+        create: whether a folder is made where it is missing; otherwise it counts as away.
 
     Raises:
         SettingError: the URL or a setting is missing or wrong; nothing was contacted yet.
@@ -23,7 +26,7 @@ def open_store(url: str, environ: Mapping[str, str] | None = None, patience: flo
     if folder := folder_of(url):
         from lake.stores.local import LocalStore  # each backend's client is loaded only where it is used
 
-        return LocalStore(folder)
+        return LocalStore(folder, create=create)
     scheme, _, place = url.partition("://")
     if scheme == "s3":
         from lake.stores.s3 import S3Store

@@ -42,12 +42,13 @@ class LocalStore:
 
     remote = False
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, create: bool = True) -> None:
         """Use `root` as the store and create it if missing; `SettingError` if that is not allowed."""
         self.root = root.absolute()
         self.url = str(root)
         try:
-            (self.root / STAGING).mkdir(parents=True, exist_ok=True)
+            if create:
+                (self.root / STAGING).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SettingError(f"LAKE_URL: the folder {root} cannot be made: {error.strerror}") from error
         self._real_root = self.root.resolve()

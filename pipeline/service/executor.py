@@ -5,7 +5,7 @@ signals stays in the executor's own file, so that a cluster can take the place o
 """
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -59,11 +59,15 @@ class Executor(Protocol):
 class InlineExecutor:
     """Loads each batch in the thread that asks for it, so that a debugger sees an ordinary call."""
 
-    def __init__(self, load: Callable[[Batch], Outcomes]) -> None:
-        self.load = load
+    def __init__(self, store: ObjectStore, datasets: dict[str, Dataset], staging: Path) -> None:
+        self._store, self._datasets, self._staging = store, datasets, staging
 
     def wait_until_ready(self) -> None:
         """Do nothing: the caller's thread is ready."""
+
+    def load(self, batch: Batch) -> Outcomes:
+        """Load a batch in this thread; see `Executor.load`."""
+        return load(self._store, self._datasets, self._staging, batch)
 
     def close(self) -> None:
         """Do nothing: the caller's thread holds all there is."""
@@ -95,7 +99,8 @@ def opened(settings: BatchSettings) -> tuple[ObjectStore, dict[str, Dataset]]:
             continue
         if dataset.fingerprint == fingerprint:
             datasets[name] = dataset
-    return stores.open_store(settings.lake, dict(settings.bucket)), datasets
+    store = stores.open_store(settings.lake, dict(settings.bucket), create=False)  # a lake that went away stays away
+    return store, datasets
 
 
 def load_batch(settings: BatchSettings, batch: Batch) -> Outcomes:

@@ -231,6 +231,15 @@ def test_a_file_that_is_being_written_is_not_told_of(store):
         assert "raw/d/a.csv" not in told
 
 
+def test_a_lake_that_went_away_is_not_made_again_by_who_only_opens_it(tmp_path):
+    store = open_store(str(tmp_path / "lake"), create=False)
+    with pytest.raises(StoreUnavailable):
+        list(store.list("raw/"))
+    with pytest.raises(StoreUnavailable):
+        store.put("clean/a.parquet", b"")
+    assert not (tmp_path / "lake").exists()
+
+
 def test_a_store_that_is_away_is_not_an_empty_one(store):
     shutil.rmtree(store.root)
     for act in (
