@@ -28,6 +28,7 @@ from pipeline.ledger.reconcile import reconcile
 from pipeline.ledger.report import status
 from pipeline.service.allocators import set_allocators
 from pipeline.service.context import Pipeline
+from pipeline.service.executor import InlineExecutor
 from pipeline.service.lease import acquire_lease
 from pipeline.service.publish import Publisher
 from pipeline.service.workers import process
@@ -195,7 +196,9 @@ def main() -> None:
     set_allocators()
     step, folder, lake = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     store = ManyObjects(folder / "lake", int(lake)) if lake.isdigit() else open_store(lake, os.environ)
-    pipeline = Pipeline(store, Ledger(folder / "ledger.sqlite"), read_datasets(DATASETS), folder / "staging", workers=0)
+    datasets, staging = read_datasets(DATASETS), folder / "staging"
+    executor = InlineExecutor(store, datasets, staging)
+    pipeline = Pipeline(store, Ledger(folder / "ledger.sqlite"), datasets, staging, executor, workers=0)
     tell(STEPS[step](pipeline))
 
 

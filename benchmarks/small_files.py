@@ -52,7 +52,8 @@ from lake.layout import STATUS
 from lake.stores import open_store
 from lake.stores.base import ObjectStore
 from pipeline import __main__ as program
-from pipeline.service.processes import set_allocators, start_fork_server
+from pipeline.service.allocators import set_allocators
+from pipeline.service.fork_server import start_fork_server
 from simulator.datasets import COMPANYDATA, DEPARTMENTS, MONTHS, STORES, orders
 from tests.support.minio_server import MinioServer, remove_minio, start_minio, until
 

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import typer
@@ -14,8 +15,19 @@ from common.logs import printable
 _UsageError: Any = typer.BadParameter.__base__  # what Typer raises for every wrong option; it exports only this child
 
 
-def run(app: typer.Typer) -> NoReturn:
-    """Run a command line and end the process with its exit code; what a person got wrong is one line and 2."""
+def run(app: typer.Typer, *at_exit: Callable[[], None]) -> NoReturn:
+    """Run a command line and end the process with its exit code; what a person got wrong is one line and 2.
+
+    The functions `at_exit` are called last; those that `atexit` knows are not.
+    """
+    code = _exit_code(app)
+    for call in (*at_exit, logging.shutdown, sys.stdout.flush, sys.stderr.flush):
+        call()
+    # Arrow's threads sometimes abort the interpreter's own exit, and then the exit code would be theirs.
+    os._exit(code if isinstance(code, int) else 1 if code else 0)
+
+
+def _exit_code(app: typer.Typer) -> object:
     code: object = 0
     try:
         code = app(standalone_mode=False)
@@ -42,11 +54,7 @@ def run(app: typer.Typer) -> NoReturn:
     except BaseException:
         traceback.print_exc()
         code = 1
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Arrow's threads sometimes abort the interpreter's own exit, and then the exit code would be theirs.
-    os._exit(code if isinstance(code, int) else 1 if code else 0)
+    return code
 
 
 _KINDS = {int: "a whole number", float: "a number", bool: "on or off"}

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -28,13 +28,13 @@ from pipeline.ledger import report
 from pipeline.ledger.database import ledger_errors
 from pipeline.ledger.last_error import last_reason
 from pipeline.ledger.ledger import Ledger
-from pipeline.load.load import load
 from pipeline.service.allocators import set_allocators
 from pipeline.service.availability import retry_until_available
 from pipeline.service.context import Pipeline
 from pipeline.service.executor import BatchSettings, Executor, InlineExecutor
+from pipeline.service.fork_server import remove_sockets, start_fork_server
 from pipeline.service.lease import acquire_lease
-from pipeline.service.processes import ProcessExecutor, fork_server
+from pipeline.service.processes import ProcessExecutor
 from pipeline.service.service import drain, follow
 from pipeline.service.signals import stop_on_signals
 from pipeline.service.state_folder import lock_state_folder, reason_left
@@ -90,10 +90,11 @@ def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pip
     state, staging = settings.state, settings.state / "staging"
     store, path = open_store(settings.lake, os.environ), state / "ledger.sqlite"
     if Path("lake/raw").is_dir() or Path("state/ledger.sqlite").exists():  # where version 0.1 kept them
-        move = "mkdir -p data/lake && mv lake/raw lake/clean lake/rejected lake/published data/lake/ && mv state data/"
+        move = "mkdir -p data/lake && mv lake/raw lake/clean lake/rejected lake/published data/lake/ && rm -r state"
         log.warning(fields("old folders", found="./lake ./state", expected="./data/lake ./data/state", action=move))
+    if settings.workers:
+        start_fork_server()  # now, because it imports for a second
     with (
-        fork_server() if settings.workers else nullcontext(),  # first, because it imports for a second
         lock_state_folder(state) as before,
         reason_left(store, state, before),
         ledger_errors(path),
@@ -109,7 +110,7 @@ def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pip
         fingerprints = {name: dataset.fingerprint for name, dataset in datasets.items()}
         executor = ends.enter_context(closing(_executor(settings, store, datasets, fingerprints)))
         pipeline = Pipeline(
-            store, ledger, datasets, staging, settings.workers, sweep_seconds, settings.retract_deleted, executor
+            store, ledger, datasets, staging, executor, settings.workers, sweep_seconds, settings.retract_deleted
         )
         stop_on_signals(pipeline)
         retry_until_available(pipeline, partial(acquire_lease, store, ledger, pipeline.stop))
@@ -124,7 +125,7 @@ def _executor(
 ) -> Executor:
     staging = settings.state / "staging"
     if not settings.workers:
-        return InlineExecutor(partial(load, store, datasets, staging))
+        return InlineExecutor(store, datasets, staging)
     bucket = tuple((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
     known = tuple(fingerprints.items())
     batch = BatchSettings(settings.lake, bucket, settings.datasets, settings.limits, staging, known)
@@ -135,4 +136,4 @@ if __name__ == "__main__":
     faulthandler.enable()  # where a library, or a transform, ends the process by a signal
     configure_logging()
     set_allocators()
-    run_program(app)
+    run_program(app, remove_sockets)

@@ -43,12 +43,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"needs_{need}: the test needs {what}")
 
 
+_MAIN = sys.modules["__main__"]
+
+
 @pytest.fixture(autouse=True)
 def _main_module() -> Iterator[None]:
     """Restore `__main__`: a page under test takes its place, and processes started later would run the page."""
-    before = sys.modules["__main__"]
+    sys.modules["__main__"] = _MAIN
     yield
-    sys.modules["__main__"] = before
+    sys.modules["__main__"] = _MAIN
 
 
 SHARE_A_STACK = ("tests/stack/", "tests/dev_container/")

@@ -41,6 +41,9 @@ def read_load_record(content: BinaryIO | Path) -> LoadRecord:
     """Read the record of a load from a clean or rejected object; `ValueError` if it has none."""
     try:
         metadata = pq.read_metadata(content).metadata or {}
-        return LoadRecord(**json.loads(metadata[METADATA_KEY]))
+        record = json.loads(metadata[METADATA_KEY])
+        if "recipe" in record:  # the name until version 0.2
+            record["fingerprint"] = record.pop("recipe")
+        return LoadRecord(**record)
     except (OSError, KeyError, TypeError) as error:
         raise ValueError(f"it has no record of a load in its footer ({error})") from error

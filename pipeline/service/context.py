@@ -1,7 +1,6 @@
 """Collaborators and settings of a running pipeline, and the events that its threads wait on."""
 
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import NamedTuple
@@ -9,8 +8,7 @@ from typing import NamedTuple
 from lake.stores.base import ObjectStore
 from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.ledger import Ledger
-from pipeline.load.load import load
-from pipeline.service.executor import Executor, InlineExecutor
+from pipeline.service.executor import Executor
 
 
 class Outage(NamedTuple):
@@ -42,10 +40,10 @@ class Pipeline:
     ledger: Ledger
     datasets: dict[str, Dataset]
     staging: Path
+    executor: Executor
     workers: int = 4
     sweep_seconds: float = 30.0
     retract_deleted: bool = False
-    executor: Executor = None  # type: ignore[assignment]  # without one, each load runs in the thread that asks for it
     pace: dict[str, float] = field(default_factory=dict)  # by dataset: seconds that the last batch took per file
     stop: Event = field(default_factory=Event)
     gap: Event = field(default_factory=Event)  # writes may have been missed: list
@@ -55,10 +53,6 @@ class Pipeline:
     no_room: NoRoom | None = None  # a disk or the store had no room for a load
     started: Event = field(default_factory=Event)  # the first listing is done
     errors: list[BaseException] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Load in the caller's thread where no executor is given."""
-        self.executor = self.executor or InlineExecutor(partial(load, self.store, self.datasets, self.staging))
 
     def give_up(self, error: BaseException) -> None:
         """Stop the pipeline because of an error in one of its threads; `drain` and `follow` raise it at their end."""

@@ -4,84 +4,27 @@ A small file takes hundreds of short calls that each release the interpreter's l
 once would pass the lock to each other all the time, and need half as long again.
 """
 
-import faulthandler
-import fcntl
-import gc
 import logging
 import multiprocessing
-import os
-import shutil
 import signal
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from multiprocessing.util import get_temp_dir
 from queue import LifoQueue
 from threading import Event, Lock, Thread
 from typing import Any
 
-from common.logs import configure_logging, fields
-from pipeline.service.allocators import set_allocators
-from pipeline.service.executor import (
-    Batch,
-    BatchLost,
-    BatchSettings,
-    ExecutorClosed,
-    LoadFailed,
-    Outcomes,
-    load_batch,
-    opened,
-    portable,
-)
-from pipeline.service.state_folder import share_lock
+from common.logs import fields
+from pipeline.service.executor import Batch, BatchLost, BatchSettings, ExecutorClosed, Outcomes, load_batch
+from pipeline.service.fork_server import start_method
+from pipeline.service.worker_process import serve, start_process
 
 BATCH_SECONDS = 60.0  # that several small files may take together: they are expected to take one
 SIZE_OF_LIMIT = 100 << 20  # bytes of a file, for each of which it may take its limit of seconds once more
+START_SECONDS = 60.0  # that a process may take to prepare itself
 EXIT_SECONDS = 10.0  # from the end of a process's pipe to its own end
 PAUSES = (0.2, 30.0)  # seconds until a process that did not start is started again: the first and the longest
-TEMPORARY_BYTES = 70  # of the path of TMPDIR, below which a socket's own name still fits
-PRELOAD = ["pipeline.service.processes", "lake.stores.local", "lake.stores.s3", "pandas"]
-
-_F_SETSIG = getattr(fcntl, "F_SETSIG", 10)
 
 log = logging.getLogger(__name__)
-
-
-def start_fork_server() -> None:
-    """Start the process that forks the workers; it imports what they need while the caller goes on."""
-    if _method() == "forkserver":
-        _shorten_socket_path()
-        forkserver.set_forkserver_preload(PRELOAD)
-        forkserver.ensure_running()
-
-
-@contextmanager
-def fork_server() -> Iterator[None]:
-    """Run a block beside the fork server; remove its sockets at the end, which the program's quick exit would leave."""
-    start_fork_server()
-    try:
-        yield
-    finally:
-        if not multiprocessing.parent_process():  # otherwise the folder is the parent's
-            shutil.rmtree(get_temp_dir(), ignore_errors=True)
-
-
-def _shorten_socket_path() -> None:
-    """Have multiprocessing make its sockets in /tmp where TMPDIR is too deep: a socket's path has 107 bytes at most."""
-    if len(os.fsencode(tempfile.gettempdir())) > TEMPORARY_BYTES:
-        before, tempfile.tempdir = tempfile.tempdir, "/tmp"  # noqa: S108 (a folder of its own is made in it)
-        try:
-            get_temp_dir()  # which it keeps for this process
-        finally:
-            tempfile.tempdir = before
-
-
-def _method() -> str:
-    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 class ProcessExecutor:
@@ -183,18 +126,20 @@ class _Slot:
                 return
             if self._closed.is_set():
                 raise ExecutorClosed
-            context: Any = multiprocessing.get_context(_method())
+            context: Any = multiprocessing.get_context(start_method())
             self._pipe, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, start_process, load_batch, self._settings))
+            process = context.Process(target=serve, args=(theirs, start_process, load_batch, self._settings))
             process.start()
             theirs.close()
             self._process, self._ready, self.pid = process, False, process.pid
 
     def ready(self) -> bool:
-        """Wait until the process has prepared itself; False if it ended over that, or did not start."""
+        """Wait until the process has prepared itself; False if it ended or hangs over that, or did not start."""
         try:
             self.start()
             if not self._ready:
+                if not self._pipe.poll(START_SECONDS):
+                    return False
                 self._pipe.recv()
         except (OSError, EOFError):
             return False
@@ -232,64 +177,3 @@ def _way(code: int) -> str:
         return f"ended with exit code {code}"
     hint = " (is memory short?)" if -code == signal.SIGKILL else ""
     return f"was ended by {signal.Signals(-code).name}{hint}"
-
-
-def _serve(
-    pipe: Connection,
-    start: Callable[[BatchSettings], None],
-    load: Callable[[BatchSettings, Batch], Outcomes],
-    settings: BatchSettings,
-) -> None:
-    """Load the batches that come through the pipe: the main function of a worker process."""
-    start(settings)
-    pipe.send("ready")
-    # Not in the main thread: there the store's client checks for signals at every call.
-    answering = Thread(target=_answer, args=(pipe, load, settings))
-    answering.start()
-    answering.join()
-    os._exit(0)
-
-
-def _answer(pipe: Connection, load: Callable[[BatchSettings, Batch], Outcomes], settings: BatchSettings) -> None:
-    while True:
-        batch = pipe.recv()
-        try:
-            outcomes = load(settings, batch)
-        except Exception as error:
-            outcomes = [portable(error)] * len(batch)
-        try:
-            pipe.send(outcomes)
-        except (TypeError, AttributeError, ValueError) as error:  # of pickle, which has sent nothing yet
-            pipe.send([LoadFailed(f"the outcome cannot be sent: {error!r}")] * len(batch))
-
-
-def start_process(settings: BatchSettings) -> None:
-    """Prepare a worker process for its batches."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # they are for the pipeline, which ends its workers
-        signal.signal(number, signal.SIG_IGN)
-    faulthandler.enable()
-    share_lock(settings.staging.parent)
-    end_with_parent()
-    configure_logging()
-    set_allocators()
-    opened(settings)
-    gc.freeze()  # all of it stays: a search through it for garbage would hold up every load
-
-
-def end_with_parent() -> None:
-    """Have the kernel kill this process when the pipeline ends, be it by kill -9, and even if this one is stopped.
-
-    The pipeline alone holds the other end of the sentinel's pipe. When that is closed, the kernel signals who waits for
-    news of this end; the signal is SIGKILL here. Elsewhere than on Linux a thread waits for it.
-    """
-    parent = multiprocessing.parent_process()
-    assert parent
-    if sys.platform == "linux":
-        fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(parent.sentinel, _F_SETSIG, signal.SIGKILL)
-        flags = fcntl.fcntl(parent.sentinel, fcntl.F_GETFL)
-        fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
-    else:
-        Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
-    if not parent.is_alive():
-        os._exit(1)

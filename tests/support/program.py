@@ -19,6 +19,7 @@ from typing import Any
 
 from pipeline.service import processes
 from pipeline.service.executor import BatchSettings
+from pipeline.service.fork_server import PRELOAD
 
 Prepare = Callable[[], object]
 
@@ -28,7 +29,7 @@ _FORKS.set_forkserver_preload(
         "pipeline.dataset.draft",
         "pipeline.service.service",
         "pipeline.service.health",
-        *processes.PRELOAD,
+        *PRELOAD,
         "tests.support.dying",
     ]
 )

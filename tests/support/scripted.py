@@ -11,6 +11,7 @@ from pipeline.dataset.dataset import read_datasets
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.reconcile import reconcile
 from pipeline.service.context import Pipeline
+from pipeline.service.executor import InlineExecutor
 from pipeline.service.lease import acquire_lease
 from pipeline.service.publish import Publisher
 from pipeline.service.service import watch
@@ -55,10 +56,10 @@ class Scripted:
         self.lake, self.store = lake, ScriptedStore(lake.store)
         self.gone: dict[str, bytes] = {}  # what was deleted, and keeps its rows
         (lake.state / "staging").mkdir(parents=True)
-        datasets = read_datasets(DATASETS)
-        self.pipeline = Pipeline(
-            self.store, Ledger(lake.state / "ledger.sqlite"), datasets, lake.state / "staging", workers=0
-        )
+        datasets, staging = read_datasets(DATASETS), lake.state / "staging"
+        executor = InlineExecutor(self.store, datasets, staging)
+        ledger = Ledger(lake.state / "ledger.sqlite")
+        self.pipeline = Pipeline(self.store, ledger, datasets, staging, executor, workers=0)
         self.ledger = self.pipeline.ledger
         acquire_lease(lake.store, self.ledger, self.pipeline.stop)
         self.ledger.start_run({name: dataset.fingerprint for name, dataset in datasets.items()})

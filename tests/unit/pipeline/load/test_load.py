@@ -27,6 +27,7 @@ from pipeline.readers.csv.reference import read_csv_plainly
 from pipeline.readers.csv.small_files import read_small_files
 from pipeline.readers.formats import READERS
 from pipeline.service.context import Pipeline
+from pipeline.service.executor import InlineExecutor
 from pipeline.service.workers import process
 from tests.support.corpus import FILES
 from tests.support.generated_csv import BODY, CONTRACT_FIELDS, HEADER, MISSING, RECORD, batches_of, contract_of
@@ -216,7 +217,9 @@ def pipeline(loads, three, write_dataset, tmp_path):  # noqa: ARG001 (it makes t
     with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
         for item in sorted(loads.store.list("raw/"), key=attrgetter("key")):
             ledger.notice(item, "event")
-        yield Pipeline(loads.store, ledger, {"numbers": write_dataset()}, loads.staging, pace={"numbers": 0.0})
+        datasets = {"numbers": write_dataset()}
+        executor = InlineExecutor(loads.store, datasets, loads.staging)
+        yield Pipeline(loads.store, ledger, datasets, loads.staging, executor, pace={"numbers": 0.0})
 
 
 def states(pipeline) -> list[tuple]:

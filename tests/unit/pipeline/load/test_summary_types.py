@@ -18,6 +18,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.load.load import load
 from pipeline.model.task import Task
 from pipeline.service.context import Pipeline
+from pipeline.service.executor import InlineExecutor
 from pipeline.service.publish import Publisher
 from pipeline.service.workers import process
 from pipeline.verify.totals import compare_published, compare_totals
@@ -94,7 +95,8 @@ def published(loads, tmp_path):
                 loads.store.put(f"raw/d/{number}.csv", content)
                 ledger.notice(loads.store.stat(f"raw/d/{number}.csv"), "event")
             while tasks := ledger.take(1):
-                process(Pipeline(loads.store, ledger, datasets, loads.staging), tasks)
+                executor = InlineExecutor(loads.store, datasets, loads.staging)
+                process(Pipeline(loads.store, ledger, datasets, loads.staging, executor), tasks)
             rows = ledger.rows("SELECT status, first_problem, error FROM source")
             assert [tuple(row) for row in rows] == [("loaded", None, None)] * len(files)
             Publisher(loads.store, ledger, datasets).publish()

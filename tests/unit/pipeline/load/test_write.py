@@ -2,9 +2,13 @@
 
 import gzip
 import io
+import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from lake.schemas import METADATA_KEY
 from pipeline.load import rejected_rows
 from pipeline.load.load import stage
 from pipeline.model.load_record import LoadRecord, read_load_record
@@ -186,6 +190,15 @@ def test_the_footer_tells_the_load(loads, write_dataset):
         {"group": {"name": "a"}, "rows": 1, "sums": {"n": 2, "x": 0.2}},
         {"group": {"name": "b"}, "rows": 2, "sums": {"n": 4, "x": 0.4}},
     ]
+
+
+def test_a_footer_of_version_0_1_is_read(tmp_path):
+    """There the fingerprint was called recipe; the clean object of a deleted source has nothing else to be known by."""
+    record = LoadRecord("raw/numbers/a.csv", "numbers", "etag", 3, "0a1b", rows_read=1, rows_kept=1)
+    old = {"recipe" if name == "fingerprint" else name: value for name, value in vars(record).items()}
+    metadata = {METADATA_KEY: json.dumps(old).encode()}
+    pq.write_table(pa.table({"n": [1]}).replace_schema_metadata(metadata), tmp_path / "a.parquet")
+    assert read_load_record(tmp_path / "a.parquet") == record
 
 
 def test_rejects_of_an_earlier_version_go(loads, write_dataset):

@@ -19,7 +19,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.model.task import SourceGone, Task
 from pipeline.readers.base import Limits
 from pipeline.readers.formats import SMALL
-from pipeline.service import processes
+from pipeline.service import fork_server, processes
 from pipeline.service.context import Pipeline
 from pipeline.service.executor import (
     Batch,
@@ -154,7 +154,7 @@ def test_a_process_that_ended_while_it_was_idle_is_replaced_first(start):
     executor.load([TASK])
     pid = pid_of(executor)
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not is_there(pid))
+    until(executor._slots[0].has_ended)
     assert type(executor.load([TASK])[0]) is SourceGone
     assert pid_of(executor) != pid
 
@@ -289,5 +289,5 @@ def test_a_file_that_ends_what_loads_it_fails_with_the_signal_s_name(
 
 
 def test_the_fork_server_is_there_before_it_is_needed():
-    processes.start_fork_server()
-    assert all(Path(name.replace(".", "/")).with_suffix(".py").exists() for name in processes.PRELOAD if "." in name)
+    fork_server.start_fork_server()
+    assert all(Path(name.replace(".", "/")).with_suffix(".py").exists() for name in fork_server.PRELOAD if "." in name)

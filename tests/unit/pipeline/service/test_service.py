@@ -7,6 +7,7 @@ import pytest
 from pipeline.ledger.ledger import Ledger
 from pipeline.service import service
 from pipeline.service.context import Pipeline
+from pipeline.service.executor import InlineExecutor
 from tests.support.versions import version
 
 
@@ -20,5 +21,6 @@ def test_few_files_are_listed_before_the_watch_listens(loads, tmp_path, monkeypa
     with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
         for number in range(known):
             ledger.notice(version("1", f"raw/numbers/{number}.csv"), "event")
-        service.sweep_by_the_clock(Pipeline(loads.store, ledger, {}, loads.staging))
+        executor = InlineExecutor(loads.store, {}, loads.staging)
+        service.sweep_by_the_clock(Pipeline(loads.store, ledger, {}, loads.staging, executor))
     assert pauses == [expected]

@@ -24,6 +24,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.reconcile import reconcile
 from pipeline.model.load_record import read_load_record
 from pipeline.service.context import Pipeline
+from pipeline.service.executor import InlineExecutor
 from pipeline.service.lease import acquire_lease
 from pipeline.service.publish import Publisher
 from pipeline.service.workers import process
@@ -57,7 +58,9 @@ class Lake:
         staging = folder / "state" / "staging"
         staging.mkdir(parents=True)
         self.store, self.ledger = store, Ledger(folder / "state" / "ledger.sqlite")
-        self.pipeline = Pipeline(store, self.ledger, DATASETS, staging, workers=0)
+        self.pipeline = Pipeline(
+            store, self.ledger, DATASETS, staging, InlineExecutor(store, DATASETS, staging), workers=0
+        )
         acquire_lease(store, self.ledger, self.pipeline.stop)
         self.ledger.start_run({name: dataset.fingerprint for name, dataset in DATASETS.items()})
 
