@@ -1,4 +1,4 @@
-"""How costs grow: with the objects that are known, with a file's rows, its columns, and its share of bad records.
+"""Growth of costs with the number of known objects, and with a file's rows, columns and share of bad records.
 
     python -m benchmarks.growth [--full]
 
@@ -48,7 +48,7 @@ SHOWN = {
 
 @dataclass(frozen=True)
 class Form:
-    """How much is measured."""
+    """Amounts to measure."""
 
     rounds: int
     known: tuple[int, ...]

@@ -51,7 +51,7 @@ WHAT = {
 
 @dataclass
 class Seen:
-    """What the server told: when each file was put, when its Parquet was, and when the summary first counted it."""
+    """Times that the server told: each file's put, its Parquet's put, and the first summary that counted the file."""
 
     put: dict[str, float] = field(default_factory=dict)
     clean: dict[str, float] = field(default_factory=dict)

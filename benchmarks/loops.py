@@ -28,7 +28,7 @@ THREADS = 4
 
 
 class Lake(NamedTuple):
-    """What such a program needs: the names that are there, the bytes of one, and a place for its Parquet."""
+    """Lake as such a program needs it: the names that are there, the bytes of one, and a place for its Parquet."""
 
     names: Callable[[], Iterable[str]]
     get: Callable[[str], bytes]

@@ -1,4 +1,4 @@
-"""What each step of a small file takes, alone and as one of sixteen, beside what a bare loop takes for the same.
+"""Time of each step of a small file, alone and as one of sixteen, beside the time of a bare loop for the same.
 
     python -m benchmarks.small_steps [--times 100]
 

@@ -34,7 +34,7 @@ KINDS = {"none": Kind(lambda draw: good(draw).file()), **FAULTS}
 
 @dataclass
 class Samples:
-    """What was read of a process, once a second."""
+    """Samples of a process, one a second."""
 
     seconds: list[float] = field(default_factory=list)
     mib: list[float] = field(default_factory=list)

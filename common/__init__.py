@@ -1,1 +1,1 @@
-"""What every program does at its edge: settings, logging, command line, page server, retries; it knows no lake."""
+"""Edge of every program: settings, logging, command line, page server, retries. This package knows no lake."""

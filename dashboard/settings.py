@@ -10,7 +10,7 @@ from lake.settings import LakeSettings
 
 @dataclass(frozen=True)
 class PortSettings(LakeSettings):
-    """Where a check finds the pages and the lake."""
+    """Settings of a check: the port of the pages, and the lake."""
 
     port: Annotated[int, typer.Option(envvar="DASHBOARD_PORT", min=1, max=65535, help="Port of the pages.")] = 8002
 

@@ -1,1 +1,1 @@
-"""What the programs share, and the only place where they meet: object names, published schemas, and stores."""
+"""Common ground of the programs, and the only place where they meet: object names, published schemas, and stores."""

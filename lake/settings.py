@@ -8,7 +8,7 @@ import typer
 
 @dataclass(frozen=True)
 class LakeSettings:
-    """Where the lake is."""
+    """Settings of the lake: its folder or bucket."""
 
     lake: Annotated[str, typer.Option(envvar="LAKE_URL", help="The lake: a folder, or a bucket: s3://lake.")] = (
         "./data/lake"

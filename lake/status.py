@@ -21,7 +21,7 @@ class _Part(BaseModel):
 
 
 class Files(_Part):
-    """How many source files stand where."""
+    """Counts of source files by status."""
 
     pending: int = 0
     loaded: int = 0
@@ -33,7 +33,7 @@ class Files(_Part):
 
 
 class Rows(_Part):
-    """How many rows were kept, dropped and rejected; these add up to `read`."""
+    """Counts of rows: `kept`, `dropped` and `rejected` add up to `read`."""
 
     read: int = 0
     kept: int = 0
@@ -58,7 +58,7 @@ class Latency(_Part):
 
 
 class FoundBy(_Part):
-    """How many files were found by an event, and how many by a sweep."""
+    """Counts of files that were found by an event, and by a sweep."""
 
     event: int = 0
     sweep: int = 0
@@ -76,14 +76,14 @@ class Writer(_Part):
 
 
 class Problem(_Part):
-    """When and why the pipeline ended by an error; there is none once one has got through its start."""
+    """Error that ended the pipeline, with its time. It is gone once a pipeline has got through its start."""
 
     at: AwareDatetime
     text: str
 
 
 class Progress(_Part):
-    """How far the pipeline is, with one dataset or with all."""
+    """Progress of the pipeline with one dataset, or with all."""
 
     files: Files = Files()
     rows: Rows = Rows()

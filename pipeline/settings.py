@@ -12,7 +12,7 @@ from pipeline.readers.base import Limits
 
 @dataclass(frozen=True)
 class StateSettings:
-    """Where the ledger is."""
+    """Settings of the ledger: its folder."""
 
     state: Annotated[
         Path,
@@ -25,7 +25,7 @@ class StateSettings:
 
 @dataclass(frozen=True)
 class DatasetSettings:
-    """Where the contracts are."""
+    """Settings of the contracts: their folder."""
 
     datasets: Annotated[
         Path,
@@ -41,7 +41,7 @@ class DatasetSettings:
 
 @dataclass(frozen=True)
 class ReadSettings(LakeSettings, DatasetSettings):
-    """What it takes to read a file."""
+    """Settings for reading a file."""
 
     record_mib: Annotated[
         int,
@@ -70,12 +70,12 @@ class ReadSettings(LakeSettings, DatasetSettings):
 
 @dataclass(frozen=True)
 class VerifySettings(ReadSettings, StateSettings):
-    """What it takes to recount the lake."""
+    """Settings for recounting the lake."""
 
 
 @dataclass(frozen=True)
 class LoadSettings(VerifySettings):
-    """What it takes to load files."""
+    """Settings for loading files."""
 
     workers: Annotated[
         int,

@@ -13,14 +13,14 @@ ROWS = (1, 100_000)
 
 @dataclass(frozen=True)
 class PortSettings(LakeSettings):
-    """Where a check finds the page and the lake."""
+    """Settings of a check: the port of the page, and the lake."""
 
     port: Annotated[int, typer.Option(envvar="SIMULATOR_PORT", min=1, max=65535, help="Port of the page.")] = 8001
 
 
 @dataclass(frozen=True)
 class SeedSettings(LakeSettings):
-    """Where data is put, and from which seed it is made."""
+    """Settings of the data: the lake that it is put into, and the seed that it is made from."""
 
     seed: Annotated[
         int | None,

@@ -61,7 +61,7 @@ LONG = (*SHARE_A_STACK, "tests/end_to_end/", "tests/unit/dashboard/test_browser"
 
 
 class _ByFile(LoadScopeScheduling):
-    """Where tests run on several processes: those that share a stack go to one, and the others file by file."""
+    """Scheduler of tests on several processes: those that share a stack go to one, and the others file by file."""
 
     def _split_scope(self, nodeid: str) -> str:
         return "stack" if nodeid.startswith(SHARE_A_STACK) else nodeid.partition("::")[0]

@@ -1,4 +1,4 @@
-"""What a hand on the shell does to the data: `make put` and `make reset`, in a folder with just what they read."""
+"""Commands of a person that change the data: `make put` and `make reset`, in a folder with just what they read."""
 
 import fcntl
 import hashlib

@@ -129,6 +129,7 @@ def test_nobody_changes_the_environment():
 
 def test_docstrings_begin_with_a_verb_of_the_field_or_a_noun():
     avoided = {"Give", "Say", "Tell", "Let", "A", "An"}
+    avoided |= {"What", "How", "Whether", "Which", "Where", "Who", "When", "Why", "That"}  # an indirect question
     nodes = (ast.Module, ast.ClassDef, ast.FunctionDef)
     docstrings = [
         (name, ast.get_docstring(node) or "")

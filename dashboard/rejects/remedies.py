@@ -1,4 +1,4 @@
-"""What to do about a problem, by its rule, in words for the person who made the file.
+"""Remedies for problems, by rule, in words for the person who made the file.
 
 They name no format, delimiter, quote or encoding: those depend on the contract, and the message has them.
 """

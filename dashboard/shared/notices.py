@@ -1,4 +1,4 @@
-"""What every page shows when something is wrong, and what to do about it."""
+"""Notices that every page shows when something is wrong, with what to do about it."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -29,7 +29,7 @@ SUMS = "whole numbers or numbers"
 
 @dataclass(frozen=True)
 class Dataset:
-    """How the files of one dataset are loaded; `schema` is that of its clean rows without lineage."""
+    """Rules for loading the files of one dataset; `schema` is that of its clean rows without lineage."""
 
     contract: Contract
     transform: Transform | None

@@ -1,4 +1,4 @@
-"""Why the last pipeline of a state folder ended by an error."""
+"""Reason why the last pipeline of a state folder ended by an error."""
 
 import json
 from datetime import datetime

@@ -18,7 +18,7 @@ _CLEAN_SLATE = {"attempts": 0, "deaths": 0, "retry_at": None, "error": None, "re
 
 
 class Ledger(TaskQueue):
-    """What is known of every source: the queue of those that wait, and the memory of the results of the others."""
+    """Knowledge of every source: the queue of pending loads, and the memory of the results of the others."""
 
     def count_files(self, condition: str = "TRUE") -> int:
         """Count the files of the statuses that meet a condition."""

@@ -114,7 +114,7 @@ class FieldSpec(_Part):
 
     @property
     def says_which(self) -> bool:
-        """Whether the contract says which of several columns with one name this field is."""
+        """Return whether the contract says which of several columns with one name this field is."""
         return isinstance(self.header, tuple)
 
     @cached_property

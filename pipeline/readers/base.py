@@ -1,4 +1,4 @@
-"""What a reader is, and what it returns: batches of typed rows, and problems."""
+"""Interface of a reader, and its results: batches of typed rows, and problems."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ PROBLEMS = 4096  # that are built and written at a time: with their records they
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a record may be, and how far a compressed object may grow (in bytes, and at least `ratio` times)."""
+    """Limits, in bytes, of a record and of a decompressed object, which may always grow `ratio` times."""
 
     record: int = 1 << 20
     grown: int = 1 << 30
@@ -39,7 +39,7 @@ def batch_schema(contract: Contract) -> pa.Schema:
 
 @dataclass(frozen=True)
 class Reader:
-    """How sources with one suffix are read; each function takes a contract and limits, and raises `Refused`.
+    """Functions that read sources with one suffix; each takes a contract and limits, and raises `Refused`.
 
     `read` takes a stream and its key, and yields the batches of one source: blocks, so that memory is bounded.
     `read_small_files` takes keys and contents, and returns for each its one batch, or why it is refused.

@@ -12,7 +12,7 @@ from pipeline.service.executor import Executor
 
 
 class Outage(NamedTuple):
-    """Why nothing can be loaded now: the log's events for its start and its end, and the reason."""
+    """Reason why nothing can be loaded now, with the log's events for the outage's start and end."""
 
     started: str
     ended: str

@@ -75,7 +75,7 @@ class InlineExecutor:
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """What a process needs for loading; small, picklable and hashable.
+    """Settings of a process that loads batches; small, picklable and hashable.
 
     `bucket` has the variables that a bucket is opened with, `fingerprints` those of the datasets at the start.
     """

@@ -1,4 +1,4 @@
-"""Whether the pipeline of a state folder is alive: it has got through its start, and its heartbeat moves.
+"""Health of a state folder's pipeline: it is alive if it has got through its start and its heartbeat moves.
 
 `python -m pipeline.service.health STATE` asks. A pipeline that ended by an error has left the reason in a file.
 

@@ -1,4 +1,4 @@
-"""A worker process: it answers each batch that comes through its pipe, and ends with the pipeline."""
+"""Worker process: it answers each batch that comes through its pipe, and ends with the pipeline."""
 
 import faulthandler
 import fcntl

@@ -1,4 +1,4 @@
-"""What a person does by hand: look at files, load them again, take deleted ones back."""
+"""Commands that a person runs by hand: look at files, load files again, retract deleted files."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What Lakelet promises, with the real program on a real lake of each kind."""
+"""Promises of Lakelet, with the real program on a real lake of each kind."""
 
 import gzip
 import shutil

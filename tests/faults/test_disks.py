@@ -99,7 +99,7 @@ def large_csv(seed: int, mib: float) -> bytes:
 @pytest.mark.parametrize(("name", "packed"), [("large.csv", bytes), ("large.csv.gz", gzip.compress)])
 @pytest.mark.parametrize("workers", ["0", "4"])
 def test_a_state_disk_with_no_room_for_one_load(local_lake, workers, name, packed):
-    """What is small is loaded meanwhile: only what has no room waits, and as long as it must."""
+    """Small files are loaded while a large one waits for room, and the large one waits no longer than it must."""
     local_lake.put(f"companydata/{name}", packed(large_csv(1, 12)))
     with local_lake.pipeline(SWEEP_SECONDS="1", PIPELINE_WORKERS=workers) as program:
         until(lambda: "state full" in program.log, what="a word about the space that is missing")

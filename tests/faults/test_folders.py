@@ -1,4 +1,4 @@
-"""What may happen to files and folders that a person moves, protects or writes to while the pipeline looks at them."""
+"""Files and folders that a person moves, protects or writes to while the pipeline looks at them."""
 
 import ctypes
 import mmap
@@ -294,7 +294,7 @@ def test_a_limit_of_the_kernel_is_named_with_the_way_out_and_listings_go_on(loca
 
 @linux
 def test_folders_are_moved_about_while_it_runs(local_lake, raw):
-    """What is put afterwards is found by an event, and in the end the lake is what a listing tells."""
+    """Each file that is put after a move is found by an event, and in the end the lake agrees with a listing."""
     top = raw.parent
     with local_lake.pipeline(SWEEP_SECONDS="3600") as program:
         for number, move in enumerate(

@@ -195,7 +195,7 @@ def test_a_sweep_races_a_delete_and_a_put_back(told):
 
 
 def test_written_in_place_while_it_is_read(local_lake):
-    """Who writes over a file without a rename changes the bytes under the reader: it is read again."""
+    """Overwriting a file without a rename changes the bytes under the reader: the file is read again."""
     told = Scripted(local_lake)
     event = told.put(A)
     path = Path(local_lake.environ["LAKE_URL"]) / KEY

@@ -41,7 +41,7 @@ def found_by(lake: Lake, name: str) -> str:
 
 @pytest.mark.parametrize("how", ["close", "reset", "hold"])
 def test_a_listener_that_ends_or_falls_silent(wired, proxy, how):
-    """What was put meanwhile is found by the listing after the next connection, without waiting for the clock."""
+    """Files that were put meanwhile are found by the listing after the next connection, without waiting for a sweep."""
     with wired.pipeline(prepare=impatient, SWEEP_SECONDS="600") as program:
         until(lambda: proxy.cut(LISTEN, "reset" if how == "reset" else "close"), what="a listener")
         fault = proxy.add(LISTEN, how)

@@ -1,4 +1,4 @@
-"""What every service is denied: held over the compose files as compose understands them, and over what runs."""
+"""Rights that every service is denied, in the compose files as compose understands them, and in what runs."""
 
 import json
 from typing import Any

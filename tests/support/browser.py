@@ -28,7 +28,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1", None)  # None: data: and blob: have
 
 
 class PageErrors(list[str]):
-    """What went wrong in a page: console errors, uncaught exceptions, requests to other machines."""
+    """Errors of a page: console errors, uncaught exceptions, requests to other machines."""
 
     def watch(self, page: Page) -> None:
         page.on("console", self._console)

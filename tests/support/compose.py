@@ -24,7 +24,7 @@ PORTS = ("MINIO_PORT", "MINIO_CONSOLE_PORT", "SIMULATOR_PORT", "DASHBOARD_PORT")
 
 
 class Urls(NamedTuple):
-    """Where the stack is to be found on this machine."""
+    """URLs of the stack on this machine."""
 
     s3: str
     console: str
@@ -86,7 +86,7 @@ class Stack:
 
     @property
     def urls(self) -> Urls:
-        """Where its four ports are."""
+        """Return the URLs of the stack's four ports."""
         return Urls(*(f"http://127.0.0.1:{self.variables[port]}" for port in PORTS))
 
     @property

@@ -24,7 +24,7 @@ class Command(NamedTuple):
 
 
 class TerminalRequest(NamedTuple):
-    """What the adapter asks the editor to start in a terminal."""
+    """Program that the adapter asks the editor to start in a terminal."""
 
     arguments: list[str]
     folder: str
@@ -32,7 +32,7 @@ class TerminalRequest(NamedTuple):
 
 
 class Stop(NamedTuple):
-    """Where the debugged program stands still."""
+    """Place at which the debugged program stands still, and the reason."""
 
     reason: str
     thread: str

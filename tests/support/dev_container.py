@@ -23,7 +23,7 @@ DOCKER_SOCKET = Path("/var/run/docker.sock")
 
 @dataclass(frozen=True)
 class User:
-    """Who owns the clone: the one who runs the tests or, where that is root, one who is made for them."""
+    """Owner of the clone: the user who runs the tests or, if that is root, a user who is made for them."""
 
     uid: int
     gid: int

@@ -32,7 +32,7 @@ from tests.support.program import prepare_workers
 
 @dataclass
 class Death:
-    """Where a process ends: `at` begins the step's text and `key` is part of it, the `nth` time that it happens.
+    """Step at which a process ends: the `nth` one whose text begins with `at` and contains `key`.
 
     The first call, in the program, adds what its worker processes share with it: they call what they are sent again.
     """

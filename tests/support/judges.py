@@ -1,4 +1,4 @@
-"""What the check of a column says of cells."""
+"""Judgement of cells by the check of a column."""
 
 import pyarrow as pa
 

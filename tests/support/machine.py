@@ -1,4 +1,4 @@
-"""What this machine has: a container engine, Node, a browser."""
+"""Equipment of this machine: a container engine, Node, a browser."""
 
 import functools
 import shutil

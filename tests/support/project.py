@@ -1,4 +1,4 @@
-"""Where the project and the contracts that tests load by are: a user may edit the pipeline's own."""
+"""Folders of the project, and of the contracts that tests load by: a user may edit the pipeline's own contracts."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a stack has published."""
+"""Objects that a stack has published."""
 
 import io
 

@@ -27,7 +27,7 @@ NEWEST_LOADS = 5_000
 
 @dataclass
 class Truth:
-    """What must come of one file: its clean rows with their lineage, and the lines of its bad records."""
+    """Expected results of one file: its clean rows with their lineage, and the lines of its bad records."""
 
     status: str = "loaded"
     clean: list[dict[str, Any]] = field(default_factory=list)

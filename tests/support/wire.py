@@ -22,7 +22,7 @@ BLOCK = 1 << 16
 
 @dataclass
 class Fault:
-    """What befalls the requests whose `METHOD /path?query` matches `pattern`, so many times, or for good.
+    """Fault of the requests whose `METHOD /path?query` matches `pattern`: as many times as `times` says, or for good.
 
     answer: the proxy answers with `status` by itself.  close, reset: the connection ends, after `after` bytes of the
     body.  hold: nothing is passed, and the connection stays.  slow: the answer comes in blocks of `after` bytes, ten

@@ -15,7 +15,7 @@ from tests.support.project import ROOT
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast."""
+    """Settings of a drive."""
 
     pace: Annotated[float, typer.Option(envvar="TEST_PACE", min=1, help="Pace.")] = 2.5
     loud: Annotated[bool, typer.Option(envvar="TEST_LOUD", help="Volume.")] = False

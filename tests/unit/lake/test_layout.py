@@ -1,4 +1,4 @@
-"""Which keys are inputs of ours: those whose outputs every store can hold too."""
+"""Keys of sources: every store can hold the keys of their outputs too."""
 
 from lake.layout import KEY_BYTES, NAME_BYTES, clean_key, rejected_key, source
 from lake.stores.base import MAX_KEY_BYTES, check_key

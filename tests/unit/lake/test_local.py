@@ -1,4 +1,4 @@
-"""What is special to a folder."""
+"""Promises that only a folder keeps."""
 
 import os
 import shutil

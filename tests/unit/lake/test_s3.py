@@ -1,4 +1,4 @@
-"""What is special to a bucket."""
+"""Promises that only a bucket keeps."""
 
 import pytest
 

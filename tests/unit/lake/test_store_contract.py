@@ -1,4 +1,4 @@
-"""What every store promises, held by every store."""
+"""Promises that every store keeps."""
 
 import hashlib
 import io

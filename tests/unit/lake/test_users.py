@@ -1,4 +1,4 @@
-"""Who may do what: every user by action by prefix, against the real server."""
+"""Rights of every user, by action and prefix, against the real server."""
 
 import io
 import json

@@ -46,7 +46,7 @@ SLOW = "SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b"
 
 
 class Left(Exception):
-    """What a page raises where its visitor has left."""
+    """Raised by a page whose visitor has left."""
 
 
 def test_a_few_queries_run_at_a_time_and_the_others_in_their_order(

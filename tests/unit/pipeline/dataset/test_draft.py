@@ -170,7 +170,7 @@ LATE = [
 
 @pytest.mark.parametrize(("first", "last", "field", "said"), LATE, ids=str)
 def test_the_whole_file_is_read(tmp_path, first, last, field, said):
-    """What stands behind the first records tells as well: a field was required for them, and a later null rejected."""
+    """Later records count as well: by the first ones alone a field was required, and a later null was rejected."""
     lines = [b"%s%d,z\n" % (first, number) for number in range(30_000)]
     content = b"x,n\n" + b"".join(lines) + last + b",z\n"
     fields, _, notes, rows = drafted(content, tmp_path)

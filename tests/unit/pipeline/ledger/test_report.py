@@ -1,4 +1,4 @@
-"""What is published, from ledgers that a long life has left behind."""
+"""Published status and summary, from ledgers that a long life has left behind."""
 
 from dataclasses import replace
 from itertools import count
@@ -36,7 +36,7 @@ def group(name: object, **sums: float) -> dict:
 
 @pytest.mark.parametrize("turn", range(4))
 def test_a_status_may_be_made_while_files_are_loaded(ledger, monkeypatch, turn):
-    """What still waited at the first query may be loaded at the next one, in several datasets."""
+    """Files that were pending at the first query may be loaded at the next one, in several datasets."""
     ledger.start_run({"a": "fingerprint"})
     for name in "ab":
         ledger.notice(version("1", f"raw/{name}/{name}.csv"), "event")

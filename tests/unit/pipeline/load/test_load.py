@@ -258,7 +258,7 @@ def test_one_that_cannot_be_committed_fails_alone(pipeline, monkeypatch):
 
 
 def test_slow_ones_are_taken_one_at_a_time(pipeline):
-    """What is taken together ends together, and at a stop that is 20 s away."""
+    """Files that are taken together end together, and at a stop they have 20 s."""
     dataset = pipeline.datasets["numbers"]
 
     def slow(frame):

@@ -1,4 +1,4 @@
-"""Which types of columns a summary takes: what the check lets pass is loaded, merged, published and recounted."""
+"""Types of columns in a summary: each type that the check accepts is loaded, merged, published and recounted."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What an executor loads by: the same outcome in every process, which can be sent, and none by an edited contract."""
+"""Promises of executors: the same outcome in every process, which can be sent, and no load by an edited contract."""
 
 import errno
 import json

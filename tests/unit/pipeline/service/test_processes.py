@@ -149,7 +149,7 @@ def test_a_process_that_ends_is_named_and_replaced(start, caplog, load, how):
 
 
 def test_a_process_that_ended_while_it_was_idle_is_replaced_first(start):
-    """That was not the fault of the files that come next."""
+    """The end of an idle process is no fault of the files that come next."""
     executor = start(gone)
     executor.load([TASK])
     pid = pid_of(executor)
@@ -171,7 +171,7 @@ def test_a_batch_that_hangs_is_ended(start, monkeypatch):
 
 @pytest.mark.parametrize("size", [0, 1 << 30])
 def test_a_file_by_itself_has_a_limit_of_its_own(start, size):
-    """That is longer for a large file."""
+    """The limit is longer for a large file."""
     seconds = 0.2
     executor = start(hang, seconds=seconds)
     assert executor._limit([replace(TASK, size=size)]) == pytest.approx(seconds * (11 if size else 1))

@@ -1,4 +1,4 @@
-"""When the first listing comes."""
+"""Time of the first listing."""
 
 from contextlib import closing
 

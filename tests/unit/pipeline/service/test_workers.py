@@ -20,7 +20,7 @@ class _SlowToStart(InlineExecutor):
 
 
 def test_no_file_is_in_flight_while_the_executor_starts(loads, tmp_path):
-    """A kill in that time counts against every file in flight, and three such kills would make it failed."""
+    """Kills in that time count against every file in flight, and three such kills would make it failed."""
     with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
         ledger.notice(version("1", "raw/numbers/a.csv"), "event")
         executor = _SlowToStart(loads.store, {}, loads.staging)

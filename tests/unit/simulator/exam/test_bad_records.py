@@ -1,4 +1,4 @@
-"""What the faults say of themselves, against readers that are not ours where there is one that tells."""
+"""Descriptions of the faults by themselves, against readers that are not ours where one of them can tell."""
 
 import csv
 import gzip

@@ -1,4 +1,4 @@
-"""Where records begin and end, against a reader that goes from character to character."""
+"""Beginnings and ends of records, against a reader that goes from character to character."""
 
 from unittest import mock
 
