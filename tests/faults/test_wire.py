@@ -17,7 +17,7 @@ pytestmark = pytest.mark.needs_engine
 def impatient() -> None:
     """Call a silent server away after half a second, and not after ten or fifteen, so that tests are short."""
     real = lake.stores.open_store
-    lake.stores.open_store = lambda url, environ: real(url, environ, patience=0.6)
+    lake.stores.open_store = lambda url, environ, **options: real(url, environ, patience=0.6, **options)
     lake.stores.s3.SILENT_SECONDS = 1.5
 
 
