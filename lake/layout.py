@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lake.stores.base import MAX_KEY_BYTES, InvalidKey, check_key
 
-RAW, CLEAN, REJECTED, PUBLISHED = "raw/", "clean/", "rejected/", "published/"
+RAW, CLEAN, REJECTED, PUBLISHED, TABLES = "raw/", "clean/", "rejected/", "published/", "tables/"
 LOADS = PUBLISHED + "loads.parquet"
 STATUS = PUBLISHED + "status.json"
 LAKE = PUBLISHED + "lake.json"
@@ -72,6 +72,11 @@ def rejected_key(source_key: str) -> str:
 def source_key(output_key: str) -> str:
     """Return the source of a clean or rejected object: the inverse of `clean_key` and `rejected_key`."""
     return RAW + output_key.partition("/")[2].removesuffix(_PARQUET)
+
+
+def table_prefix(outputs: str, dataset: str) -> str:
+    """Return the prefix of a dataset's Delta table; `outputs` is `CLEAN` or `REJECTED`."""
+    return f"{TABLES}{outputs}{dataset}/"
 
 
 def summary_key(dataset: str) -> str:

@@ -110,7 +110,16 @@ def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pip
         fingerprints = {name: dataset.fingerprint for name, dataset in datasets.items()}
         executor = ends.enter_context(closing(_executor(settings, store, datasets, fingerprints)))
         pipeline = Pipeline(
-            store, ledger, datasets, staging, executor, settings.workers, sweep_seconds, settings.retract_deleted
+            store,
+            ledger,
+            datasets,
+            staging,
+            executor,
+            settings.workers,
+            sweep_seconds,
+            settings.retract_deleted,
+            settings.tables_seconds,
+            settings.tables_keep,
         )
         stop_on_signals(pipeline)
         retry_until_available(pipeline, partial(acquire_lease, store, ledger, pipeline.stop))

@@ -95,6 +95,19 @@ class LoadSettings(VerifySettings):
             help="Longest load, in seconds for each 100 MiB begun; 0: no limit.",
         ),
     ] = 600
+    tables_seconds: Annotated[
+        float,
+        typer.Option(
+            envvar="TABLES_SECONDS",
+            min=0,
+            max=31_536_000,
+            help="Seconds between two commits to a dataset's Delta tables; 0: no tables.",
+        ),
+    ] = 5
+    tables_keep: Annotated[
+        int,
+        typer.Option(envvar="TABLES_KEEP", min=0, max=36_500, help="Days that earlier versions of a table are kept."),
+    ] = 7
     retract_deleted: Annotated[
         bool, typer.Option(envvar="PIPELINE_RETRACT_DELETED", help="Retract the rows of deleted files; else keep them.")
     ] = False

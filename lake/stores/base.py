@@ -101,6 +101,9 @@ class ObjectStore(Protocol):
         contracts get one schema (see `lake.stores.arrow_dataset`); where none fits, it raises `SchemaConflict`.
         """
 
+    def address(self, prefix: str) -> tuple[str, dict[str, str]]:
+        """Return the place of a prefix as engines take it, a path or an `s3://` URL, and their options for it."""
+
 
 def check_key(key: str) -> str:
     """Return `key` if every store can hold it; otherwise raise `InvalidKey` with the reason."""

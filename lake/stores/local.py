@@ -188,6 +188,10 @@ class LocalStore:
 
         return ObjectDataset(listed(self, prefix, limit), opened, self.stat)
 
+    def address(self, prefix: str) -> tuple[str, dict[str, str]]:
+        """Return the path of a prefix (see `ObjectStore.address`)."""
+        return str(self._path(prefix.rstrip("/"))), {}
+
     def _check_present(self) -> None:
         if not self.root.is_dir():  # unavailable is not the same as empty
             raise StoreUnavailable(f"the folder {self.url} is gone")

@@ -123,6 +123,21 @@ class S3Store:
 
         return ObjectDataset(listed(self, prefix, limit), opened, self.stat)
 
+    def address(self, prefix: str) -> tuple[str, dict[str, str]]:
+        """Return the URL of a prefix, and the settings of `object_store` (see `ObjectStore.address`)."""
+        options = {
+            "aws_endpoint_url": f"{self.scheme}://{self.endpoint}",
+            "aws_access_key_id": self.access_key,
+            "aws_secret_access_key": self.secret_key,
+            "aws_region": self.region,
+            "aws_conditional_put": "etag",
+            "allow_http": str(self.scheme == "http").lower(),
+            "connect_timeout": f"{CONNECT_SECONDS}s",
+            "timeout": f"{self.patience}s",
+            "max_retries": "2",
+        }
+        return f"{self.url}/{prefix.rstrip('/')}", options
+
     def http(self, retries: int, silent_seconds: float | None = None) -> urllib3.PoolManager:
         """Return a connection pool with short timeouts: minio-py's own waits five minutes for a silent server."""
         return urllib3.PoolManager(

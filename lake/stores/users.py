@@ -76,7 +76,7 @@ def policy(role: Role, bucket: str) -> dict[str, Any]:
         "pipeline": [
             allow(["GetBucketLocation", "ListBucket", "ListenBucketNotification"]),
             allow(["GetObject"], ""),
-            allow([*_WRITE, "DeleteObject"], "clean/", "rejected/", "published/"),
+            allow([*_WRITE, "DeleteObject"], "clean/", "rejected/", "published/", "tables/"),
         ],
         "reader": [allow(["GetBucketLocation", "ListBucket"]), allow(["GetObject"], "")],
     }

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from common.errors import SettingError
 
 LedgerError = sqlite3.Error
-VERSION = 3  # of the schema: a ledger of another one is not opened
+VERSION = 4  # of the schema: a ledger of another one is not opened
 
 _FORGET = "remove its folder, for what it knows is told by the lake, or loaded again"
 

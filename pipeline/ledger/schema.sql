@@ -41,13 +41,26 @@ CREATE TABLE IF NOT EXISTS source (
     problems TEXT NOT NULL DEFAULT '[]',  -- [rule, column, count] of each that it has
     clean_etag TEXT,
     rejected_etag TEXT,
-    share TEXT NOT NULL DEFAULT '[]'
+    share TEXT NOT NULL DEFAULT '[]',
+    -- positions in the order of results: of the newest, and of the first; a table that is behind the first has no row
+    position INTEGER,
+    first_position INTEGER
 );
 CREATE INDEX IF NOT EXISTS waiting ON source (alone DESC, noticed_at) WHERE status = 'pending' AND in_flight = 0;
 CREATE INDEX IF NOT EXISTS flying ON source (alone) WHERE in_flight = 1;
 CREATE INDEX IF NOT EXISTS backlog ON source (dataset, landed_at) WHERE status = 'pending';
 CREATE INDEX IF NOT EXISTS retrying ON source (retry_at) WHERE status = 'failed' AND retry_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS ended ON source (changed_at);
+CREATE INDEX IF NOT EXISTS positions ON source (dataset, position) WHERE position IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS results (position INTEGER NOT NULL);
+INSERT INTO results SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM results);
+-- Every result counts, also one with the bytes of the one before it: a table may have skipped the object in between.
+CREATE TRIGGER IF NOT EXISTS count_result AFTER UPDATE OF clean_etag ON source BEGIN
+    UPDATE results SET position = position + 1;
+    UPDATE source SET position = (SELECT position FROM results),
+        first_position = coalesce(first_position, (SELECT position FROM results)) WHERE source_key = new.source_key;
+END;
 
 CREATE TABLE IF NOT EXISTS history (
     id INTEGER PRIMARY KEY,

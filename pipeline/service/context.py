@@ -44,6 +44,8 @@ class Pipeline:
     workers: int = 4
     sweep_seconds: float = 30.0
     retract_deleted: bool = False
+    tables_seconds: float = 0.0  # between two commits to a table; 0: there are none
+    tables_keep: int = 7  # days of a table's versions
     pace: dict[str, float] = field(default_factory=dict)  # by dataset: seconds that the last batch took per file
     stop: Event = field(default_factory=Event)
     gap: Event = field(default_factory=Event)  # writes may have been missed: list

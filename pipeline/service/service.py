@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 from common.errors import StoreUnavailable
 from common.logs import fields
@@ -23,6 +24,9 @@ from pipeline.service.publish import Publisher
 from pipeline.service.state_folder import forget_reason
 from pipeline.service.workers import STOP_SECONDS, Workers
 
+if TYPE_CHECKING:
+    from pipeline.tables.tables import Tables
+
 PUBLISH_PAUSE = 0.25  # seconds: `published/` changes at most four times a second
 PROGRESS_PAUSE = 0.1  # seconds between two updates of the progress bar
 FIRST_GAP_SECONDS = 2.0  # until the first listing, if the store does not listen by then: MinIO takes half a second
@@ -35,7 +39,7 @@ log = logging.getLogger(__name__)
 
 def follow(pipeline: Pipeline) -> None:
     """Load files as they arrive until `stop` is set; then finish the running loads, and publish."""
-    threads = _start(pipeline, watch, sweep_by_the_clock, publish_changes)
+    threads = _start(pipeline, watch, sweep_by_the_clock, publish_changes, write_tables)
     with Workers(pipeline) as workers:
         while not pipeline.stop.is_set():
             workers.start_next(wait=0.5)
@@ -64,6 +68,9 @@ def drain(pipeline: Pipeline, progress: Callable[[], None]) -> None:
     progress()
     for row in pipeline.ledger.deferred():
         log.warning(fields("not loaded", key=row["source_key"], reason=row["error"], action="the next start will"))
+    if pipeline.tables_seconds:
+        with RetryLater("tables not written").attempt(pipeline):
+            _update_tables(pipeline, _tables(pipeline, pipeline.ledger), all_due=True)
     pipeline.stop.set()
     _end(pipeline, threads)
 
@@ -153,6 +160,31 @@ def publish_changes(pipeline: Pipeline) -> None:
             pause = min(max(PUBLISH_PAUSE, 4 * (time.monotonic() - began)), HEARTBEAT_SECONDS)
             pipeline.stop.wait(pause)
             _wait_any(pipeline.changed, pipeline.stop, HEARTBEAT_SECONDS - pause)
+
+
+def write_tables(pipeline: Pipeline) -> None:
+    """Bring the tables up to date at intervals."""
+    if not pipeline.tables_seconds:
+        return
+    retry = RetryLater("tables not written")
+    with closing(Ledger(pipeline.ledger.path)) as ledger:
+        tables = _tables(pipeline, ledger)
+        while not pipeline.stop.wait(pipeline.tables_seconds):
+            if not pipeline.away.is_set():
+                with retry.attempt(pipeline):
+                    _update_tables(pipeline, tables)
+
+
+def _tables(pipeline: Pipeline, ledger: Ledger) -> "Tables":
+    from pipeline.tables.tables import Tables  # the library is loaded only where there are tables
+
+    return Tables(pipeline.store, ledger, pipeline.datasets, pipeline.staging, pipeline.tables_keep)
+
+
+def _update_tables(pipeline: Pipeline, tables: "Tables", *, all_due: bool = False) -> None:
+    check_lake(pipeline.store, tables.ledger)
+    tables.update(pipeline.stop, all_due=all_due)
+    pipeline.changed.set()
 
 
 def _run_part(pipeline: Pipeline, part: Callable[[Pipeline], None]) -> None:

@@ -1,0 +1,63 @@
+"""The results that changed since a position, for a dataset's tables, and how far each table is."""
+
+import json
+from dataclasses import dataclass
+
+from lake.layout import CLEAN, REJECTED, table_prefix
+from pipeline.ledger.database import Database
+
+
+@dataclass(frozen=True)
+class Change:
+    """A source whose result changed; `new`: a table at the earlier position has no row of it.
+
+    The etags are those of its clean and of its rejected object, None where it has none.
+    """
+
+    source_key: str
+    position: int
+    new: bool
+    clean_etag: str | None
+    rejected_etag: str | None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How far a table is: the position of the last result in it, and the version that the pipeline wrote last."""
+
+    position: int = 0
+    version: int = -1
+
+
+def changes(ledger: Database, dataset: str, after: int, limit: int) -> list[Change]:
+    """Return the results of a dataset after a position, at most `limit`, in the order of their positions."""
+    rows = ledger.rows(
+        "SELECT source_key, position, first_position > ? AS new, clean_etag, rejected_etag FROM source"
+        " WHERE dataset = ? AND position > ? ORDER BY position LIMIT ?",
+        after, dataset, after, limit,
+    )  # fmt: skip
+    return [Change(row[0], row[1], bool(row[2]), row[3], row[4]) for row in rows]
+
+
+def read_mark(ledger: Database, prefix: str) -> Mark:
+    """Return how far the table at a prefix is, as far as the ledger knows."""
+    return Mark(**json.loads(ledger.get(prefix) or "{}"))
+
+
+def write_mark(ledger: Database, prefix: str, mark: Mark) -> None:
+    """Record how far the table at a prefix is."""
+    ledger.set(prefix, json.dumps(vars(mark)))
+
+
+def behind(ledger: Database, dataset: str) -> tuple[int, int | None] | None:
+    """Return how many results a dataset's tables lack, and when the oldest ended; None if it has no tables.
+
+    The time is in UTC microseconds.
+    """
+    prefixes = [table_prefix(outputs, dataset) for outputs in (CLEAN, REJECTED)]
+    if not all(map(ledger.get, prefixes)):
+        return None
+    position = min(read_mark(ledger, prefix).position for prefix in prefixes)
+    query = "SELECT count(*), min(changed_at) FROM source WHERE dataset = ? AND position > ?"
+    [row] = ledger.rows(query, dataset, position)
+    return row[0], row[1]

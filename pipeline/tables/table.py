@@ -1,0 +1,186 @@
+"""One Delta table: brought up to date with the ledger by commits that happen once or not at all.
+
+The position of the last result that a commit has in it is part of the commit, as an application transaction. So a kill
+between the commit and the ledger's mark repeats nothing.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from common.logs import fields
+from lake.layout import table_prefix
+from lake.stores.base import ObjectStore
+from pipeline.ledger.changes import Change, Mark, changes, read_mark, write_mark
+from pipeline.ledger.database import Database
+from pipeline.tables.objects import Objects
+
+NEW = 5_000  # results of one commit that adds sources
+REPLACED = 500  # results of one commit that replaces the rows of sources
+EVERY = 1 << 62  # results of the one commit that builds a table anew
+COMPACTED = 20  # commits until small files are put together
+APPLICATION = "lakelet"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The table of a dataset's clean or rejected objects, with the columns of `schema`; `keep` is in days."""
+
+    store: ObjectStore
+    ledger: Database
+    outputs: str
+    dataset: str
+    schema: pa.Schema
+    staging: Path
+    keep: int
+
+    @property
+    def prefix(self) -> str:
+        """Return the prefix of the table's objects."""
+        return table_prefix(self.outputs, self.dataset)
+
+    def update(self, *, anew: bool = False) -> int:
+        """Commit the results that the table lacks, so many as one commit takes; return how many these were.
+
+        A table that is missing or damaged, that somebody else wrote to, or that has other columns is built anew.
+
+        Raises:
+            DeltaError: the library could not do it.
+            OSError: the store could not do it.
+        """
+        mark = read_mark(self.ledger, self.prefix)
+        table, reason = self._open(mark)
+        position = table.transaction_version(self._application) if table else None
+        anew = anew or bool(reason) or position is None
+        todo = self._next(0 if anew else position or 0, EVERY if anew else NEW)
+        if not todo:
+            return 0
+        if table and anew:
+            log.warning(fields("table built anew", table=self.prefix, reason=reason or "the ledger does not know it"))
+        version = self._commit(table, todo, anew=anew)
+        write_mark(self.ledger, self.prefix, Mark(todo[-1].position, version))
+        return len(todo)
+
+    def maintain(self) -> None:
+        """Put small files together, and remove the files of versions that are older than `keep` days."""
+        if table := self._open(read_mark(self.ledger, self.prefix))[0]:
+            ours = CommitProperties(custom_metadata=self._signature)
+            table.optimize.compact(commit_properties=ours)
+            hours = 24 * self.keep
+            table.vacuum(hours, dry_run=False, enforce_retention_duration=False, commit_properties=ours)
+
+    def remove(self) -> None:
+        """Remove all objects of the table."""
+        for info in list(self.store.list(self.prefix)):
+            self.store.delete(info.key)
+
+    @property
+    def _application(self) -> str:
+        return f"{APPLICATION}-{self.ledger.id}"
+
+    @property
+    def _signature(self) -> dict[str, str]:
+        return {APPLICATION: self.ledger.id}
+
+    def _open(self, mark: Mark) -> tuple[DeltaTable | None, str]:
+        """Return the table, None where there is none; and why it must be built anew, empty if it need not."""
+        address, options = self.store.address(self.prefix)
+        try:
+            table = DeltaTable(address, storage_options=options)
+        except TableNotFoundError:
+            return None, ""
+        except DeltaError as error:
+            log.warning(fields("table damaged", table=self.prefix, error=error, action="remove it and build it anew"))
+            self.remove()
+            return None, ""
+        return table, self._why_anew(table, mark)
+
+    def _why_anew(self, table: DeltaTable, mark: Mark) -> str:
+        version = table.version()
+        if version < mark.version:
+            return f"it is at version {version}, and the pipeline wrote version {mark.version}"
+        for commit in table.history(version - mark.version) if version > mark.version else ():
+            if commit.get(APPLICATION) != self.ledger.id:
+                return f"another program wrote its version {commit.get('version')}"
+        if pa.schema(table.schema().to_arrow()) != self.schema:
+            return "the contract has other columns"
+        return ""
+
+    def _next(self, after: int, limit: int) -> list[Change]:
+        todo = changes(self.ledger, self.dataset, after, limit)
+        if limit == EVERY or all(change.new for change in todo):
+            return todo
+        return todo[:REPLACED]
+
+    def _commit(self, table: DeltaTable | None, todo: Sequence[Change], *, anew: bool) -> int:
+        """Commit results in one transaction; return the version of the table."""
+        objects = Objects(self.store, self.outputs, self.schema, self.staging)
+        transaction = Transaction(self._application, todo[-1].position)
+        properties = CommitProperties(app_transactions=[transaction], custom_metadata=self._signature)
+        address, options = self.store.address(self.prefix)
+        write_deltalake(
+            table or address,
+            objects.reader(todo),
+            storage_options=options,
+            configuration=self._configuration,
+            commit_properties=properties,
+            writer_properties=WriterProperties(compression="ZSTD"),
+            **self._mode(todo, anew=anew),
+        )
+        if objects.left_out:
+            reason = f"{len(objects.left_out)} files of an older contract have values that do not fit the present one"
+            action = "replay --stale"
+            log.warning(fields("left out", table=self.prefix, key=objects.left_out[0], reason=reason, action=action))
+        version: int = (table or DeltaTable(address, storage_options=options)).version()
+        return version
+
+    def _mode(self, todo: Sequence[Change], *, anew: bool) -> dict[str, Any]:
+        if anew:
+            return {"mode": "overwrite", "schema_mode": "overwrite"}
+        if all(change.new for change in todo):
+            return {"mode": "append"}
+        keys = ", ".join("'" + change.source_key.replace("'", "''") + "'" for change in todo)
+        return {"mode": "overwrite", "predicate": f"{self.schema[0].name} IN ({keys})"}
+
+    @property
+    def _configuration(self) -> Mapping[str, str | None]:
+        days = f"interval {self.keep} days"
+        return {"delta.logRetentionDuration": days, "delta.deletedFileRetentionDuration": days}
+
+
+def clean_table_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the columns of a clean table: the lineage, and those of the contract and the transform as Delta has them.
+
+    The lineage comes first, because a commit has statistics of the first 32 columns, by which engines skip files.
+    """
+    lineage = [pa.field("_source_key", pa.string()), pa.field("_line", pa.int64())]
+    return pa.schema([*lineage, *(pa.field(field.name, _delta_type(field.type)) for field in schema)])
+
+
+def rejected_table_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the columns of a rejected table."""
+    return pa.schema([pa.field(field.name, _delta_type(field.type)) for field in schema])
+
+
+def _delta_type(type_: pa.DataType) -> pa.DataType:
+    """Return the type that Delta has for values of a type; one that it has not is left as it is."""
+    types = pa.types
+    if types.is_dictionary(type_):
+        return _delta_type(type_.value_type)
+    if types.is_large_string(type_) or types.is_string_view(type_):
+        return pa.string()
+    if types.is_timestamp(type_):
+        return pa.timestamp("us", "UTC" if type_.tz else None)
+    if types.is_uint8(type_) or types.is_uint16(type_) or types.is_uint32(type_):
+        return pa.int64()
+    if types.is_float16(type_):
+        return pa.float32()
+    return type_

@@ -1,0 +1,88 @@
+"""The tables of all datasets: which is due, and what is done where one cannot be written."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+from common.logs import fields
+from lake.layout import CLEAN, REJECTED
+from lake.schemas import REJECTED_SCHEMA
+from lake.stores.base import ObjectStore
+from pipeline.dataset.dataset import Dataset
+from pipeline.ledger.database import LedgerError
+from pipeline.ledger.ledger import Ledger
+from pipeline.tables.table import COMPACTED, Table, clean_table_schema, rejected_table_schema
+
+LONGEST_PAUSE = 600.0  # seconds until a table that could not be written is tried again
+ANEW = 2  # failures, after which a table is built anew: one of its files may be damaged
+VACUUMED = 3600.0  # seconds between two looks for old files
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _State:
+    failures: int = 0
+    due: float = 0.0  # by the monotonic clock
+    commits: int = 0
+    maintained: float = 0.0
+
+
+@dataclass
+class Tables:
+    """Keeps two tables for each dataset up to date; a table that cannot be written holds up no other."""
+
+    store: ObjectStore
+    ledger: Ledger
+    datasets: Mapping[str, Dataset]
+    staging: Path
+    keep: int
+    _states: dict[str, _State] = field(default_factory=dict)
+
+    def update(self, stop: Event, *, all_due: bool = False) -> None:
+        """Commit what the tables lack, until nothing is left or `stop` is set; `LedgerError` if there is no ledger.
+
+        Args:
+            all_due: also the tables that failed and are not due again.
+        """
+        for table in self._tables():
+            state = self._states.setdefault(table.prefix, _State())
+            while not stop.is_set() and (all_due or time.monotonic() >= state.due):
+                if not self._step(table, state):
+                    break
+                all_due = all_due and not state.failures
+
+    def _tables(self) -> Iterator[Table]:
+        for name, dataset in self.datasets.items():
+            schemas = {CLEAN: clean_table_schema(dataset.schema), REJECTED: rejected_table_schema(REJECTED_SCHEMA)}
+            for outputs, schema in schemas.items():
+                yield Table(self.store, self.ledger, outputs, name, schema, self.staging, self.keep)
+
+    def _step(self, table: Table, state: _State) -> bool:
+        """Do one commit, and what is due after it; return whether there may be more to commit."""
+        try:
+            done = table.update(anew=state.failures == ANEW)
+            state.commits += bool(done)
+            if state.commits >= COMPACTED or time.monotonic() - state.maintained > VACUUMED:
+                state.commits, state.maintained = 0, time.monotonic()
+                table.maintain()
+        except LedgerError:
+            raise
+        except Exception as error:
+            self._failed(table, state, error)
+            return False
+        state.failures = 0
+        return bool(done)
+
+    def _failed(self, table: Table, state: _State, error: Exception) -> None:
+        """Log the first of several failures, and put off the next attempt."""
+        state.failures += 1
+        pause = min(LONGEST_PAUSE, 5.0 * 2 ** min(state.failures, 10))
+        state.due = time.monotonic() + pause
+        if state.failures in (1, ANEW + 1):
+            reason = str(error).splitlines()[0] if str(error) else repr(error)
+            action = "try again; loads go on"
+            log.warning(fields("table not written", table=table.prefix, error=reason, action=action))
