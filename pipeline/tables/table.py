@@ -47,6 +47,10 @@ class Table:
         """Return the prefix of the table's objects."""
         return table_prefix(self.outputs, self.dataset)
 
+    def lacks_results(self) -> bool:
+        """Return whether the ledger has results that the table lacks, as far as the ledger knows the table."""
+        return bool(changes(self.ledger, self.dataset, read_mark(self.ledger, self.prefix).position, 1))
+
     def update(self, *, anew: bool = False) -> int:
         """Commit the results that the table lacks, so many as one commit takes; return how many these were.
 

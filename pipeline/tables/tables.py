@@ -1,6 +1,7 @@
 """The tables of all datasets: which is due, and what is done where one cannot be written."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from pipeline.tables.table import COMPACTED, Table, clean_table_schema, rejected
 LONGEST_PAUSE = 600.0  # seconds until a table that could not be written is tried again
 ANEW = 2  # failures, after which a table is built anew: one of its files may be damaged
 VACUUMED = 3600.0  # seconds between two looks for old files
+OPENED = 60.0  # seconds until a table is opened although it lacks nothing: somebody may have deleted it
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ class _State:
     failures: int = 0
     due: float = 0.0  # by the monotonic clock
     commits: int = 0
+    opened: float = -math.inf  # when the table was last looked at
     maintained: float = 0.0
 
 
@@ -63,6 +66,9 @@ class Tables:
 
     def _step(self, table: Table, state: _State) -> bool:
         """Do one commit, and what is due after it; return whether there may be more to commit."""
+        if time.monotonic() - state.opened < OPENED and not table.lacks_results():
+            return False
+        state.opened = time.monotonic()
         try:
             done = table.update(anew=state.failures == ANEW)
             state.commits += bool(done)

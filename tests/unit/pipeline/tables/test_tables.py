@@ -1,0 +1,243 @@
+"""The tables have the rows of the objects, each once, whatever happens to files, tables, contracts and the pipeline."""
+
+import shutil
+from pathlib import Path
+from random import Random
+from threading import Event, Thread
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from lake.layout import CLEAN, REJECTED, table_prefix
+from pipeline.ledger.changes import behind
+from pipeline.ledger.ledger import Ledger
+from pipeline.tables import table as table_module
+
+HEADER = "name,n,x\n"
+ODD = ["a.csv", "it's.csv", "_b c.csv", "100 %.csv", "#1?.csv", "deep/'; --.csv", ".dot.csv", "é\\.csv"]
+
+
+def rows(number: int, *, bad: int = 0) -> str:
+    """Return a file of some rows, `bad` of which are rejected."""
+    good = "".join(f"g{row},{number + row},{row}.5\n" for row in range(3))
+    return HEADER + good + "b,no number,1\n" * bad
+
+
+def test_new_replaced_refused_retracted_and_odd_keys(any_table_lake):
+    lake = any_table_lake
+    for number, name in enumerate(ODD):
+        lake.put(name, rows(number, bad=number % 3))
+    lake.load()
+    lake.update()
+    lake.check()
+    assert lake.open().version() == 0, "they are added in one commit"
+
+    lake.put(ODD[0], rows(100))  # had no rejects
+    lake.put(ODD[1], rows(200, bad=2))
+    lake.put(ODD[2], "nonsense\n")
+    lake.put("new.csv", rows(300))
+    lake.store.delete(f"raw/numbers/{ODD[3]}")
+    lake.load(retract=True)
+    lake.update()
+    lake.check()
+    assert lake.open().version() == 1
+    assert f"raw/numbers/{ODD[3]}" not in lake.open().to_pyarrow_table()["_source_key"].to_pylist()
+
+
+def test_without_a_change_nothing_is_written(table_lake):
+    table_lake.put("a.csv", rows(1))
+    table_lake.load()
+    table_lake.update()
+    before = {info.key: info.etag for info in table_lake.store.list("tables/")}
+    table_lake.update()
+    assert {info.key: info.etag for info in table_lake.store.list("tables/")} == before
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_happens_the_table_has_each_row_once(table_lake, monkeypatch, seed):
+    """Commits in pieces, and a pipeline that ends between a commit and its mark."""
+    chance = Random(seed)
+    monkeypatch.setattr(table_module, "NEW", 3)
+    monkeypatch.setattr(table_module, "REPLACED", 2)
+
+    def killed(*_: object) -> None:
+        raise SystemExit
+
+    table_lake.put("always.csv", rows(1))
+    for _ in range(8):
+        for name in chance.sample(ODD, chance.randint(1, 5)):
+            if chance.random() < 0.2:
+                table_lake.store.delete(f"raw/numbers/{name}")
+            else:
+                content = "nonsense" if chance.random() < 0.2 else rows(chance.randint(0, 99), bad=chance.randint(0, 2))
+                table_lake.put(name, content)
+        table_lake.load(retract=True)
+        if chance.random() < 0.5:
+            with monkeypatch.context() as patch:
+                patch.setattr(table_module, "write_mark", killed)
+                with pytest.raises(SystemExit):
+                    table_lake.update()
+            table_lake.tables = None
+        if chance.random() < 0.3:
+            table_lake.load(retract=True)
+        table_lake.update()
+        table_lake.check()
+
+
+def test_a_table_is_built_anew_where_it_is_not_the_pipeline_s(table_lake, caplog):
+    lake = table_lake
+    for name in ODD:
+        lake.put(name, rows(1, bad=1))
+    lake.load()
+    lake.update()
+    folder = Path(lake.store.address(table_prefix(CLEAN, "numbers"))[0])
+
+    shutil.rmtree(folder)  # deleted
+    lake.tables = None
+    lake.put("b.csv", rows(2))
+    lake.load()
+    lake.update()
+    lake.check()
+
+    write_deltalake(lake.open(), lake.open().to_pyarrow_table().slice(0, 2), mode="append")  # by another program
+    lake.put("c.csv", rows(3))
+    lake.load()
+    lake.update()
+    lake.check()
+    assert "another program wrote its version 1" in caplog.text
+
+    for log in (folder / "_delta_log").iterdir():  # damaged
+        log.write_text("no log")
+    lake.put("d.csv", rows(4))
+    lake.load()
+    lake.update()
+    lake.check()
+    assert "table damaged" in caplog.text
+
+    for file in folder.glob("*.parquet"):  # a file that a commit must read is lost
+        file.unlink()
+    lake.put("d.csv", rows(5))
+    lake.load()
+    for _ in range(4):
+        lake.update()
+    lake.check()
+
+
+def test_a_lost_ledger_builds_it_anew(table_lake, tmp_path):
+    table_lake.put("a.csv", rows(1, bad=1))
+    table_lake.load()
+    table_lake.update()
+    table_lake.store.delete("raw/numbers/a.csv")
+    table_lake.put("b.csv", rows(2))
+    table_lake.ledger = Ledger(tmp_path / "other.sqlite")
+    table_lake.ledger.start_run({"numbers": table_lake.datasets["numbers"].fingerprint})
+    table_lake.tables = None
+    table_lake.load()
+    table_lake.update()
+    table_lake.check()
+    assert set(table_lake.open().to_pyarrow_table()["_source_key"].to_pylist()) == {
+        "raw/numbers/a.csv",
+        "raw/numbers/b.csv",
+    }
+    table_lake.ledger.close()
+
+
+def test_the_columns_follow_the_contract(table_lake, write_dataset, caplog):
+    fields = [{"name": name, "type": type_} for name, type_ in (("name", "string"), ("n", "string"), ("x", "number"))]
+    table_lake.put("a.csv", rows(1))
+    table_lake.load()
+    table_lake.update()
+
+    def change(fields: list[dict[str, str]]) -> None:
+        table_lake.datasets["numbers"] = write_dataset(schema={"fields": fields}, summary={"groupBy": [], "sum": []})
+        table_lake.ledger.start_run({"numbers": table_lake.datasets["numbers"].fingerprint})
+        table_lake.tables = None
+
+    change(fields)  # whole numbers fit text
+    table_lake.put("b.csv", rows(2))
+    table_lake.load()
+    table_lake.update()
+    table_lake.check()
+    assert table_lake.open().to_pyarrow_table().schema.field("n").type == pa.string()
+    assert "the contract has other columns" in caplog.text
+
+    change([{**field, "type": "number"} for field in fields[1:]] + [{"name": "new", "type": "string"}])
+    table_lake.put("c.csv", "n,x,new\n1,2,3\n")
+    table_lake.load()
+    table_lake.update()
+    columns = ["_source_key", "n", "new"]
+    assert table_lake.open().to_pyarrow_table().select(columns).to_pylist() == [
+        *({"_source_key": "raw/numbers/a.csv", "n": n, "new": None} for n in (1.0, 2.0, 3.0)),
+        {"_source_key": "raw/numbers/c.csv", "n": 1.0, "new": "3"},
+    ]
+    assert "1 files of an older contract have values that do not fit the present one" in caplog.text
+
+
+def test_a_reader_sees_one_version_whole(table_lake):
+    """Readers in a loop, while every file is replaced again and again."""
+    for name in ODD:
+        table_lake.put(name, rows(0))
+    table_lake.load()
+    table_lake.update()
+    address, stop, counts = table_lake.store.address(table_prefix(CLEAN, "numbers"))[0], Event(), list[tuple]()
+
+    def read() -> None:
+        while not stop.is_set():
+            frame = pl.read_delta(address)
+            counts.append((frame.height, frame["_source_key"].n_unique()))
+
+    reader = Thread(target=read)
+    reader.start()
+    try:
+        for number in range(20):
+            for name in ODD:
+                table_lake.put(name, rows(number + 1))
+            table_lake.load()
+            table_lake.update()
+    finally:
+        stop.set()
+        reader.join()
+    assert len(counts) > 5
+    assert set(counts) == {(3 * len(ODD), len(ODD))}
+
+
+def test_small_files_and_old_versions_go_and_a_version_can_be_read_again(table_lake, monkeypatch):
+    monkeypatch.setattr("pipeline.tables.tables.COMPACTED", 5)
+    for number in range(20):
+        table_lake.put(f"{number}.csv", rows(number))
+        table_lake.load()
+        table_lake.update()
+    table_lake.check()
+    assert len(table_lake.open().file_uris()) <= 6
+    old = table_lake.open()
+    old.load_as_version(3)
+    assert old.to_pyarrow_dataset().count_rows() == 12
+
+    table_lake.keep, table_lake.tables = 0, None
+    table_lake.put("a.csv", rows(1))
+    table_lake.load()
+    table_lake.update()
+    folder = Path(table_lake.store.address(table_prefix(CLEAN, "numbers"))[0])
+    assert len(list(folder.glob("*.parquet"))) == len(table_lake.open().file_uris())
+    table_lake.check()
+
+
+def test_a_table_that_cannot_be_written_holds_up_no_other(table_lake, caplog):
+    table_lake.store.put("tables/clean/numbers", b"a file where its folder must be")
+    table_lake.put("a.csv", rows(1, bad=2))
+    table_lake.load()
+    for _ in range(4):
+        table_lake.update()
+    assert table_lake.open(REJECTED).to_pyarrow_dataset().count_rows() == 2
+    assert caplog.text.count("table not written") == 2
+    assert behind(table_lake.ledger, "numbers") is None
+
+    table_lake.store.delete("tables/clean/numbers")
+    table_lake.update()
+    table_lake.check()
+    assert behind(table_lake.ledger, "numbers") == (0, None)
+    table_lake.put("b.csv", rows(2))
+    table_lake.load()
+    assert behind(table_lake.ledger, "numbers")[0] == 1
