@@ -9,7 +9,7 @@ from pipeline.ledger.database import Database
 
 @dataclass(frozen=True)
 class Change:
-    """A source whose result changed; `new`: a table at the earlier position has no row of it.
+    """Source whose result changed; `new`: a table at the earlier position has no row of it.
 
     The etags are those of its clean and of its rejected object, None where it has none.
     """
@@ -23,7 +23,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Mark:
-    """How far a table is: the position of the last result in it, and the version that the pipeline wrote last."""
+    """Progress of a table: the position of the last result in it, and the version that the pipeline wrote last."""
 
     position: int = 0
     version: int = -1

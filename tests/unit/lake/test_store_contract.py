@@ -12,6 +12,7 @@ from threading import Event
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
 from lake.stores.base import Gap, InvalidKey, ObjectChanged, ObjectInfo
 from tests.support.stores import watching
@@ -253,3 +254,10 @@ class TestWatch:
             first = seen.items.get(timeout=60)
             assert not isinstance(first, Gap)
             assert first.key == "raw/d/b.csv"
+
+
+def test_an_engine_that_is_not_ours_writes_and_reads_at_the_address_of_a_prefix(store):
+    address, options = store.address("tables/clean/a b/")
+    write_deltalake(address, pa.table({"n": [1, 2]}), storage_options=options)
+    assert DeltaTable(address, storage_options=options).to_pyarrow_table()["n"].to_pylist() == [1, 2]
+    assert any(info.key.startswith("tables/clean/a b/_delta_log/") for info in store.list("tables/"))

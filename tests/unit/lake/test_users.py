@@ -18,16 +18,16 @@ from lake.stores.s3 import S3Store
 from lake.stores.users import PROBE, ROLES, Role, User, policy, prepare, users_from
 from tests.support.stores import watching
 
-PREFIXES = ("raw/", "clean/", "rejected/", "published/", "")
+PREFIXES = ("raw/", "clean/", "rejected/", "published/", "tables/", "")
 
 MAY: dict[str, dict[str, set[str]]] = {
     "simulator": {"get": {"published/"}, "list": {"raw/", "published/"}, "put": {"raw/"}, "multipart": {"raw/"}},
     "pipeline": {
         "get": set(PREFIXES),
         "list": set(PREFIXES),
-        "put": {"clean/", "rejected/", "published/"},
-        "multipart": {"clean/", "rejected/", "published/"},
-        "delete": {"clean/", "rejected/", "published/"},
+        "put": {"clean/", "rejected/", "published/", "tables/"},
+        "multipart": {"clean/", "rejected/", "published/", "tables/"},
+        "delete": {"clean/", "rejected/", "published/", "tables/"},
     },
     "reader": {"get": set(PREFIXES), "list": set(PREFIXES)},
 }
