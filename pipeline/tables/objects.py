@@ -1,22 +1,29 @@
 """Rows for a table from the objects of its sources, as a stream of bounded memory."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from tempfile import TemporaryFile
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lake.layout import CLEAN, clean_key, rejected_key
+from lake.layout import CLEAN, REJECTED, clean_key, rejected_key
 from lake.stores.base import ObjectStore
 from lake.stores.common_schema import Conflict, convert, fits
 from pipeline.ledger.changes import Change
 
 IN_MEMORY = 16 << 20  # bytes of an object; a larger one is copied to a file first
 ROWS = 64_000  # of a batch
+THREADS = 2  # that read objects
+WINDOW = 8  # objects that are read in advance
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass
@@ -37,33 +44,49 @@ class Objects:
         return pa.RecordBatchReader.from_batches(self.schema, self._batches(changes))
 
     def _batches(self, changes: Sequence[Change]) -> Iterator[pa.RecordBatch]:
-        clean = self.outputs == CLEAN
+        """Yield the rows of small files in batches of many files: each batch costs the library as much as a file."""
+        tables, count = list[pa.Table](), 0
+        with ThreadPoolExecutor(THREADS, "tables") as pool:
+            for rows in ahead(pool, self._read, self._keys(changes), WINDOW):
+                for table in rows:
+                    tables.append(table)
+                    count += table.num_rows
+                    if count >= ROWS:
+                        yield from pa.concat_tables(tables).combine_chunks().to_batches()
+                        tables, count = [], 0
+        if tables:
+            yield from pa.concat_tables(tables).combine_chunks().to_batches()
+
+    def _keys(self, changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
+        """Yield the key and the etag of each object."""
         for change in changes:
-            if etag := change.clean_etag if clean else change.rejected_etag:
-                yield from self._rows((clean_key if clean else rejected_key)(change.source_key), etag)
+            if self.outputs == CLEAN and change.clean_etag:
+                yield clean_key(change.source_key), change.clean_etag
+            elif self.outputs == REJECTED and change.rejected_etag:
+                yield rejected_key(change.source_key), change.rejected_etag
 
-    def _rows(self, key: str, etag: str) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of an object; none if it is of another version, for the result of that one comes later."""
-        with SpooledTemporaryFile(IN_MEMORY, dir=str(self.staging)) as copy:
-            if not self._copied(key, etag, copy):
-                return
-            file = pq.ParquetFile(copy)
-            if not self._fits(file):
-                self.left_out.append(key)
-                return
-            for batch in file.iter_batches(ROWS):
-                yield from convert(pa.Table.from_batches([batch]), self.schema).to_batches()
-
-    def _copied(self, key: str, etag: str, copy: IO[Any]) -> bool:
+    def _read(self, object_: tuple[str, str]) -> Iterable[pa.Table]:
+        """Return the rows of an object; none if it is of another version, for the result of that one comes later."""
+        key, etag = object_
         try:
             with self.store.open(key) as (info, stream):
                 if info.etag != etag:
-                    return False
+                    return ()
+                if info.size <= IN_MEMORY:
+                    return list(self._rows(key, pa.BufferReader(stream.read())))
+                copy = TemporaryFile(dir=self.staging)  # noqa: SIM115 (it is closed when its rows were read)
                 shutil.copyfileobj(stream, copy, 1 << 20)
         except FileNotFoundError:
-            return False
-        copy.seek(0)
-        return True
+            return ()
+        return self._rows(key, copy)
+
+    def _rows(self, key: str, source: Any) -> Iterator[pa.Table]:
+        file = pq.ParquetFile(source)
+        if not self._fits(file):
+            self.left_out.append(key)
+            return
+        for batch in file.iter_batches(ROWS, use_threads=False):
+            yield convert(pa.Table.from_batches([batch]), self.schema)
 
     def _fits(self, file: pq.ParquetFile) -> bool:
         """Return whether every value has a form in the schema; only a file of another schema is read for that."""
@@ -79,3 +102,18 @@ class Objects:
         except Conflict:
             return False
         return True
+
+
+def ahead(pool: ThreadPoolExecutor, call: Callable[[A], B], items: Iterable[A], window: int) -> Iterator[B]:
+    """Yield the result of a call for each item, in their order; so many calls run in advance."""
+    pending, left = deque[Future[B]](), iter(items)
+    try:
+        while True:
+            while len(pending) < window and (item := next(left, None)) is not None:
+                pending.append(pool.submit(call, item))
+            if not pending:
+                return
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
