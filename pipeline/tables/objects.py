@@ -84,9 +84,17 @@ class Objects:
         file = pq.ParquetFile(source)
         if not self._fits(file):
             self.left_out.append(key)
-            return
-        for batch in file.iter_batches(ROWS, use_threads=False):
-            yield convert(pa.Table.from_batches([batch]), self.schema)
+        elif file.metadata.num_rows <= ROWS:
+            yield self._converted(file.read(use_threads=False))
+        else:
+            for batch in file.iter_batches(ROWS, use_threads=False):
+                yield self._converted(pa.Table.from_batches([batch]))
+
+    def _converted(self, table: pa.Table) -> pa.Table:
+        table = table.replace_schema_metadata().select(
+            [name for name in self.schema.names if name in table.schema.names]
+        )
+        return table if table.schema.equals(self.schema) else convert(table, self.schema)
 
     def _fits(self, file: pq.ParquetFile) -> bool:
         """Return whether every value has a form in the schema; only a file of another schema is read for that."""

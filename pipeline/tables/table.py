@@ -30,9 +30,12 @@ APPLICATION = "lakelet"
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Table:
-    """The table of a dataset's clean or rejected objects, with the columns of `schema`; `keep` is in days."""
+    """The table of a dataset's clean or rejected objects, with the columns of `schema`; `keep` is in days.
+
+    It stays open between commits: to open it takes longer, the more commits its log has.
+    """
 
     store: ObjectStore
     ledger: Database
@@ -41,6 +44,7 @@ class Table:
     schema: pa.Schema
     staging: Path
     keep: int
+    _opened: DeltaTable | None = None
 
     @property
     def prefix(self) -> str:
@@ -60,21 +64,32 @@ class Table:
             DeltaError: the library could not do it.
             OSError: the store could not do it.
         """
-        mark = read_mark(self.ledger, self.prefix)
-        table, reason = self._open(mark)
+        mark, table, reason = read_mark(self.ledger, self.prefix), self._opened, ""
+        self._opened = None
+        if not table or anew or not self._is_there(table):
+            table, reason = self._open(mark)
         position = table.transaction_version(self._application) if table else None
         anew = anew or bool(reason) or position is None
         todo = self._next(0 if anew else position or 0, EVERY if anew else NEW)
         if not todo:
+            self._opened = table
             return 0
         if table and anew:
             log.warning(fields("table built anew", table=self.prefix, reason=reason or "the ledger does not know it"))
-        version = self._commit(table, todo, anew=anew)
-        write_mark(self.ledger, self.prefix, Mark(todo[-1].position, version))
+        before = table.version() if table else -1
+        table = self._commit(table, todo, anew=anew)
+        write_mark(self.ledger, self.prefix, Mark(todo[-1].position, table.version()))
+        if table.version() == before + 1:  # otherwise another program wrote a version between
+            self._opened = table
         return len(todo)
+
+    def close(self) -> None:
+        """Have the next update open the table: somebody may have deleted it, or written to it."""
+        self._opened = None
 
     def maintain(self) -> None:
         """Put small files together, and remove the files of versions that are older than `keep` days."""
+        self._opened = None
         if table := self._open(read_mark(self.ledger, self.prefix))[0]:
             ours = CommitProperties(custom_metadata=self._signature)
             table.optimize.compact(commit_properties=ours)
@@ -107,6 +122,14 @@ class Table:
             return None, ""
         return table, self._why_anew(table, mark)
 
+    def _is_there(self, table: DeltaTable) -> bool:
+        """Return whether the log still has the version that was opened: somebody may have deleted the table."""
+        try:
+            self.store.stat(f"{self.prefix}_delta_log/{table.version():020}.json")
+        except FileNotFoundError:
+            return False
+        return True
+
     def _why_anew(self, table: DeltaTable, mark: Mark) -> str:
         version = table.version()
         if version < mark.version:
@@ -124,8 +147,8 @@ class Table:
             return todo
         return todo[:REPLACED]
 
-    def _commit(self, table: DeltaTable | None, todo: Sequence[Change], *, anew: bool) -> int:
-        """Commit results in one transaction; return the version of the table."""
+    def _commit(self, table: DeltaTable | None, todo: Sequence[Change], *, anew: bool) -> DeltaTable:
+        """Commit results in one transaction; return the table after it."""
         objects = Objects(self.store, self.outputs, self.schema, self.staging)
         transaction = Transaction(self._application, todo[-1].position)
         properties = CommitProperties(app_transactions=[transaction], custom_metadata=self._signature)
@@ -143,8 +166,7 @@ class Table:
             reason = f"{len(objects.left_out)} files of an older contract have values that do not fit the present one"
             action = "replay --stale"
             log.warning(fields("left out", table=self.prefix, key=objects.left_out[0], reason=reason, action=action))
-        version: int = (table or DeltaTable(address, storage_options=options)).version()
-        return version
+        return table or DeltaTable(address, storage_options=options)
 
     def _mode(self, todo: Sequence[Change], *, anew: bool) -> dict[str, Any]:
         if anew:

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -43,7 +43,15 @@ class Tables:
     datasets: Mapping[str, Dataset]
     staging: Path
     keep: int
-    _states: dict[str, _State] = field(default_factory=dict)
+    _states: list[tuple[Table, _State]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Name the tables, none of which is opened yet."""
+        for name, dataset in self.datasets.items():
+            schemas = {CLEAN: clean_table_schema(dataset.schema), REJECTED: rejected_table_schema(REJECTED_SCHEMA)}
+            for outputs, schema in schemas.items():
+                table = Table(self.store, self.ledger, outputs, name, schema, self.staging, self.keep)
+                self._states.append((table, _State()))
 
     def update(self, stop: Event, *, all_due: bool = False) -> None:
         """Commit what the tables lack, until nothing is left or `stop` is set; `LedgerError` if there is no ledger.
@@ -51,25 +59,20 @@ class Tables:
         Args:
             all_due: also the tables that failed and are not due again.
         """
-        for table in self._tables():
-            state = self._states.setdefault(table.prefix, _State())
+        for table, state in self._states:
             while not stop.is_set() and (all_due or time.monotonic() >= state.due):
                 if not self._step(table, state):
                     break
                 all_due = all_due and not state.failures
 
-    def _tables(self) -> Iterator[Table]:
-        for name, dataset in self.datasets.items():
-            schemas = {CLEAN: clean_table_schema(dataset.schema), REJECTED: rejected_table_schema(REJECTED_SCHEMA)}
-            for outputs, schema in schemas.items():
-                yield Table(self.store, self.ledger, outputs, name, schema, self.staging, self.keep)
-
     def _step(self, table: Table, state: _State) -> bool:
         """Do one commit, and what is due after it; return whether there may be more to commit."""
-        if time.monotonic() - state.opened < OPENED and not table.lacks_results():
-            return False
-        state.opened = time.monotonic()
         try:
+            if time.monotonic() - state.opened >= OPENED:
+                state.opened = time.monotonic()
+                table.close()
+            elif not table.lacks_results():
+                return False
             done = table.update(anew=state.failures == ANEW)
             state.commits += bool(done)
             if state.commits >= COMPACTED or time.monotonic() - state.maintained > VACUUMED:
@@ -85,6 +88,7 @@ class Tables:
 
     def _failed(self, table: Table, state: _State, error: Exception) -> None:
         """Log the first of several failures, and put off the next attempt."""
+        table.close()
         state.failures += 1
         pause = min(LONGEST_PAUSE, 5.0 * 2 ** min(state.failures, 10))
         state.due = time.monotonic() + pause
