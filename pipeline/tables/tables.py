@@ -71,7 +71,7 @@ class Tables:
             if time.monotonic() - state.opened >= OPENED:
                 state.opened = time.monotonic()
                 table.close()
-            elif not table.lacks_results():
+            elif not table.is_due():
                 return False
             done = table.update(anew=state.failures == ANEW)
             state.commits += bool(done)
