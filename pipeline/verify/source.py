@@ -20,6 +20,7 @@ from pipeline.model.load_record import LoadRecord, read_load_record
 from pipeline.model.task import NO_CONTRACT
 from pipeline.verify.compare import UNREADABLE, Difference, compare_objects, compare_records, rows, shown, unreadable
 
+CHANGED = "changed meanwhile"
 LANDING = timedelta(minutes=1)  # a running pipeline notices a version within that, by an event or by the next sweep
 
 Source = Row  # of the ledger

@@ -1,4 +1,4 @@
-"""Verify a lake: recount every source, every object, the merged summary, and what is published.
+"""Verify a lake: recount every source, every object, the merged summary, the tables, and what is published.
 
 Nothing is trusted but the objects: the raw files are read again by the plain reader, and everything else is compared
 with that. A pipeline may be at work meanwhile: the ledger is compared as a snapshot, and a source that has changed
@@ -15,16 +15,15 @@ from sqlite3 import Row
 from tempfile import TemporaryDirectory
 
 from common.errors import SettingError, StoreUnavailable
-from lake.layout import CLEAN, LAKE, RAW, REJECTED, clean_key, rejected_key, source, source_key
+from lake.layout import CLEAN, LAKE, RAW, REJECTED, clean_key, rejected_key, source, source_key, table_prefix
 from lake.stores.base import InvalidKey, ObjectChanged, ObjectStore
 from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.source_row import key_text
 from pipeline.verify.compare import Difference
-from pipeline.verify.source import Recount, recount, unnoticed
+from pipeline.verify.source import CHANGED, Recount, recount, unnoticed
 from pipeline.verify.totals import LEDGER, compare_published, compare_totals
 
-CHANGED = "changed meanwhile"
 PATIENCE = 3.0  # seconds: a running pipeline publishes, and adopts results, within that
 
 Progress = Callable[[int, int], object]  # files done, files in all
@@ -171,7 +170,18 @@ def _verify_totals(
     for prefix in unread:
         yield Recount(prefix, unverified="not readable")
     yield Recount(LEDGER, tuple(compare_totals(snapshot)))
+    yield from _verify_tables(store, ledger, snapshot, datasets)
     yield from compare_published(store, ledger, datasets, patience)
+
+
+def _verify_tables(
+    store: ObjectStore, ledger: Ledger, snapshot: Ledger, datasets: Mapping[str, Dataset]
+) -> Iterator[Recount]:
+    """Compare the tables, if the pipeline wrote any."""
+    if any(snapshot.get(table_prefix(outputs, name)) for name in datasets for outputs in (CLEAN, REJECTED)):
+        from pipeline.verify.tables import compare_tables  # a lake without tables is verified without deltalake
+
+        yield from compare_tables(store, ledger, snapshot, datasets)
 
 
 def _belongs(ledger: Ledger, key: str) -> bool:
