@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from common.logs import printable
+from lake.layout import TABLES
 from lake.status import Files, Progress, Rows, Status
 from pipeline.ledger import report
 from pipeline.model.load_record import LoadRecord
@@ -90,6 +91,10 @@ def show_differences(result: Report) -> None:
             cells = (difference.key, str(difference.line or ""), difference.what, difference.expected, difference.found)
             table.add_row(*map(_safe, cells))
         console.print(table)
+    if tables := sorted({one.key for one in result.differences if one.key.startswith(TABLES)}):
+        named = printable(", ".join(tables))
+        advice = f"tables that differ: {named}; delete their folders, and a running pipeline builds them anew"
+        console.print(advice, markup=False, highlight=False, soft_wrap=True)
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.reasons.most_common())
     counts = f"{result.files:,} files verified, {result.rows:,} rows; {len(result.unverified):,} not verified"
     counts += f" ({reasons})" if reasons else ""
