@@ -198,7 +198,7 @@ def test_damage_by_another_program_is_named(lake, prefix, change, what, expected
 
 
 def test_sums_of_floats_in_another_order(lake):
-    """A load sums up its blocks, here the members of a file, and the table may have the rows in any order."""
+    """Sums of a load are those of its blocks, here the members of a file, and the table may have the rows in any order."""
     chance = random.Random(1)
     prices = [chance.choice([1e-9, 1.0, 1e9]) * chance.random() for _ in range(2000)]
     lines = orders(prices).encode().splitlines(keepends=True)
@@ -310,7 +310,7 @@ def test_a_ledger_that_cannot_be_read_is_named_by_the_source(lake):
 
 
 def test_many_problems_of_many_kinds(lake):
-    """A record counts only a hundred kinds one by one, and the rest together."""
+    """One record counts only a hundred kinds one by one, and the rest together."""
     names = ",".join(f"c{number}" for number in range(150))
     spec = {"name": "wide", "schema": {"fields": [{"name": name, "type": "integer"} for name in names.split(",")]}}
     folder = lake.staging.parent / "datasets"
