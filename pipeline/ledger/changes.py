@@ -58,6 +58,8 @@ def behind(ledger: Database, dataset: str) -> tuple[int, int | None] | None:
     if not all(map(ledger.get, prefixes)):
         return None
     position = min(read_mark(ledger, prefix).position for prefix in prefixes)
-    query = "SELECT count(*), min(changed_at) FROM source WHERE dataset = ? AND position > ?"
-    [row] = ledger.rows(query, dataset, position)
+    # The first position is the oldest result; the minimum of all times would read every row that a table lacks.
+    lacking = "FROM source WHERE dataset = :dataset AND position > :position"
+    query = f"SELECT count(*), (SELECT changed_at {lacking} ORDER BY position LIMIT 1) {lacking}"
+    [row] = ledger.rows(query, dataset=dataset, position=position)
     return row[0], row[1]
