@@ -82,14 +82,22 @@ class Problem(_Part):
     text: str
 
 
+class Tables(_Part):
+    """The results that Delta tables lack: of how many files, and when the oldest of them ended."""
+
+    files: int = 0
+    oldest_at: AwareDatetime | None = None
+
+
 class Progress(_Part):
-    """Progress of the pipeline with one dataset, or with all."""
+    """Progress of the pipeline with one dataset, or with all; `tables` is None where there are none."""
 
     files: Files = Files()
     rows: Rows = Rows()
     backlog: Backlog = Backlog()
     latency_ms: Latency = Latency()
     found_by: FoundBy = FoundBy()
+    tables: Tables | None = None
 
 
 class NoContract(Progress):

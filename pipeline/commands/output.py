@@ -1,6 +1,7 @@
 """Tables that the commands print."""
 
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import typer
@@ -20,7 +21,7 @@ _COUNT = "{:,}".format
 
 
 def show_status(status: Status) -> None:
-    """Print the files by status, the rows by outcome, and the latency; by dataset and in all."""
+    """Print the files by status, the rows by outcome, the latency, and the tables that are behind."""
     sections: dict[str, Progress] = dict(status.datasets)
     if folders := status.no_contract.folders:
         sections[f"no contract ({folders:,})"] = status.no_contract
@@ -38,6 +39,20 @@ def show_status(status: Status) -> None:
         more = f" and {folders - len(names):,} more" if folders > len(names) else ""
         named = ", ".join(printable(f"raw/{name}/") for name in names)
         typer.echo(f"no contract: {named}{more}; `status --status refused` has the reason of each file")
+    if lag := _tables_lag(status, datetime.now(UTC)):
+        typer.echo(lag)
+
+
+def _tables_lag(status: Status, now: datetime) -> str:
+    """Return a sentence about the tables that lack results; empty if none does."""
+    if not (status.tables and status.tables.files):
+        return ""
+    files = status.tables.files
+    seconds = max(0, int((now - (status.tables.oldest_at or now)).total_seconds()))
+    behind = [name for name, progress in status.datasets.items() if progress.tables and progress.tables.files]
+    more = f" and {len(behind) - report.NAMED:,} more" if len(behind) > report.NAMED else ""
+    named = ", ".join(behind[: report.NAMED]) + more
+    return f"Tables are {files:,} {'file' if files == 1 else 'files'} and {seconds:,} s behind: {named}."
 
 
 def _numbers(*names: str) -> Table:

@@ -12,14 +12,15 @@ from typing import Any
 import pyarrow as pa
 
 from lake.schemas import LOADS_SCHEMA, PROBLEM_COUNT, TIME
-from lake.status import Status, Writer
+from lake.status import Status, Tables, Writer
+from pipeline.ledger.changes import behind
 from pipeline.ledger.last_error import last_reason
 from pipeline.ledger.ledger import Ledger
 from pipeline.model.load_record import Counts
 
 NEWEST_LOADS = 5_000
 
-NAMED = 10  # folders without a contract that a status names
+NAMED = 10  # folders without a contract that a status names, and datasets whose tables are behind
 
 LATENCY_LOADS = 1_000  # the newest loads found by event, over which percentiles are taken
 
@@ -67,7 +68,7 @@ WHERE files <> 0 AND dataset <> '' AND NOT {_HAS_CONTRACT} AND (status <> 'missi
 
 
 def status(ledger: Ledger) -> Status:
-    """Return the status of the lake: counts, backlog, latency, writer; in all and by dataset.
+    """Return the status of the lake: counts, backlog, latency, tables, writer; in all and by dataset.
 
     Folders without a contract are no datasets. They are counted together, in `no_contract`, however many there are.
     """
@@ -78,14 +79,15 @@ def status(ledger: Ledger) -> Status:
     sections = {}
     for row in ledger.rows(_SUMS):
         sections[row["section"]] = _progress(row, latencies.get(row["section"], []))
-    datasets = {}
-    for row in ledger.rows("SELECT dataset FROM fingerprint ORDER BY dataset"):
-        datasets[row["dataset"]] = sections.get(row["dataset"], {})
+    names = [row["dataset"] for row in ledger.rows("SELECT dataset FROM fingerprint ORDER BY dataset")]
+    tables = _tables(ledger, names)
+    datasets = {name: {**sections.get(name, {}), "tables": tables.get(name)} for name in names}
     folders = ledger.rows(_FOLDERS)
     strays = {"folders": len(folders), "names": list(map(itemgetter("dataset"), folders[:NAMED]))}
     return Status.model_validate(
         {
             **sections.get(_ALL, {}),
+            "tables": _all_tables(list(tables.values())),
             "lake": ledger.get("lake"),
             "writer": writer(ledger),
             "problem": last_reason(ledger.path.parent),
@@ -101,11 +103,30 @@ def _progress(row: Row, ordered: list[float]) -> dict[str, dict[str, Any]]:
     for name, value in zip(row.keys()[1:], row[1:], strict=True):
         part, _, field = name.partition(".")
         parts[part][field] = value
-    oldest = parts["backlog"]["oldest_at"]
-    parts["backlog"]["oldest_at"] = oldest and EPOCH + timedelta(microseconds=oldest)
+    parts["backlog"]["oldest_at"] = _time(parts["backlog"]["oldest_at"])
     for share in (50, 95, 99) if ordered else ():
         parts["latency_ms"][f"p{share}"] = round(ordered[min(len(ordered) - 1, len(ordered) * share // 100)], 3)
     return parts
+
+
+def _tables(ledger: Ledger, datasets: Sequence[str]) -> dict[str, Tables]:
+    """Return what the tables of each dataset lack, for the datasets that have tables."""
+    tables = {}
+    for name in datasets:
+        if lacking := behind(ledger, name):
+            files, oldest = lacking
+            tables[name] = Tables(files=files, oldest_at=_time(oldest))
+    return tables
+
+
+def _all_tables(tables: Sequence[Tables]) -> Tables | None:
+    """Return what several datasets' tables lack together; None if no dataset has tables."""
+    times = [part.oldest_at for part in tables if part.oldest_at]
+    return Tables(files=sum(part.files for part in tables), oldest_at=min(times, default=None)) if tables else None
+
+
+def _time(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else EPOCH + timedelta(microseconds=microseconds)
 
 
 def writer(ledger: Ledger) -> Writer | None:

@@ -1,17 +1,21 @@
 """Published status and summary, from ledgers that a long life has left behind."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import count
+from threading import Event
 
 import pyarrow as pa
 import pytest
 
-from lake.status import Latency
+from lake.status import Latency, Tables
+from lake.stores.local import LocalStore
 from pipeline.ledger import report
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.published import summary_table
 from pipeline.model.load_record import LoadRecord
 from pipeline.model.task import Result
+from pipeline.tables import tables as delta
 from tests.support.versions import version
 
 
@@ -22,11 +26,11 @@ def ledger(tmp_path):
     ledger.close()
 
 
-def load(ledger, name: str, *groups: dict) -> None:
+def load(ledger, name: str, *groups: dict, etag: str = "1") -> None:
     key = f"raw/numbers/{name}.csv"
-    ledger.notice(version("1", key), "event")
+    ledger.notice(version(etag, key), "event")
     [task] = ledger.take()
-    record = LoadRecord(key, "numbers", "1", 1, "fingerprint", rows_kept=len(groups), share=list(groups))
+    record = LoadRecord(key, "numbers", etag, 1, "fingerprint", rows_kept=len(groups), share=list(groups))
     ledger.commit({task: Result(record, "clean", None)})
 
 
@@ -82,6 +86,47 @@ def test_percentiles_are_over_the_newest_loads_found_by_event(ledger):
     assert status.latency_ms == Latency(p50=46, p95=86, p99=90)
     assert status.datasets["a"].latency_ms == Latency(p50=45, p95=85, p99=89)
     assert status.no_contract.latency_ms == Latency(p50=46, p95=86, p99=90)
+
+
+def test_how_far_tables_are_behind(ledger, tmp_path, write_dataset):
+    dataset = write_dataset()
+    ledger.start_run({"numbers": dataset.fingerprint, "without": "fingerprint"})
+    store = LocalStore(tmp_path / "lake")
+    tables = delta.Tables(store, ledger, {"numbers": dataset}, tmp_path, keep=7)
+    load(ledger, "a")
+    status = report.status(ledger)
+    assert [status.tables, *(part.tables for part in status.datasets.values())] == [None] * 3
+    assert status.model_validate_json(status.model_dump_json()) == status
+
+    tables.update(Event())
+    status = report.status(ledger)
+    assert status.tables == status.datasets["numbers"].tables == Tables()
+    assert status.datasets["without"].tables is status.no_contract.tables is None
+
+    before = datetime.now(UTC)
+    for name in "bcd":
+        load(ledger, name)
+    ledger.db.execute("UPDATE source SET changed_at = changed_at + 1000000 WHERE source_key <> 'raw/numbers/b.csv'")
+    status = report.status(ledger)
+    assert status.tables == status.datasets["numbers"].tables
+    assert status.tables.files == 3
+    assert timedelta() <= status.tables.oldest_at - before < timedelta(seconds=1)
+    assert status.model_validate_json(status.model_dump_json()) == status
+
+    load(ledger, "b", etag="2")  # replaced: the oldest that is lacking is another one now
+    assert report.status(ledger).tables.oldest_at > status.tables.oldest_at
+    tables.update(Event())
+    assert report.status(ledger).tables == Tables()
+
+
+def test_the_tables_of_several_datasets_are_added_up(ledger, monkeypatch):
+    ledger.start_run({"a": "fingerprint", "b": "fingerprint", "c": "fingerprint"})
+    lacking = {"a": (2, 2_000_000), "b": (1, 1_000_000), "c": None}
+    monkeypatch.setattr(report, "behind", lambda _, dataset: lacking[dataset])
+    status = report.status(ledger)
+    assert status.tables == Tables(files=3, oldest_at=datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
+    assert status.datasets["a"].tables.files == 2
+    assert status.datasets["c"].tables is None
 
 
 def test_a_merged_sum_beyond_its_type_is_null_and_stops_nothing(ledger, write_dataset):
