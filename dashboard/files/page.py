@@ -10,7 +10,7 @@ from dashboard.shared import formats, notices
 from dashboard.shared.failures import one_sentence
 from dashboard.shared.published import Published
 from dashboard.shared.tables import metrics, table
-from lake.status import Files, Progress, Status
+from lake.status import Files, Progress, Status, Tables
 
 MAX_LINES = 200  # datasets in the table of files and rows
 
@@ -71,6 +71,16 @@ def _datasets(status: Status) -> None:
     table(frame, "datasets", amounts=[str(name) for name in frame if name != "dataset"])
     if len(status.datasets) > MAX_LINES:
         st.caption(f"The first {formats.number(MAX_LINES)} of {formats.number(len(status.datasets))} datasets by name.")
+    if status.tables:
+        st.caption(_freshness(status.tables))
+
+
+def _freshness(tables: Tables) -> str:
+    """Return how far the Delta tables are behind the files that are loaded."""
+    if not tables.files:
+        return "Tables are up to date."
+    now = datetime.now(UTC)
+    return f"Tables are {formats.count(tables.files, 'file')}, and {formats.age(tables.oldest_at or now, now)}, behind."
 
 
 def datasets_frame(status: Status) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from tests.support.project import ROOT
 from tests.support.publish import (
     counted,
     counts,
+    iso,
     load,
     parquet,
     problem,
@@ -325,6 +327,26 @@ def test_only_the_first_loads_are_sent_and_it_is_said(store: ObjectStore) -> Non
     assert len(test.dataframe[1].value) == loads.MAX_LOADS
     note = "501 files, the latest first. Select a file to open it. The table has the first 500."
     assert test.caption[0].value == note
+
+
+@pytest.mark.parametrize(
+    ("files", "caption"),
+    [
+        (None, ""),
+        (0, "Tables are up to date."),
+        (1, "Tables are 1 file, and 12 s, behind."),
+        (1200, "Tables are 1,200 files, and 12 s, behind."),
+    ],
+)
+def test_the_pipeline_page_shows_how_far_tables_are_behind(store: ObjectStore, files: int | None, caption: str) -> None:
+    oldest = iso(datetime.now(UTC) - timedelta(seconds=12)) if files else None
+    tables = None if files is None else {"files": files, "oldest_at": oldest}
+    publish_status(store, datasets={"companydata": counts() | {"tables": tables}}, tables=tables)
+    publish_loads(store, [load("raw/companydata/a.csv")])
+    captions = [item.value for item in page(pipeline.show, store).caption]
+    shown = [item for item in captions if item.startswith("Tables")]
+    # The page may be drawn in the second after.
+    assert [item.replace("13 s", "12 s") for item in shown] == ([caption] if caption else [])
 
 
 @every
