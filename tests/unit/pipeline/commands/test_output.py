@@ -1,4 +1,4 @@
-"""What the commands print."""
+"""Output of the commands, as a person reads it."""
 
 from datetime import UTC, datetime, timedelta
 
