@@ -198,7 +198,7 @@ def test_damage_by_another_program_is_named(lake, prefix, change, what, expected
 
 
 def test_sums_of_floats_in_another_order(lake):
-    """Sums of a load are those of its blocks, here the members of a file, and the table may have the rows in any order."""
+    """Sums of a load are those of its blocks, here the members of a file; the table may have the rows in any order."""
     chance = random.Random(1)
     prices = [chance.choice([1e-9, 1.0, 1e9]) * chance.random() for _ in range(2000)]
     lines = orders(prices).encode().splitlines(keepends=True)
