@@ -53,9 +53,8 @@ class Table:
 
     def is_due(self) -> bool:
         """Return whether the ledger has results that the table lacks, or the table must be looked at."""
-        return not self._opened or bool(
-            changes(self.ledger, self.dataset, read_mark(self.ledger, self.prefix).position, 1)
-        )
+        position = read_mark(self.ledger, self.prefix).position
+        return not self._opened or bool(changes(self.ledger, self.dataset, position, 1))
 
     def update(self, *, anew: bool = False) -> int:
         """Commit the results that the table lacks, so many as one commit takes; return how many these were.
@@ -80,9 +79,8 @@ class Table:
             log.warning(fields("table built anew", table=self.prefix, reason=reason or "the ledger does not know it"))
         before = table.version() if table else -1
         table = self._commit(table, todo, anew=anew)
-        alone = (
-            table.version() == before + 1
-        )  # otherwise another program wrote a version between: the next look sees it
+        # Otherwise another program wrote a version between, which the next look finds.
+        alone = table.version() == before + 1
         write_mark(self.ledger, self.prefix, Mark(todo[-1].position, table.version() if alone else before))
         self._opened = table if alone else None
         return len(todo)
