@@ -203,7 +203,7 @@ def test_a_reader_sees_one_version_whole(table_lake):
     assert set(counts) == {(3 * len(ODD), len(ODD))}
 
 
-def test_small_files_and_old_versions_go_and_a_version_can_be_read_again(table_lake, monkeypatch):
+def test_small_files_and_old_versions_go_and_a_version_can_be_read_again(table_lake, monkeypatch, caplog):
     monkeypatch.setattr("pipeline.tables.tables.COMPACTED", 5)
     for number in range(20):
         table_lake.put(f"{number}.csv", rows(number))
@@ -222,6 +222,7 @@ def test_small_files_and_old_versions_go_and_a_version_can_be_read_again(table_l
     folder = Path(table_lake.store.address(table_prefix(CLEAN, "numbers"))[0])
     assert len(list(folder.glob("*.parquet"))) == len(table_lake.open().file_uris())
     table_lake.check()
+    assert "built anew" not in caplog.text
 
 
 def test_a_table_that_cannot_be_written_holds_up_no_other(table_lake, caplog):
