@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from deltalake import DeltaTable
 
-from lake.layout import LOADS, STATUS, summary_key
+from lake.layout import CLEAN, LOADS, STATUS, summary_key, table_prefix
 from tests.support.compose import Stack
 from tests.support.lake import company_csv
 from tests.support.minio_server import until
@@ -35,6 +36,14 @@ def test_a_fresh_stack_has_data(quiet):
     """The simulator's first file becomes a result without anybody's hand."""
     row = until(lambda: next((row for row in published(quiet, LOADS) if row["status"] == "loaded"), None), 60)
     assert (row["source_key"], row["rows_kept"]) == (KEY, 24)
+
+
+def test_the_table_is_read_with_the_reader_s_key(quiet):
+    """The pipeline's user may write it, in a container with nothing but its own rights."""
+    address, options = quiet.store().address(table_prefix(CLEAN, "companydata"))
+    until(lambda: DeltaTable.is_deltatable(address, options), 60)
+    rows = DeltaTable(address, storage_options=options).to_pyarrow_table()
+    assert rows["_source_key"].to_pylist() == [KEY] * 24
 
 
 @pytest.mark.needs_browser
