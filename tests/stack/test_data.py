@@ -40,7 +40,7 @@ def test_a_fresh_stack_has_data(quiet):
 
 def test_the_table_is_read_with_the_reader_s_key(quiet):
     """The pipeline's user may write it, in a container with nothing but its own rights."""
-    address, options = quiet.store().address(table_prefix(CLEAN, "companydata"))
+    address, options = quiet.acting_as("reader").store().address(table_prefix(CLEAN, "companydata"))
     until(lambda: DeltaTable.is_deltatable(address, options), 60)
     rows = DeltaTable(address, storage_options=options).to_pyarrow_table()
     assert rows["_source_key"].to_pylist() == [KEY] * 24
