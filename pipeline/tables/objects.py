@@ -18,7 +18,7 @@ from lake.stores.common_schema import Conflict, convert, fits
 from pipeline.ledger.changes import Change
 
 IN_MEMORY = 16 << 20  # bytes of an object; a larger one is copied to a file first
-ROWS = 64_000  # of a batch
+ROWS = 16_000  # of a batch
 THREADS = 2  # that read objects
 WINDOW = 8  # objects that are read in advance
 

@@ -25,6 +25,7 @@ NEW = 5_000  # results of one commit that adds sources
 REPLACED = 500  # results of one commit that replaces the rows of sources
 EVERY = 1 << 62  # results of the one commit that builds a table anew
 COMPACTED = 20  # commits until small files are put together
+ROW_GROUP = 128_000  # rows, which are in memory while they are written
 APPLICATION = "lakelet"
 
 log = logging.getLogger(__name__)
@@ -161,7 +162,7 @@ class Table:
             storage_options=options,
             configuration=self._configuration,
             commit_properties=properties,
-            writer_properties=WriterProperties(compression="ZSTD"),
+            writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP),
             **self._mode(todo, anew=anew),
         )
         if objects.left_out:
