@@ -1,5 +1,6 @@
 """The processes that load: their end costs their own batch alone, they are replaced, and they end with the pipeline."""
 
+import importlib
 import os
 import re
 import signal
@@ -291,3 +292,27 @@ def test_a_file_that_ends_what_loads_it_fails_with_the_signal_s_name(
 def test_the_fork_server_is_there_before_it_is_needed():
     fork_server.start_fork_server()
     assert all(Path(name.replace(".", "/")).with_suffix(".py").exists() for name in fork_server.PRELOAD if "." in name)
+
+
+def hang_at_the_first_start(settings: BatchSettings) -> None:
+    mark = settings.staging / "hung"
+    if not mark.exists():
+        mark.touch()
+        Event().wait()
+    processes.start_process(settings)  # in the worker this is the real one
+
+
+def test_a_process_that_hangs_over_its_start_is_replaced(start, monkeypatch, caplog):
+    monkeypatch.setattr(processes, "START_SECONDS", 1.0)
+    monkeypatch.setattr(processes, "EXIT_SECONDS", 0.1)
+    monkeypatch.setattr(processes, "start_process", hang_at_the_first_start)
+    assert type(start(gone).load([TASK])[0]) is SourceGone
+    assert "no process" in caplog.text
+
+
+def test_a_pipeline_that_a_setting_keeps_from_its_start_leaves_the_fork_server_of_use(start, monkeypatch, tmp_path):
+    for name, value in {"LAKE_URL": str(tmp_path / "lake"), "PIPELINE_STATE": "/dev/null/x"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingError, match="PIPELINE_STATE"):
+        importlib.import_module("pipeline.__main__").app(["run"], standalone_mode=False)
+    assert type(start(gone).load([TASK])[0]) is SourceGone
