@@ -7,6 +7,8 @@ METADATA_KEY = b"lakelet"  # in a Parquet footer: the load record, or the descri
 TEXT, COUNT, TIME = pa.string(), pa.int64(), pa.timestamp("us", "UTC")
 PROBLEM_COUNT = pa.struct([("rule", TEXT), ("column", TEXT), ("count", COUNT)])
 
+LINEAGE = [pa.field("_source_key", TEXT), pa.field("_line", COUNT)]  # of every clean row
+
 LOADS_SCHEMA = pa.schema({
     "source_key": TEXT, "dataset": TEXT, "status": TEXT, "etag": TEXT, "size": COUNT,
     "rows_read": COUNT, "rows_kept": COUNT, "rows_dropped": COUNT, "rows_rejected": COUNT,

@@ -89,9 +89,7 @@ def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pip
     """Make a pipeline ready: the one writer of its state folder and of its lake."""
     state, staging = settings.state, settings.state / "staging"
     store, path = open_store(settings.lake, os.environ), state / "ledger.sqlite"
-    if Path("lake/raw").is_dir() or Path("state/ledger.sqlite").exists():  # where version 0.1 kept them
-        move = "mkdir -p data/lake && mv lake/raw lake/clean lake/rejected lake/published data/lake/ && rm -r state"
-        log.warning(fields("old folders", found="./lake ./state", expected="./data/lake ./data/state", action=move))
+    _warn_of_old_folders()
     if settings.workers:
         start_fork_server()  # now, because it imports for a second
     with (
@@ -127,6 +125,13 @@ def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pip
             raise typer.Exit
         ledger.start_run(fingerprints, died=bool(before))
         yield pipeline
+
+
+def _warn_of_old_folders() -> None:
+    """Log how to move the folders of version 0.1, if there are any."""
+    if Path("lake/raw").is_dir() or Path("state/ledger.sqlite").exists():
+        move = "mkdir -p data/lake && mv lake/raw lake/clean lake/rejected lake/published data/lake/ && rm -r state"
+        log.warning(fields("old folders", found="./lake ./state", expected="./data/lake ./data/state", action=move))
 
 
 def _executor(

@@ -39,7 +39,7 @@ class RejectsWriter:
         self._first: str | None = None
 
     def __enter__(self) -> Self:
-        """Begin with no problem."""
+        """Return the writer, which has no problem yet."""
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from common.logs import fields
+from lake.schemas import LINEAGE
 from pipeline.dataset.dataset import Dataset
 from pipeline.load.aggregate import GroupCounts, Groups
 from pipeline.load.clean_rows import CleanWriter
@@ -17,8 +18,6 @@ from pipeline.load.rejected_rows import RejectsWriter, content_of, open_sink
 from pipeline.model.load_record import LoadRecord
 from pipeline.model.problem import Problem, Refused
 from pipeline.readers.base import Batch
-
-LINEAGE = [pa.field("_source_key", pa.string()), pa.field("_line", pa.int64())]
 
 Part = tuple[Batch, pa.Table, GroupCounts]  # a batch as it was read, its clean rows, and their sums
 

@@ -1,13 +1,12 @@
 """Rows for a table from the objects of its sources, as a stream of bounded memory."""
 
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,14 +15,10 @@ from lake.layout import CLEAN, REJECTED, clean_key, rejected_key
 from lake.stores.base import ObjectStore
 from lake.stores.common_schema import Conflict, convert, fits
 from pipeline.ledger.changes import Change
+from pipeline.readers.csv.prefetch import in_order
 
 IN_MEMORY = 16 << 20  # bytes of an object; a larger one is copied to a file first
 ROWS = 16_000  # of a batch
-THREADS = 2  # that read objects
-WINDOW = 8  # objects that are read in advance
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 @dataclass
@@ -46,14 +41,12 @@ class Objects:
     def _batches(self, changes: Sequence[Change]) -> Iterator[pa.RecordBatch]:
         """Yield the rows of small files in batches of many files: each batch costs the library as much as a file."""
         tables, count = list[pa.Table](), 0
-        with ThreadPoolExecutor(THREADS, "tables") as pool:
-            for rows in ahead(pool, self._read, self._keys(changes), WINDOW):
-                for table in rows:
-                    tables.append(table)
-                    count += table.num_rows
-                    if count >= ROWS:
-                        yield from pa.concat_tables(tables).combine_chunks().to_batches()
-                        tables, count = [], 0
+        for table in chain.from_iterable(in_order(self._read, self._keys(changes))):
+            tables.append(table)
+            count += table.num_rows
+            if count >= ROWS:
+                yield from pa.concat_tables(tables).combine_chunks().to_batches()
+                tables, count = [], 0
         if tables:
             yield from pa.concat_tables(tables).combine_chunks().to_batches()
 
@@ -91,9 +84,8 @@ class Objects:
                 yield self._converted(pa.Table.from_batches([batch]))
 
     def _converted(self, table: pa.Table) -> pa.Table:
-        table = table.replace_schema_metadata().select(
-            [name for name in self.schema.names if name in table.schema.names]
-        )
+        known = set(table.schema.names)
+        table = table.replace_schema_metadata().select([name for name in self.schema.names if name in known])
         return table if table.schema.equals(self.schema) else convert(table, self.schema)
 
     def _fits(self, file: pq.ParquetFile) -> bool:
@@ -110,18 +102,3 @@ class Objects:
         except Conflict:
             return False
         return True
-
-
-def ahead(pool: ThreadPoolExecutor, call: Callable[[A], B], items: Iterable[A], window: int) -> Iterator[B]:
-    """Yield the result of a call for each item, in their order; so many calls run in advance."""
-    pending, left = deque[Future[B]](), iter(items)
-    try:
-        while True:
-            while len(pending) < window and (item := next(left, None)) is not None:
-                pending.append(pool.submit(call, item))
-            if not pending:
-                return
-            yield pending.popleft().result()
-    finally:
-        for future in pending:
-            future.cancel()

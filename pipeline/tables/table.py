@@ -16,6 +16,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from common.logs import fields
 from lake.layout import table_prefix
+from lake.schemas import LINEAGE
 from lake.stores.base import ObjectStore
 from pipeline.ledger.changes import Change, Mark, changes, read_mark, write_mark
 from pipeline.ledger.database import Database
@@ -77,7 +78,7 @@ class Table:
             self._opened = table
             return 0
         if table and anew:
-            log.warning(fields("table built anew", table=self.prefix, reason=reason or "the ledger does not know it"))
+            log.warning(fields("table built anew", table=self.prefix, reason=reason or _unknown(position)))
         before = table.version() if table else -1
         table = self._commit(table, todo, anew=anew)
         # Otherwise another program wrote a version between, which the next look finds.
@@ -185,13 +186,16 @@ class Table:
         return {"delta.logRetentionDuration": days, "delta.deletedFileRetentionDuration": days}
 
 
+def _unknown(position: int | None) -> str:
+    return "the ledger does not know it" if position is None else "the commits before this one failed"
+
+
 def clean_table_schema(schema: pa.Schema) -> pa.Schema:
     """Return the columns of a clean table: the lineage, and those of the contract and the transform as Delta has them.
 
     The lineage comes first, because a commit has statistics of the first 32 columns, by which engines skip files.
     """
-    lineage = [pa.field("_source_key", pa.string()), pa.field("_line", pa.int64())]
-    return pa.schema([*lineage, *(pa.field(field.name, _delta_type(field.type)) for field in schema)])
+    return pa.schema([*LINEAGE, *(pa.field(field.name, _delta_type(field.type)) for field in schema)])
 
 
 def rejected_table_schema(schema: pa.Schema) -> pa.Schema:
