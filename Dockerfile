@@ -36,6 +36,25 @@ ENV IN_DEV_IMAGE=1
 USER 10001:10001
 
 
+# JupyterLab and what reads the lake in it; none of our code.
+FROM base AS notebook
+
+COPY requirements/notebook.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python -m venv /opt/venv && pip install --require-hashes -r requirements/notebook.txt
+
+COPY notebooks/jupyter_server_config.py /opt/venv/etc/jupyter/
+RUN chmod -R a+rX /opt/venv/etc/jupyter
+
+# The user of most clones on Linux has this id, and a name for it is what some libraries ask for.
+RUN groupadd --gid 1000 notebook && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /tmp notebook
+ENV HOME=/tmp
+
+WORKDIR /notebooks
+USER 1000:1000
+CMD ["jupyter", "lab"]
+
+
 # All our services. Editable, so that the code is in /app as in the dev container, and an edit installs nothing again.
 FROM base AS runtime
 

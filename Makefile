@@ -39,7 +39,7 @@ up:  ## start the stack in containers and wait until all of it is healthy
 	@docker compose ps
 
 down:  ## stop the stack; its data stays
-	docker compose down
+	docker compose --profile '*' down
 
 # Into the stack it goes with the simulator's key: the source system's, which may put raw files and nothing else.
 put: $(RUNTIME)  ## put a file into the lake, the stack's while that runs, else ./data/lake: FILE=my.csv DATASET=companydata
@@ -77,7 +77,7 @@ reset:  ## forget all data: ./data and the volumes of the stack; says which ther
 	printf 'go on? [y/N] '; read -r answer; \
 	case $$answer in [yY]*) ;; *) echo "nothing was changed"; exit 0;; esac; \
 	rm -rf $$folders; \
-	[ -z "$$volumes" ] || { docker compose down --remove-orphans && docker volume rm $$volumes; } >/dev/null
+	[ -z "$$volumes" ] || { docker compose --profile '*' down --remove-orphans && docker volume rm $$volumes; } >/dev/null
 
 exam: $(RUNTIME)  ## grade the pipeline in an exam of odd files, in a lake of its own; SEED=7 FILES=200
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap 'exit 130' INT TERM; \
@@ -117,13 +117,15 @@ bench: $(DEV) .venv/peers.stamp  ## measure Lakelet beside its peers, about 4 mi
 UV := .venv/lock/bin/uv
 COMPILE = $(UV) pip compile pyproject.toml --group build --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --quiet $(ARGS)
+ALONE = $(subst pyproject.toml --group build,$(1),$(COMPILE))
 
 lock: | .venv/bin/python  ## pin what pyproject.toml asks for; ARGS=--upgrade takes the newest versions
 	.venv/bin/python -m venv --clear .venv/lock
 	.venv/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(COMPILE) -o requirements/runtime.txt
 	$(COMPILE) --group dev -o requirements/dev.txt
-	$(subst pyproject.toml --group build,benchmarks/peers.in,$(COMPILE)) -o benchmarks/peers.txt
+	$(call ALONE,--group pyproject.toml:notebook --constraint requirements/dev.txt) -o requirements/notebook.txt
+	$(call ALONE,benchmarks/peers.in) -o benchmarks/peers.txt
 	rm -rf .venv/lock
 
 PIP := .venv/bin/python -m pip --disable-pip-version-check

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from pipeline.service.workers import STOP_SECONDS
-from tests.support.compose import DEV_CONTAINER, INIT, OURS, PROGRAMS, ROLES, ROOT_USER, STACK, Stack
+from tests.support.compose import DEV_CONTAINER, INIT, NOTEBOOK, OURS, PROGRAMS, ROLES, ROOT_USER, STACK, Stack
 from tests.support.minio_server import until
+from tests.support.project import ROOT
 
-OF_OUR_IMAGE = (INIT, *OURS)
+OF_OUR_IMAGES = (INIT, *OURS, NOTEBOOK)
+LASTING = (*OURS, NOTEBOOK)
 Services = dict[str, dict[str, Any]]
 
 pytestmark = [pytest.mark.needs_engine, pytest.mark.timeout(900)]
@@ -24,7 +26,7 @@ def everything(request: pytest.FixtureRequest) -> dict[str, Any]:
 def services(everything: dict[str, Any]) -> Services:
     """All services but the one for a person to work in."""
     found = {name: service for name, service in everything["services"].items() if name != "dev"}
-    assert set(found) == {INIT, *PROGRAMS}
+    assert set(found) == {INIT, *PROGRAMS, NOTEBOOK}
     return found
 
 
@@ -53,14 +55,20 @@ def test_no_service_is_given_back_what_it_was_denied(services: Services) -> None
     assert each(services, *names) == dict.fromkeys(services, (None,) * len(names))
 
 
-def test_all_that_is_mounted_is_a_volume_of_the_project(services: Services) -> None:
-    mounted = {name: [one["type"] for one in told.get("volumes", [])] for name, told in services.items()}
-    assert {name: types for name, types in mounted.items() if types} == {"minio": ["volume"], "pipeline": ["volume"]}
+def test_all_that_is_mounted_is_a_volume_of_the_project_or_the_notebooks(services: Services) -> None:
+    mounts = [(name, mount) for name, told in services.items() for mount in told.get("volumes", [])]
+    assert sorted((name, mount["type"]) for name, mount in mounts) == [
+        ("minio", "volume"),
+        (NOTEBOOK, "bind"),
+        ("pipeline", "volume"),
+    ]
+    assert [mount["source"] for _, mount in mounts if mount["type"] == "bind"] == [str(ROOT / "notebooks")]
 
 
 def test_only_the_store_runs_as_root(services: Services) -> None:
     users = {name: told.get("user") for name, told in services.items()}
-    assert users == {"minio": None} | dict.fromkeys(OF_OUR_IMAGE, "10001:10001")
+    ours = dict.fromkeys(OF_OUR_IMAGES, "10001:10001") | {NOTEBOOK: "1000:1000"}
+    assert users == {"minio": None} | ours
 
 
 def test_every_service_has_limits(services: Services) -> None:
@@ -85,12 +93,12 @@ def test_every_service_may_end_what_it_began(services: Services) -> None:
 def test_ports_are_for_this_machine_only(everything: dict[str, Any]) -> None:
     services = everything["services"].items()
     ports = [(name, port["host_ip"], port["target"]) for name, told in services for port in told.get("ports", [])]
-    expected = [("dashboard", 8002), ("minio", 9000), ("minio", 9001), ("simulator", 8001)]
+    expected = [("dashboard", 8002), ("minio", 9000), ("minio", 9001), (NOTEBOOK, 8888), ("simulator", 8001)]
     assert sorted(ports) == [(name, "127.0.0.1", target) for name, target in expected]
 
 
 def test_an_edit_is_never_run_from_an_old_image(services: Services) -> None:
-    assert [services[name]["pull_policy"] for name in OF_OUR_IMAGE] == ["build"] * len(OF_OUR_IMAGE)
+    assert [services[name]["pull_policy"] for name in OF_OUR_IMAGES] == ["build"] * len(OF_OUR_IMAGES)
 
 
 def test_every_service_has_its_own_key_and_no_other(everything: dict[str, Any]) -> None:
@@ -104,6 +112,7 @@ def test_every_service_has_its_own_key_and_no_other(everything: dict[str, Any]) 
         "simulator": {simulator},
         "pipeline": {pipeline},
         "dashboard": {reader},
+        NOTEBOOK: {reader},
         "dev": {simulator, pipeline, reader},  # whose programs can be run in it
     }
     assert held == {name: expected[name] for name in told}
@@ -118,13 +127,13 @@ def test_every_program_of_ours_has_a_health_check(services: Services) -> None:
 
 
 def test_every_program_of_ours_waits_for_the_lake_and_for_nothing_else(services: Services) -> None:
-    waits = {name: {(on, how["condition"]) for on, how in services[name]["depends_on"].items()} for name in OURS}
-    assert waits == {name: {(INIT, "service_completed_successfully")} for name in OURS}
+    waits = {name: {(on, how["condition"]) for on, how in services[name]["depends_on"].items()} for name in LASTING}
+    assert waits == {name: {(INIT, "service_completed_successfully")} for name in LASTING}
 
 
 def test_what_ends_is_started_again(services: Services) -> None:
     policies = {name: told["restart"] for name, told in services.items()}
-    assert policies == {INIT: "no"} | dict.fromkeys(PROGRAMS, "unless-stopped")
+    assert policies == {INIT: "no"} | dict.fromkeys((*PROGRAMS, NOTEBOOK), "unless-stopped")
 
 
 def test_the_pipeline_is_on_the_internal_network_alone(everything: dict[str, Any], services: Services) -> None:
@@ -140,21 +149,24 @@ for status in pathlib.Path("/proc").glob("[0-9]*/status"):
         told = dict(line.split(":", 1) for line in status.read_text().splitlines())
         print(*told["Uid"].split(), *told["Gid"].split(), told["CapBnd"].strip(), told["NoNewPrivs"].strip())
 """
-DENIED = " ".join([*["10001"] * 8, "0" * 16, "1"])
+NO_RIGHTS = ("0" * 16, "1")
 
 
-@pytest.mark.parametrize("service", OURS)
+@pytest.mark.parametrize("service", LASTING)
 def test_no_process_is_root_or_may_become_it(stack: Stack, service: str) -> None:
+    user, group = stack.config()["services"][service]["user"].split(":")
+    denied = " ".join([*[user] * 4, *[group] * 4, *NO_RIGHTS])
+
     def all_denied() -> bool:
         processes = stack.python(service, PROCESSES).splitlines()
         assert len(processes) >= 3  # init, the program, and the one that looks
-        return set(processes) == {DENIED}
+        return set(processes) == {denied}
 
     # The engine itself enters as root to run a health check, and for a moment it is seen before it becomes that.
     until(all_denied, 30, "no process but those that are denied everything")
 
 
-@pytest.mark.parametrize("service", OURS)
+@pytest.mark.parametrize("service", LASTING)
 @pytest.mark.parametrize("folder", ["/", "/app", "/etc", "/opt/venv"])
 def test_not_even_root_can_write_to_the_image(stack: Stack, service: str, folder: str) -> None:
     write = stack.compose("exec", "-T", "--user", "0", service, "touch", f"{folder}/x", check=False)

@@ -19,8 +19,10 @@ DEV_CONTAINER = (*STACK, ".devcontainer/docker-compose.yaml")
 INIT = "lake-init"
 OURS = ("simulator", "pipeline", "dashboard")  # that run for long
 PROGRAMS = ("minio", *OURS)
+NOTEBOOK = "notebook"  # service and profile
 ROLES = ("simulator", "pipeline", "reader")
-PORTS = ("MINIO_PORT", "MINIO_CONSOLE_PORT", "SIMULATOR_PORT", "DASHBOARD_PORT")
+PORTS = ("MINIO_PORT", "MINIO_CONSOLE_PORT", "SIMULATOR_PORT", "DASHBOARD_PORT", "NOTEBOOK_PORT")
+EVERY_PROFILE = ("--profile", "*")
 
 
 class Urls(NamedTuple):
@@ -30,6 +32,7 @@ class Urls(NamedTuple):
     console: str
     simulator: str
     dashboard: str
+    notebook: str
 
 
 class Credentials(NamedTuple):
@@ -86,7 +89,7 @@ class Stack:
 
     @property
     def urls(self) -> Urls:
-        """Return the URLs of the stack's four ports."""
+        """Return the URLs of the stack's ports."""
         return Urls(*(f"http://127.0.0.1:{self.variables[port]}" for port in PORTS))
 
     @property
@@ -125,8 +128,8 @@ class Stack:
         return done
 
     def config(self) -> dict[str, Any]:
-        """Return the project as compose understands it."""
-        parsed: dict[str, Any] = json.loads(self.compose("config", "--format", "json").stdout)
+        """Return the project as compose understands it, with the services of every profile."""
+        parsed: dict[str, Any] = json.loads(self.compose(*EVERY_PROFILE, "config", "--format", "json").stdout)
         return parsed
 
     def containers(self) -> dict[str, dict[str, Any]]:
@@ -158,13 +161,13 @@ class Stack:
         """Return the logs, newest last."""
         return self.compose("logs", "--no-color", "--tail", tail, *services, check=False).stdout
 
-    def up(self, *services: str) -> None:
+    def up(self, *services: str, profile: str = "") -> None:
         """Build, start and wait until all of it (or `services` and what they need) is healthy."""
         try:
-            self.compose("up", "--detach", "--wait", "--wait-timeout", "300", *services)
+            self.compose("--profile", profile, "up", "--detach", "--wait", "--wait-timeout", "300", *services)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.logs()}") from None
 
     def remove(self) -> None:
         """Take it away: containers, data and images."""
-        self.compose("down", "--volumes", "--rmi", "local", "--remove-orphans", "--timeout", "10")
+        self.compose(*EVERY_PROFILE, "down", "--volumes", "--rmi", "local", "--remove-orphans", "--timeout", "10")
