@@ -20,6 +20,7 @@ from lake.schemas import LINEAGE
 from lake.stores.base import ObjectStore
 from pipeline.ledger.changes import Change, Mark, changes, read_mark, write_mark
 from pipeline.ledger.database import Database
+from pipeline.tables.history import newest_checkpoint, shorten_log
 from pipeline.tables.objects import Objects
 
 NEW = 5_000  # results of one commit that adds sources
@@ -68,10 +69,10 @@ class Table:
             OSError: the store could not do it.
         """
         mark, table, reason = read_mark(self.ledger, self.prefix), self._opened, ""
-        self._opened = None
+        self._opened, position = None, mark.position or None
         if not table or anew or not self._is_there(table):
             table, reason = self._open(mark)
-        position = table.transaction_version(self._application) if table else None
+            position = table.transaction_version(self._application) if table else None
         anew = anew or bool(reason) or position is None
         todo = self._next(0 if anew else position or 0, EVERY if anew else NEW)
         if not todo:
@@ -91,14 +92,25 @@ class Table:
         """Have the next update open the table: somebody may have deleted it, or written to it."""
         self._opened = None
 
-    def maintain(self) -> None:
-        """Put small files together, and remove the files of versions that are older than `keep` days."""
+    def maintain(self, *, hourly: bool) -> None:
+        """Put small files together, write a checkpoint, and shorten the log.
+
+        A commit reads the log since the last checkpoint, which is therefore never far.
+
+        Args:
+            hourly: also remove the files of versions that are older than `keep` days.
+        """
         self._opened = None
         if table := self._open(read_mark(self.ledger, self.prefix))[0]:
             ours = CommitProperties(custom_metadata=self._signature)
             table.optimize.compact(commit_properties=ours)
-            hours = 24 * self.keep
-            table.vacuum(hours, dry_run=False, enforce_retention_duration=False, commit_properties=ours)
+            if hourly:
+                hours = 24 * self.keep
+                table.vacuum(hours, dry_run=False, enforce_retention_duration=False, commit_properties=ours)
+            version = table.version()
+            if newest_checkpoint(self.store, self.prefix, version) < version:
+                table.create_checkpoint()
+            shorten_log(self.store, self.prefix, version)
 
     def remove(self) -> None:
         """Remove all objects of the table."""

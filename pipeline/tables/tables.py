@@ -19,7 +19,7 @@ from pipeline.tables.table import COMPACTED, Table, clean_table_schema, rejected
 
 LONGEST_PAUSE = 600.0  # seconds until a table that could not be written is tried again
 ANEW = 2  # failures, after which a table is built anew: one of its files may be damaged
-VACUUMED = 3600.0  # seconds between two looks for old files
+HOURLY = 3600.0  # seconds between two looks for old files
 OPENED = 60.0  # seconds until a table is opened although it lacks nothing: somebody may have deleted it
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class _State:
     due: float = 0.0  # by the monotonic clock
     commits: int = 0
     opened: float = -math.inf  # when the table was last looked at
-    maintained: float = 0.0
+    maintained: float = -math.inf  # when it was last maintained thoroughly
 
 
 @dataclass
@@ -75,9 +75,7 @@ class Tables:
                 return False
             done = table.update(anew=state.failures == ANEW)
             state.commits += bool(done)
-            if state.commits >= COMPACTED or time.monotonic() - state.maintained > VACUUMED:
-                state.commits, state.maintained = 0, time.monotonic()
-                table.maintain()
+            self._maintain(table, state)
         except LedgerError:
             raise
         except Exception as error:
@@ -85,6 +83,15 @@ class Tables:
             return False
         state.failures = 0
         return bool(done)
+
+    def _maintain(self, table: Table, state: _State) -> None:
+        """Maintain a table after so many commits, and at its first update and every hour more thoroughly."""
+        hourly = time.monotonic() - state.maintained >= HOURLY
+        if hourly or state.commits >= COMPACTED:
+            state.commits = 0
+            if hourly:
+                state.maintained = time.monotonic()
+            table.maintain(hourly=hourly)
 
     def _failed(self, table: Table, state: _State, error: Exception) -> None:
         """Log the first of several failures, and put off the next attempt."""

@@ -1,6 +1,7 @@
 """The tables have the rows of the objects, each once, whatever happens to files, tables, contracts and the pipeline."""
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from threading import Event, Thread
@@ -86,7 +87,7 @@ def test_whatever_happens_the_table_has_each_row_once(table_lake, monkeypatch, s
         table_lake.check()
 
 
-def test_a_table_is_built_anew_where_it_is_not_the_pipeline_s(table_lake, caplog):
+def test_a_table_is_built_anew_where_it_is_not_the_pipeline_s(table_lake, monkeypatch, caplog):
     lake = table_lake
     for name in ODD:
         lake.put(name, rows(1, bad=1))
@@ -107,12 +108,12 @@ def test_a_table_is_built_anew_where_it_is_not_the_pipeline_s(table_lake, caplog
     lake.check()
     assert "another program wrote its version 1" in caplog.text
 
-    for log in (folder / "_delta_log").iterdir():  # damaged
+    for log in (folder / "_delta_log").iterdir():  # damaged, which is seen when it is opened: at least once a minute
         log.write_text("no log")
+    monkeypatch.setattr("pipeline.tables.tables.OPENED", 0)
     lake.put("d.csv", rows(4))
     lake.load()
-    for _ in range(2):
-        lake.update()
+    lake.update()
     lake.check()
     assert "table damaged" in caplog.text
 
@@ -223,6 +224,28 @@ def test_small_files_and_old_versions_go_and_a_version_can_be_read_again(table_l
     assert len(list(folder.glob("*.parquet"))) == len(table_lake.open().file_uris())
     table_lake.check()
     assert "built anew" not in caplog.text
+
+
+def test_the_log_stays_short_and_each_version_in_it_opens(any_table_lake, monkeypatch):
+    lake = any_table_lake
+    monkeypatch.setattr("pipeline.tables.tables.COMPACTED", 4)
+    monkeypatch.setattr("pipeline.tables.history.VERSIONS", 6)
+    files: list[int] = []  # of each version
+    for number in range(30):
+        lake.put(f"{number}.csv", rows(number))
+        lake.load()
+        lake.update()
+        files += [number + 1] * (lake.open().version() + 1 - len(files))
+    table = lake.open()
+    known = {commit["version"]: commit["timestamp"] for commit in table.history()}
+    assert 6 <= len(known) <= 6 + 2 * 5, "commits of files, and one after each four of them"
+    assert len(list(lake.store.list(f"{table_prefix(CLEAN, 'numbers')}_delta_log/"))) <= 2 * len(known)
+    for version in known:
+        table.load_as_version(version)
+        assert table.to_pyarrow_dataset().count_rows() == 3 * files[version]
+    table.load_as_version(datetime.now(UTC))
+    assert table.version() == max(known)
+    lake.check()
 
 
 def test_a_table_that_cannot_be_written_holds_up_no_other(table_lake, caplog):
