@@ -83,10 +83,14 @@ class Problem(_Part):
 
 
 class Tables(_Part):
-    """The results that Delta tables lack: of how many files, and when the oldest of them ended."""
+    """The results that Delta tables lack: of how many files, and when the oldest of them ended.
+
+    `off`: the pipeline writes no tables, and those of earlier stay as they were.
+    """
 
     files: int = 0
     oldest_at: AwareDatetime | None = None
+    off: bool = False
 
 
 class Progress(_Part):

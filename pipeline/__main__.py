@@ -25,6 +25,7 @@ from pipeline.commands.output import show_status
 from pipeline.commands.state import app as state_commands
 from pipeline.dataset.dataset import Dataset, read_datasets
 from pipeline.ledger import report
+from pipeline.ledger.changes import switch_tables
 from pipeline.ledger.database import ledger_errors
 from pipeline.ledger.last_error import last_reason
 from pipeline.ledger.ledger import Ledger
@@ -124,6 +125,7 @@ def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pip
         if pipeline.stop.is_set():
             raise typer.Exit
         ledger.start_run(fingerprints, died=bool(before))
+        switch_tables(ledger, on=bool(settings.tables_seconds))
         yield pipeline
 
 

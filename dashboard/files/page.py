@@ -77,6 +77,8 @@ def _datasets(status: Status) -> None:
 
 def _freshness(tables: Tables) -> str:
     """Return how far the Delta tables are behind the files that are loaded."""
+    if tables.off:
+        return "Tables are switched off: they stay as they were."
     if not tables.files:
         return "Tables are up to date."
     now = datetime.now(UTC)

@@ -17,6 +17,7 @@ from pipeline.ledger import report
 from pipeline.model.load_record import LoadRecord
 from pipeline.verify.verify import Report
 
+TABLES_OFF = "Tables are switched off (TABLES_SECONDS=0): they stay as they were."
 _COUNT = "{:,}".format
 
 
@@ -44,7 +45,9 @@ def show_status(status: Status) -> None:
 
 
 def _tables_lag(status: Status, now: datetime) -> str:
-    """Return a sentence about the tables that lack results; empty if none does."""
+    """Return a sentence about the tables that lack results, or are switched off; empty if there is nothing to say."""
+    if status.tables and status.tables.off:
+        return TABLES_OFF
     if not (status.tables and status.tables.files):
         return ""
     files = status.tables.files

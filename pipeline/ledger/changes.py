@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from lake.layout import CLEAN, REJECTED, table_prefix
 from pipeline.ledger.database import Database
 
+_SWITCH = "tables"  # name of the fact in the ledger
+
 
 @dataclass(frozen=True)
 class Change:
@@ -47,6 +49,16 @@ def read_mark(ledger: Database, prefix: str) -> Mark:
 def write_mark(ledger: Database, prefix: str, mark: Mark) -> None:
     """Record how far the table at a prefix is."""
     ledger.set(prefix, json.dumps(vars(mark)))
+
+
+def switch_tables(ledger: Database, *, on: bool) -> None:
+    """Record whether the pipeline writes tables: those that it does not write are not behind."""
+    ledger.set(_SWITCH, "on" if on else "off")
+
+
+def are_off(ledger: Database) -> bool:
+    """Return whether tables are switched off."""
+    return ledger.get(_SWITCH) == "off"
 
 
 def behind(ledger: Database, dataset: str) -> tuple[int, int | None] | None:

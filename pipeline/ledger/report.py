@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from lake.schemas import LOADS_SCHEMA, PROBLEM_COUNT, TIME
 from lake.status import Status, Tables, Writer
-from pipeline.ledger.changes import behind
+from pipeline.ledger.changes import are_off, behind
 from pipeline.ledger.last_error import last_reason
 from pipeline.ledger.ledger import Ledger
 from pipeline.model.load_record import Counts
@@ -111,18 +111,20 @@ def _progress(row: Row, ordered: list[float]) -> dict[str, dict[str, Any]]:
 
 def _tables(ledger: Ledger, datasets: Sequence[str]) -> dict[str, Tables]:
     """Return what the tables of each dataset lack, for the datasets that have tables."""
-    tables = {}
+    tables, off = {}, are_off(ledger)
     for name in datasets:
         if lacking := behind(ledger, name):
             files, oldest = lacking
-            tables[name] = Tables(files=files, oldest_at=_time(oldest))
+            tables[name] = Tables(off=True) if off else Tables(files=files, oldest_at=_time(oldest))
     return tables
 
 
 def _all_tables(tables: Sequence[Tables]) -> Tables | None:
     """Return what several datasets' tables lack together; None if no dataset has tables."""
-    times = [part.oldest_at for part in tables if part.oldest_at]
-    return Tables(files=sum(part.files for part in tables), oldest_at=min(times, default=None)) if tables else None
+    if not tables:
+        return None
+    files, times = sum(part.files for part in tables), [part.oldest_at for part in tables if part.oldest_at]
+    return Tables(files=files, oldest_at=min(times, default=None), off=any(part.off for part in tables))
 
 
 def _time(microseconds: int | None) -> datetime | None:

@@ -78,7 +78,7 @@ class Table:
         if not todo:
             self._opened = table
             return 0
-        if table and anew:
+        if reason or (table and anew):
             log.warning(fields("table built anew", table=self.prefix, reason=reason or _unknown(position)))
         before = table.version() if table else -1
         table = self._commit(table, todo, anew=anew)
@@ -131,7 +131,7 @@ class Table:
         try:
             table = DeltaTable(address, storage_options=options)
         except TableNotFoundError:
-            return None, ""
+            return None, "it is missing" if mark.position else ""
         except DeltaError as error:
             log.warning(fields("table damaged", table=self.prefix, error=error, action="remove it and build it anew"))
             self.remove()

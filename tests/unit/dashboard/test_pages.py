@@ -334,13 +334,15 @@ def test_only_the_first_loads_are_sent_and_it_is_said(store: ObjectStore) -> Non
     [
         (None, ""),
         (0, "Tables are up to date."),
+        (-1, "Tables are switched off: they stay as they were."),
         (1, "Tables are 1 file, and 12 s, behind."),
         (1200, "Tables are 1,200 files, and 12 s, behind."),
     ],
 )
 def test_the_pipeline_page_shows_how_far_tables_are_behind(store: ObjectStore, files: int | None, caption: str) -> None:
     oldest = iso(datetime.now(UTC) - timedelta(seconds=12)) if files else None
-    tables = None if files is None else {"files": files, "oldest_at": oldest}
+    tables = {"files": files, "oldest_at": oldest} if files != -1 else {"off": True}
+    tables = None if files is None else tables
     publish_status(store, datasets={"companydata": counts() | {"tables": tables}}, tables=tables)
     publish_loads(store, [load("raw/companydata/a.csv")])
     captions = [item.value for item in page(pipeline.show, store).caption]

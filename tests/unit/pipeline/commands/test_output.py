@@ -25,3 +25,7 @@ def test_a_status_names_the_tables_that_are_behind(capsys):
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("Tables are 1 file and 0 s behind: d00, d01, ")
     assert last.endswith("d09 and 2 more.")
+
+    off = Tables(off=True)
+    show_status(Status(tables=off, datasets={"a": Progress(tables=off)}))
+    assert capsys.readouterr().out.endswith("\nTables are switched off (TABLES_SECONDS=0): they stay as they were.\n")

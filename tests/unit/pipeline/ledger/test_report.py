@@ -11,6 +11,7 @@ import pytest
 from lake.status import Latency, Tables
 from lake.stores.local import LocalStore
 from pipeline.ledger import report
+from pipeline.ledger.changes import switch_tables
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.published import summary_table
 from pipeline.model.load_record import LoadRecord
@@ -117,6 +118,14 @@ def test_how_far_tables_are_behind(ledger, tmp_path, write_dataset):
     assert report.status(ledger).tables.oldest_at > status.tables.oldest_at
     tables.update(Event())
     assert report.status(ledger).tables == Tables()
+
+    load(ledger, "c", etag="2")
+    switch_tables(ledger, on=False)
+    status = report.status(ledger)
+    assert status.tables == status.datasets["numbers"].tables == Tables(off=True)
+    assert status.datasets["without"].tables is None
+    switch_tables(ledger, on=True)
+    assert report.status(ledger).tables.files == 1
 
 
 def test_the_tables_of_several_datasets_are_added_up(ledger, monkeypatch):

@@ -95,11 +95,13 @@ def test_a_table_is_built_anew_where_it_is_not_the_pipeline_s(table_lake, monkey
     lake.update()
     folder = Path(lake.store.address(table_prefix(CLEAN, "numbers"))[0])
 
+    assert "built anew" not in caplog.text, "it is the first build"
     shutil.rmtree(folder)  # deleted
     lake.put("b.csv", rows(2))
     lake.load()
     lake.update()
     lake.check()
+    assert caplog.text.count("table built anew") == caplog.text.count("it is missing") == 1
 
     write_deltalake(lake.open(), lake.open().to_pyarrow_table().slice(0, 2), mode="append")  # by another program
     lake.put("c.csv", rows(3))
