@@ -22,9 +22,14 @@ RUN apt-get update \
     && git config --system --add safe.directory /app
 
 # Anyone may write here, so that `pip install` works for the user's own id, whatever id the editor gives it.
-COPY requirements/dev.txt requirements/
+COPY requirements/dev.txt requirements/notebook.txt requirements/
 RUN --mount=type=cache,target=/root/.cache/pip \
-    umask 000 && python -m venv /opt/venv && pip install --require-hashes -r requirements/dev.txt
+    umask 000 && python -m venv /opt/venv \
+    && pip install --require-hashes -r requirements/dev.txt -r requirements/notebook.txt
+
+# A notebook reads with the reader's key, whatever key the container's other programs have.
+RUN umask 000 && python -m ipykernel install --sys-prefix \
+    --env AWS_ACCESS_KEY_ID '${READER_USER}' --env AWS_SECRET_ACCESS_KEY '${READER_PASSWORD}'
 
 COPY pyproject.toml README.md LICENSE ./
 RUN umask 000 && pip install --no-deps --no-build-isolation --editable .
@@ -43,7 +48,7 @@ COPY requirements/notebook.txt requirements/
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -m venv /opt/venv && pip install --require-hashes -r requirements/notebook.txt
 
-COPY notebooks/jupyter_server_config.py /opt/venv/etc/jupyter/
+COPY notebooks/.jupyter /opt/venv/etc/jupyter
 RUN chmod -R a+rX /opt/venv/etc/jupyter
 
 # The user of most clones on Linux has this id, and a name for it is what some libraries ask for.

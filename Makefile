@@ -7,12 +7,13 @@ ifndef IN_DEV_IMAGE
 BIN := .venv/bin/
 RUNTIME := .venv/runtime.stamp
 DEV := .venv/dev.stamp
+NOTEBOOK := .venv/notebook.stamp
 endif
 
-.PHONY: help run up down put reset debug exam test unit lint bench lock
+.PHONY: help run notebook up down put reset debug exam test unit lint bench lock
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # As with compose, what the shell already has set wins over .env; honcho alone would do it the other way round.
 WITH_ENV = shell=$$(export -p); set -a; . ./.env; eval "$$shell"
@@ -33,6 +34,14 @@ run: $(RUNTIME)  ## run simulator, pipeline and dashboard on a folder (./data/la
 	printf 'simulator  http://localhost:%s\ndashboard  http://localhost:%s\nCtrl-C ends all.\n' \
 		"$$SIMULATOR_PORT" "$$DASHBOARD_PORT"; \
 	exec $(BIN)python -c "$$UNTIL_CTRL_C" --env /dev/null --procfile $(if $(IN_DEV_IMAGE),.devcontainer/)Procfile --no-prefix start
+
+# The variables that the stack gives its notebooks; in the dev container the kernel has the reader's key.
+notebook: $(NOTEBOOK)  ## open the notebooks in JupyterLab, on ./data/lake, without containers
+	@$(WITH_ENV); LAKE_URL=$${LAKE_URL:-data/lake}; \
+	case $$LAKE_URL in *://*|/*) ;; *) LAKE_URL=$(CURDIR)/$$LAKE_URL;; esac; \
+	export LAKE_URL AWS_ALLOW_HTTP=true AWS_REGION=$${AWS_REGION:-us-east-1}; \
+	printf 'notebooks  http://localhost:%s/lab?token=%s\nCtrl-C ends it.\n' "$$NOTEBOOK_PORT" "$$NOTEBOOK_TOKEN"; \
+	cd notebooks && exec $(BIN:%=$(CURDIR)/%)jupyter-lab --config=.jupyter/jupyter_server_config.py --log-level=WARN
 
 up:  ## start the stack in containers and wait until all of it is healthy
 	docker compose up --detach --wait
@@ -152,6 +161,8 @@ export PROGRESS
 	@[ -e .venv/$*.there ]
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+
+.venv/notebook.stamp: | .venv/runtime.stamp
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

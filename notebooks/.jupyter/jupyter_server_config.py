@@ -28,6 +28,7 @@ c.ServerApp.answer_yes = True  # Ctrl-C ends it without a question
 c.IdentityProvider.token = token
 
 # Nothing is asked of, or told to, another machine.
+c.LabApp.app_settings_dir = str(Path(__file__).parent)  # for overrides.json
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
