@@ -79,6 +79,11 @@ def table_prefix(outputs: str, dataset: str) -> str:
     return f"{TABLES}{outputs}{dataset}/"
 
 
+def table_application(ledger: str) -> str:
+    """Return the name under which a table's commits have the position of a ledger, by the ledger's id."""
+    return f"lakelet-{ledger}"
+
+
 def summary_key(dataset: str) -> str:
     """Return the key of a dataset's published summary."""
     return f"{PUBLISHED}{dataset}/summary.parquet"

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-METADATA_KEY = b"lakelet"  # in a Parquet footer: the load record, or the description of a summary
+METADATA_KEY = b"lakelet"  # in a Parquet footer: the load record, or the description of a summary or of the loads
 
 TEXT, COUNT, TIME = pa.string(), pa.int64(), pa.timestamp("us", "UTC")
 PROBLEM_COUNT = pa.struct([("rule", TEXT), ("column", TEXT), ("count", COUNT)])
@@ -14,7 +14,7 @@ LOADS_SCHEMA = pa.schema({
     "rows_read": COUNT, "rows_kept": COUNT, "rows_dropped": COUNT, "rows_rejected": COUNT,
     "first_problem": TEXT, "found_by": TEXT, "attempts": COUNT, "stale": pa.bool_(),
     "landed_at": TIME, "noticed_at": TIME, "started_at": TIME, "loaded_at": TIME,
-    "problems": pa.list_(PROBLEM_COUNT),
+    "problems": pa.list_(PROBLEM_COUNT), "position": COUNT,
 })  # fmt: skip
 
 REJECTED_SCHEMA = pa.schema({

@@ -12,11 +12,14 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 import pandas as pd
 import pyarrow as pa
 
-from dashboard.query.sandbox import AT_ONCE, CUT, NOTE, QueryError, explained
+from dashboard.query.result import CUT
+from dashboard.query.sandbox import AT_ONCE, NOTE, QueryError, explained
+from dashboard.query.tables import Newest, has_table, newest_loads, table_view
 from lake.layout import CLEAN, LOADS, REJECTED, summary_key
 from lake.status import Progress
 from lake.stores.arrow_dataset import DamagedObject
@@ -32,8 +35,8 @@ MAX_DATASETS = 20  # datasets whose columns are listed
 FIRST = 1000  # objects of a view that are listed for its columns
 WAY_OUT = (
     "Ask for less: fewer columns, or only the first rows (LIMIT without ORDER BY).\n"
-    "Any query over all of a dataset of tens of thousands of files takes longer. published_summary_… has the sums\n"
-    "already. A program of your own may take its time: DuckDB and pandas read the same objects."
+    "published_summary_… has the sums already. Without tables (TABLES_SECONDS=0) a query over tens of thousands of\n"
+    "files takes longer. A program of your own may take its time: DuckDB and pandas read the same tables."
 )
 BY_RULE = """SELECT rule, "column", count(*) AS problems, any_value(message) AS example
 FROM {}
@@ -55,12 +58,16 @@ LIMIT 20"""
 
 @dataclass(frozen=True)
 class Answer:
-    """The result of a query: `cut` if it has more rows, `seconds` it took, a `note` for the reader."""
+    """The result of a query: `cut` if it has more rows, `seconds` it took, a `note` for the reader.
+
+    `at` is the time as of which it read the tables, None for the present.
+    """
 
     frame: pd.DataFrame
     cut: bool
     seconds: float
     note: str = ""
+    at: datetime | None = None
 
 
 Watch = Callable[[int], None]
@@ -80,12 +87,15 @@ class QueryRunner:
         self._queue: list[object] = []  # of queries: the first of them run, the others wait
         self._next: Process | None = None
 
-    def run(self, views: Mapping[str, str], sql: str, watch: Watch = lambda _: None) -> Answer:
+    def run(
+        self, views: Mapping[str, str], sql: str, watch: Watch = lambda _: None, at: datetime | None = None
+    ) -> Answer:
         """Run a query over `views`, each a name and the prefix of its objects.
 
         Args:
             views: the views that the query may read.
             sql: the query.
+            at: the time as of which the query reads; None for the present.
             watch: called every `TICK` seconds with the number of queries before this one, 0 while it runs. If `watch`
                 raises, the query is ended, and the next query takes its place.
 
@@ -97,7 +107,8 @@ class QueryRunner:
             try:
                 _await_start(process, watch)
                 started = time.monotonic()
-                out, error = _communicate(process, json.dumps({"views": dict(views), "sql": sql}).encode(), watch)
+                request = {"views": dict(views), "sql": sql, "at": at and at.isoformat()}
+                out, error = _communicate(process, json.dumps(request).encode(), watch)
             except BaseException:
                 process.kill()
                 process.communicate()
@@ -105,7 +116,7 @@ class QueryRunner:
             finally:
                 self.warm()
         if process.returncode == 0:
-            return _answer(out, time.monotonic() - started)
+            return _answer(out, time.monotonic() - started, at)
         if process.returncode == 1:
             raise QueryError(error.decode(errors="replace").strip())
         raise QueryError("The query was ended: it needed more memory than there is. Ask for fewer columns or rows.")
@@ -174,11 +185,11 @@ def _communicate(process: Process, request: bytes, watch: Watch) -> tuple[bytes,
         watch(0)
 
 
-def _answer(out: bytes, seconds: float) -> Answer:
+def _answer(out: bytes, seconds: float, at: datetime | None) -> Answer:
     table = pa.ipc.open_stream(out).read_all()
     metadata = table.schema.metadata or {}
     frame = table.to_pandas(types_mapper=pd.ArrowDtype)
-    return Answer(frame, CUT in metadata, seconds, metadata.get(NOTE, b"").decode())
+    return Answer(frame, CUT in metadata, seconds, metadata.get(NOTE, b"").decode(), at)
 
 
 def views(loaded: Collection[str], rejected: Collection[str] | None = None) -> dict[str, str]:
@@ -219,13 +230,16 @@ def schemas(store: ObjectStore, views: Mapping[str, str]) -> dict[str, pa.Schema
 
     Where the files of a view do not fit together, its schema has no columns, and its metadata say why.
     """
-    known = {name: _schema(store, prefix) for name, prefix in views.items()}
+    newest = newest_loads(store)
+    known = {name: _schema(store, prefix, newest) for name, prefix in views.items()}
     return {name: schema for name, schema in known.items() if schema.names or schema.metadata}
 
 
-def _schema(store: ObjectStore, prefix: str) -> pa.Schema:
+def _schema(store: ObjectStore, prefix: str, newest: Newest | None) -> pa.Schema:
+    """Return the columns that a query finds: those of the table, or of the first objects."""
     try:
-        return store.dataset(prefix, FIRST).schema
+        view = table_view(store, prefix, newest) if newest and has_table(prefix) else None
+        return store.dataset(prefix, FIRST).schema if view is None else view.schema
     except SchemaConflict as error:
         return pa.schema([], {NOTE: explained(error)})
     except (DamagedObject, ObjectChanged, FileNotFoundError):

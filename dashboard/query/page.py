@@ -1,6 +1,7 @@
 """Query: SQL over the loaded, rejected and published data, and nothing else."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -8,16 +9,22 @@ import pyarrow as pa
 import streamlit as st
 
 from dashboard.query.client import Answer, QueryRunner, examples, known_views, schemas
+from dashboard.query.colours import coloured_chart
 from dashboard.query.sandbox import NOTE, QueryError
+from dashboard.query.tables import Version, has_table, versions
 from dashboard.shared import formats, notices
-from dashboard.shared.charts import frame_chart, line_chart, roles
+from dashboard.shared.charts import MAX_BARS, MAX_POINTS, frame_chart, line_chart, roles
 from dashboard.shared.published import BY_URL, Published, UnreadableError
 from dashboard.shared.tables import download, table
 from lake.status import Status
 
 HEIGHT = 200  # pixels of the editor and of the list of columns beside it
 READY = "ready"
+KINDS = {"Bars": (frame_chart, MAX_BARS), "Lines": (line_chart, MAX_POINTS)}  # and how many places each has along x
 ROW = "row of the result"  # on the x axis if no column is chosen
+AS_OF = ["now", "a version", "a time"]
+MAX_VERSIONS = 200  # that are offered, the newest
+TIME = "%Y-%m-%d %H:%M:%S"
 FRESH = 10  # seconds for which the list of columns is kept
 MONOSPACE = "<style>.st-key-query-sql textarea { font-family: monospace }</style>"
 
@@ -30,6 +37,11 @@ def _runner(url: str) -> QueryRunner:
 @st.cache_data(ttl=FRESH, max_entries=1, show_spinner=False, hash_funcs=BY_URL)
 def _schemas(published: Published, views: dict[str, str]) -> dict[str, pa.Schema]:
     return schemas(published.store, views)
+
+
+@st.cache_data(ttl=FRESH, max_entries=8, show_spinner=False, hash_funcs=BY_URL)
+def _versions(published: Published, prefix: str) -> list[Version]:
+    return versions(published.store, prefix, MAX_VERSIONS)
 
 
 def _read(published: Published, status: Status) -> tuple[dict[str, str], dict[str, pa.Schema]]:
@@ -56,12 +68,13 @@ def show(published: Published) -> None:
     runner.warm()
     left, right = st.columns([3, 2], gap="medium")
     with left:
+        at = _as_of(published, {name: views[name] for name in known if has_table(views[name])})
         submitted = _editor(examples(known))
     with right:
         _columns(known)
     if submitted:
         with st.spinner("Running", show_time=True):
-            st.session_state["query-result"] = _run(runner, views)
+            st.session_state["query-result"] = _run(runner, views, at)
     _result(st.session_state.get("query-result"))
 
 
@@ -92,10 +105,26 @@ def _editor(queries: dict[str, str]) -> bool:
         return st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", shortcut="Mod+Enter")
 
 
+def _as_of(published: Published, tables: Mapping[str, str]) -> datetime | None:
+    """Draw the choice of the time as of which a query reads; return it, None for the present."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        kind = st.segmented_control("As of", AS_OF, default=AS_OF[0], key="query-as-of", required=True)
+        if kind == "a time":
+            st.session_state.setdefault("query-time", datetime.now(UTC).replace(tzinfo=None, second=0, microsecond=0))
+            chosen = st.datetime_input("UTC", key="query-time", width=240, step=60)
+            return chosen and chosen.replace(tzinfo=UTC)
+        if kind == "a version" and tables:
+            view = st.selectbox("of", tables, key="query-version-of", width=220)
+            known = {f"{one.number} · {one.at:{TIME}}": one.at for one in _versions(published, tables[view])}
+            return known.get(st.selectbox("version", known, key=f"query-version {view}", width=280))
+    return None
+
+
 def _columns(schemas: Mapping[str, pa.Schema]) -> None:
     rows = [(view, field.name, str(field.type)) for view, schema in schemas.items() for field in schema]
-    st.markdown("Views and their columns")
-    table(pd.DataFrame(rows, columns=["view", "column", "type"]), "query-schema", height=HEIGHT + 80)
+    sought = st.text_input("Views and their columns", placeholder="find a view, column or type", key="query-find")
+    shown = [row for row in rows if sought.lower() in " ".join(row).lower()]
+    table(pd.DataFrame(shown, columns=["view", "column", "type"]), "query-schema", height=HEIGHT + 40)
     for view, schema in schemas.items():
         if NOTE in (schema.metadata or {}):
             st.warning(f"**{formats.plain(view)}:** {schema.metadata[NOTE].decode()}", icon=":material/history:")
@@ -105,7 +134,7 @@ def _columns(schemas: Mapping[str, pa.Schema]) -> None:
     )
 
 
-def _run(runner: QueryRunner, views: Mapping[str, str]) -> Answer | str:
+def _run(runner: QueryRunner, views: Mapping[str, str], at: datetime | None) -> Answer | str:
     line = st.empty()
 
     def watch(before: int) -> None:
@@ -113,7 +142,7 @@ def _run(runner: QueryRunner, views: Mapping[str, str]) -> Answer | str:
         line.caption(f"Waiting: {formats.count(before, 'query', 'queries')} before you." if before else "")
 
     try:
-        result: Answer | str = runner.run(views, st.session_state["query-sql"], watch)
+        result: Answer | str = runner.run(views, st.session_state["query-sql"], watch, at)
     except QueryError as error:
         result = str(error)
     line.empty()
@@ -146,7 +175,8 @@ def _rows(answer: Answer) -> None:
         exact = {name: column.astype(object).map(formats.exact) for name, column in decimals.items()}
         download(frame.assign(**exact), "Download as CSV", "query.csv", "query-download")
         first = "The first " if answer.cut else ""
-        st.caption(f"{first}{formats.count(len(frame), 'row')}, in {answer.seconds:.2f} s. Times are in UTC.")
+        as_of = f" as of {answer.at:{TIME}}" if answer.at else ""
+        st.caption(f"{first}{formats.count(len(frame), 'row')}{as_of}, in {answer.seconds:.2f} s. Times are in UTC.")
 
 
 def _is_decimal(column: "pd.Series[Any]") -> bool:
@@ -161,14 +191,16 @@ def _chart(frame: pd.DataFrame) -> None:
     columns = [*map(str, frame)]
     numbers = [name for name in columns if formats.is_number(frame[name])]
     with st.container(horizontal=True):  # a choice is kept while the columns are the same
-        by = st.multiselect("x", columns, default=groups[:3], key=f"query-x {columns}", width=320)
-        chosen = st.multiselect("y", numbers, default=measures[:3], key=f"query-y {columns}", width=320)
-        kinds = {"Bars": frame_chart, "Lines": line_chart}
-        kind = st.segmented_control("Kind", kinds, default="Bars", key="query-kind", required=True)
-    if chosen:
-        if not by:
-            by, frame = [ROW], frame.assign(**{ROW: range(1, len(frame) + 1)})
-        chart = kinds[kind](frame, by, chosen)
-        alt = f"{', '.join(chosen)} by {', '.join(by)}"
-        st.echarts_chart(chart.options, height=chart.height, key="query-chart", alt=alt)
-        st.caption(formats.plain(chart.note))
+        by = st.multiselect("x", columns, default=groups[:3], key=f"query-x {columns}", width=280)
+        chosen = st.multiselect("y", numbers, default=measures[:3], key=f"query-y {columns}", width=280)
+        colour = st.selectbox("Colour", columns, index=None, key=f"query-colour {columns}", width=180, placeholder="y")
+        kind = st.segmented_control("Kind", KINDS, default="Bars", key="query-kind", required=True)
+    if not chosen:
+        return
+    if not by:
+        by, frame = [ROW], frame.assign(**{ROW: range(1, len(frame) + 1)})
+    draw, most = KINDS[kind]
+    chart = coloured_chart(draw, frame, by, chosen, colour, most) if colour else draw(frame, by, chosen)
+    alt = f"{', '.join(chosen)} by {', '.join([*by, *filter(None, [colour])])}"
+    st.echarts_chart(chart.options, height=chart.height, key="query-chart", alt=alt)
+    st.caption(formats.plain(chart.note))

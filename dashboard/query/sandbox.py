@@ -8,6 +8,7 @@ import contextlib
 import re
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -16,24 +17,19 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from dashboard.query.result import first_rows
+from dashboard.query.tables import NoSuchVersion, TableView, has_table, newest_loads, table_at, table_view
 from lake.layout import REJECTED
 from lake.schemas import REJECTED_SCHEMA
 from lake.stores.arrow_dataset import ObjectDataset, SchemaChanged
 from lake.stores.base import ObjectChanged, ObjectStore
 from lake.stores.common_schema import SchemaConflict
 
-MAX_ROWS = 10_000  # of a result
-MAX_BYTES = 16_000_000  # of a result, because one value may be long
-BATCH = 1000  # rows that are read at once
 AT_ONCE = 3  # queries that run at the same time
 MORE_BYTES = 640 << 20  # bytes of data that a query may add to those of its process
 NO_THREAD = "can't start new thread"  # because there is no memory for its stack
 ATTEMPTS = 6  # to read objects that are replaced meanwhile
 MAX_SHOWN = 61  # views that are opened for a query of the catalog
-SHOWN = {"BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
-SHOWN |= {"DOUBLE", "VARCHAR"}  # types that are shown as they are; all others as DuckDB writes them
-WRAPPED = 2  # lines that DuckDB puts before a query inside another query
-HUGE = ("HUGEINT", "UHUGEINT")
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
     "autoinstall_known_extensions": False,
@@ -44,8 +40,8 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 }
 END = re.compile(r";(\s|;|--[^\n]*(\n|\Z)|/\*.*?\*/)*", re.DOTALL)
 CATALOG = re.compile(r"(?i)\bshow\b|\bduckdb_|information_schema|\bpg_|sqlite_master")
-CUT = b"lakelet.cut"  # in a result's metadata, if there are more rows
 NOTE = b"lakelet.note"  # in the metadata of a result or a schema: a note for the reader
+VACUUMED = "Files of that version are gone: the pipeline keeps them for TABLES_KEEP days. Choose a later time."
 REPLAY = "`python -m pipeline replay --stale` loads them again."
 
 
@@ -64,19 +60,19 @@ def bound_process() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def answer(store: ObjectStore, views: Mapping[str, str], sql: str) -> pa.Table:
+def answer(store: ObjectStore, views: Mapping[str, str], sql: str, at: datetime | None = None) -> pa.Table:
     """Run one query over `views`, each a name and the prefix of its objects; return at most the rows that a page shows.
 
-    The query is repeated if objects are replaced while it reads them.
+    With `at` the query reads what the tables had at that time. It is repeated if objects are replaced while it reads
+    them.
 
     Raises:
         QueryError: the text is not one query, or the query is wrong or refused.
     """
-    names, opened = set(named(views, sql)), dict[str, ds.Dataset]()
+    names, opened, by_tables = set(named(views, sql)), dict[str, ds.Dataset](), True
     for _ in range(ATTEMPTS):
         try:
-            for name in names - opened.keys():
-                opened[name] = _dataset(store, views[name])
+            opened |= _open({name: views[name] for name in names - opened.keys()}, store, at, by_tables=by_tables)
             return _answered(opened, sql)
         except duckdb.CatalogException as error:
             sought = _sought(error)
@@ -84,26 +80,37 @@ def answer(store: ObjectStore, views: Mapping[str, str], sql: str) -> pa.Table:
             if not missing:
                 raise QueryError(_with_proposal(error, sought, views)) from error
             names |= missing
-        except (duckdb.Error, pa.ArrowException, OSError, SchemaConflict) as error:
+        except (duckdb.Error, pa.ArrowException, OSError, SchemaConflict, NoSuchVersion) as error:
             cause = next((view.error for view in opened.values() if getattr(view, "error", None)), error)
-            if not isinstance(cause, SchemaChanged | ObjectChanged):
+            if at and isinstance(cause, FileNotFoundError):
+                raise QueryError(VACUUMED) from error
+            if not isinstance(cause, SchemaChanged | ObjectChanged | FileNotFoundError):
                 raise QueryError(explained(cause)) from error
+            by_tables = by_tables and not isinstance(cause, FileNotFoundError)  # a table that was removed, or vacuumed
             if not isinstance(cause, SchemaChanged):
                 opened.clear()
             for dataset in opened.values():
-                dataset.error = None
+                if hasattr(dataset, "error"):
+                    dataset.error = None
     raise QueryError("The query was not completed: files were replaced each time it read them. Run it again.")
 
 
 def _answered(views: Mapping[str, ds.Dataset], sql: str) -> pa.Table:
     connection = connect(views)
     result = first_rows(_relation(connection, check(connection, sql)))
+    if notes := _notes(views):
+        result = result.replace_schema_metadata({**(result.schema.metadata or {}), NOTE: "\n\n".join(notes).encode()})
+    return result
+
+
+def _notes(views: Mapping[str, ds.Dataset]) -> list[str]:
+    """Return what a reader of the answer has to know about the views."""
+    notes = [view.note for view in views.values() if isinstance(view, TableView) and view.note]
     older = [_older(name, view) for name, view in views.items() if isinstance(view, ObjectDataset) and view.older]
     if older:
         note = f"Files loaded under an older contract: {', '.join(older)}. Their values are shown in today's types."
-        metadata = {**(result.schema.metadata or {}), NOTE: f"{note} {REPLAY}".encode()}
-        result = result.replace_schema_metadata(metadata)
-    return result
+        notes.append(f"{note} {REPLAY}")
+    return notes
 
 
 def _older(name: str, view: ObjectDataset) -> str:
@@ -133,7 +140,25 @@ def _with_proposal(error: duckdb.CatalogException, sought: str, views: Mapping[s
     return re.sub(r'(?<=does not exist!\n)Did you mean "[^"\n]+"\?', proposal, str(error))
 
 
-def _dataset(store: ObjectStore, prefix: str) -> ds.Dataset:
+def _open(
+    views: Mapping[str, str], store: ObjectStore, at: datetime | None, *, by_tables: bool
+) -> dict[str, ds.Dataset]:
+    """Return the datasets of views: `by_tables` where these have all rows, else by their objects."""
+    with_table = {name: prefix for name, prefix in views.items() if has_table(prefix)}
+    if at:
+        for name in views.keys() - with_table.keys():
+            raise NoSuchVersion(f"{name} has no earlier versions: only clean_… and rejected_… have.")
+        return {name: table_at(store, prefix, at) for name, prefix in views.items()}
+    # Before the tables are opened: what they lack is then among these.
+    newest = newest_loads(store) if with_table and by_tables else None
+    opened: dict[str, ds.Dataset] = {}
+    for name, prefix in views.items():
+        view = table_view(store, prefix, newest) if newest and name in with_table else None
+        opened[name] = _objects(store, prefix) if view is None else view
+    return opened
+
+
+def _objects(store: ObjectStore, prefix: str) -> ds.Dataset:
     dataset = store.dataset(prefix)
     if not dataset.schema.names and prefix.startswith(REJECTED):  # nothing was rejected: a view without rows
         return ds.dataset(REJECTED_SCHEMA.empty_table())
@@ -184,59 +209,6 @@ def _relation(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBP
         raise
 
 
-def first_rows(relation: duckdb.DuckDBPyRelation) -> pa.Table:
-    """Return the first rows of a result, with unique names; what is not number, text or boolean becomes text."""
-    columns = [_column(place, type_) for place, type_ in enumerate(map(str, relation.types), 1)]
-    batches, rows, memory = [], 0, 0
-    try:
-        reader = relation.project(", ".join(columns)).to_arrow_reader(BATCH)
-        for batch in reader:
-            batches.append(batch)
-            rows, memory = rows + batch.num_rows, memory + batch.nbytes
-            if rows > MAX_ROWS or memory > MAX_BYTES:
-                break
-    except duckdb.Error as error:
-        raise _as_asked(error) from error
-    kept = pa.Table.from_batches(batches, reader.schema).slice(0, MAX_ROWS)
-    integers = [type_ in HUGE for type_ in map(str, relation.types)]
-    kept = pa.table(
-        [_integers(column) if huge else column for column, huge in zip(kept.columns, integers, strict=True)],
-        unique(relation.columns),
-    )
-    while len(kept) > 1 and kept.nbytes > MAX_BYTES:
-        kept = kept.slice(0, len(kept) // 2)
-    cut = len(kept) < rows or memory > MAX_BYTES
-    return kept.replace_schema_metadata({CUT: b"1"} if cut else None)
-
-
-def _column(place: int, type_: str) -> str:
-    if type_ in SHOWN or type_.startswith("DECIMAL"):
-        return f"#{place}"
-    # DuckDB writes what Arrow, pandas or a browser cannot hold: infinite times, those before Christ, 39 digits, bits.
-    text = f"CAST(#{place} AS VARCHAR)"
-    return f"CAST({text} AS DOUBLE)" if type_ == "FLOAT" else text  # 0.1, and not 0.10000000149
-
-
-def _integers(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return large integers, such as sums, as int64; as text if they do not fit."""
-    try:
-        return texts.cast(pa.int64())
-    except pa.ArrowInvalid:
-        return texts
-
-
-def unique(names: list[str]) -> list[str]:
-    """Return the names of a result's columns, with empty and repeated names replaced."""
-    chosen: list[str] = []
-    for place, name in enumerate(names, 1):
-        number, candidate = 1, name or f"column {place}"
-        while candidate in chosen or (number > 1 and candidate in names):
-            number += 1
-            candidate = f"{name} ({number})"
-        chosen.append(candidate)
-    return chosen
-
-
 def explained(error: Exception) -> str:
     """Return the error's message, with what a person can do where the message does not say it."""
     message = str(error)
@@ -253,16 +225,10 @@ def explained(error: Exception) -> str:
     return message
 
 
-def _as_asked(error: duckdb.Error) -> duckdb.Error:
-    """Return an error of a query inside another query, with the line numbers of the inner query."""
-    text = re.sub(r"LINE (\d+):", lambda line: f"LINE {int(line[1]) - WRAPPED}:".ljust(len(line[0])), str(error))
-    return type(error)(text)
-
-
-def run(store: ObjectStore, views: Mapping[str, str], sql: str) -> int:
+def run(store: ObjectStore, views: Mapping[str, str], sql: str, at: str | None = None) -> int:
     """Write the answer to stdout as an Arrow stream, or a message to stderr; return the exit code."""
     try:
-        table = answer(store, views, sql)
+        table = answer(store, views, sql, datetime.fromisoformat(at) if at else None)
     except QueryError as error:
         sys.stderr.write(str(error))
         return 1

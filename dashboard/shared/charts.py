@@ -38,27 +38,35 @@ def summary_chart(summary: Summary) -> Chart:
     return frame_chart(summary.frame, summary.groups, summary.measures or ["rows"])
 
 
-def frame_chart(whole: pd.DataFrame, groups: list[str], measures: list[str]) -> Chart:
-    """Return bars of the `measures` of a frame: one bar for each row, named by its `groups`."""
+def frame_chart(
+    whole: pd.DataFrame, groups: list[str], measures: list[str], panels: list[list[str]] | None = None
+) -> Chart:
+    """Return bars of the `measures` of a frame: one bar for each row, named by its `groups`.
+
+    Measures of a comparable scale share a panel, unless `panels` says which do.
+    """
     frame = _largest(whole, measures[0])
     largest = f"{MAX_BARS} largest of {formats.number(len(whole))} groups by {formats.shortened(measures[0])}"
-    return _chart(frame, groups, measures, f"The {largest}. " if len(frame) < len(whole) else "")
+    cut = f"The {largest}. " if len(frame) < len(whole) else ""
+    return _chart(frame, groups, measures, cut, panels or _panels(frame, measures))
 
 
-def line_chart(whole: pd.DataFrame, groups: list[str], measures: list[str]) -> Chart:
-    """Return lines of the `measures` of a frame through its rows, in their order."""
+def line_chart(
+    whole: pd.DataFrame, groups: list[str], measures: list[str], panels: list[list[str]] | None = None
+) -> Chart:
+    """Return lines of the `measures` of a frame through its rows, in their order; `panels` as for bars."""
     frame = whole.head(MAX_POINTS)
     first = f"{formats.number(MAX_POINTS)} of {formats.count(len(whole), 'row')}"
-    chart = _chart(frame, groups, measures, f"The first {first}. " if len(frame) < len(whole) else "")
+    cut = f"The first {first}. " if len(frame) < len(whole) else ""
+    chart = _chart(frame, groups, measures, cut, panels or _panels(frame, measures))
     for series in chart.options["series"]:
         series |= {"type": "line", "showSymbol": len(frame) <= MAX_BARS}
     return chart
 
 
-def _chart(frame: pd.DataFrame, groups: list[str], measures: list[str], cut: str) -> Chart:
-    panels = _panels(frame, measures)
+def _chart(frame: pd.DataFrame, groups: list[str], measures: list[str], cut: str, panels: list[list[str]]) -> Chart:
     note = f"{cut}{_note(frame, measures)}".strip()
-    return Chart(options(frame, _labels(frame, groups), panels), LEGEND + PANEL * len(panels), note)
+    return Chart(options(frame, labels(frame, groups), panels), LEGEND + PANEL * len(panels), note)
 
 
 def _note(frame: pd.DataFrame, measures: list[str]) -> str:
@@ -80,8 +88,8 @@ def throughput_chart(loads: pd.DataFrame, now: datetime) -> Chart:
     starts = range(end - WINDOW, end, STEP)
     name = "rows a second"
     frame = pd.DataFrame({name: [int(rows.get(start, 0)) / STEP for start in starts]})
-    labels = [f"{datetime.fromtimestamp(start, UTC):%H:%M:%S}" for start in starts]
-    return Chart(options(frame, labels, [[name]], PANEL // 2), LEGEND + PANEL // 2)
+    times_of_bars = [f"{datetime.fromtimestamp(start, UTC):%H:%M:%S}" for start in starts]
+    return Chart(options(frame, times_of_bars, [[name]], PANEL // 2), LEGEND + PANEL // 2)
 
 
 def roles(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
@@ -128,7 +136,7 @@ def _comparable(first: float, second: float) -> bool:
     return low == 0 or high <= COMPARABLE * low
 
 
-def options(frame: pd.DataFrame, labels: list[str], panels: list[list[str]], height: int = PANEL) -> dict[str, Any]:
+def options(frame: pd.DataFrame, names: list[str], panels: list[list[str]], height: int = PANEL) -> dict[str, Any]:
     """Return the options of bars: one series per column of `frame`, in `panels` of `height` pixels each."""
     indexes, left = range(len(panels)), _left(_top(frame, [name for panel in panels for name in panel]))
     legend = {"type": "scroll", "top": 0, "left": "center", "icon": "roundRect", "itemWidth": 12, "itemHeight": 12}
@@ -139,7 +147,7 @@ def options(frame: pd.DataFrame, labels: list[str], panels: list[list[str]], hei
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "valueFormatter": "%,g", "confine": True},
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "grid": [_grid(index, height, left) for index in indexes],
-        "xAxis": [_category_axis(labels, index, last=index == len(panels) - 1) for index in indexes],
+        "xAxis": [_category_axis(names, index, last=index == len(panels) - 1) for index in indexes],
         "yAxis": [{"type": "value", "gridIndex": index, "splitNumber": 4} for index in indexes],
         "series": [_bars(frame, name, index) for index, panel in enumerate(panels) for name in panel],
     }
@@ -154,9 +162,9 @@ def _left(largest: float) -> int:
     return min(220, max(64, 24 + 7 * len(formats.number(round(largest)))))
 
 
-def _category_axis(labels: list[str], index: int, *, last: bool) -> dict[str, Any]:
+def _category_axis(names: list[str], index: int, *, last: bool) -> dict[str, Any]:
     shown = {"show": last, "hideOverlap": True, "width": 96, "overflow": "truncate"}
-    return {"type": "category", "gridIndex": index, "data": labels, "axisTick": {"show": False}, "axisLabel": shown}
+    return {"type": "category", "gridIndex": index, "data": names, "axisTick": {"show": False}, "axisLabel": shown}
 
 
 def _bars(frame: pd.DataFrame, name: str, panel: int) -> dict[str, Any]:
@@ -176,7 +184,8 @@ def _values(column: "pd.Series[Any]") -> list[Any]:
     return [None if pd.isna(value) or not math.isfinite(value) else value for value in column.tolist()]
 
 
-def _labels(frame: pd.DataFrame, groups: list[str]) -> list[str]:
+def labels(frame: pd.DataFrame, groups: list[str]) -> list[str]:
+    """Return the name of each row by its `groups`."""
     if not groups:
         return ["all"] * len(frame)
     return [" · ".join(map(_label, row)) for row in frame[groups].itertuples(index=False)]

@@ -25,7 +25,7 @@ from lake.stores.base import InvalidKey, ObjectInfo, ObjectStore
 
 MAX_KEPT = 8  # summaries by fewer groups that are kept
 
-_LOAD_TYPES = {field.name: field.type for field in LOADS_SCHEMA if field.name not in ("size", "problems")}
+_LOAD_TYPES = {field.name: field.type for field in LOADS_SCHEMA if field.name not in ("size", "problems", "position")}
 
 T = TypeVar("T")
 

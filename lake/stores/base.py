@@ -1,7 +1,8 @@
 """The protocol of an object store: its methods, facts about objects, errors and the rules for keys."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ if TYPE_CHECKING:  # Arrow is loaded where it is used: a command that only asks 
     from lake.stores.arrow_dataset import ObjectDataset
 
 MAX_KEY_BYTES = 1024  # S3's own limit
+STATS = 16  # objects that are looked at at the same time
 # Seconds since 1970: the years that pandas' and Arrow's 64 bits of nanoseconds hold.
 _EARLIEST = datetime(1678, 1, 1, tzinfo=UTC).timestamp()
 _LATEST = datetime(2262, 1, 1, tzinfo=UTC).timestamp()
@@ -94,11 +96,12 @@ class ObjectStore(Protocol):
         that was unavailable. Events may repeat or come late.
         """
 
-    def dataset(self, prefix: str, limit: int | None = None) -> "ObjectDataset":
+    def dataset(self, prefix: str | Collection[str], limit: int | None = None) -> "ObjectDataset":
         """Return the Parquet objects under `prefix` as one dataset; at most the first `limit` in the listing.
 
-        A `prefix` that does not end in a slash is the key of one object. Objects that were written under different
-        contracts get one schema (see `lake.stores.arrow_dataset`); where none fits, it raises `SchemaConflict`.
+        A `prefix` that does not end in a slash is the key of one object; a collection has keys. Objects that were
+        written under different contracts get one schema (see `lake.stores.arrow_dataset`); where none fits, it raises
+        `SchemaConflict`.
         """
 
     def address(self, prefix: str) -> tuple[str, dict[str, str]]:
@@ -124,11 +127,20 @@ def time_of(seconds: float) -> datetime:
     return datetime.fromtimestamp(min(max(seconds, _EARLIEST), _LATEST), UTC)
 
 
-def listed(store: ObjectStore, prefix: str, limit: int | None = None) -> list[ObjectInfo]:
-    """Return the objects below `prefix`, at most `limit`; without a slash at its end, the object of that key."""
-    if prefix.endswith("/"):
+def listed(store: ObjectStore, prefix: str | Collection[str], limit: int | None = None) -> list[ObjectInfo]:
+    """Return the objects below `prefix`, at most `limit`, or those of the given keys that exist.
+
+    A `prefix` without a slash at its end is the key of one object.
+    """
+    if isinstance(prefix, str) and prefix.endswith("/"):
         return list(islice(store.list(prefix), limit))
-    try:
-        return [store.stat(prefix)]
-    except FileNotFoundError:
-        return []
+
+    def stat(key: str) -> ObjectInfo | None:
+        try:
+            return store.stat(key)
+        except FileNotFoundError:
+            return None
+
+    keys = list(islice([prefix] if isinstance(prefix, str) else prefix, limit))
+    with ThreadPoolExecutor(STATS) as pool:
+        return [info for info in pool.map(stat, keys) if info]

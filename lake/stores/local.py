@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from itertools import accumulate
 from pathlib import Path
@@ -176,7 +176,7 @@ class LocalStore:
                     if Path(item).is_file():  # not a pipe: to open it would block
                         yield _info(key, Path(item).stat())
 
-    def dataset(self, prefix: str, limit: int | None = None) -> "ObjectDataset":
+    def dataset(self, prefix: str | Collection[str], limit: int | None = None) -> "ObjectDataset":
         """Return the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""
         import pyarrow as pa
 

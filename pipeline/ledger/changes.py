@@ -61,6 +61,12 @@ def are_off(ledger: Database) -> bool:
     return ledger.get(_SWITCH) == "off"
 
 
+def count_after(ledger: Database, dataset: str, position: int) -> int:
+    """Count the results of a dataset after a position."""
+    [row] = ledger.rows("SELECT count(*) FROM source WHERE dataset = ? AND position > ?", dataset, position)
+    return int(row[0])
+
+
 def behind(ledger: Database, dataset: str) -> tuple[int, int | None] | None:
     """Return how many results a dataset's tables lack, and when the oldest ended; None if it has no tables.
 

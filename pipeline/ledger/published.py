@@ -33,6 +33,7 @@ def contents(ledger: Ledger, datasets: Mapping[str, Dataset]) -> list[tuple[str,
             if summary := _summary(ledger, name, dataset):
                 objects.append((summary_key(name), summary))
         loads, status = report.loads(ledger), report.status(ledger)
+        loads = loads.replace_schema_metadata({METADATA_KEY: report.loads_metadata(ledger)})
     return [*objects, (LOADS, _parquet(loads)), (STATUS, status.model_dump_json(indent=1).encode())]
 
 

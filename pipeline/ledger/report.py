@@ -11,9 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from lake.layout import CLEAN, REJECTED, table_prefix
 from lake.schemas import LOADS_SCHEMA, PROBLEM_COUNT, TIME
 from lake.status import Status, Tables, Writer
-from pipeline.ledger.changes import are_off, behind
+from pipeline.ledger.changes import are_off, behind, count_after, read_mark
 from pipeline.ledger.last_error import last_reason
 from pipeline.ledger.ledger import Ledger
 from pipeline.model.load_record import Counts
@@ -58,6 +59,10 @@ _LATENCIES = f"""
 SELECT {_SECTION}, (loaded_at - landed_at) / 1000.0 AS ms FROM (
     SELECT * FROM history WHERE found_by = 'event' ORDER BY id DESC LIMIT {LATENCY_LOADS}
 ) ORDER BY ms
+"""
+
+_STALE = """
+SELECT dataset, coalesce(sum(stale), 0) AS stale FROM fingerprint LEFT JOIN tally USING (dataset) GROUP BY dataset
 """
 
 # A folder whose files are all gone, with their rows, is not there any more.
@@ -158,6 +163,23 @@ def sources(ledger: Ledger, condition: str, *values: object) -> pa.Table:
             stored = pa.int64() if field.type in (TIME, pa.bool_()) else field.type
             columns.append(pa.array(cells, stored).cast(field.type))
     return pa.table(columns, LOADS_SCHEMA)
+
+
+def loads_metadata(ledger: Ledger) -> bytes:
+    """Return what a reader needs to put the newest loads beside a table, as JSON.
+
+    `ledger` is the id of the ledger that numbered the results. `tables` has for the prefix of each table the `position`
+    that it has reached, of how many `files` the results come after it, and how many files of the dataset are `stale`.
+    """
+    tables = {}
+    for row in [] if are_off(ledger) else ledger.rows(_STALE):
+        for outputs in (CLEAN, REJECTED):
+            prefix = table_prefix(outputs, row["dataset"])
+            if ledger.get(prefix):
+                position = read_mark(ledger, prefix).position
+                files = count_after(ledger, row["dataset"], position)
+                tables[prefix] = {"position": position, "files": files, "stale": row["stale"]}
+    return json.dumps({"ledger": ledger.id, "tables": tables}).encode()
 
 
 def _problem_counts(files: Sequence[Counts]) -> pa.ListArray:

@@ -50,21 +50,22 @@ class Objects:
         if tables:
             yield from pa.concat_tables(tables).combine_chunks().to_batches()
 
-    def _keys(self, changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
-        """Yield the key and the etag of each object."""
+    def _keys(self, changes: Sequence[Change]) -> Iterator[str]:
+        """Yield the key of each object."""
         for change in changes:
             if self.outputs == CLEAN and change.clean_etag:
-                yield clean_key(change.source_key), change.clean_etag
+                yield clean_key(change.source_key)
             elif self.outputs == REJECTED and change.rejected_etag:
-                yield rejected_key(change.source_key), change.rejected_etag
+                yield rejected_key(change.source_key)
 
-    def _read(self, object_: tuple[str, str]) -> Iterable[pa.Table]:
-        """Return the rows of an object; none if it is of another version, for the result of that one comes later."""
-        key, etag = object_
+    def _read(self, key: str) -> Iterable[pa.Table]:
+        """Return the rows of an object as it is now.
+
+        It may have been replaced after the result in the ledger. The result of that version comes later and replaces
+        the same rows once more; without them the table would have no row of the source until then.
+        """
         try:
             with self.store.open(key) as (info, stream):
-                if info.etag != etag:
-                    return ()
                 if info.size <= IN_MEMORY:
                     return list(self._rows(key, pa.BufferReader(stream.read())))
                 copy = TemporaryFile(dir=self.staging)  # noqa: SIM115 (it is closed when its rows were read)

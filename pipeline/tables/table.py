@@ -15,7 +15,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, WriterPropertie
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from common.logs import fields
-from lake.layout import table_prefix
+from lake.layout import table_application, table_prefix
 from lake.schemas import LINEAGE
 from lake.stores.base import ObjectStore
 from pipeline.ledger.changes import Change, Mark, changes, read_mark, write_mark
@@ -119,7 +119,7 @@ class Table:
 
     @property
     def _application(self) -> str:
-        return f"{APPLICATION}-{self.ledger.id}"
+        return table_application(self.ledger.id)
 
     @property
     def _signature(self) -> dict[str, str]:

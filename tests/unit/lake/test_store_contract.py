@@ -165,6 +165,8 @@ class TestObjects:
         assert store.dataset("clean/none/").to_table().num_rows == 0
         assert store.dataset("clean/things/a.csv.parquet").to_table()["n"].to_pylist() == [0]
         assert store.dataset("clean/things/a.csv").to_table().num_rows == 0
+        keys = [f"clean/things/{name}.csv.parquet" for name in ("_b", "gone", "é")]
+        assert sorted(store.dataset(keys).to_table()["n"].to_pylist()) == [1, 4]
 
     @pytest.mark.parametrize("rows", [100, 150_000], ids=["small", "large"])
     def test_dataset_reads_one_version_of_an_object_that_is_replaced(self, store, tmp_path, rows):

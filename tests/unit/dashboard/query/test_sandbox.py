@@ -14,7 +14,8 @@ import pytest
 
 from dashboard.query import sandbox
 from dashboard.query.client import views
-from dashboard.query.sandbox import CUT, NOTE, QueryError, answer
+from dashboard.query.result import CUT, MAX_ROWS
+from dashboard.query.sandbox import NOTE, QueryError, answer
 from lake.stores.base import ObjectInfo, ObjectStore
 from lake.stores.local import LocalStore
 from tests.support.minio_server import MinioServer
@@ -164,7 +165,7 @@ def test_an_error_points_at_the_place(orders: ObjectStore, sql: str, place: str)
 
 def test_only_the_first_rows_are_given_and_it_is_said(orders: ObjectStore) -> None:
     table = answer(orders, VIEWS, "FROM range(1_000_000_000_000)")  # never ends, if all of it is asked for
-    assert (len(table), table.schema.metadata) == (sandbox.MAX_ROWS, {CUT: b"1"})
+    assert (len(table), table.schema.metadata) == (MAX_ROWS, {CUT: b"1"})
     whole = answer(orders, VIEWS, "FROM range(100)")
     assert (len(whole), whole.schema.metadata) == (100, None)
 

@@ -47,6 +47,18 @@ def test_new_replaced_refused_retracted_and_odd_keys(any_table_lake):
     assert f"raw/numbers/{ODD[3]}" not in lake.open().to_pyarrow_table()["_source_key"].to_pylist()
 
 
+def test_a_source_that_is_replaced_just_then_keeps_rows(table_lake):
+    table_lake.put("a.csv", rows(1))
+    table_lake.load()
+    table_lake.put("b.csv", rows(100))
+    table_lake.load()
+    with table_lake.store.open("clean/numbers/b.csv.parquet") as (_, stream):
+        newer = stream.read()
+    table_lake.store.put("clean/numbers/a.csv.parquet", newer)  # a load whose result the ledger does not have yet
+    table_lake.update()
+    assert len(table_lake.open().to_pyarrow_table()) == 6
+
+
 def test_without_a_change_nothing_is_written(table_lake):
     table_lake.put("a.csv", rows(1))
     table_lake.load()

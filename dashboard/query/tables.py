@@ -1,0 +1,234 @@
+"""The rows of a dataset as its Delta table has them, and the loads that the table does not have yet."""
+
+import io
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from dashboard.shared.formats import count
+from dashboard.shared.objects import fetch
+from lake.layout import CLEAN, LOADS, REJECTED, clean_key, rejected_key, table_application, table_prefix
+from lake.schemas import LINEAGE, METADATA_KEY
+from lake.stores.arrow_dataset import ObjectDataset
+from lake.stores.base import ObjectStore
+from lake.stores.common_schema import Conflict, SchemaConflict, convert, fits
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HISTORY = (100, 10_000, 1_000_000)  # commits that are read, one number after the other, to find that of a time
+BEHIND = "The table of {} is far behind: about {} are not in this answer."
+OLDER = (
+    "Loaded under an older contract: {} of {}. Values that do not fit today's columns are not in this answer. "
+    "`python -m pipeline replay --stale` loads the files again."
+)
+KEYS = {"_source_key", "source_key"}  # the column of a clean and of a rejected table that names the source
+
+
+class NoSuchVersion(ValueError):
+    """There is no version of a table of that time; the message has the time of the first one."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """Version of a table, by its number, the time of its commit in UTC, and the operation that made it."""
+
+    number: int
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Progress of a table: its position, how many `files` have later results, and how many are of an older contract."""
+
+    position: int
+    files: int
+    stale: int
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest loads as published, with the positions that the ledger of this id gave their results.
+
+    `tables` has by the prefix of each table how far it was.
+    """
+
+    ledger: str
+    tables: Mapping[str, "Reached"]
+    loads: pa.Table
+
+    def after(self, dataset: str, position: int) -> list[str]:
+        """Return the sources of a dataset whose results come after a position, as far as they are among the newest."""
+        newer = pc.and_(pc.equal(self.loads["dataset"], dataset), pc.greater(self.loads["position"], position))
+        keys: list[str] = self.loads["source_key"].filter(newer).to_pylist()
+        return keys
+
+
+def newest_loads(store: ObjectStore) -> Newest | None:
+    """Return the newest loads; None if there are none, or the pipeline that published them does not number them."""
+    try:
+        file = pq.ParquetFile(io.BytesIO(fetch(store, LOADS)[1]))
+    except FileNotFoundError:
+        return None
+    described = json.loads((file.schema_arrow.metadata or {}).get(METADATA_KEY, b"{}"))
+    if "ledger" not in described:
+        return None
+    tables = {prefix: Reached(**values) for prefix, values in described["tables"].items()}
+    return Newest(described["ledger"], tables, file.read(["source_key", "dataset", "position"]))
+
+
+class TableView(ds.InMemoryDataset):  # type: ignore[misc]
+    """Arrow dataset of a table's snapshot, in which the rows of `replaced` sources are those of `newer` objects.
+
+    The lineage comes last, as in the objects. `note` is for the reader. After a scan that failed, `error` has the
+    reason, because an engine that scans the dataset raises its own error.
+    """
+
+    def __init__(
+        self, table: DeltaTable, newer: ObjectDataset | None = None, replaced: Collection[str] = (), note: str = ""
+    ) -> None:
+        """Take a table in its open version."""
+        super().__init__(pa.table({}))
+        self.note = note
+        self.error: Exception | None = None
+        self._table, self._newer = table.to_pyarrow_dataset(), newer
+        fields, lineage = list(self._table.schema), {field.name for field in LINEAGE}
+        self._schema = pa.schema(sorted(fields, key=lambda field: field.name in lineage))
+        [key] = KEYS.intersection(self._schema.names)
+        self._kept = ~pc.field(key).isin(list(replaced)) if replaced else None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Return the columns of the table, the lineage last."""
+        return self._schema
+
+    def scanner(self, columns: Any = None, filter: Any = None, **options: Any) -> "Scan":  # noqa: A002 - Arrow's name
+        """Return a scan; takes the options of Arrow's scanner."""
+        wanted = {"columns": self._schema.names if columns is None else columns, **options}
+        kept = [part for part in (filter, self._kept) if part is not None]
+        table = self._table.scanner(filter=kept[0] & kept[-1] if kept else None, **wanted)
+        return Scan(table.projected_schema, self._batches(table, {"filter": filter, **wanted}))
+
+    def _batches(self, table: ds.Scanner, wanted: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from table.to_batches()
+            for batch in self._newer.scanner().to_batches() if self._newer else ():
+                rows = ds.dataset(self._converted(pa.Table.from_batches([batch])))
+                yield from rows.scanner(**wanted).to_batches()
+        except Exception as error:
+            self.error = error
+            raise
+
+    def _converted(self, rows: pa.Table) -> pa.Table:
+        try:
+            return convert(rows, self._schema)
+        except Conflict as error:
+            raise SchemaConflict(str(error), self._newer.objects if self._newer else []) from error
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One pass over the rows of a view."""
+
+    projected_schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        """Return the batches as a stream."""
+        return pa.RecordBatchReader.from_batches(self.projected_schema, self.batches)
+
+
+def has_table(prefix: str) -> bool:
+    """Return whether the objects under a prefix are those of a table, if tables are on."""
+    return prefix.startswith((CLEAN, REJECTED))
+
+
+def open_table(store: ObjectStore, prefix: str) -> DeltaTable | None:
+    """Return the table of the objects under a prefix (`clean/…/`, `rejected/…/`); None if it is missing or damaged."""
+    address, options = store.address(_prefix_of_table(prefix))
+    try:
+        return DeltaTable(address, storage_options=options)
+    except DeltaError:
+        return None
+
+
+def _prefix_of_table(prefix: str) -> str:
+    outputs, dataset, _ = prefix.split("/")
+    return table_prefix(f"{outputs}/", dataset)
+
+
+def table_view(store: ObjectStore, prefix: str, newest: Newest) -> TableView | None:
+    """Return the present rows of the objects under a prefix, by their table; None where only the objects tell them.
+
+    That is so without a table, with one of another ledger, and while the table has the columns of an older contract.
+    """
+    table, reached = open_table(store, prefix), newest.tables.get(_prefix_of_table(prefix))
+    position = table.transaction_version(table_application(newest.ledger)) if table else None
+    if not table or not reached or position is None or position < reached.position:
+        return None
+    dataset = prefix.split("/")[1]
+    if len(newest.after(dataset, reached.position)) < reached.files:
+        return TableView(table, note=BEHIND.format(prefix, count(reached.files, "newer file")))
+    note = OLDER.format(count(reached.stale, "file"), dataset) if reached.stale else ""
+    replaced = newest.after(dataset, position)
+    newer = store.dataset(list(map(clean_key if prefix.startswith(CLEAN) else rejected_key, replaced)))
+    return TableView(table, newer, replaced, note) if _fit(newer.schema, table) else None
+
+
+def _fit(schema: pa.Schema, table: DeltaTable) -> bool:
+    columns = {field.name: field.type for field in table.to_pyarrow_dataset().schema}
+    return all(field.name in columns and fits(field.type, columns[field.name]) for field in schema)
+
+
+def table_at(store: ObjectStore, prefix: str, at: datetime) -> TableView:
+    """Return the rows of the objects under a prefix as their table had them at a time.
+
+    Raises:
+        NoSuchVersion: there is no table, or it had no version then.
+    """
+    table = open_table(store, prefix)
+    if table is None:
+        raise NoSuchVersion(f"{prefix} has no table, and so no earlier versions.")
+    table.load_as_version(_version_at(table, prefix, at).number)
+    return TableView(table)
+
+
+def _version_at(table: DeltaTable, prefix: str, at: datetime) -> Version:
+    """Return the newest version that is not newer than a time, by the times in the commits.
+
+    The library goes by the times of the log's objects, which are whole seconds in a bucket.
+    """
+    for limit in HISTORY:
+        known = _versions(table, limit)
+        for version in known:
+            if version.at <= at:
+                return version
+        if len(known) < limit:
+            break
+    first, sought = (time.isoformat(" ", "milliseconds").removesuffix("+00:00") for time in (known[-1].at, at))
+    raise NoSuchVersion(f"The first version of {prefix} is of {first} UTC: there is none of {sought}.")
+
+
+def versions(store: ObjectStore, prefix: str, limit: int) -> list[Version]:
+    """Return the newest versions of the table of the objects under a prefix, the newest first; none without a table.
+
+    Those in which no row changed, as by compaction, are left out.
+    """
+    table = open_table(store, prefix)
+    return [version for version in _versions(table, limit) if version.by == "WRITE"] if table else []
+
+
+def _versions(table: DeltaTable, limit: int) -> list[Version]:
+    known = []
+    for commit in table.history(limit):
+        at = EPOCH + timedelta(milliseconds=commit["timestamp"])
+        known.append(Version(commit["version"], at, commit.get("operation", "")))
+    return known
