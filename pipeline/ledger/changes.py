@@ -1,11 +1,13 @@
 """The results that changed since a position, for a dataset's tables, and how far each table is."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lake.layout import CLEAN, REJECTED, table_prefix
 from pipeline.ledger.database import Database
 
+_PAGE = 1_000  # results
 _SWITCH = "tables"  # name of the fact in the ledger
 
 
@@ -39,6 +41,23 @@ def changes(ledger: Database, dataset: str, after: int, limit: int) -> list[Chan
         after, dataset, after, limit,
     )  # fmt: skip
     return [Change(row[0], row[1], bool(row[2]), row[3], row[4]) for row in rows]
+
+
+def newest_position(ledger: Database, dataset: str) -> int:
+    """Return the position of a dataset's newest result; 0 if it has none."""
+    [row] = ledger.rows("SELECT coalesce(max(position), 0) FROM source WHERE dataset = ?", dataset)
+    return int(row[0])
+
+
+def changes_up_to(ledger: Database, dataset: str, position: int) -> Iterator[Change]:
+    """Yield the results of a dataset up to a position, in order, few of them in memory at a time.
+
+    A source whose result changes meanwhile gets a later position: if it was not reached yet, it is left out.
+    """
+    page = changes(ledger, dataset, 0, _PAGE)
+    while page:
+        yield from (change for change in page if change.position <= position)
+        page = changes(ledger, dataset, page[-1].position, _PAGE) if page[-1].position < position else []
 
 
 def read_mark(ledger: Database, prefix: str) -> Mark:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from lake.stores.base import ObjectStore
 
-VERSIONS = 500  # that can be opened at least, if they are not older than the table keeps its files
+VERSIONS = 300  # that can be opened at least, if they are not older than the table keeps its files
 
 
 def newest_checkpoint(store: ObjectStore, prefix: str, up_to: int) -> int:

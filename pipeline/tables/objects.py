@@ -1,8 +1,8 @@
 """Rows for a table from the objects of its sources, as a stream of bounded memory."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -25,20 +25,21 @@ ROWS = 16_000  # of a batch
 class Objects:
     """Reads the objects of sources, all of `outputs` (`CLEAN` or `REJECTED`), as rows of one schema.
 
-    `left_out` has the keys of objects of an older contract whose values do not fit the schema.
+    `left_out` counts the objects of an older contract whose values do not fit the schema; `example` is the first one.
     """
 
     store: ObjectStore
     outputs: str
     schema: pa.Schema
     staging: Path
-    left_out: list[str] = field(default_factory=list)
+    left_out: int = 0
+    example: str = ""
 
-    def reader(self, changes: Sequence[Change]) -> pa.RecordBatchReader:
+    def reader(self, changes: Iterable[Change]) -> pa.RecordBatchReader:
         """Return the rows of the sources as they are now, one object after the other."""
         return pa.RecordBatchReader.from_batches(self.schema, self._batches(changes))
 
-    def _batches(self, changes: Sequence[Change]) -> Iterator[pa.RecordBatch]:
+    def _batches(self, changes: Iterable[Change]) -> Iterator[pa.RecordBatch]:
         """Yield the rows of small files in batches of many files: each batch costs the library as much as a file."""
         tables, count = list[pa.Table](), 0
         for table in chain.from_iterable(in_order(self._read, self._keys(changes))):
@@ -50,7 +51,7 @@ class Objects:
         if tables:
             yield from pa.concat_tables(tables).combine_chunks().to_batches()
 
-    def _keys(self, changes: Sequence[Change]) -> Iterator[str]:
+    def _keys(self, changes: Iterable[Change]) -> Iterator[str]:
         """Yield the key of each object."""
         for change in changes:
             if self.outputs == CLEAN and change.clean_etag:
@@ -77,7 +78,7 @@ class Objects:
     def _rows(self, key: str, source: Any) -> Iterator[pa.Table]:
         file = pq.ParquetFile(source)
         if not self._fits(file):
-            self.left_out.append(key)
+            self.left_out, self.example = self.left_out + 1, self.example or key
         elif file.metadata.num_rows <= ROWS:
             yield self._converted(file.read(use_threads=False))
         else:

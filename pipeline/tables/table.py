@@ -5,7 +5,7 @@ between the commit and the ledger's mark repeats nothing.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,27 @@ from common.logs import fields
 from lake.layout import table_application, table_prefix
 from lake.schemas import LINEAGE
 from lake.stores.base import ObjectStore
-from pipeline.ledger.changes import Change, Mark, changes, read_mark, write_mark
+from pipeline.ledger.changes import Change, Mark, changes, changes_up_to, newest_position, read_mark, write_mark
 from pipeline.ledger.database import Database
 from pipeline.tables.history import newest_checkpoint, shorten_log
 from pipeline.tables.objects import Objects
 
 NEW = 5_000  # results of one commit that adds sources
 REPLACED = 500  # results of one commit that replaces the rows of sources
-EVERY = 1 << 62  # results of the one commit that builds a table anew
 COMPACTED = 20  # commits until small files are put together
 ROW_GROUP = 128_000  # rows, which are in memory while they are written
 APPLICATION = "lakelet"
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Todo:
+    """Results of one commit, up to `position` (0: none); `mode`: how the library puts them into the table."""
+
+    changes: Iterable[Change]
+    position: int
+    mode: dict[str, Any]
 
 
 @dataclass
@@ -59,8 +67,8 @@ class Table:
         position = read_mark(self.ledger, self.prefix).position
         return not self._opened or bool(changes(self.ledger, self.dataset, position, 1))
 
-    def update(self, *, anew: bool = False) -> int:
-        """Commit the results that the table lacks, so many as one commit takes; return how many these were.
+    def update(self, *, anew: bool = False) -> bool:
+        """Commit the results that the table lacks, so many as one commit takes; return whether there were any.
 
         A table that is missing or damaged, that somebody else wrote to, or that has other columns is built anew.
 
@@ -74,19 +82,19 @@ class Table:
             table, reason = self._open(mark)
             position = table.transaction_version(self._application) if table else None
         anew = anew or bool(reason) or position is None
-        todo = self._next(0 if anew else position or 0, EVERY if anew else NEW)
-        if not todo:
+        todo = self._all() if anew else self._next(position or 0)
+        if not todo.position:
             self._opened = table
-            return 0
+            return False
         if reason or (table and anew):
             log.warning(fields("table built anew", table=self.prefix, reason=reason or _unknown(position)))
         before = table.version() if table else -1
-        table = self._commit(table, todo, anew=anew)
+        table = self._commit(table, todo)
         # Otherwise another program wrote a version between, which the next look finds.
         alone = table.version() == before + 1
-        write_mark(self.ledger, self.prefix, Mark(todo[-1].position, table.version() if alone else before))
+        write_mark(self.ledger, self.prefix, Mark(todo.position, table.version() if alone else before))
         self._opened = table if alone else None
-        return len(todo)
+        return True
 
     def close(self) -> None:
         """Have the next update open the table: somebody may have deleted it, or written to it."""
@@ -98,7 +106,8 @@ class Table:
         A commit reads the log since the last checkpoint, which is therefore never far.
 
         Args:
-            hourly: also remove the files of versions that are older than `keep` days.
+            hourly: also remove files that only versions older than `keep` days need, and old ones that no version has,
+                as after a kill within a commit.
         """
         self._opened = None
         if table := self._open(read_mark(self.ledger, self.prefix))[0]:
@@ -106,7 +115,7 @@ class Table:
             table.optimize.compact(commit_properties=ours)
             if hourly:
                 hours = 24 * self.keep
-                table.vacuum(hours, dry_run=False, enforce_retention_duration=False, commit_properties=ours)
+                table.vacuum(hours, dry_run=False, full=True, enforce_retention_duration=False, commit_properties=ours)
             version = table.version()
             if newest_checkpoint(self.store, self.prefix, version) < version:
                 table.create_checkpoint()
@@ -157,40 +166,42 @@ class Table:
             return "the contract has other columns"
         return ""
 
-    def _next(self, after: int, limit: int) -> list[Change]:
-        todo = changes(self.ledger, self.dataset, after, limit)
-        if limit == EVERY or all(change.new for change in todo):
-            return todo
-        return todo[:REPLACED]
+    def _next(self, after: int) -> _Todo:
+        """Return the results of the next commit to the table, which has those up to a position."""
+        found = changes(self.ledger, self.dataset, after, NEW)
+        if all(change.new for change in found):
+            return _Todo(found, found[-1].position if found else 0, {"mode": "append"})
+        found = found[:REPLACED]
+        keys = ", ".join("'" + change.source_key.replace("'", "''") + "'" for change in found)
+        mode = {"mode": "overwrite", "predicate": f"{self.schema[0].name} IN ({keys})"}
+        return _Todo(found, found[-1].position, mode)
 
-    def _commit(self, table: DeltaTable | None, todo: Sequence[Change], *, anew: bool) -> DeltaTable:
+    def _all(self) -> _Todo:
+        """Return all results, as a stream."""
+        last = newest_position(self.ledger, self.dataset)
+        mode = {"mode": "overwrite", "schema_mode": "overwrite"}
+        return _Todo(changes_up_to(self.ledger, self.dataset, last), last, mode)
+
+    def _commit(self, table: DeltaTable | None, todo: _Todo) -> DeltaTable:
         """Commit results in one transaction; return the table after it."""
         objects = Objects(self.store, self.outputs, self.schema, self.staging)
-        transaction = Transaction(self._application, todo[-1].position)
+        transaction = Transaction(self._application, todo.position)
         properties = CommitProperties(app_transactions=[transaction], custom_metadata=self._signature)
         address, options = self.store.address(self.prefix)
         write_deltalake(
             table or address,
-            objects.reader(todo),
+            objects.reader(todo.changes),
             storage_options=options,
             configuration=self._configuration,
             commit_properties=properties,
             writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP),
-            **self._mode(todo, anew=anew),
+            **todo.mode,
         )
         if objects.left_out:
-            reason = f"{len(objects.left_out)} files of an older contract have values that do not fit the present one"
+            reason = f"{objects.left_out} files of an older contract have values that do not fit the present one"
             action = "replay --stale"
-            log.warning(fields("left out", table=self.prefix, key=objects.left_out[0], reason=reason, action=action))
+            log.warning(fields("left out", table=self.prefix, key=objects.example, reason=reason, action=action))
         return table or DeltaTable(address, storage_options=options)
-
-    def _mode(self, todo: Sequence[Change], *, anew: bool) -> dict[str, Any]:
-        if anew:
-            return {"mode": "overwrite", "schema_mode": "overwrite"}
-        if all(change.new for change in todo):
-            return {"mode": "append"}
-        keys = ", ".join("'" + change.source_key.replace("'", "''") + "'" for change in todo)
-        return {"mode": "overwrite", "predicate": f"{self.schema[0].name} IN ({keys})"}
 
     @property
     def _configuration(self) -> Mapping[str, str | None]:

@@ -1,20 +1,29 @@
 """The tables have the rows of the objects, each once, whatever happens to files, tables, contracts and the pipeline."""
 
+import os
+import re
 import shutil
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from threading import Event, Thread
+from threading import Event, Semaphore, Thread
 
 import polars as pl
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from deltalake.exceptions import DeltaError
 
 from lake.layout import CLEAN, REJECTED, table_prefix
+from pipeline.ledger import changes as changes_module
 from pipeline.ledger.changes import behind
 from pipeline.ledger.ledger import Ledger
 from pipeline.tables import table as table_module
+from pipeline.tables.objects import Objects
 
 HEADER = "name,n,x\n"
 ODD = ["a.csv", "it's.csv", "_b c.csv", "100 %.csv", "#1?.csv", "deep/'; --.csv", ".dot.csv", "é\\.csv"]
@@ -229,6 +238,14 @@ def test_small_files_and_old_versions_go_and_a_version_can_be_read_again(table_l
     old = table_lake.open()
     old.load_as_version(3)
     assert old.to_pyarrow_dataset().count_rows() == 12
+    reader, began = table_lake.open().to_pyarrow_dataset(), table_lake.open().to_pyarrow_table()
+    for number in range(20):
+        table_lake.put(f"{number}.csv", rows(100 + number))
+    table_lake.load()
+    table_lake.tables = None  # which begins with a look for old files
+    table_lake.update()
+    table_lake.check()
+    assert reader.to_table().equals(began), "it began before all were replaced, put together and vacuumed"
 
     table_lake.keep, table_lake.tables = 0, None
     table_lake.put("a.csv", rows(1))
@@ -279,3 +296,89 @@ def test_a_table_that_cannot_be_written_holds_up_no_other(table_lake, caplog):
     table_lake.put("b.csv", rows(2))
     table_lake.load()
     assert behind(table_lake.ledger, "numbers")[0] == 1
+
+
+def test_a_file_that_is_replaced_while_a_table_is_built_is_there_once(table_lake, monkeypatch):
+    """The files are replaced after two of them were read."""
+    monkeypatch.setattr("pipeline.ledger.changes._PAGE", 2)
+    page, read, were_read, replaced = changes_module.changes, Objects._read, Semaphore(0), list[str]()
+
+    def page_after(ledger: Ledger, dataset: str, after: int, limit: int) -> list[changes_module.Change]:
+        if after and not replaced:
+            assert were_read.acquire(timeout=30)
+            assert were_read.acquire(timeout=30)
+            replaced.extend(ODD)
+            put_all(2)
+        return page(ledger, dataset, after, limit)
+
+    def read_one(self: Objects, key: str) -> Iterable[pa.Table]:
+        try:
+            return read(self, key)
+        finally:
+            were_read.release()
+
+    def put_all(number: int) -> None:
+        for name in ODD:
+            table_lake.put(name, rows(number))
+        table_lake.load()
+
+    monkeypatch.setattr(changes_module, "changes", page_after)
+    monkeypatch.setattr(Objects, "_read", read_one)
+    put_all(1)
+    table_lake.update()
+    table_lake.check()
+    first = table_lake.open()
+    first.load_as_version(0)
+    keys = Counter(first.to_pyarrow_table()["_source_key"].to_pylist())
+    assert sorted(keys.values()) == [3, 3]
+
+
+@pytest.mark.parametrize("days", [-2, 2])
+def test_a_clock_that_jumps(table_lake, days):
+    """It is set back, or ahead, by more than the days that a table keeps: all that was written has another age."""
+    lake, folder = table_lake, Path(table_lake.store.address("tables")[0])
+    lake.keep = 1
+    for number in range(6):
+        lake.put(f"{number % 4}.csv", rows(number))
+        lake.load()
+        lake.update()
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        if path.suffix == ".json":
+            path.write_text(
+                re.sub(r"\b1\d{12}\b", lambda found: str(int(found[0]) - days * 86_400_000), path.read_text())
+            )
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - days * 86_400))
+    lake.ledger.db.execute("UPDATE source SET changed_at = changed_at - ?", (days * 86_400_000_000,))
+    lake.tables = None
+    for number in (1, 7):
+        lake.put(f"{number}.csv", rows(number))
+        lake.load()
+        lake.update()
+        lake.check()
+
+
+def test_a_pipeline_that_was_given_up_commits_late(table_lake, tmp_path, monkeypatch):
+    """Another one has taken the lake over, with a ledger of its own."""
+    monkeypatch.setattr("pipeline.tables.tables.OPENED", 0)  # as after a minute
+    late = table_lake
+    for name in ODD:
+        late.put(name, rows(1, bad=1))
+    late.load()
+    late.update()
+    late.put("new.csv", rows(2))
+    late.load()  # and stands still before it commits
+    with closing(Ledger(tmp_path / "other.sqlite")) as ledger:
+        ledger.start_run({"numbers": late.datasets["numbers"].fingerprint})
+        other = replace(late, ledger=ledger, tables=None)
+        other.load()
+        other.update()
+        [(clean, _), _] = late.tables._states
+        with pytest.raises(DeltaError):  # the library knows that the table is not what it was
+            clean.update()
+        assert clean.update(), "it opens the table, which is another program's, and builds it anew"
+        assert late.open().version() == 2
+        other.put(ODD[0], rows(3))
+        other.load()
+        for _ in range(2):
+            other.update()
+        other.check()
