@@ -1,4 +1,4 @@
-"""Take the README's pictures of the pages of a running Lakelet: `make run` in one shell, this in another.
+"""Take the pictures of the pages of a running Lakelet: `make run` and `make notebook` in two shells, this in another.
 
 The feed gets some bad rows for the pictures, and loses them again.
 """
@@ -75,7 +75,19 @@ def run_query(page: Page) -> None:
     page.get_by_test_id("stEChartsChart").evaluate("chart => chart.scrollIntoView({block: 'end'})")
 
 
+def run_notebook(page: Page) -> None:
+    """Run all cells of a notebook and show its chart."""
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    chart = page.locator(".jp-OutputArea img").first
+    chart.wait_for(state="attached")
+    page.wait_for_timeout(3000)  # the cells after it scroll the page
+    chart.scroll_into_view_if_needed()
+
+
 SIMULATOR, DASHBOARD = ("SIMULATOR_PORT", "8001"), ("DASHBOARD_PORT", "8002")
+NOTEBOOK = ("NOTEBOOK_PORT", "8888")
+TOKEN = os.environ.get("NOTEBOOK_TOKEN", "notebook-on-this-machine")
 PAGES: dict[str, tuple[tuple[str, str], str, str, Callable[[Page], None]]] = {
     "overview": (DASHBOARD, "/", "companydata", drawn),
     "pipeline": (DASHBOARD, "/pipeline", "Loads", lambda _: None),
@@ -83,6 +95,7 @@ PAGES: dict[str, tuple[tuple[str, str], str, str, Callable[[Page], None]]] = {
     "rejects": (DASHBOARD, "/rejects", "of their", open_reject),
     "query": (DASHBOARD, "/query", "Views and their columns", run_query),
     "simulator": (SIMULATOR, "/", "Feed of orders", regenerate),
+    "notebook": (NOTEBOOK, f"/lab/tree/read_with_pandas.ipynb?token={TOKEN}", "| Idle", run_notebook),
 }
 
 

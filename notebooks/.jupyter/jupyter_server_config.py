@@ -14,7 +14,7 @@ folder = Path.cwd()
 if not os.access(folder, os.W_OK):
     found, me = folder.stat(), f"{os.getuid()}:{os.getgid()}"
     owner = f"{found.st_uid}:{found.st_gid}"
-    way_out = f"chown -R {me} notebooks" if found.st_uid == 0 else f"set NOTEBOOK_USER={owner} in .env"
+    way_out = f"Run chown -R {me} notebooks" if found.st_uid == 0 else f"Set NOTEBOOK_USER={owner} in .env"
     sys.exit(f"error: nothing could be saved: ./notebooks belongs to {owner}, and JupyterLab runs as {me}. {way_out}")
 
 c.ServerApp.ip = os.environ.get("NOTEBOOK_HOST") or "127.0.0.1"
@@ -26,6 +26,7 @@ c.ServerApp.allow_remote_access = False  # under another name than localhost, a 
 c.ServerApp.allow_root = True  # an engine without root calls its own user root
 c.ServerApp.answer_yes = True  # Ctrl-C ends it without a question
 c.IdentityProvider.token = token
+c.KernelManager.transport_encryption = "auto"  # or any user of this machine could listen to a kernel's words
 
 # Nothing is asked of, or told to, another machine.
 c.LabApp.app_settings_dir = str(Path(__file__).parent)  # for overrides.json

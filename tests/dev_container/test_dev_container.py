@@ -8,15 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pyarrow.parquet as pq
 import pytest
 
 from lake.layout import LOADS
+from tests.support.compose import Stack
 from tests.support.dap import Command, DebugSession, TerminalRequest
 from tests.support.dev_container import HERE, DevContainer
 from tests.support.lake import company_csv
-from tests.support.launch import configuration, first_line
+from tests.support.launch import configuration, env_file, first_line
 from tests.support.minio_server import until
+from tests.support.notebooks import NOTEBOOKS
 from tests.support.project import RELATIVE
 from tests.support.workshop import TRANSFORM, next_stop, workshop_file
 
@@ -205,6 +208,41 @@ def test_a_rebuild_keeps_the_lake_and_the_state(dev_container):
     assert (loaded(dev_container), ledger(dev_container)) == before
     assert dev_container.shell(f"PIPELINE_DATASETS={RELATIVE} python -m pipeline once", check=False).returncode == 0
     assert loaded(dev_container) == before[0]
+
+
+SHOWN = """
+import os
+print(os.environ["AWS_ACCESS_KEY_ID"], len(company))
+"""
+
+
+def test_a_notebook_runs_in_it_with_the_readers_key(dev_container):
+    """On the tables that the pipeline has written above."""
+    notebook = nbformat.read(NOTEBOOKS / "read_with_pandas.ipynb", as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(SHOWN))
+    path = dev_container.clone / "notebooks/copy.ipynb"
+    path.write_text(nbformat.writes(notebook))
+    path.chmod(0o666)  # of root's where root runs the tests
+    dev_container.shell("jupyter execute --inplace notebooks/copy.ipynb")
+    cells = nbformat.read(path, as_version=4).cells
+    rows = sum(loaded(dev_container).values())
+    assert cells[-1].outputs[0].text.split() == [Stack.role("reader").access_key, str(rows)]
+    path.unlink()
+
+
+def test_make_notebook_works_in_it(dev_container):
+    notebook = dev_container.inside("make", "notebook")
+    answers = "python -c \"import urllib.request as web; print(web.urlopen('http://127.0.0.1:8888/api').status)\""
+    environ = {**os.environ, **notebook.environ}
+    with subprocess.Popen(
+        notebook.arguments, cwd=dev_container.clone, env=environ, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            until(lambda: dev_container.shell(answers, check=False).stdout == "200\n", 60, "JupyterLab's answer")
+        finally:
+            dev_container.shell("pkill --signal INT --full '[j]upyter-lab'")
+        said, _ = process.communicate(timeout=60)
+    assert f"http://localhost:8888/lab?token={env_file()['NOTEBOOK_TOKEN']}" in said
 
 
 def test_make_run_works_in_it(dev_container, tmp_path):

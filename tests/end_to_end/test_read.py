@@ -17,7 +17,7 @@ from tests.support.project import ROOT
 
 HEADER = "order_id,ordered_at,customer,email,country,product,quantity,unit_price,discount,total"
 FOLDER, BUCKET = [], []
-for snippet in re.findall(r"```\n(.*?)```", (ROOT / "docs/read.md").read_text(), re.DOTALL):
+for snippet in re.findall(r"```\n((?:import|from) .*?)```", (ROOT / "docs/read.md").read_text(), re.DOTALL):
     (BUCKET if "localhost:9000" in snippet else FOLDER).append(snippet)
 
 

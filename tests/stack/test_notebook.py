@@ -45,6 +45,21 @@ def test_nothing_is_told_or_run_without_the_token(stack):
         assert asked(stack, "/api/kernels", token, host, method="POST") == 403
 
 
+def test_it_does_not_start_without_a_token_or_where_nothing_could_be_saved(stack):
+    owner = stack.variables["NOTEBOOK_USER"]
+    for options, said in (
+        (("--env", "NOTEBOOK_TOKEN="), "NOTEBOOK_TOKEN is not set"),
+        (
+            ("--user", "1234:1234"),
+            f"belongs to {owner}, and JupyterLab runs as 1234:1234. Set NOTEBOOK_USER={owner} in",
+        ),
+    ):
+        done = stack.compose("run", "--rm", "--no-deps", "-T", *options, "notebook", check=False)
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def outputs(path: Path) -> list[list[nbformat.NotebookNode]]:
     """Return the outputs of each cell of code, as they are saved; none while they are being saved."""
     try:
