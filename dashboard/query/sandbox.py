@@ -41,7 +41,6 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 END = re.compile(r";(\s|;|--[^\n]*(\n|\Z)|/\*.*?\*/)*", re.DOTALL)
 CATALOG = re.compile(r"(?i)\bshow\b|\bduckdb_|information_schema|\bpg_|sqlite_master")
 NOTE = b"lakelet.note"  # in the metadata of a result or a schema: a note for the reader
-VACUUMED = "Files of that version are gone: the pipeline keeps them for TABLES_KEEP days. Choose a later time."
 REPLAY = "`python -m pipeline replay --stale` loads them again."
 
 
@@ -82,13 +81,12 @@ def answer(store: ObjectStore, views: Mapping[str, str], sql: str, at: datetime 
             names |= missing
         except (duckdb.Error, pa.ArrowException, OSError, SchemaConflict, NoSuchVersion) as error:
             cause = next((view.error for view in opened.values() if getattr(view, "error", None)), error)
-            if at and isinstance(cause, FileNotFoundError):
-                raise QueryError(VACUUMED) from error
             if not isinstance(cause, SchemaChanged | ObjectChanged | FileNotFoundError):
                 raise QueryError(explained(cause)) from error
-            by_tables = by_tables and not isinstance(cause, FileNotFoundError)  # a table that was removed, or vacuumed
-            if not isinstance(cause, SchemaChanged):
+            if not isinstance(cause, SchemaChanged) or by_tables:
                 opened.clear()
+            if not isinstance(cause, ObjectChanged):
+                by_tables = False  # a file of a table is gone, or a newest object has columns that the table lacks
             for dataset in opened.values():
                 if hasattr(dataset, "error"):
                     dataset.error = None

@@ -29,6 +29,8 @@ OLDER = (
     "Loaded under an older contract: {} of {}. Values that do not fit today's columns are not in this answer. "
     "`python -m pipeline replay --stale` loads the files again."
 )
+NEWER = 16  # of the newest objects whose schema is read before a scan: they are of one contract, but for a moment
+VACUUMED = "Files of that version are gone: the pipeline keeps them for TABLES_KEEP days. Choose a later time."
 KEYS = {"_source_key", "source_key"}  # the column of a clean and of a rejected table that names the source
 
 
@@ -93,11 +95,17 @@ class TableView(ds.InMemoryDataset):  # type: ignore[misc]
     """
 
     def __init__(
-        self, table: DeltaTable, newer: ObjectDataset | None = None, replaced: Collection[str] = (), note: str = ""
+        self,
+        table: DeltaTable,
+        newer: ObjectDataset | None = None,
+        replaced: Collection[str] = (),
+        note: str = "",
+        *,
+        earlier: bool = False,
     ) -> None:
-        """Take a table in its open version."""
+        """Take a table in its open version, which is an `earlier` one or the present one."""
         super().__init__(pa.table({}))
-        self.note = note
+        self.note, self._earlier = note, earlier
         self.error: Exception | None = None
         self._table, self._newer = table.to_pyarrow_dataset(), newer
         fields, lineage = list(self._table.schema), {field.name for field in LINEAGE}
@@ -124,7 +132,8 @@ class TableView(ds.InMemoryDataset):  # type: ignore[misc]
                 rows = ds.dataset(self._converted(pa.Table.from_batches([batch])))
                 yield from rows.scanner(**wanted).to_batches()
         except Exception as error:
-            self.error = error
+            gone = self._earlier and isinstance(error, FileNotFoundError)
+            self.error = NoSuchVersion(VACUUMED) if gone else error
             raise
 
     def _converted(self, rows: pa.Table) -> pa.Table:
@@ -179,7 +188,8 @@ def table_view(store: ObjectStore, prefix: str, newest: Newest) -> TableView | N
         return TableView(table, note=BEHIND.format(prefix, count(reached.files, "newer file")))
     note = OLDER.format(count(reached.stale, "file"), dataset) if reached.stale else ""
     replaced = newest.after(dataset, position)
-    newer = store.dataset(list(map(clean_key if prefix.startswith(CLEAN) else rejected_key, replaced)))
+    keys = list(map(clean_key if prefix.startswith(CLEAN) else rejected_key, replaced))
+    newer = store.dataset(keys, sample=NEWER)
     return TableView(table, newer, replaced, note) if _fit(newer.schema, table) else None
 
 
@@ -198,7 +208,7 @@ def table_at(store: ObjectStore, prefix: str, at: datetime) -> TableView:
     if table is None:
         raise NoSuchVersion(f"{prefix} has no table, and so no earlier versions.")
     table.load_as_version(_version_at(table, prefix, at).number)
-    return TableView(table)
+    return TableView(table, earlier=True)
 
 
 def _version_at(table: DeltaTable, prefix: str, at: datetime) -> Version:

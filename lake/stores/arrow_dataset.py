@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from lake.stores.base import ObjectChanged, ObjectInfo
+from lake.stores.base import SAMPLE, ObjectChanged, ObjectInfo
 from lake.stores.common_schema import Conflict, SchemaConflict, convert, is_held, unified
 
-SAMPLE = 256  # files whose schema is read before a scan; other schemas are read during the scan
 THREADS = 8  # that open files
 WINDOW = 32  # files that are open at a time
 REPLACED = 5  # times that an object may be replaced just as it is opened
@@ -46,12 +45,18 @@ class ObjectDataset(ds.InMemoryDataset):  # type: ignore[misc]
     because an engine that scans the dataset raises its own error.
     """
 
-    def __init__(self, objects: Iterable[ObjectInfo], open_file: OpenFile, stat: Callable[[str], ObjectInfo]) -> None:
-        """Read the footers of a sample of `objects`, with the oldest and the newest among them."""
+    def __init__(
+        self,
+        objects: Iterable[ObjectInfo],
+        open_file: OpenFile,
+        stat: Callable[[str], ObjectInfo],
+        sample: int = SAMPLE,
+    ) -> None:
+        """Read the footers of a `sample` of `objects`, with the oldest and the newest among them."""
         super().__init__(pa.table({}))
         self.objects = sorted(objects, key=lambda info: info.key)
         self.error: Exception | None = None
-        self._open_file, self._stat = open_file, stat
+        self._open_file, self._stat, self._sample = open_file, stat, sample
         self._files_by_schema: dict[pa.Schema, list[ObjectInfo]] = {}
         for info, schema in self._looked_at():
             self._files_by_schema.setdefault(schema, []).append(info)
@@ -67,7 +72,7 @@ class ObjectDataset(ds.InMemoryDataset):  # type: ignore[misc]
     @property
     def more(self) -> bool:
         """Return whether there are files beyond the sample."""
-        return len(self.objects) > SAMPLE
+        return len(self.objects) > self._sample
 
     @property
     def schema(self) -> pa.Schema:
@@ -88,7 +93,7 @@ class ObjectDataset(ds.InMemoryDataset):  # type: ignore[misc]
     def _looked_at(self) -> Iterator[tuple[ObjectInfo, pa.Schema]]:
         whole = len(self.objects) == 1  # its columns are read next
         with ThreadPoolExecutor(THREADS) as pool:
-            for file in pool.map(lambda info: self._opened(info, whole=whole), sampled(self.objects)):
+            for file in pool.map(lambda info: self._opened(info, whole=whole), sampled(self.objects, self._sample)):
                 if file:
                     yield file.info, file.schema
 
@@ -136,11 +141,11 @@ class ObjectDataset(ds.InMemoryDataset):  # type: ignore[misc]
         return file
 
 
-def sampled(objects: Iterable[ObjectInfo]) -> list[ObjectInfo]:
-    """Return at most `SAMPLE` objects, evenly by age, with the oldest and newest: contracts change over time."""
+def sampled(objects: Iterable[ObjectInfo], most: int = SAMPLE) -> list[ObjectInfo]:
+    """Return at most `most` objects, evenly by age, with the oldest and newest: contracts change over time."""
     by_age = sorted(objects, key=lambda info: (info.modified, info.key))
-    step = max(1.0, (len(by_age) - 1) / (SAMPLE - 1))
-    return [by_age[round(index * step)] for index in range(min(len(by_age), SAMPLE))]
+    step = max(1.0, (len(by_age) - 1) / (most - 1))
+    return [by_age[round(index * step)] for index in range(min(len(by_age), most))]
 
 
 class Scan:

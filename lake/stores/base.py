@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # Arrow is loaded where it is used: a command that only asks 
 
 MAX_KEY_BYTES = 1024  # S3's own limit
 STATS = 16  # objects that are looked at at the same time
+SAMPLE = 256  # objects whose schema is read before a scan; other schemas are read during the scan
 # Seconds since 1970: the years that pandas' and Arrow's 64 bits of nanoseconds hold.
 _EARLIEST = datetime(1678, 1, 1, tzinfo=UTC).timestamp()
 _LATEST = datetime(2262, 1, 1, tzinfo=UTC).timestamp()
@@ -96,12 +97,12 @@ class ObjectStore(Protocol):
         that was unavailable. Events may repeat or come late.
         """
 
-    def dataset(self, prefix: str | Collection[str], limit: int | None = None) -> "ObjectDataset":
+    def dataset(self, prefix: str | Collection[str], limit: int | None = None, sample: int = SAMPLE) -> "ObjectDataset":
         """Return the Parquet objects under `prefix` as one dataset; at most the first `limit` in the listing.
 
         A `prefix` that does not end in a slash is the key of one object; a collection has keys. Objects that were
         written under different contracts get one schema (see `lake.stores.arrow_dataset`); where none fits, it raises
-        `SchemaConflict`.
+        `SchemaConflict`. The schemas of a `sample` are read at once, the others during a scan.
         """
 
     def address(self, prefix: str) -> tuple[str, dict[str, str]]:

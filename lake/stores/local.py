@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 from common.errors import NO_ROOM, SettingError, StoreFull, StoreUnavailable
 from common.logs import fields
 from common.retry import Outage
-from lake.stores.base import Gap, InvalidKey, ObjectChanged, ObjectInfo, check_key, listed, time_of
+from lake.stores.base import SAMPLE, Gap, InvalidKey, ObjectChanged, ObjectInfo, check_key, listed, time_of
 from lake.stores.open_for_writing import being_written
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class LocalStore:
                     if Path(item).is_file():  # not a pipe: to open it would block
                         yield _info(key, Path(item).stat())
 
-    def dataset(self, prefix: str | Collection[str], limit: int | None = None) -> "ObjectDataset":
+    def dataset(self, prefix: str | Collection[str], limit: int | None = None, sample: int = SAMPLE) -> "ObjectDataset":
         """Return the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""
         import pyarrow as pa
 
@@ -186,7 +186,7 @@ class LocalStore:
             with self._errors(info.key):
                 return pa.OSFile(str(self._path(info.key)))  # an open file keeps its version when it is replaced
 
-        return ObjectDataset(listed(self, prefix, limit), opened, self.stat)
+        return ObjectDataset(listed(self, prefix, limit), opened, self.stat, sample)
 
     def address(self, prefix: str) -> tuple[str, dict[str, str]]:
         """Return the path of a prefix (see `ObjectStore.address`)."""

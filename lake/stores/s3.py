@@ -18,7 +18,7 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 
 from common.errors import SettingError, StoreUnavailable
 from common.retry import Outage
-from lake.stores.base import Gap, ObjectInfo, check_key, listed
+from lake.stores.base import SAMPLE, Gap, ObjectInfo, check_key, listed
 from lake.stores.s3_client import CHUNK, CONNECT_SECONDS, Transfer, refusal
 from lake.stores.s3_events import S3_EVENTS, event_lines, objects_written
 
@@ -110,7 +110,7 @@ class S3Store:
         outage = Outage(log, "not listening", "listening again", bucket=self.bucket)
         return outage.reopen(lambda: self._listen(client, prefix, stop), stop)
 
-    def dataset(self, prefix: str | Collection[str], limit: int | None = None) -> "ObjectDataset":
+    def dataset(self, prefix: str | Collection[str], limit: int | None = None, sample: int = SAMPLE) -> "ObjectDataset":
         """Return the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""
         import pyarrow as pa
 
@@ -121,7 +121,7 @@ class S3Store:
                 return pa.BufferReader(self._transfer.get(info.key)[1].read())
             return pa.PythonFile(self._transfer.ranges(info), mode="r")
 
-        return ObjectDataset(listed(self, prefix, limit), opened, self.stat)
+        return ObjectDataset(listed(self, prefix, limit), opened, self.stat, sample)
 
     def address(self, prefix: str) -> tuple[str, dict[str, str]]:
         """Return the URL of a prefix, and the settings of `object_store` (see `ObjectStore.address`)."""

@@ -1,6 +1,6 @@
 """Store that can be away or refuse: a real folder behind a switch."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event
@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from common.errors import StoreUnavailable
 from lake.stores.arrow_dataset import ObjectDataset
-from lake.stores.base import Gap, ObjectInfo
+from lake.stores.base import SAMPLE, Gap, ObjectInfo
 from lake.stores.local import LocalStore
 
 
@@ -51,5 +51,5 @@ class FaultyStore:
     def watch(self, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
         return self._answer().watch(prefix, stop)
 
-    def dataset(self, prefix: str, limit: int | None = None) -> ObjectDataset:
-        return self._answer().dataset(prefix, limit)
+    def dataset(self, prefix: str | Collection[str], limit: int | None = None, sample: int = SAMPLE) -> ObjectDataset:
+        return self._answer().dataset(prefix, limit, sample)
