@@ -96,7 +96,7 @@ exam: $(RUNTIME)  ## grade the pipeline in an exam of odd files, in a lake of it
 	{ $(BIN)python -m pipeline once >"$$folder/log" 2>&1 || { cat "$$folder/log" >&2; exit 1; }; } && \
 	$(BIN)python -m simulator grade --key "$$folder/key.json"
 
-test: $(DEV)  ## run the tests, all that this machine can; ARGS="-k name" narrows them
+test: $(DEV) .venv/oracle.stamp  ## run the tests, all that this machine can; ARGS="-k name" narrows them
 	$(BIN)python -m pytest --numprocesses 3 --no-loadscope-reorder $(ARGS)
 
 unit: $(DEV)  ## run the unit tests that need no container and no browser, and print the branch coverage
@@ -123,6 +123,13 @@ bench: $(DEV) .venv/peers.stamp  ## measure Lakelet beside its peers, about 4 mi
 	.venv/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/peers.txt
 	@touch $@
 
+# The oracle is another release of a library that Lakelet has.
+.venv/oracle.stamp: requirements/oracle.txt $(if $(BIN),| .venv/bin/python)
+	@echo "installing requirements/oracle.txt into .venv/oracle, once: this takes half a minute"
+	@$(PYTHON) -m venv --clear .venv/oracle
+	@.venv/oracle/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/oracle.txt
+	@touch $@
+
 UV := .venv/lock/bin/uv
 COMPILE = $(UV) pip compile pyproject.toml --group build --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --quiet $(ARGS)
@@ -134,6 +141,7 @@ lock: | .venv/bin/python  ## pin what pyproject.toml asks for; ARGS=--upgrade ta
 	$(COMPILE) -o requirements/runtime.txt
 	$(COMPILE) --group dev -o requirements/dev.txt
 	$(call ALONE,--group pyproject.toml:notebook --constraint requirements/dev.txt) -o requirements/notebook.txt
+	$(call ALONE,requirements/oracle.in) -o requirements/oracle.txt
 	$(call ALONE,benchmarks/peers.in) -o benchmarks/peers.txt
 	rm -rf .venv/lock
 

@@ -11,6 +11,7 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.machine import chromium, engine, node
+from tests.support.oracle import has_oracle
 from tests.support.project import DATASETS
 
 settings.register_profile("lakelet", deadline=None)  # a loaded machine is slow, not wrong: tests have a limit
@@ -30,6 +31,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "engine": (engine, "a running Docker engine with Compose"),
     "node": (node, "Node 20 or newer with npm"),
     "browser": (lambda: chromium() is not None, "Chromium or Chrome on the PATH"),
+    "oracle": (has_oracle, "DuckDB's own reader of Delta, which `make test` installs"),
     "mount": (functools.cache(_mount), "Linux and the right to mount a file system (root, or sudo without a password)"),
 }
 

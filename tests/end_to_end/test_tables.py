@@ -1,56 +1,49 @@
 """The Delta tables that the real program writes, read by other engines, after kills and on a wire with faults."""
 
-import io
+import shutil
 import time
 from random import Random
-from typing import Any
 
-import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
 from lake.layout import CLEAN, table_prefix
 from tests.support.lake import Lake, company_csv, new_lake
 from tests.support.minio_server import until
+from tests.support.project import DATASETS
+from tests.support.rows import object_rows, oracle_rows, table_rows
+from tests.support.truth import BAD_ROWS
 from tests.support.wire import proxy_to
 
-ORDER = ["_source_key", "_line"]
 NAMES = [f"companydata/{name}.csv" for name in ("a", "b c", "_d", "e #1?", "100 %", "f's")]
 
 
-def table_rows(lake: Lake) -> list[dict[str, Any]]:
-    """Return the clean table's rows, by Polars."""
-    address, options = lake.store.address(table_prefix(CLEAN, "companydata"))
-    known = {name: value for name, value in options.items() if name.startswith(("aws_", "allow_"))}
-    return pl.read_delta(address, storage_options=known).sort(ORDER).to_dicts()
-
-
-def object_rows(lake: Lake) -> list[dict[str, Any]]:
-    """Return the rows of the clean objects, by pyarrow."""
-    tables = []
-    for info in lake.store.list("clean/companydata/"):
-        with lake.store.open(info.key) as (_, stream):
-            tables.append(pq.read_table(io.BytesIO(stream.read())))
-    table = pa.concat_tables(tables).sort_by([(name, "ascending") for name in ORDER])
-    return table.select([*ORDER, *(name for name in table.schema.names if name not in ORDER)]).to_pylist()
-
-
-def test_kills_and_replacements_leave_each_row_once(lake):
-    chance = Random(5)
+@pytest.mark.needs_oracle
+def test_a_storm_leaves_each_row_once_for_every_reader(lake, tmp_path):
+    """Loads, replacements, refusals, a retraction and other columns, while the pipeline is killed again and again."""
+    chance, datasets = Random(5), tmp_path / "datasets"
+    shutil.copytree(DATASETS, datasets)
+    lake.environ["PIPELINE_DATASETS"] = str(datasets)
     for round_ in range(6):
         program = lake.start("run", TABLES_SECONDS="0.1")
         deadline = time.monotonic() + chance.uniform(0.8, 2.5)
         while time.monotonic() < deadline:
             name = chance.choice(NAMES)
-            lake.put(name, b"nonsense" if chance.random() < 0.1 else company_csv(chance.randint(0, 99)))
+            bad = BAD_ROWS if chance.random() < 0.2 else b""
+            lake.put(name, b"nonsense" if chance.random() < 0.1 else company_csv(chance.randint(0, 99)) + bad)
             time.sleep(0.05)
         program.kill()
         if round_ == 3:
             lake.store.delete(f"raw/{NAMES[0]}")
+            contract = datasets / "companydata.json"
+            integer, number = (f'"Ordered", "type": "{type_}"' for type_ in ("integer", "number"))
+            contract.write_text(contract.read_text().replace(integer, number))
+    assert lake.finish("replay", "--all") == 0
     assert lake.finish("once", "--retract-deleted", TABLES_SECONDS="5") == 0
-    assert table_rows(lake) == object_rows(lake)
+    rows = object_rows(lake)
+    assert {type(row["Ordered"]) for row in rows} == {float}
+    assert table_rows(lake) == rows
+    assert oracle_rows(lake) == rows
     assert lake.command("verify").returncode == 0
 
 

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from pipeline.ledger.changes import behind
 from pipeline.ledger.ledger import Ledger
 from pipeline.tables import table as table_module
 from pipeline.tables.objects import Objects
+from tests.support.oracle import oracle
 
 HEADER = "name,n,x\n"
 ODD = ["a.csv", "it's.csv", "_b c.csv", "100 %.csv", "#1?.csv", "deep/'; --.csv", ".dot.csv", "é\\.csv"]
@@ -199,7 +200,22 @@ def test_the_columns_follow_the_contract(table_lake, write_dataset, caplog):
     assert "1 files of an older contract have values that do not fit the present one" in caplog.text
 
 
-def test_a_reader_sees_one_version_whole(table_lake):
+def by_polars(address: str, stop: Event) -> Iterator[tuple[int, int]]:
+    """Yield the rows and the sources of a table, until `stop` is set."""
+    while not stop.is_set():
+        frame = pl.read_delta(address)
+        yield frame.height, frame["_source_key"].n_unique()
+
+
+def by_duckdb(address: str, stop: Event) -> Iterator[tuple[int, int]]:
+    with oracle(address, {}) as ask:
+        while not stop.is_set():
+            [row] = ask("SELECT count(*) AS rows, count(DISTINCT _source_key) AS sources FROM t")
+            yield row["rows"], row["sources"]
+
+
+@pytest.mark.parametrize("reads", [by_polars, pytest.param(by_duckdb, marks=pytest.mark.needs_oracle)])
+def test_a_reader_sees_one_version_whole(table_lake, reads):
     """Readers in a loop, while every file is replaced again and again."""
     for name in ODD:
         table_lake.put(name, rows(0))
@@ -208,9 +224,7 @@ def test_a_reader_sees_one_version_whole(table_lake):
     address, stop, counts = table_lake.store.address(table_prefix(CLEAN, "numbers"))[0], Event(), list[tuple]()
 
     def read() -> None:
-        while not stop.is_set():
-            frame = pl.read_delta(address)
-            counts.append((frame.height, frame["_source_key"].n_unique()))
+        counts.extend(reads(address, stop))
 
     reader = Thread(target=read)
     reader.start()
