@@ -19,7 +19,7 @@ from tests.support.dev_container import HERE, DevContainer
 from tests.support.lake import company_csv
 from tests.support.launch import configuration, env_file, first_line
 from tests.support.minio_server import until
-from tests.support.notebooks import NOTEBOOKS
+from tests.support.notebooks import read_notebook
 from tests.support.project import RELATIVE
 from tests.support.workshop import TRANSFORM, next_stop, workshop_file
 
@@ -218,7 +218,7 @@ print(os.environ["AWS_ACCESS_KEY_ID"], len(company))
 
 def test_a_notebook_runs_in_it_with_the_readers_key(dev_container):
     """On the tables that the pipeline has written above."""
-    notebook = nbformat.read(NOTEBOOKS / "read_with_pandas.ipynb", as_version=4)
+    notebook = read_notebook("read_with_pandas.ipynb")
     notebook.cells.append(nbformat.v4.new_code_cell(SHOWN))
     path = dev_container.clone / "notebooks/copy.ipynb"
     path.write_text(nbformat.writes(notebook))

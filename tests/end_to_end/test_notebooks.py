@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 from lake.stores.local import LocalStore
 from lake.stores.users import User, prepare
 from tests.support.lake import HEADER, Lake, new_lake
-from tests.support.notebooks import NOTEBOOKS
+from tests.support.notebooks import notebook_names, read_notebook
 
 ORDERS = "order_id,ordered_at,customer,email,country,product,quantity,unit_price,discount,total"
 
@@ -77,7 +77,7 @@ def fill(lake: Lake) -> None:
 
 async def run(name: str, folder: Path, environ: Mapping[str, str]) -> list[Any]:
     """Run a notebook; return what it has found. It must have drawn a chart."""
-    notebook = nbformat.read(NOTEBOOKS / f"read_with_{name}.ipynb", as_version=4)
+    notebook = read_notebook(f"read_with_{name}.ipynb")
     notebook.cells.append(nbformat.v4.new_code_cell(ANSWERS[name] + PRINT))
     client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}})
     await client.async_execute(env={**os.environ, "HOME": str(folder), **environ})
@@ -124,9 +124,9 @@ def test_on_a_bucket_with_the_readers_key(minio, tmp_path):
     check(lake, tmp_path / "notebooks", {**minio.environ(store.bucket), **key, **there})
 
 
-@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
-def test_it_is_committed_as_it_was_before_it_ran(path):
-    notebook = nbformat.read(path, as_version=4)
+@pytest.mark.parametrize("name", notebook_names())
+def test_it_is_committed_as_it_was_before_it_ran(name):
+    notebook = read_notebook(name)
     nbformat.validate(notebook)
     assert [cell for cell in notebook.cells if cell.get("outputs") or cell.get("execution_count")] == []
     assert set(notebook.metadata.language_info) == {"name"}
