@@ -17,9 +17,10 @@ from datetime import datetime
 import pandas as pd
 import pyarrow as pa
 
+from dashboard.query.newest import Newest, newest_loads
 from dashboard.query.result import CUT
 from dashboard.query.sandbox import AT_ONCE, NOTE, QueryError, explained
-from dashboard.query.tables import Newest, has_table, newest_loads, table_view
+from dashboard.query.tables import has_table, table_view
 from lake.layout import CLEAN, LOADS, REJECTED, summary_key
 from lake.status import Progress
 from lake.stores.arrow_dataset import DamagedObject

@@ -17,8 +17,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from dashboard.query.newest import newest_loads
 from dashboard.query.result import first_rows
-from dashboard.query.tables import NoSuchVersion, TableView, has_table, newest_loads, table_at, table_view
+from dashboard.query.tables import NoSuchVersion, TableView, has_table, table_at, table_view
 from lake.layout import REJECTED
 from lake.schemas import REJECTED_SCHEMA
 from lake.stores.arrow_dataset import ObjectDataset, SchemaChanged

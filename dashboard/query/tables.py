@@ -1,7 +1,5 @@
 """The rows of a dataset as its Delta table has them, and the loads that the table does not have yet."""
 
-import io
-import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,14 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from dashboard.query.newest import Newest
 from dashboard.shared.formats import count
-from dashboard.shared.objects import fetch
-from lake.layout import CLEAN, LOADS, REJECTED, clean_key, rejected_key, table_application, table_prefix
-from lake.schemas import LINEAGE, METADATA_KEY
+from lake.layout import CLEAN, REJECTED, clean_key, rejected_key, table_application, table_prefix
+from lake.schemas import LINEAGE
 from lake.stores.arrow_dataset import ObjectDataset
 from lake.stores.base import ObjectStore
 from lake.stores.common_schema import Conflict, SchemaConflict, convert, fits
@@ -31,6 +28,7 @@ OLDER = (
 )
 NEWER = 16  # of the newest objects whose schema is read before a scan: they are of one contract, but for a moment
 VACUUMED = "Files of that version are gone: the pipeline keeps them for TABLES_KEEP days. Choose a later time."
+ROWS = 50_000  # of newest objects that are converted together
 KEYS = {"_source_key", "source_key"}  # the column of a clean and of a rejected table that names the source
 
 
@@ -45,46 +43,6 @@ class Version:
     number: int
     at: datetime
     by: str
-
-
-@dataclass(frozen=True)
-class Reached:
-    """Progress of a table: its position, how many `files` have later results, and how many are of an older contract."""
-
-    position: int
-    files: int
-    stale: int
-
-
-@dataclass(frozen=True)
-class Newest:
-    """The newest loads as published, with the positions that the ledger of this id gave their results.
-
-    `tables` has by the prefix of each table how far it was.
-    """
-
-    ledger: str
-    tables: Mapping[str, "Reached"]
-    loads: pa.Table
-
-    def after(self, dataset: str, position: int) -> list[str]:
-        """Return the sources of a dataset whose results come after a position, as far as they are among the newest."""
-        newer = pc.and_(pc.equal(self.loads["dataset"], dataset), pc.greater(self.loads["position"], position))
-        keys: list[str] = self.loads["source_key"].filter(newer).to_pylist()
-        return keys
-
-
-def newest_loads(store: ObjectStore) -> Newest | None:
-    """Return the newest loads; None if there are none, or the pipeline that published them does not number them."""
-    try:
-        file = pq.ParquetFile(io.BytesIO(fetch(store, LOADS)[1]))
-    except FileNotFoundError:
-        return None
-    described = json.loads((file.schema_arrow.metadata or {}).get(METADATA_KEY, b"{}"))
-    if "ledger" not in described:
-        return None
-    tables = {prefix: Reached(**values) for prefix, values in described["tables"].items()}
-    return Newest(described["ledger"], tables, file.read(["source_key", "dataset", "position"]))
 
 
 class TableView(ds.InMemoryDataset):  # type: ignore[misc]
@@ -128,9 +86,8 @@ class TableView(ds.InMemoryDataset):  # type: ignore[misc]
     def _batches(self, table: ds.Scanner, wanted: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
         try:
             yield from table.to_batches()
-            for batch in self._newer.scanner().to_batches() if self._newer else ():
-                rows = ds.dataset(self._converted(pa.Table.from_batches([batch])))
-                yield from rows.scanner(**wanted).to_batches()
+            for rows in _grouped(self._newer.scanner().to_batches()) if self._newer else ():
+                yield from ds.dataset(self._converted(rows)).scanner(**wanted).to_batches()
         except Exception as error:
             gone = self._earlier and isinstance(error, FileNotFoundError)
             self.error = NoSuchVersion(VACUUMED) if gone else error
@@ -141,6 +98,19 @@ class TableView(ds.InMemoryDataset):  # type: ignore[misc]
             return convert(rows, self._schema)
         except Conflict as error:
             raise SchemaConflict(str(error), self._newer.objects if self._newer else []) from error
+
+
+def _grouped(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Yield the rows of many small batches together: each table costs as much as thousands of rows."""
+    group, rows = list[pa.RecordBatch](), 0
+    for batch in batches:
+        group.append(batch)
+        rows += batch.num_rows
+        if rows >= ROWS:
+            yield pa.Table.from_batches(group)
+            group, rows = [], 0
+    if group:
+        yield pa.Table.from_batches(group)
 
 
 @dataclass(frozen=True)

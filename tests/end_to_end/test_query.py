@@ -16,8 +16,9 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.query import page
 from dashboard.query.client import views
+from dashboard.query.newest import newest_loads
 from dashboard.query.sandbox import QueryError, answer
-from dashboard.query.tables import TableView, newest_loads, table_view, versions
+from dashboard.query.tables import TableView, table_view, versions
 from dashboard.shared.published import Published
 from lake.layout import CLEAN, table_prefix
 from tests.support.lake import Lake, company_csv
