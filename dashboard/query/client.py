@@ -1,9 +1,8 @@
-"""Views, example queries, and the process in which each query runs."""
+"""Views, and the process in which each query runs."""
 
 import json
 import logging
 import os
-import re
 import select
 import subprocess
 import sys
@@ -39,22 +38,6 @@ WAY_OUT = (
     "published_summary_… has the sums already. Without tables (TABLES_SECONDS=0) a query over tens of thousands of\n"
     "files takes longer. A program of your own may take its time: DuckDB and pandas read the same tables."
 )
-BY_RULE = """SELECT rule, "column", count(*) AS problems, any_value(message) AS example
-FROM {}
-GROUP BY ALL
-ORDER BY problems DESC"""
-EXAMPLES = {  # by kind of view and title
-    "clean": {
-        "the first rows": "SELECT *\nFROM {}\nLIMIT 100",
-        "rows by file": "SELECT _source_key, count(*) AS rows\nFROM {}\nGROUP BY ALL\nORDER BY rows DESC",
-    },
-    "rejected": {"what is rejected, and how often": BY_RULE},
-}
-SLOWEST = """SELECT source_key, date_diff('millisecond', landed_at, loaded_at) AS ms, rows_read
-FROM published_loads
-WHERE status = 'loaded'
-ORDER BY ms DESC
-LIMIT 20"""
 
 
 @dataclass(frozen=True)
@@ -245,32 +228,3 @@ def _schema(store: ObjectStore, prefix: str, newest: Newest | None) -> pa.Schema
         return pa.schema([], {NOTE: explained(error)})
     except (DamagedObject, ObjectChanged, FileNotFoundError):
         return pa.schema([])
-
-
-def examples(schemas: Mapping[str, pa.Schema]) -> dict[str, str]:
-    """Return queries to start from, by title."""
-    queries = {}
-    for name, schema in schemas.items():
-        kind, _, dataset = name.partition("_")
-        for title, sql in EXAMPLES.get(kind, {}).items() if schema.names else ():
-            queries[f"{dataset}: {title}"] = sql.format(quoted(name))
-        if kind == "clean":
-            queries |= _sums(dataset, quoted(name), schema)
-    if "published_loads" in schemas:
-        queries["The slowest loads"] = SLOWEST
-    return queries
-
-
-def _sums(dataset: str, view: str, schema: pa.Schema) -> dict[str, str]:
-    fields = [field for field in schema if not field.name.startswith("_")]
-    text = next((field.name for field in fields if pa.types.is_string(field.type)), None)
-    numbers = [f.name for f in fields if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)][:3]
-    if not text or not numbers:
-        return {}
-    sums = ", ".join(f"sum({quoted(name)}) AS {quoted(name)}" for name in numbers)
-    return {f"{dataset}: sums by {text}": f"SELECT {quoted(text)}, {sums}\nFROM {view}\nGROUP BY ALL\nORDER BY ALL"}
-
-
-def quoted(name: str) -> str:
-    """Return a name as SQL reads it."""
-    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'

@@ -8,8 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
-from dashboard.query.client import Answer, QueryRunner, examples, known_views, schemas
+from dashboard.query.client import Answer, QueryRunner, known_views, schemas
 from dashboard.query.colours import coloured_chart
+from dashboard.query.examples import examples
 from dashboard.query.sandbox import NOTE, QueryError
 from dashboard.query.tables import Version, has_table, versions
 from dashboard.shared import formats, notices

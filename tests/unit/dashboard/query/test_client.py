@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from dashboard.query import client, sandbox
-from dashboard.query.client import QueryRunner, examples, schemas, views
+from dashboard.query.client import QueryRunner, schemas, views
+from dashboard.query.examples import examples
 from dashboard.query.sandbox import QueryError, answer
 from lake.stores.base import ObjectStore
 from tests.support.minio_server import until
