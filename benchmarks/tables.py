@@ -1,12 +1,12 @@
-"""Costs of Delta tables: a commit as commits add up, queries over many small files, and the share of a drain.
+"""Costs of Delta tables: a commit as commits add up, queries over small files, share of a drain, and latency.
 
-    python -m benchmarks.tables [--full] [--only commits|queries|drain]
+    python -m benchmarks.tables [--full] [--only commits|queries|drain|latency]
 
-The clean objects are real, and the ledger is told of them as after a load. Each file has 24 rows.
+The clean objects are real, and the ledger is told of them as after a load. Each file has 24 rows. Commits to a table
+with many are measured in turns with those to a new table. Latency needs a Docker engine.
 """
 
 import argparse
-import io
 import os
 import shutil
 import subprocess
@@ -14,32 +14,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
 from threading import Event
 from typing import Any
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.latency import LAKELET, measure, percentile
+from benchmarks.made_lake import NAME, PER_COMMIT, Made
 from benchmarks.measure import Bar, show_bars
-from lake.layout import CLEAN, clean_key, table_prefix
-from lake.stores import open_store
-from lake.stores.base import ObjectStore
-from pipeline.dataset.dataset import read_datasets
-from pipeline.ledger.ledger import Ledger
-from pipeline.tables.tables import Tables
+from tests.support.minio_server import remove_minio, start_minio
 from tests.support.project import DATASETS
 
-NAME = "companydata"
-PER_COMMIT = 4  # files
 FILES = 2_000  # of a drain
-WINDOW = 40  # commits, of which the middle one and the mean are shown: each twentieth has the upkeep in it
+FIRST = 10  # commits of a new table, before it is measured
+WINDOW = 20  # commits, of which the middle one and the mean are shown: one of them has the upkeep in it
 QUERIES = {
     "count": "SELECT count(*) FROM t",
     "filtered sum": 'SELECT sum("Sold") FROM t WHERE "Dept" = \'Dept 1\'',
@@ -47,74 +40,41 @@ QUERIES = {
 DUE = {100_000: 1.0, 1_000_000: 3.0}  # seconds of a query over so many small files
 
 
-@dataclass
-class Made:
-    """Lake with clean objects and a ledger of them, made without any load."""
-
-    folder: Path
-    store: ObjectStore = field(init=False)
-    ledger: Ledger = field(init=False)
-    tables: Tables = field(init=False)
-    files: int = 0
-
-    def __post_init__(self) -> None:
-        """Make an empty lake."""
-        (self.folder / "staging").mkdir()
-        self.store = open_store(str(self.folder / "lake"))
-        self.ledger = Ledger(self.folder / "ledger.sqlite")
-        self.datasets = read_datasets(DATASETS)
-        self.tables = Tables(self.store, self.ledger, {NAME: self.datasets[NAME]}, self.folder / "staging", 7)
-        schema = self.datasets[NAME].schema
-        rows: dict[str, list[Any]] = {name: [] for name in schema.names}
-        for row in range(24):
-            for item in schema:
-                rows[item.name].append(row if pa.types.is_integer(item.type) else f"{item.name} {row % 3}")
-        self.rows = pa.table(rows, schema)
-
-    def add(self, files: int) -> None:
-        """Put clean objects, and tell the ledger of them."""
-        columns = dict(zip(self.rows.column_names, self.rows.columns, strict=True))
-        etags = []
-        for number in range(self.files, self.files + files):
-            key = f"raw/{NAME}/{number // 1000}/{number}.csv"
-            lineage = {"_source_key": pa.array([key] * 24), "_line": pa.array(range(2, 26), pa.int64())}
-            sink = io.BytesIO()
-            pq.write_table(pa.table({**columns, **lineage}), sink)
-            etags.append((self.store.put(clean_key(key), sink.getvalue()), key))
-        self.files += files
-        with self.ledger.transaction() as db:
-            for _, key in etags:
-                db.execute(
-                    "INSERT INTO source (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at,"
-                    " touched, changed_at) VALUES (?, ?, 'loaded', '', 0, 'event', 0, 0, 0, 0)",
-                    (key, NAME),
-                )
-            db.executemany("UPDATE source SET clean_etag = ? WHERE source_key = ?", etags)
-
-    @property
-    def table(self) -> str:
-        """Return the path of the clean table."""
-        return self.store.address(table_prefix(CLEAN, NAME))[0]
-
-
 def commits(marks: tuple[int, ...]) -> dict[int, dict[str, float]]:
     """Return milliseconds of a commit to both tables, and files and KiB of one's log, after so many commits."""
     found: dict[int, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        made, took = Made(Path(folder)), list[float]()
-        for number in range(1, max(marks) + 1):
-            made.add(PER_COMMIT)
-            began = time.perf_counter()
-            made.tables.update(Event())
-            took.append(time.perf_counter() - began)
-            if number in marks:
-                log = [path.stat().st_size for path in Path(made.table, "_delta_log").iterdir()]
-                times = {"ms": 1000 * median(took[-WINDOW:]), "ms with upkeep": 1000 * mean(took[-WINDOW:])}
-                facts = times | {"files": len(log), "KiB": sum(log) / 1024}
-                began = time.perf_counter()
-                DeltaTable(made.table)
-                found[number] = facts | {"open ms": 1000 * (time.perf_counter() - began)}
+        grown, done = Made(Path(folder)), 0
+        for mark in marks:
+            for _ in range(mark - done):
+                grown.commit()
+            done = mark + WINDOW
+            found[mark] = _beside_new(grown)
+            print(f"after {mark:,} commits: {found[mark]}", file=sys.stderr)
     return found
+
+
+def _beside_new(grown: Made) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        new = Made(Path(folder))
+        for _ in range(FIRST):
+            new.commit()
+        pairs = [(grown.commit(), new.commit()) for _ in range(WINDOW)]
+    log = [path.stat().st_size for path in Path(grown.table, "_delta_log").iterdir()]
+    began = time.perf_counter()
+    DeltaTable(grown.table)
+    opened = time.perf_counter() - began
+    times, beside = ([1000 * one for one in half] for half in zip(*pairs, strict=True))
+    return {
+        "ms": median(times),
+        "ms with upkeep": mean(times),
+        "new table, ms": median(beside),
+        "new table, with upkeep": mean(beside),
+        "ratio": median(times) / median(beside),
+        "files": len(log),
+        "KiB": sum(log) / 1024,
+        "open ms": 1000 * opened,
+    }
 
 
 def queries(counts: tuple[int, ...]) -> dict[int, dict[str, float]]:
@@ -176,11 +136,11 @@ def show(title: str, rows: dict[int, dict[str, float]], first: str) -> Table:
 
 
 def _commits(console: Console, *, full: bool) -> list[Bar]:
-    marks = (10, 1_000, 10_000) if full else (10, 100, 1_000)
+    marks = (FIRST, 1_000, 10_000) if full else (FIRST, 100, 1_000)
     done = commits(marks)
     console.print(show(f"a commit of {PER_COMMIT} new files to both tables", done, "commits"))
-    growth = done[marks[-1]]["ms"] / done[marks[0]]["ms"]
-    return [Bar(f"a commit after {marks[-1]:,}, beside one after {marks[0]}", "≤ 1.5", f"{growth:.2f}", growth <= 1.5)]
+    growth = done[marks[-1]]["ratio"]
+    return [Bar(f"a commit after {marks[-1]:,}, beside one after {FIRST}", "≤ 1.5", f"{growth:.2f}", growth <= 1.5)]
 
 
 def _queries(console: Console, *, full: bool) -> list[Bar]:
@@ -200,7 +160,40 @@ def _drain(_: Console, *, full: bool) -> list[Bar]:
     return [Bar(what, "≤ 25 %", f"{share:.0%}", share <= 0.25)]
 
 
-PARTS: dict[str, Callable[..., list[Bar]]] = {"commits": _commits, "queries": _queries, "drain": _drain}
+def latency(files: int, rounds: int) -> dict[str, list[float]]:
+    """Return the milliseconds from put to clean, p50 and p95 of each round, without tables and with them."""
+    found: dict[str, list[float]] = {f"{name}, {share}": [] for name in ("0", "5") for share in (50, 95)}
+    server = start_minio()
+    os.environ.update(server.environ(""))
+    try:
+        for _ in range(rounds):
+            for seconds in ("0", "5"):
+                os.environ["TABLES_SECONDS"] = seconds
+                with tempfile.TemporaryDirectory() as folder:
+                    figures = measure(LAKELET, server.new_store(), Path(folder), files, 0.0)
+                for share in (50, 95):
+                    found[f"{seconds}, {share}"].append(percentile(figures.clean, share))
+    finally:
+        remove_minio(server)
+    return found
+
+
+def _latency(_: Console, *, full: bool) -> list[Bar]:
+    took, bars = latency(200 if full else 100, 5 if full else 3), []
+    for share in (50, 95):
+        without, with_tables = median(took[f"0, {share}"]), median(took[f"5, {share}"])
+        ratio = median(a / b for a, b in zip(took[f"5, {share}"], took[f"0, {share}"], strict=True))
+        what = f"put to clean, p{share}: {with_tables:.1f} ms with tables, {without:.1f} ms without"
+        bars.append(Bar(what, "≤ 1.2", f"{ratio:.2f}", ratio <= 1.2))
+    return bars
+
+
+PARTS: dict[str, Callable[..., list[Bar]]] = {
+    "commits": _commits,
+    "queries": _queries,
+    "drain": _drain,
+    "latency": _latency,
+}
 
 
 def main() -> None:

@@ -1,17 +1,20 @@
 """The Delta tables that the real program writes, read by other engines, after kills and on a wire with faults."""
 
 import shutil
+import signal
 import time
+from functools import partial
 from random import Random
 
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from lake.layout import CLEAN, table_prefix
+from pipeline.service import lease
 from tests.support.lake import Lake, company_csv, new_lake
 from tests.support.minio_server import until
 from tests.support.project import DATASETS
-from tests.support.rows import object_rows, oracle_rows, table_rows
+from tests.support.rows import TABLE, object_rows, oracle_rows, table_rows
 from tests.support.truth import BAD_ROWS
 from tests.support.wire import proxy_to
 
@@ -47,9 +50,9 @@ def test_a_storm_leaves_each_row_once_for_every_reader(lake, tmp_path):
     assert lake.command("verify").returncode == 0
 
 
-def test_a_running_pipeline_keeps_them_up_to_date_and_a_deleted_one_is_built_anew(local_lake):
+def test_a_running_pipeline_keeps_them_up_to_date_whoever_deletes_or_writes_one(local_lake):
     lake = local_lake
-    with lake.pipeline(TABLES_SECONDS="0.1"):
+    with lake.pipeline(TABLES_SECONDS="0.1") as program:
         for name in NAMES:
             lake.put(name, company_csv(1))
         lake.wait_loaded(*NAMES)
@@ -62,6 +65,48 @@ def test_a_running_pipeline_keeps_them_up_to_date_and_a_deleted_one_is_built_ane
         lake.put(NAMES[1], company_csv(3))
         lake.wait_loaded(NAMES[1])
         until(lambda: _is_right(lake))
+        table = DeltaTable(lake.store.address(TABLE)[0])
+        write_deltalake(table, table.to_pyarrow_table().slice(0, 5), mode="append")
+        lake.put(NAMES[2], company_csv(4))
+        lake.wait_loaded(NAMES[2])
+        until(lambda: _is_right(lake))
+    assert "it is missing" in program.log
+    assert "another program wrote its version" in program.log
+
+
+def test_two_pipelines_spoil_no_table(local_lake, tmp_path):
+    """The first is stopped until the second has taken the lake over, and goes on; then one of them ends by itself."""
+    lake, folders = local_lake, [str(tmp_path / name) for name in ("one", "other")]
+    start = partial(lake.start, "run", prepare=_soon_dead, TABLES_SECONDS="0.1")
+    programs = [start(PIPELINE_STATE=folders[0])]
+    try:
+        for name in NAMES:
+            lake.put(name, company_csv(1))
+        lake.wait_loaded(*NAMES)
+        until(lambda: _is_right(lake))
+        programs[0].signal(signal.SIGSTOP)
+        lake.put(NAMES[0], company_csv(2))
+        programs.append(start(PIPELINE_STATE=folders[1]))
+        lake.wait_loaded(*NAMES)
+        programs[0].signal(signal.SIGCONT)
+        for number in range(3, 8):
+            lake.put(NAMES[number % 3], company_csv(number))
+            lake.wait_loaded(NAMES[number % 3])
+        until(lambda: not all(one.alive for one in programs), what="the end of one of them")
+        [left] = [number for number, one in enumerate(programs) if one.alive]
+        assert programs[1 - left].wait() == 2
+        lake.put(NAMES[1], company_csv(9))
+        lake.wait_loaded(NAMES[1])
+        until(lambda: _is_right(lake))
+        programs[left].stop()
+        assert lake.finish("verify", PIPELINE_STATE=folders[left]) == 0
+    finally:
+        for program in programs:
+            program.kill()
+
+
+def _soon_dead() -> None:
+    lease.EXPIRES_SECONDS = 4.0  # the one that waits for it is short of time
 
 
 @pytest.mark.needs_engine
