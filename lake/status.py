@@ -82,15 +82,25 @@ class Problem(_Part):
     text: str
 
 
+class BuiltAnew(_Part):
+    """Table that was built anew, by its prefix: when, and why."""
+
+    table: str
+    at: AwareDatetime
+    reason: str
+
+
 class Tables(_Part):
     """The results that Delta tables lack: of how many files, and when the oldest of them ended.
 
-    `off`: the pipeline writes no tables, and those of earlier stay as they were.
+    `off`: the pipeline writes no tables, and those of earlier stay as they were. `built_anew` has the last time of each
+    table to which that ever happened.
     """
 
     files: int = 0
     oldest_at: AwareDatetime | None = None
     off: bool = False
+    built_anew: list[BuiltAnew] = []
 
 
 class Progress(_Part):

@@ -1,6 +1,6 @@
 """Pipeline: heartbeat, backlog, latency, files that need a person, and the loads."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import streamlit as st
@@ -13,6 +13,7 @@ from dashboard.shared.tables import metrics, table
 from lake.status import Files, Progress, Status, Tables
 
 MAX_LINES = 200  # datasets in the table of files and rows
+TOLD = timedelta(days=1)  # for which the page shows that a table was built anew
 
 
 @st.fragment(run_every=0.5, key="pipeline")
@@ -73,6 +74,11 @@ def _datasets(status: Status) -> None:
         st.caption(f"The first {formats.number(MAX_LINES)} of {formats.number(len(status.datasets))} datasets by name.")
     if status.tables:
         st.caption(_freshness(status.tables))
+        for event in status.tables.built_anew:
+            age = datetime.now(UTC) - event.at
+            if age < TOLD:
+                when = formats.age(event.at, datetime.now(UTC))
+                st.caption(formats.plain(f"The table {event.table} was built anew {when} ago: {event.reason}."))
 
 
 def _freshness(tables: Tables) -> str:

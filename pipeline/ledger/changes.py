@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from lake.layout import CLEAN, REJECTED, table_prefix
 from pipeline.ledger.database import Database
+from pipeline.ledger.source_row import now
 
 _PAGE = 1_000  # results
-_SWITCH = "tables"  # name of the fact in the ledger
+_SWITCH, _ANEW = "tables", "built anew"  # names of facts in the ledger
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,19 @@ def read_mark(ledger: Database, prefix: str) -> Mark:
 def write_mark(ledger: Database, prefix: str, mark: Mark) -> None:
     """Record how far the table at a prefix is."""
     ledger.set(prefix, json.dumps(vars(mark)))
+
+
+def write_built_anew(ledger: Database, prefix: str, reason: str) -> None:
+    """Record that the table at a prefix is built anew now, and why."""
+    ledger.set(f"{prefix}{_ANEW}", json.dumps({"at": now(), "reason": reason}))
+
+
+def read_built_anew(ledger: Database, prefix: str) -> tuple[int, str] | None:
+    """Return when the table at a prefix was last built anew, in UTC microseconds, and why; None if it never was."""
+    if not (known := ledger.get(f"{prefix}{_ANEW}")):
+        return None
+    event = json.loads(known)
+    return event["at"], event["reason"]
 
 
 def switch_tables(ledger: Database, *, on: bool) -> None:

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from lake.layout import CLEAN, REJECTED, table_prefix
 from lake.schemas import LOADS_SCHEMA, PROBLEM_COUNT, TIME
-from lake.status import Status, Tables, Writer
-from pipeline.ledger.changes import are_off, behind, count_after, read_mark
+from lake.status import BuiltAnew, Status, Tables, Writer
+from pipeline.ledger.changes import are_off, behind, count_after, read_built_anew, read_mark
 from pipeline.ledger.last_error import last_reason
 from pipeline.ledger.ledger import Ledger
 from pipeline.model.load_record import Counts
@@ -120,8 +120,20 @@ def _tables(ledger: Ledger, datasets: Sequence[str]) -> dict[str, Tables]:
     for name in datasets:
         if lacking := behind(ledger, name):
             files, oldest = lacking
-            tables[name] = Tables(off=True) if off else Tables(files=files, oldest_at=_time(oldest))
+            anew = _built_anew(ledger, name)
+            lag = Tables(off=True) if off else Tables(files=files, oldest_at=_time(oldest))
+            tables[name] = lag.model_copy(update={"built_anew": anew})
     return tables
+
+
+def _built_anew(ledger: Ledger, dataset: str) -> list[BuiltAnew]:
+    events = []
+    for outputs in (CLEAN, REJECTED):
+        prefix = table_prefix(outputs, dataset)
+        if event := read_built_anew(ledger, prefix):
+            at, reason = event
+            events.append(BuiltAnew(table=prefix, at=EPOCH + timedelta(microseconds=at), reason=reason))
+    return events
 
 
 def _all_tables(tables: Sequence[Tables]) -> Tables | None:
@@ -129,7 +141,9 @@ def _all_tables(tables: Sequence[Tables]) -> Tables | None:
     if not tables:
         return None
     files, times = sum(part.files for part in tables), [part.oldest_at for part in tables if part.oldest_at]
-    return Tables(files=files, oldest_at=min(times, default=None), off=any(part.off for part in tables))
+    anew = [event for part in tables for event in part.built_anew]
+    off = any(part.off for part in tables)
+    return Tables(files=files, oldest_at=min(times, default=None), off=off, built_anew=anew)
 
 
 def _time(microseconds: int | None) -> datetime | None:

@@ -18,7 +18,16 @@ from common.logs import fields
 from lake.layout import table_application, table_prefix
 from lake.schemas import LINEAGE
 from lake.stores.base import ObjectStore
-from pipeline.ledger.changes import Change, Mark, changes, changes_up_to, newest_position, read_mark, write_mark
+from pipeline.ledger.changes import (
+    Change,
+    Mark,
+    changes,
+    changes_up_to,
+    newest_position,
+    read_mark,
+    write_built_anew,
+    write_mark,
+)
 from pipeline.ledger.database import Database
 from pipeline.tables.history import newest_checkpoint, shorten_log
 from pipeline.tables.objects import Objects
@@ -87,7 +96,9 @@ class Table:
             self._opened = table
             return False
         if reason or (table and anew):
-            log.warning(fields("table built anew", table=self.prefix, reason=reason or _unknown(position)))
+            reason = reason or _unknown(position)
+            log.warning(fields("table built anew", table=self.prefix, reason=reason))
+            write_built_anew(self.ledger, self.prefix, reason)
         before = table.version() if table else -1
         table = self._commit(table, todo)
         # Otherwise another program wrote a version between, which the next look finds.

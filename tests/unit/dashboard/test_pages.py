@@ -351,6 +351,20 @@ def test_the_pipeline_page_shows_how_far_tables_are_behind(store: ObjectStore, f
     assert [item.replace("13 s", "12 s") for item in shown] == ([caption] if caption else [])
 
 
+def test_the_pipeline_page_shows_for_a_day_that_a_table_was_built_anew(store: ObjectStore) -> None:
+    events = []
+    for name, hours in (("clean", 2), ("rejected", 30)):
+        at = iso(datetime.now(UTC) - timedelta(hours=hours, seconds=30))
+        events.append({"table": f"tables/{name}/orders/", "at": at, "reason": "the contract has other columns"})
+    tables = {"files": 0, "oldest_at": None, "built_anew": events}
+    publish_status(store, datasets={"orders": counts() | {"tables": tables}}, tables=tables)
+    publish_loads(store, [load("raw/orders/a.csv")])
+    shown = [item.value for item in page(pipeline.show, store).caption if "built anew" in item.value]
+    assert [text.replace("\\", "") for text in shown] == [
+        "The table tables/clean/orders/ was built anew 2 h ago: the contract has other columns."
+    ]
+
+
 @every
 def test_a_silent_pipeline_is_missed(store: ObjectStore, show: Show) -> None:
     publish_status(store, writer=writer(seconds_ago=40 * 60))

@@ -11,7 +11,7 @@ import pytest
 from lake.status import Latency, Tables
 from lake.stores.local import LocalStore
 from pipeline.ledger import report
-from pipeline.ledger.changes import switch_tables
+from pipeline.ledger.changes import switch_tables, write_built_anew
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.published import summary_table
 from pipeline.model.load_record import LoadRecord
@@ -118,6 +118,12 @@ def test_how_far_tables_are_behind(ledger, tmp_path, write_dataset):
     assert report.status(ledger).tables.oldest_at > status.tables.oldest_at
     tables.update(Event())
     assert report.status(ledger).tables == Tables()
+
+    write_built_anew(ledger, "tables/clean/numbers/", "it is missing")
+    [event] = report.status(ledger).tables.built_anew
+    assert (event.table, event.reason) == ("tables/clean/numbers/", "it is missing")
+    assert timedelta() <= event.at - before < timedelta(minutes=1)
+    ledger.db.execute("DELETE FROM meta WHERE name LIKE 'tables/clean/numbers/%new'")
 
     load(ledger, "c", etag="2")
     switch_tables(ledger, on=False)
