@@ -60,6 +60,47 @@ USER 1000:1000
 CMD ["jupyter", "lab"]
 
 
+# The jars that Spark needs beside its own.
+FROM base AS spark-jars
+
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends maven openjdk-21-jre-headless \
+    && rm -rf /var/lib/apt/lists/*
+
+# The hashes are compared like those of pip. After a change of pom.xml, what diff prints with a `>` belongs there.
+COPY spark/pom.xml spark/jars.sha256 ./
+RUN --mount=type=cache,target=/root/.m2 \
+    mvn -q -B dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=/jars \
+    && cd /jars && sha256sum -- * | diff /app/jars.sha256 -
+
+
+# Spark's master and workers, and the notebook with PySpark.
+FROM notebook AS spark
+
+USER root
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends openjdk-21-jre-headless \
+    && rm -rf /var/lib/apt/lists/* \
+    && install -d -m 1777 /scratch
+
+# PySpark comes as source. It is built with what is pinned here: pip would fetch the newest for that.
+COPY requirements/spark-build.txt requirements/spark.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --require-hashes -r requirements/spark-build.txt \
+    && pip install --require-hashes --no-build-isolation -r requirements/spark.txt
+
+COPY --from=spark-jars /jars/ /opt/venv/lib/python3.13/site-packages/pyspark/jars/
+COPY spark/health.py spark/spark-defaults.conf /opt/spark/
+RUN chmod -R a+rX /opt/spark
+ENV SPARK_CONF_DIR=/opt/spark
+
+# The owner of the notebooks may have any id, and a JVM's user needs a name.
+ARG NOTEBOOK_USER=1000:1000
+RUN getent passwd "${NOTEBOOK_USER%:*}" || echo "owner:x:$NOTEBOOK_USER::/tmp:/bin/sh" >> /etc/passwd
+
+USER 1000:1000
+
+
 # All our services. Editable, so that the code is in /app as in the dev container, and an edit installs nothing again.
 FROM base AS runtime
 

@@ -142,6 +142,8 @@ lock: | .venv/bin/python  ## pin what pyproject.toml asks for; ARGS=--upgrade ta
 	$(COMPILE) --group dev -o requirements/dev.txt
 	$(call ALONE,--group pyproject.toml:notebook --constraint requirements/dev.txt) -o requirements/notebook.txt
 	$(call ALONE,requirements/oracle.in) -o requirements/oracle.txt
+	$(call ALONE,--group pyproject.toml:spark) -o requirements/spark.txt
+	$(call ALONE,--group pyproject.toml:spark-build) -o requirements/spark-build.txt
 	$(call ALONE,benchmarks/peers.in) -o benchmarks/peers.txt
 	rm -rf .venv/lock
 

@@ -30,7 +30,7 @@ def test_make_targets():
 
 def test_variables():
     named = set(
-        re.findall(r"\b(?:LAKE|AWS|PIPELINE|SWEEP|FEED|SIMULATOR|DASHBOARD|MINIO|NOTEBOOK)_?[A-Z_]*\b", CODE)
+        re.findall(r"\b(?:LAKE|AWS|PIPELINE|SWEEP|FEED|SIMULATOR|DASHBOARD|MINIO|NOTEBOOK|SPARK)_?[A-Z_]*\b", CODE)
     ) - {"SWEEP"}
     assert len(named) > 10
     assert [name for name in sorted(named) if name not in SOURCES] == []
@@ -38,7 +38,7 @@ def test_variables():
 
 def test_paths():
     known = set(TRACKED) | {"/".join(name.split("/")[:depth]) for name in TRACKED for depth in range(1, 9)}
-    named = set(re.findall(r"\b(?:common|lake|simulator|pipeline|dashboard|tests|docs|notebooks)/[\w./-]*", CODE))
+    named = set(re.findall(r"\b(?:common|lake|simulator|pipeline|dashboard|tests|docs|notebooks|spark)/[\w./-]*", CODE))
     links = [(path.parent / link).resolve() for path in DOCS for link in re.findall(LINK, path.read_text())]
     named |= {link.relative_to(ROOT).as_posix() for link in links}
     in_a_lake = ("lake/raw/", "lake/clean/", "lake/tables/")  # a bucket or a folder

@@ -18,6 +18,8 @@ from tests.support.project import ROOT
 HEADER = "order_id,ordered_at,customer,email,country,product,quantity,unit_price,discount,total"
 FOLDER, BUCKET = [], []
 for snippet in re.findall(r"```\n((?:import|from) .*?)```", (ROOT / "docs/read.md").read_text(), re.DOTALL):
+    if "pyspark" in snippet:
+        continue  # tests/stack/test_spark.py runs it
     (BUCKET if "localhost:9000" in snippet else FOLDER).append(snippet)
 
 

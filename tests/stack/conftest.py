@@ -4,16 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.compose import NOTEBOOK, Stack
+from tests.support.compose import Stack
 from tests.support.notebooks import notebook_folder
 
 
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The whole stack and its notebook, healthy; a test that breaks it makes one of its own with `Stack.new`."""
-    made = Stack.new(**notebook_folder(tmp_path_factory.mktemp("notebooks")))
+    """The whole stack and its companions, healthy; a test that breaks it makes one of its own with `Stack.new`."""
+    folder = notebook_folder(tmp_path_factory.mktemp("notebooks"))
+    made = Stack.new(PIPELINE_RETRACT_DELETED="on", SWEEP_SECONDS="5", TABLES_SECONDS="1", **folder)
     try:
-        made.up(profile=NOTEBOOK)
+        made.up(profile="*")
         yield made
     finally:
         made.remove()

@@ -6,12 +6,25 @@ from typing import Any
 import pytest
 
 from pipeline.service.workers import STOP_SECONDS
-from tests.support.compose import DEV_CONTAINER, INIT, NOTEBOOK, OURS, PROGRAMS, ROLES, ROOT_USER, STACK, Stack
+from tests.support.compose import (
+    DEV_CONTAINER,
+    INIT,
+    NOTEBOOK,
+    OURS,
+    PROGRAMS,
+    ROLES,
+    ROOT_USER,
+    SPARK,
+    SPARK_NOTEBOOK,
+    STACK,
+    Stack,
+)
 from tests.support.minio_server import until
 from tests.support.project import ROOT
 
-OF_OUR_IMAGES = (INIT, *OURS, NOTEBOOK)
-LASTING = (*OURS, NOTEBOOK)
+LASTING = (*OURS, NOTEBOOK, *SPARK)
+OF_OUR_IMAGES = (INIT, *LASTING)
+NOTEBOOKS = (NOTEBOOK, SPARK_NOTEBOOK)
 Services = dict[str, dict[str, Any]]
 
 pytestmark = [pytest.mark.needs_engine, pytest.mark.timeout(900)]
@@ -26,7 +39,7 @@ def everything(request: pytest.FixtureRequest) -> dict[str, Any]:
 def services(everything: dict[str, Any]) -> Services:
     """All services but the one for a person to work in."""
     found = {name: service for name, service in everything["services"].items() if name != "dev"}
-    assert set(found) == {INIT, *PROGRAMS, NOTEBOOK}
+    assert set(found) == {INIT, *PROGRAMS, NOTEBOOK, *SPARK}
     return found
 
 
@@ -61,13 +74,19 @@ def test_all_that_is_mounted_is_a_volume_of_the_project_or_the_notebooks(service
         ("minio", "volume"),
         (NOTEBOOK, "bind"),
         ("pipeline", "volume"),
+        (SPARK_NOTEBOOK, "bind"),
+        (SPARK_NOTEBOOK, "volume"),
+        ("spark-worker", "bind"),
+        ("spark-worker", "volume"),
     ]
-    assert [mount["source"] for _, mount in mounts if mount["type"] == "bind"] == [str(ROOT / "notebooks")]
+    bound = {name: mount for name, mount in mounts if mount["type"] == "bind"}
+    assert {mount["source"] for mount in bound.values()} == {str(ROOT / "notebooks")}
+    assert [name for name, mount in bound.items() if mount.get("read_only")] == ["spark-worker"]
 
 
 def test_only_the_store_runs_as_root(services: Services) -> None:
     users = {name: told.get("user") for name, told in services.items()}
-    ours = dict.fromkeys(OF_OUR_IMAGES, "10001:10001") | {NOTEBOOK: "1000:1000"}
+    ours = dict.fromkeys(OF_OUR_IMAGES, "10001:10001") | dict.fromkeys((*NOTEBOOKS, "spark-worker"), "1000:1000")
     assert users == {"minio": None} | ours
 
 
@@ -94,7 +113,8 @@ def test_ports_are_for_this_machine_only(everything: dict[str, Any]) -> None:
     services = everything["services"].items()
     ports = [(name, port["host_ip"], port["target"]) for name, told in services for port in told.get("ports", [])]
     expected = [("dashboard", 8002), ("minio", 9000), ("minio", 9001), (NOTEBOOK, 8888), ("simulator", 8001)]
-    assert sorted(ports) == [(name, "127.0.0.1", target) for name, target in expected]
+    expected += [("spark-master", 8080), (SPARK_NOTEBOOK, 8888)]
+    assert sorted(ports) == sorted((name, "127.0.0.1", target) for name, target in expected)
 
 
 def test_an_edit_is_never_run_from_an_old_image(services: Services) -> None:
@@ -113,6 +133,9 @@ def test_every_service_has_its_own_key_and_no_other(everything: dict[str, Any]) 
         "pipeline": {pipeline},
         "dashboard": {reader},
         NOTEBOOK: {reader},
+        "spark-master": set(),
+        "spark-worker": {reader},
+        SPARK_NOTEBOOK: {reader},
         "dev": {simulator, pipeline, reader},  # whose programs can be run in it
     }
     assert held == {name: expected[name] for name in told}
@@ -126,20 +149,28 @@ def test_every_program_of_ours_has_a_health_check(services: Services) -> None:
         assert not check.get("disable"), name
 
 
+def test_spark_s_health_is_what_the_master_sees(services: Services) -> None:
+    for role in ("master", "worker"):
+        assert services[f"spark-{role}"]["healthcheck"]["test"] == ["CMD", "python", "/opt/spark/health.py", role]
+
+
 def test_every_program_of_ours_waits_for_the_lake_and_for_nothing_else(services: Services) -> None:
-    waits = {name: {(on, how["condition"]) for on, how in services[name]["depends_on"].items()} for name in LASTING}
-    assert waits == {name: {(INIT, "service_completed_successfully")} for name in LASTING}
+    names = (*OURS, NOTEBOOK)
+    waits = {name: {(on, how["condition"]) for on, how in services[name]["depends_on"].items()} for name in names}
+    assert waits == {name: {(INIT, "service_completed_successfully")} for name in names}
 
 
 def test_what_ends_is_started_again(services: Services) -> None:
     policies = {name: told["restart"] for name, told in services.items()}
-    assert policies == {INIT: "no"} | dict.fromkeys((*PROGRAMS, NOTEBOOK), "unless-stopped")
+    assert policies == {INIT: "no"} | dict.fromkeys((*PROGRAMS, NOTEBOOK, *SPARK), "unless-stopped")
 
 
-def test_the_pipeline_is_on_the_internal_network_alone(everything: dict[str, Any], services: Services) -> None:
+def test_what_runs_code_of_others_is_on_the_internal_network_alone(
+    everything: dict[str, Any], services: Services
+) -> None:
     inside = {name for name, network in everything["networks"].items() if network.get("internal")}
     joined = {name: set(told["networks"]) for name, told in services.items()}
-    assert {name for name, networks in joined.items() if networks <= inside} == {INIT, "pipeline"}
+    assert {name for name, networks in joined.items() if networks <= inside} == {INIT, "pipeline", "spark-worker"}
 
 
 PROCESSES = """

@@ -20,8 +20,13 @@ INIT = "lake-init"
 OURS = ("simulator", "pipeline", "dashboard")  # that run for long
 PROGRAMS = ("minio", *OURS)
 NOTEBOOK = "notebook"  # service and profile
+SPARK_NOTEBOOK = "spark-notebook"
+SPARK = ("spark-master", "spark-worker", SPARK_NOTEBOOK)  # of profile spark
 ROLES = ("simulator", "pipeline", "reader")
-PORTS = ("MINIO_PORT", "MINIO_CONSOLE_PORT", "SIMULATOR_PORT", "DASHBOARD_PORT", "NOTEBOOK_PORT")
+PORTS = (
+    *("MINIO_PORT", "MINIO_CONSOLE_PORT", "SIMULATOR_PORT", "DASHBOARD_PORT"),
+    *("NOTEBOOK_PORT", "SPARK_PORT", "SPARK_NOTEBOOK_PORT"),
+)
 EVERY_PROFILE = ("--profile", "*")
 
 
@@ -33,6 +38,8 @@ class Urls(NamedTuple):
     simulator: str
     dashboard: str
     notebook: str
+    spark: str
+    spark_notebook: str
 
 
 class Credentials(NamedTuple):
