@@ -7,6 +7,7 @@ ifndef IN_DEV_IMAGE
 BIN := .venv/bin/
 RUNTIME := .venv/runtime.stamp
 DEV := .venv/dev.stamp
+ORACLE := .venv/oracle.stamp
 NOTEBOOK := .venv/notebook.stamp
 endif
 
@@ -96,7 +97,7 @@ exam: $(RUNTIME)  ## grade the pipeline in an exam of odd files, in a lake of it
 	{ $(BIN)python -m pipeline once >"$$folder/log" 2>&1 || { cat "$$folder/log" >&2; exit 1; }; } && \
 	$(BIN)python -m simulator grade --key "$$folder/key.json"
 
-test: $(DEV) .venv/oracle.stamp  ## run the tests, all that this machine can; ARGS="-k name" narrows them
+test: $(DEV) $(ORACLE)  ## run the tests, all that this machine can; ARGS="-k name" narrows them
 	$(BIN)python -m pytest --numprocesses 3 --no-loadscope-reorder $(ARGS)
 
 unit: $(DEV)  ## run the unit tests that need no container and no browser, and print the branch coverage

@@ -31,7 +31,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "engine": (engine, "a running Docker engine with Compose"),
     "node": (node, "Node 20 or newer with npm"),
     "browser": (lambda: chromium() is not None, "Chromium or Chrome on the PATH"),
-    "oracle": (has_oracle, "DuckDB's own reader of Delta, which `make test` installs"),
+    "oracle": (has_oracle, "DuckDB's own reader of Delta: `make .venv/oracle.stamp` installs it"),
     "mount": (functools.cache(_mount), "Linux and the right to mount a file system (root, or sudo without a password)"),
 }
 
