@@ -7,14 +7,18 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from deltalake import DeltaTable, WriterProperties, write_deltalake
 
 from lake.layout import CLEAN, clean_key, table_prefix
 from lake.stores import open_store
 from lake.stores.base import ObjectStore
 from pipeline.dataset.dataset import read_datasets
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.published import contents
+from pipeline.tables.table import ROW_GROUP
 from pipeline.tables.tables import Tables
 from tests.support.project import DATASETS
 
@@ -38,6 +42,7 @@ class Made:
         self.store = open_store(str(self.folder / "lake"))
         self.ledger = Ledger(self.folder / "ledger.sqlite")
         self.datasets = read_datasets(DATASETS)
+        self.ledger.start_run({NAME: self.datasets[NAME].fingerprint})
         self.tables = Tables(self.store, self.ledger, {NAME: self.datasets[NAME]}, self.folder / "staging", 7)
         schema = self.datasets[NAME].schema
         rows: dict[str, list[Any]] = {name: [] for name in schema.names}
@@ -58,13 +63,26 @@ class Made:
             etags.append((self.store.put(clean_key(key), sink.getvalue()), key))
         self.files += files
         with self.ledger.transaction() as db:
-            for _, key in etags:
+            for place, (_, key) in enumerate(etags, self.files - files):
                 db.execute(
                     "INSERT INTO source (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at,"
-                    " touched, changed_at) VALUES (?, ?, 'loaded', '', 0, 'event', 0, 0, 0, 0)",
-                    (key, NAME),
+                    " touched, changed_at) VALUES (?, ?, 'loaded', '', 0, 'event', 0, 0, 0, ?)",
+                    (key, NAME, place),
                 )
             db.executemany("UPDATE source SET clean_etag = ? WHERE source_key = ?", etags)
+
+    def publish(self) -> None:
+        """Publish what the Query page reads."""
+        for key, content in contents(self.ledger, self.datasets):
+            self.store.put(key, content)
+
+    def append(self, files: int) -> None:
+        """Append the rows of many small files to the clean table alone: no object and no ledger has them."""
+        schema = pa.schema(DeltaTable(self.table).schema().to_arrow())
+        batches = (_rows_of(range(at, at + 1_000), schema) for at in range(0, files, 1_000))
+        reader = pa.RecordBatchReader.from_batches(schema, batches)
+        writer = WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP)
+        write_deltalake(self.table, reader, mode="append", writer_properties=writer)
 
     def commit(self) -> float:
         """Add files, and commit them; return the seconds of the commit."""
@@ -77,3 +95,22 @@ class Made:
     def table(self) -> str:
         """Return the path of the clean table."""
         return self.store.address(table_prefix(CLEAN, NAME))[0]
+
+
+def _rows_of(numbers: range, schema: pa.Schema) -> pa.RecordBatch:
+    """Return the rows of files, other numbers in each."""
+    chance = np.random.default_rng(numbers.start)
+    count = 24 * len(numbers)
+    columns = []
+    for item in schema:
+        if item.name == "_source_key":
+            columns.append(pa.array(np.repeat([f"raw/{NAME}/large/{number}.csv" for number in numbers], 24)))
+        elif item.name == "_line":
+            columns.append(pa.array(np.tile(np.arange(2, 26), len(numbers))))
+        elif pa.types.is_integer(item.type):
+            columns.append(pa.array(chance.integers(0, 10_000, count)))
+        else:
+            columns.append(pa.array([f"{item.name} {row % 3}" for row in range(count)]))
+    return pa.RecordBatch.from_arrays(
+        [column.cast(item.type) for column, item in zip(columns, schema, strict=True)], schema=schema
+    )

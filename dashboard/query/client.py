@@ -138,6 +138,14 @@ class QueryRunner:
                 self._next = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=pipe)  # noqa: S603 (this program)
             return self._next
 
+    def close(self) -> None:
+        """End the process that waits for the next query."""
+        with self._changed:
+            if self._next:
+                self._next.kill()
+                self._next.communicate()
+                self._next = None
+
     def _take(self) -> Process:
         with self._changed:
             process, self._next = self.warm(), None

@@ -20,9 +20,7 @@ from tests.support.publish import load, parquet, problem, publish_companydata, p
 def runner(store: ObjectStore) -> Iterator[QueryRunner]:
     query_runner = QueryRunner(store.url)
     yield query_runner
-    if query_runner._next:
-        query_runner._next.kill()
-        query_runner._next.communicate()
+    query_runner.close()
 
 
 def test_a_query_gives_rows_and_what_it_took(runner: QueryRunner) -> None:
