@@ -14,10 +14,10 @@ from tests.support.browser import ARGUMENTS, past_network_changes
 from tests.support.machine import chromium
 
 HERE = Path(__file__).parent
-QUERY = """SELECT rule, "column", count(*) AS problems
-FROM rejected_orders
+QUERY = """SELECT country, quantity AS "items of an order", count(*) AS orders
+FROM clean_orders
 GROUP BY ALL
-ORDER BY problems DESC"""
+ORDER BY ALL"""
 
 
 def bad_rows(page: Page, percent: int) -> None:
@@ -71,6 +71,9 @@ def run_query(page: Page) -> None:
     page.get_by_role("button", name="Run").click()
     page.get_by_text("rows, in").wait_for()
     page.get_by_role("tab", name="Chart").click()
+    page.get_by_role("combobox", name="Colour").click()
+    page.get_by_role("option", name="items of an order").click()
+    page.wait_for_timeout(3000)  # the chart is drawn again
     drawn(page)
     page.get_by_test_id("stEChartsChart").evaluate("chart => chart.scrollIntoView({block: 'end'})")
 
