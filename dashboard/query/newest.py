@@ -32,7 +32,7 @@ class Newest:
     """
 
     ledger: str
-    tables: Mapping[str, "Reached"]
+    tables: Mapping[str, Reached]
     loads: pa.Table
 
     def after(self, dataset: str, position: int) -> list[str]:
@@ -43,13 +43,13 @@ class Newest:
 
 
 def newest_loads(store: ObjectStore) -> Newest | None:
-    """Return the newest loads; None if there are none, or the pipeline that published them does not number them."""
+    """Return the newest loads; None if there are none, or not in the form in which this version publishes them."""
     try:
         file = pq.ParquetFile(io.BytesIO(fetch(store, LOADS)[1]))
-    except FileNotFoundError:
+        described = json.loads((file.schema_arrow.metadata or {})[METADATA_KEY])
+        tables = {}
+        for prefix, table in described["tables"].items():
+            tables[prefix] = Reached(table["position"], table["files"], table["stale"])
+        return Newest(described["ledger"], tables, file.read(["source_key", "dataset", "position"]))
+    except (FileNotFoundError, pa.ArrowException, KeyError, TypeError, ValueError):
         return None
-    described = json.loads((file.schema_arrow.metadata or {}).get(METADATA_KEY, b"{}"))
-    if "ledger" not in described:
-        return None
-    tables = {prefix: Reached(**values) for prefix, values in described["tables"].items()}
-    return Newest(described["ledger"], tables, file.read(["source_key", "dataset", "position"]))

@@ -69,11 +69,11 @@ def show(published: Published) -> None:
     runner.warm()
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        at = _as_of(published, {name: views[name] for name in known if has_table(views[name])})
+        now, at = _as_of(published, {name: views[name] for name in known if has_table(views[name])})
         submitted = _editor(examples(known))
     with right:
         _columns(known)
-    if submitted:
+    if submitted and (now or at):
         with st.spinner("Running", show_time=True):
             st.session_state["query-result"] = _run(runner, views, at)
     _result(st.session_state.get("query-result"))
@@ -106,19 +106,23 @@ def _editor(queries: dict[str, str]) -> bool:
         return st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", shortcut="Mod+Enter")
 
 
-def _as_of(published: Published, tables: Mapping[str, str]) -> datetime | None:
-    """Draw the choice of the time as of which a query reads; return it, None for the present."""
+def _as_of(published: Published, tables: Mapping[str, str]) -> tuple[bool, datetime | None]:
+    """Draw the choice of the time as of which a query reads; return whether that is now, and else the time."""
+    at = None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = st.segmented_control("As of", AS_OF, default=AS_OF[0], key="query-as-of", required=True)
         if kind == "a time":
             st.session_state.setdefault("query-time", datetime.now(UTC).replace(tzinfo=None, second=0, microsecond=0))
             chosen = st.datetime_input("UTC", key="query-time", width=240, step=60)
-            return chosen and chosen.replace(tzinfo=UTC)
+            at = chosen and chosen.replace(tzinfo=UTC)
         if kind == "a version" and tables:
             view = st.selectbox("of", tables, key="query-version-of", width=220)
             known = {f"{one.number} · {one.at:{TIME}}": one.at for one in _versions(published, tables[view])}
-            return known.get(st.selectbox("version", known, key=f"query-version {view}", width=280))
-    return None
+            at = known.get(st.selectbox("version", known, key=f"query-version {view}", width=280))
+    now = kind == AS_OF[0]
+    if not (now or at):
+        st.info("There is no version to read: choose another view or time, or now.", icon=":material/history:")
+    return now, at
 
 
 def _columns(schemas: Mapping[str, pa.Schema]) -> None:
@@ -156,16 +160,18 @@ def _result(result: Answer | str | None) -> None:
     elif isinstance(result, str):
         st.error("**The query gave no result.**", icon=":material/error:")
         st.code(result, language=None)
-    elif result.frame.empty:
-        st.info("The query ran and found no rows.", icon=":material/search_off:")
     else:
+        if result.note:
+            st.info(result.note, icon=":material/history:")
         _rows(result)
 
 
 def _rows(answer: Answer) -> None:
     frame = answer.frame
-    if answer.note:
-        st.info(answer.note, icon=":material/history:")
+    as_of = f" as of {answer.at:{TIME}}" if answer.at else ""
+    if frame.empty:
+        st.info(f"The query ran and found no rows{as_of}.", icon=":material/search_off:")
+        return
     table_tab, chart_tab = st.tabs(["Table", "Chart"], key="query-tabs")
     with table_tab:
         table(frame, "query-table")
@@ -176,7 +182,6 @@ def _rows(answer: Answer) -> None:
         exact = {name: column.astype(object).map(formats.exact) for name, column in decimals.items()}
         download(frame.assign(**exact), "Download as CSV", "query.csv", "query-download")
         first = "The first " if answer.cut else ""
-        as_of = f" as of {answer.at:{TIME}}" if answer.at else ""
         st.caption(f"{first}{formats.count(len(frame), 'row')}{as_of}, in {answer.seconds:.2f} s. Times are in UTC.")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
+from deltalake.exceptions import DeltaError
 
 from dashboard.query.newest import newest_loads
 from dashboard.query.result import first_rows
@@ -80,9 +81,9 @@ def answer(store: ObjectStore, views: Mapping[str, str], sql: str, at: datetime 
             if not missing:
                 raise QueryError(_with_proposal(error, sought, views)) from error
             names |= missing
-        except (duckdb.Error, pa.ArrowException, OSError, SchemaConflict, NoSuchVersion) as error:
+        except (duckdb.Error, pa.ArrowException, OSError, DeltaError, SchemaConflict, NoSuchVersion) as error:
             cause = next((view.error for view in opened.values() if getattr(view, "error", None)), error)
-            if not isinstance(cause, SchemaChanged | ObjectChanged | FileNotFoundError):
+            if not isinstance(cause, SchemaChanged | ObjectChanged | FileNotFoundError | DeltaError):
                 raise QueryError(explained(cause)) from error
             if not isinstance(cause, SchemaChanged) or by_tables:
                 opened.clear()
@@ -121,8 +122,12 @@ def named(views: Mapping[str, str], sql: str) -> Mapping[str, str]:
 
     For a query of the catalog that names no view, return the first of `views`.
     """
-    text = sql.lower()
-    matches = {name: prefix for name, prefix in views.items() if name.lower().replace('"', '""') in text}
+    text, found = sql.lower(), set[str]()
+    for name in sorted(views, key=len, reverse=True):  # a name may be the beginning of another one
+        if (written := name.lower().replace('"', '""')) in text:
+            found.add(name)
+            text = text.replace(written, " ")
+    matches = {name: prefix for name, prefix in views.items() if name in found}
     return matches or (dict(islice(views.items(), MAX_SHOWN)) if CATALOG.search(sql) else {})
 
 
@@ -148,7 +153,7 @@ def _open(
         for name in views.keys() - with_table.keys():
             raise NoSuchVersion(f"{name} has no earlier versions: only clean_… and rejected_… have.")
         return {name: table_at(store, prefix, at) for name, prefix in views.items()}
-    # Before the tables are opened: what they lack is then among these.
+    # Before the tables are opened, which then have at least what was published.
     newest = newest_loads(store) if with_table and by_tables else None
     opened: dict[str, ds.Dataset] = {}
     for name, prefix in views.items():

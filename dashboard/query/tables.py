@@ -21,15 +21,15 @@ from lake.stores.common_schema import Conflict, SchemaConflict, convert, fits
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HISTORY = (100, 10_000, 1_000_000)  # commits that are read, one number after the other, to find that of a time
-BEHIND = "The table of {} is far behind: about {} are not in this answer."
+BEHIND = "The table of {} is far behind: the newest results of about {} are not in this answer."
 OLDER = (
-    "Loaded under an older contract: {} of {}. Values that do not fit today's columns are not in this answer. "
-    "`python -m pipeline replay --stale` loads the files again."
+    "Stale: {} of {}, loaded under an older contract or from an earlier version of the file. Of an older contract, the "
+    "values that fit today's columns are in this answer. `python -m pipeline replay --stale` loads the files again."
 )
 NEWER = 16  # of the newest objects whose schema is read before a scan: they are of one contract, but for a moment
+SOURCE = LINEAGE[0].name  # which a clean table has; a rejected table has `source_key`
 VACUUMED = "Files of that version are gone: the pipeline keeps them for TABLES_KEEP days. Choose a later time."
 ROWS = 50_000  # of newest objects that are converted together
-KEYS = {"_source_key", "source_key"}  # the column of a clean and of a rejected table that names the source
 
 
 class NoSuchVersion(ValueError):
@@ -68,7 +68,7 @@ class TableView(ds.InMemoryDataset):  # type: ignore[misc]
         self._table, self._newer = table.to_pyarrow_dataset(), newer
         fields, lineage = list(self._table.schema), {field.name for field in LINEAGE}
         self._schema = pa.schema(sorted(fields, key=lambda field: field.name in lineage))
-        [key] = KEYS.intersection(self._schema.names)
+        key = SOURCE if SOURCE in lineage.intersection(self._schema.names) else "source_key"
         self._kept = ~pc.field(key).isin(list(replaced)) if replaced else None
 
     @property
@@ -153,18 +153,19 @@ def table_view(store: ObjectStore, prefix: str, newest: Newest) -> TableView | N
     position = table.transaction_version(table_application(newest.ledger)) if table else None
     if not table or not reached or position is None or position < reached.position:
         return None
+    # As published, also those that the table has by now: it may have them as they were before a load that is published.
     dataset = prefix.split("/")[1]
-    if len(newest.after(dataset, reached.position)) < reached.files:
-        return TableView(table, note=BEHIND.format(prefix, count(reached.files, "newer file")))
+    replaced = newest.after(dataset, reached.position)
+    if len(replaced) < reached.files:
+        return TableView(table, note=BEHIND.format(prefix, count(reached.files, "file")))
     note = OLDER.format(count(reached.stale, "file"), dataset) if reached.stale else ""
-    replaced = newest.after(dataset, position)
     keys = list(map(clean_key if prefix.startswith(CLEAN) else rejected_key, replaced))
     newer = store.dataset(keys, sample=NEWER)
     return TableView(table, newer, replaced, note) if _fit(newer.schema, table) else None
 
 
 def _fit(schema: pa.Schema, table: DeltaTable) -> bool:
-    columns = {field.name: field.type for field in table.to_pyarrow_dataset().schema}
+    columns = {field.name: field.type for field in pa.schema(table.schema().to_arrow())}
     return all(field.name in columns and fits(field.type, columns[field.name]) for field in schema)
 
 
@@ -177,8 +178,11 @@ def table_at(store: ObjectStore, prefix: str, at: datetime) -> TableView:
     table = open_table(store, prefix)
     if table is None:
         raise NoSuchVersion(f"{prefix} has no table, and so no earlier versions.")
-    table.load_as_version(_version_at(table, prefix, at).number)
-    return TableView(table, earlier=True)
+    try:
+        table.load_as_version(_version_at(table, prefix, at).number)
+        return TableView(table, earlier=True)
+    except DeltaError as error:  # its log was shortened meanwhile
+        raise NoSuchVersion(VACUUMED) from error
 
 
 def _version_at(table: DeltaTable, prefix: str, at: datetime) -> Version:
@@ -198,12 +202,15 @@ def _version_at(table: DeltaTable, prefix: str, at: datetime) -> Version:
 
 
 def versions(store: ObjectStore, prefix: str, limit: int) -> list[Version]:
-    """Return the newest versions of the table of the objects under a prefix, the newest first; none without a table.
+    """Return the newest versions of the table of the objects under a prefix, the newest first; none if it has none now.
 
     Those in which no row changed, as by compaction, are left out.
     """
-    table = open_table(store, prefix)
-    return [version for version in _versions(table, limit) if version.by == "WRITE"] if table else []
+    try:
+        table = open_table(store, prefix)
+        return [version for version in _versions(table, limit) if version.by == "WRITE"] if table else []
+    except (DeltaError, OSError):
+        return []
 
 
 def _versions(table: DeltaTable, limit: int) -> list[Version]:

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from lake.layout import CLEAN, REJECTED, table_prefix
 from pipeline.ledger.database import Database
 from pipeline.ledger.source_row import now
 
-_PAGE = 1_000  # results
 _SWITCH, _ANEW = "tables", "built anew"  # names of facts in the ledger
 
 
@@ -44,21 +44,23 @@ def changes(ledger: Database, dataset: str, after: int, limit: int) -> list[Chan
     return [Change(row[0], row[1], bool(row[2]), row[3], row[4]) for row in rows]
 
 
-def newest_position(ledger: Database, dataset: str) -> int:
-    """Return the position of a dataset's newest result; 0 if it has none."""
-    [row] = ledger.rows("SELECT coalesce(max(position), 0) FROM source WHERE dataset = ?", dataset)
-    return int(row[0])
+@contextmanager
+def all_changes(ledger: Database, dataset: str) -> Iterator[tuple[int, Iterator[Change]]]:
+    """Open the position of a dataset's newest result (0 without one), and a stream of all its results up to there.
 
-
-def changes_up_to(ledger: Database, dataset: str, position: int) -> Iterator[Change]:
-    """Yield the results of a dataset up to a position, in order, few of them in memory at a time.
-
-    A source whose result changes meanwhile gets a later position: if it was not reached yet, it is left out.
+    The stream has them as they are now, whatever changes until it is read.
     """
-    page = changes(ledger, dataset, 0, _PAGE)
-    while page:
-        yield from (change for change in page if change.position <= position)
-        page = changes(ledger, dataset, page[-1].position, _PAGE) if page[-1].position < position else []
+    query = "SELECT source_key, position, clean_etag, rejected_etag FROM source WHERE dataset = ? AND position > 0"
+    with closing(Database(ledger.path)) as snapshot, snapshot.transaction("DEFERRED") as db:
+        [[last]] = db.execute("SELECT coalesce(max(position), 0) FROM source WHERE dataset = ?", [dataset])
+        rows = db.execute(f"{query} ORDER BY position", [dataset])
+        yield last, (Change(row[0], row[1], new=True, clean_etag=row[2], rejected_etag=row[3]) for row in rows)
+
+
+def last_position(ledger: Database) -> int:
+    """Return the position of the newest result of all datasets; 0 if there is none."""
+    [[position]] = ledger.rows("SELECT position FROM results")
+    return int(position)
 
 
 def read_mark(ledger: Database, prefix: str) -> Mark:

@@ -5,7 +5,8 @@ between the commit and the ledger's mark repeats nothing.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,13 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from common.logs import fields
 from lake.layout import table_application, table_prefix
-from lake.schemas import LINEAGE
 from lake.stores.base import ObjectStore
 from pipeline.ledger.changes import (
     Change,
     Mark,
+    all_changes,
     changes,
-    changes_up_to,
-    newest_position,
+    last_position,
     read_mark,
     write_built_anew,
     write_mark,
@@ -90,22 +90,30 @@ class Table:
         if not table or anew or not self._is_there(table):
             table, reason = self._open(mark)
             position = table.transaction_version(self._application) if table else None
+        if position and position > last_position(self.ledger):
+            reason = "it has results that the ledger has not"
         anew = anew or bool(reason) or position is None
-        todo = self._all() if anew else self._next(position or 0)
-        if not todo.position:
-            self._opened = table
-            return False
-        if reason or (table and anew):
+        if table and anew:
             reason = reason or _unknown(position)
-            log.warning(fields("table built anew", table=self.prefix, reason=reason))
-            write_built_anew(self.ledger, self.prefix, reason)
+        with self._all() if anew else nullcontext(self._next(position or 0)) as todo:
+            if not todo.position:
+                self._opened = table
+                return False
+            if reason:
+                log.warning(fields("table built anew", table=self.prefix, reason=reason))
+                write_built_anew(self.ledger, self.prefix, reason)
+            self._advance(table, todo)
+        return True
+
+    def _advance(self, table: DeltaTable | None, todo: _Todo) -> None:
+        """Commit results, and record how far the table is; it stays open if nobody else wrote to it meanwhile."""
         before = table.version() if table else -1
+        self.ledger.sync()  # the table must not be ahead of the ledger after a power cut
         table = self._commit(table, todo)
         # Otherwise another program wrote a version between, which the next look finds.
         alone = table.version() == before + 1
         write_mark(self.ledger, self.prefix, Mark(todo.position, table.version() if alone else before))
         self._opened = table if alone else None
-        return True
 
     def close(self) -> None:
         """Have the next update open the table: somebody may have deleted it, or written to it."""
@@ -187,11 +195,11 @@ class Table:
         mode = {"mode": "overwrite", "predicate": f"{self.schema[0].name} IN ({keys})"}
         return _Todo(found, found[-1].position, mode)
 
-    def _all(self) -> _Todo:
+    @contextmanager
+    def _all(self) -> Iterator[_Todo]:
         """Return all results, as a stream."""
-        last = newest_position(self.ledger, self.dataset)
-        mode = {"mode": "overwrite", "schema_mode": "overwrite"}
-        return _Todo(changes_up_to(self.ledger, self.dataset, last), last, mode)
+        with all_changes(self.ledger, self.dataset) as (last, found):
+            yield _Todo(found, last, {"mode": "overwrite", "schema_mode": "overwrite"})
 
     def _commit(self, table: DeltaTable | None, todo: _Todo) -> DeltaTable:
         """Commit results in one transaction; return the table after it."""
@@ -222,32 +230,3 @@ class Table:
 
 def _unknown(position: int | None) -> str:
     return "the ledger does not know it" if position is None else "the commits before this one failed"
-
-
-def clean_table_schema(schema: pa.Schema) -> pa.Schema:
-    """Return the columns of a clean table: the lineage, and those of the contract and the transform as Delta has them.
-
-    The lineage comes first, because a commit has statistics of the first 32 columns, by which engines skip files.
-    """
-    return pa.schema([*LINEAGE, *(pa.field(field.name, _delta_type(field.type)) for field in schema)])
-
-
-def rejected_table_schema(schema: pa.Schema) -> pa.Schema:
-    """Return the columns of a rejected table."""
-    return pa.schema([pa.field(field.name, _delta_type(field.type)) for field in schema])
-
-
-def _delta_type(type_: pa.DataType) -> pa.DataType:
-    """Return the type that Delta has for values of a type; one that it has not is left as it is."""
-    types = pa.types
-    if types.is_dictionary(type_):
-        return _delta_type(type_.value_type)
-    if types.is_large_string(type_) or types.is_string_view(type_):
-        return pa.string()
-    if types.is_timestamp(type_):
-        return pa.timestamp("us", "UTC" if type_.tz else None)
-    if types.is_uint8(type_) or types.is_uint16(type_) or types.is_uint32(type_):
-        return pa.int64()
-    if types.is_float16(type_):
-        return pa.float32()
-    return type_

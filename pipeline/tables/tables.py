@@ -15,7 +15,8 @@ from lake.stores.base import ObjectStore
 from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.database import LedgerError
 from pipeline.ledger.ledger import Ledger
-from pipeline.tables.table import COMPACTED, Table, clean_table_schema, rejected_table_schema
+from pipeline.tables.columns import clean_table_schema, rejected_table_schema
+from pipeline.tables.table import COMPACTED, Table
 
 LONGEST_PAUSE = 600.0  # seconds until a table that could not be written is tried again
 ANEW = 2  # failures, after which a table is built anew: one of its files may be damaged

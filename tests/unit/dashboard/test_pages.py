@@ -708,6 +708,14 @@ EXTREMES = [
 ]
 
 
+def test_a_version_that_there_is_not_runs_no_query(store: ObjectStore) -> None:
+    fill(store)
+    test = page(query.show, store)
+    test = healthy(test.segmented_control("query-as-of").set_value("a version").run())
+    assert "There is no version to read" in test.info[0].value
+    assert len(run_query(test, "SELECT 1").dataframe) == 1, "the columns alone"
+
+
 def test_whatever_comes_of_a_query_is_shown(store: ObjectStore) -> None:
     fill(store)
     test = page(query.show, store)

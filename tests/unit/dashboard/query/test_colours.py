@@ -34,6 +34,12 @@ def test_each_value_of_the_colour_has_a_series_in_the_panel_of_each_measure():
     assert note == "Rows with the same x and colour are added up. Not drawn, because unknown or infinite: 2 values."
 
 
+def test_columns_have_any_name():
+    frame = pd.DataFrame({"a": ["p", "q"], "colour": ["r", "r"], "x": [1, 2]})
+    series, note = drawn(frame, ["a"], ["x"], "colour")
+    assert (series, note) == ({"x": ["p", "q"], (0, "r"): [1, 2]}, "")
+
+
 @pytest.mark.parametrize("count", [MAX_COLOURS, MAX_COLOURS + 3])
 def test_the_largest_colours_and_places_stay(count):
     frame = pd.DataFrame({"name": [f"n{n}" for n in range(count)], "place": range(count), "size": range(1, count + 1)})

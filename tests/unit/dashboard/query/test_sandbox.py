@@ -270,6 +270,12 @@ def test_a_view_is_found_in_any_spelling(orders: ObjectStore, name: str) -> None
     assert rows(orders, f"SELECT sum(number) FROM {name}") == [(6,)]
 
 
+def test_a_name_in_another_name_is_not_a_view_of_the_query() -> None:
+    known = {"clean_a": "clean/a/", "clean_a-b": "clean/a-b/", "clean_a-b-c": "clean/a-b-c/"}
+    assert list(sandbox.named(known, 'FROM "CLEAN_a-b"')) == ["clean_a-b"]
+    assert list(sandbox.named(known, 'FROM "clean_a-b-c", clean_a')) == ["clean_a", "clean_a-b-c"]
+
+
 def test_a_query_that_names_no_view_opens_none(orders: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     many = views([*(f"stray{number}" for number in range(600)), "orders"])
     opened: list[str] = []

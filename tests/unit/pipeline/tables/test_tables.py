@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from random import Random
-from threading import Event, Semaphore, Thread
+from threading import Event, Thread
 
 import polars as pl
 import pyarrow as pa
@@ -19,7 +20,6 @@ from deltalake import write_deltalake
 from deltalake.exceptions import DeltaError
 
 from lake.layout import CLEAN, REJECTED, table_prefix
-from pipeline.ledger import changes as changes_module
 from pipeline.ledger.changes import behind
 from pipeline.ledger.ledger import Ledger
 from pipeline.tables import table as table_module
@@ -312,39 +312,47 @@ def test_a_table_that_cannot_be_written_holds_up_no_other(table_lake, caplog):
     assert behind(table_lake.ledger, "numbers")[0] == 1
 
 
-def test_a_file_that_is_replaced_while_a_table_is_built_is_there_once(table_lake, monkeypatch):
-    """The files are replaced after two of them were read."""
-    monkeypatch.setattr("pipeline.ledger.changes._PAGE", 2)
-    page, read, were_read, replaced = changes_module.changes, Objects._read, Semaphore(0), list[str]()
-
-    def page_after(ledger: Ledger, dataset: str, after: int, limit: int) -> list[changes_module.Change]:
-        if after and not replaced:
-            assert were_read.acquire(timeout=30)
-            assert were_read.acquire(timeout=30)
-            replaced.extend(ODD)
-            put_all(2)
-        return page(ledger, dataset, after, limit)
-
-    def read_one(self: Objects, key: str) -> Iterable[pa.Table]:
-        try:
-            return read(self, key)
-        finally:
-            were_read.release()
+def test_files_that_are_replaced_while_a_table_is_built_are_there_once(table_lake, monkeypatch):
+    calls, read = count(), Objects._read
 
     def put_all(number: int) -> None:
         for name in ODD:
             table_lake.put(name, rows(number))
         table_lake.load()
 
-    monkeypatch.setattr(changes_module, "changes", page_after)
+    def read_one(self: Objects, key: str) -> Iterable[pa.Table]:
+        if next(calls) == 2:
+            put_all(2)
+        return read(self, key)
+
     monkeypatch.setattr(Objects, "_read", read_one)
     put_all(1)
     table_lake.update()
-    table_lake.check()
     first = table_lake.open()
     first.load_as_version(0)
     keys = Counter(first.to_pyarrow_table()["_source_key"].to_pylist())
-    assert sorted(keys.values()) == [3, 3]
+    assert keys == {f"raw/numbers/{name}": 3 for name in ODD}
+    table_lake.update()
+    table_lake.check()
+
+
+def test_a_ledger_that_went_back_builds_it_anew(table_lake, tmp_path):
+    """As after a power cut, or where an old state folder was put back."""
+    lake = table_lake
+    lake.put("a.csv", rows(1))
+    lake.load()
+    with lake.ledger.snapshot(tmp_path / "old.sqlite"):
+        pass
+    for number in range(3):
+        lake.put("a.csv", rows(10 + number))
+        lake.load()
+        lake.update()
+    with closing(Ledger(tmp_path / "old.sqlite")) as old:
+        lake.ledger, lake.tables = old, None
+        lake.put("b.csv", rows(2))
+        lake.load()
+        lake.update()
+        lake.check()
 
 
 @pytest.mark.parametrize("days", [-2, 2])
