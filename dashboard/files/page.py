@@ -74,11 +74,11 @@ def _datasets(status: Status) -> None:
         st.caption(f"The first {formats.number(MAX_LINES)} of {formats.number(len(status.datasets))} datasets by name.")
     if status.tables:
         st.caption(_freshness(status.tables))
+        now = datetime.now(UTC)
         for event in status.tables.built_anew:
-            age = datetime.now(UTC) - event.at
-            if age < TOLD:
-                when = formats.age(event.at, datetime.now(UTC))
-                st.caption(formats.plain(f"The table {event.table} was built anew {when} ago: {event.reason}."))
+            if now - event.at < TOLD:
+                age = formats.age(event.at, now)
+                st.caption(formats.plain(f"The table {event.table} was built anew {age} ago: {event.reason}."))
 
 
 def _freshness(tables: Tables) -> str:

@@ -6,8 +6,8 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from dashboard.shared.charts import Chart, labels
-from dashboard.shared.formats import count, number, shortened
+from dashboard.shared.charts import Chart, labels, not_drawn
+from dashboard.shared.formats import number, shortened
 
 MAX_COLOURS = 12  # those of the theme
 X, COLOUR = "x", "colour"
@@ -38,7 +38,8 @@ def coloured_chart(draw: Draw, frame: pd.DataFrame, x: list[str], measures: list
         one["name"] = value  # the same in each panel, and so its colour
     for axis, measure in zip(chart.options["yAxis"], measures, strict=True):
         axis |= {"name": shortened(measure), "nameLocation": "middle", "nameGap": 56}
-    notes = [_note(keys, sums, places, colours), _unknown(numbers)]
+    missing = numbers.size - int(np.isfinite(numbers.to_numpy()).sum())
+    notes = [_note(keys, sums, places, colours), not_drawn(missing)]
     return Chart(chart.options, chart.height, " ".join(filter(None, notes)))
 
 
@@ -55,8 +56,3 @@ def _note(keys: pd.MultiIndex, sums: pd.DataFrame, places: list[str], colours: l
         if len(kept) < (values := keys.get_level_values(level).nunique()):
             notes.append(f"The {len(kept)} largest of {number(values)} values of {level}.")
     return " ".join(notes)
-
-
-def _unknown(numbers: pd.DataFrame) -> str:
-    missing = numbers.size - int(np.isfinite(numbers.to_numpy()).sum())
-    return f"Not drawn, because unknown or infinite: {count(missing, 'value')}." if missing else ""

@@ -28,7 +28,10 @@ OLDER = (
 )
 NEWER = 16  # of the newest objects whose schema is read before a scan: they are of one contract, but for a moment
 SOURCE = LINEAGE[0].name  # which a clean table has; a rejected table has `source_key`
-VACUUMED = "Files of that version are gone: the pipeline keeps them for TABLES_KEEP days. Choose a later time."
+VACUUMED = (
+    "Files of that version are gone: the pipeline keeps them for TABLES_KEEP days, of a busy table for less. "
+    "Choose a later time."
+)
 ROWS = 50_000  # of newest objects that are converted together
 
 

@@ -72,11 +72,15 @@ def _chart(frame: pd.DataFrame, groups: list[str], measures: list[str], cut: str
 def _note(frame: pd.DataFrame, measures: list[str]) -> str:
     """Return a note on numbers that a browser cannot draw exactly."""
     values = [value for name in measures for value in _values(frame[name])]
-    missing = values.count(None)
-    notes = [f"Not drawn, because unknown or infinite: {formats.count(missing, 'value')}."] if missing else []
+    notes = [note] if (note := not_drawn(values.count(None))) else []
     if any(isinstance(value, int) and int(float(value)) != value for value in values):
         notes.append("Integers beyond 2^53 are drawn rounded; the table has every digit.")
     return " ".join(notes)
+
+
+def not_drawn(values: int) -> str:
+    """Return a note on the number of values that a chart cannot have; empty for 0."""
+    return f"Not drawn, because unknown or infinite: {formats.count(values, 'value')}." if values else ""
 
 
 def throughput_chart(loads: pd.DataFrame, now: datetime) -> Chart:
