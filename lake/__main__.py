@@ -1,4 +1,4 @@
-"""Command line of the lake: `python -m lake init | put | list`."""
+"""Command line of the lake: `python -m lake init | certificates | put | list`."""
 
 import logging
 import os
@@ -13,8 +13,9 @@ from common.errors import SettingError, StoreUnavailable
 from common.logs import configure_logging
 from common.retry import Outage
 from common.settings import takes_settings
+from lake.certificates import keep_certificates
 from lake.layout import RAW, wrong_dataset_name
-from lake.settings import LakeSettings
+from lake.settings import InitSettings, LakeSettings
 from lake.stores import folder_of, open_store
 from lake.stores.base import InvalidKey
 from lake.stores.s3 import S3Store
@@ -23,7 +24,7 @@ from lake.stores.users import User, prepare, users_from
 log = logging.getLogger("lake")
 
 app = typer.Typer(
-    help="Prepare the lake's store, put a file, list objects.",
+    help="Prepare the lake's store, make a cluster's certificates, put a file, list objects.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -32,14 +33,16 @@ app = typer.Typer(
 @app.command()
 @takes_settings
 def init(
-    settings: LakeSettings,
+    settings: InitSettings,
     wait: Annotated[float, typer.Option(help="Seconds to wait for the server.")] = 60,
 ) -> None:
     """Create the folder, or the bucket and its users, and test them with a put and a get; safe to repeat.
 
-    SIMULATOR_USER, PIPELINE_USER and READER_USER name the users, each with its …_PASSWORD. Users that had these
-    roles under another name are removed, and so are keys that a user created for itself.
+    SIMULATOR_USER, PIPELINE_USER and READER_USER name the users, each with its …_PASSWORD. Users that
+    had these roles under another name are removed, and so are keys that a user created for itself.
     """
+    if settings.tls:
+        keep_certificates(settings.tls)
     store = open_store(settings.lake, os.environ)
     users = _prepare(store, wait) if isinstance(store, S3Store) else []
     typer.echo(f"ready: {store.url}" + (f", users {', '.join(user.access_key for user in users)}" if users else ""))
@@ -53,6 +56,14 @@ def _prepare(store: S3Store, seconds: float) -> list[User]:
     except StoreUnavailable as error:
         raise SettingError(f"AWS_ENDPOINT_URL: no lake there within {seconds:.0f} s: {error}") from error
     return users
+
+
+@app.command()
+def certificates(
+    folder: Annotated[Path, typer.Argument(file_okay=False, help="Where ca.pem, cert.pem and key.pem belong.")],
+) -> None:
+    """Make the certificates of a cluster, unless the folder has good ones that last for 90 days more."""
+    keep_certificates(folder)
 
 
 @app.command()

@@ -30,7 +30,10 @@ def test_make_targets():
 
 def test_variables():
     named = set(
-        re.findall(r"\b(?:LAKE|AWS|PIPELINE|SWEEP|FEED|SIMULATOR|DASHBOARD|MINIO|NOTEBOOK|SPARK)_?[A-Z_]*\b", CODE)
+        re.findall(
+            r"\b(?:LAKE|AWS|PIPELINE|SWEEP|FEED|SIMULATOR|DASHBOARD|MINIO|NOTEBOOK|SPARK|CLUSTER|SCHEDULER|WORKER)_?[A-Z_]*\b",
+            CODE,
+        )
     ) - {"SWEEP"}
     assert len(named) > 10
     assert [name for name in sorted(named) if name not in SOURCES] == []
