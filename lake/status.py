@@ -1,6 +1,6 @@
 """The model of `published/status.json`: the pipeline writes it, the pages read it; a null value is its default."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, model_validator
 
@@ -75,6 +75,34 @@ class Writer(_Part):
     state: str = "running"
 
 
+class WorkerState(_Part):
+    """Worker of an executor: a process, by its id, or a member of a cluster, by its name.
+
+    `loads` is the number of files that it loads now, `files` has up to three of them, and `since` is when it began.
+    `other` is why the pipeline gives it no files; empty if the worker gets files.
+    """
+
+    name: str
+    host: str = ""
+    version: str = ""
+    other: str = ""
+    loads: int = 0
+    files: list[str] = []
+    since: AwareDatetime | None = None
+
+
+class Executor(_Part):
+    """Executor of the pipeline: the place where it loads files, with its workers.
+
+    `state` is why nothing can be loaded now, in one sentence; empty if all is well.
+    """
+
+    kind: Literal["main thread", "processes", "cluster"]
+    address: str = ""
+    state: str = ""
+    workers: list[WorkerState] = []
+
+
 class Problem(_Part):
     """Error that ended the pipeline, with its time. It is gone once a pipeline has got through its start."""
 
@@ -127,5 +155,6 @@ class Status(Progress):
     lake: str | None = None  # its id, as in `published/lake.json`
     writer: Writer | None = None
     problem: Problem | None = None
+    executor: Executor | None = None  # None: the pipeline ended in order
     datasets: dict[str, Progress] = {}
     no_contract: NoContract = NoContract()

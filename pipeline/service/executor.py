@@ -4,15 +4,18 @@ An executor is given `load_batch`, one function that any process can unpickle. W
 signals stays in the executor's own file, so that a cluster can take the place of the processes of this machine.
 """
 
+import os
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from common.errors import SettingError, StoreFull, StoreUnavailable, no_room_cause
-from lake import stores
+from lake import status, stores
 from lake.stores.base import ObjectChanged, ObjectStore
 from pipeline.dataset.dataset import Dataset, read_dataset
 from pipeline.load.load import load
@@ -21,6 +24,9 @@ from pipeline.readers.base import Limits
 
 Batch = Sequence[Task]
 Outcomes = list[Outcome | Exception]  # one per task, in the order of the batch
+
+VERSION = version("lakelet")
+NAMED_FILES = 3  # of a worker, in the description of its executor
 
 # The service acts on these by their kind. The more special kinds come first.
 _KINDS = (SourceGone, Skipped, BeingWritten, NotReady, ObjectChanged, StoreFull, StoreUnavailable, PermissionError)
@@ -38,13 +44,28 @@ class LoadFailed(Exception):
     """Unexpected error of a load in another process: its kind and message, and its traceback as a note."""
 
 
+@dataclass(frozen=True)
+class Loads:
+    """Outcomes of a batch, and the worker that loaded it: the id of a process, or the name of a cluster's worker."""
+
+    outcomes: Outcomes
+    worker: str
+
+
+class Running(NamedTuple):
+    """Batch that a worker loads now, and since when."""
+
+    batch: Batch
+    since: datetime
+
+
 class Executor(Protocol):
     """Loads batches. Any number of threads may call it."""
 
     def wait_until_ready(self) -> None:
         """Wait until a batch can be loaded, so that no batch is in flight during the wait."""
 
-    def load(self, batch: Batch) -> Outcomes:
+    def load(self, batch: Batch) -> Loads:
         """Load a batch and return the outcome of each task, as `pipeline.load.load` does.
 
         Raises:
@@ -52,8 +73,22 @@ class Executor(Protocol):
             ExecutorClosed: no outcome is known, because `close` was called.
         """
 
+    def describe(self) -> status.Executor:
+        """Return what the executor is and what its workers load now. The call is cheap and never waits."""
+
     def close(self) -> None:
         """Stop the loads that are running, and release what the executor holds."""
+
+
+def worker_state(
+    name: str, running: Sequence[Running], *, host: str = "", version: str = VERSION, other: str = ""
+) -> status.WorkerState:
+    """Return the description of a worker that loads these batches now."""
+    keys = [task.source_key for batch, _ in running for task in batch]
+    since = min((since for _, since in running), default=None)
+    return status.WorkerState(
+        name=name, host=host, version=version, other=other, loads=len(keys), files=keys[:NAMED_FILES], since=since
+    )
 
 
 class InlineExecutor:
@@ -61,13 +96,23 @@ class InlineExecutor:
 
     def __init__(self, store: ObjectStore, datasets: dict[str, Dataset], staging: Path) -> None:
         self._store, self._datasets, self._staging = store, datasets, staging
+        self._running: list[Running] = []
+        self._worker = str(os.getpid())
 
     def wait_until_ready(self) -> None:
         """Do nothing: the caller's thread is ready."""
 
-    def load(self, batch: Batch) -> Outcomes:
+    def load(self, batch: Batch) -> Loads:
         """Load a batch in this thread; see `Executor.load`."""
-        return load(self._store, self._datasets, self._staging, batch)
+        self._running = [Running(batch, datetime.now(UTC))]
+        try:
+            return Loads(load(self._store, self._datasets, self._staging, batch), self._worker)
+        finally:
+            self._running = []
+
+    def describe(self) -> status.Executor:
+        """Return what the main thread loads now; see `Executor.describe`."""
+        return status.Executor(kind="main thread", workers=[worker_state(self._worker, self._running)])
 
     def close(self) -> None:
         """Do nothing: the caller's thread holds all there is."""

@@ -20,25 +20,25 @@ CHANGING_SECONDS = 0.5  # until a file that was written to during the read is re
 log = logging.getLogger(__name__)
 
 
-def record_outcomes(pipeline: Pipeline, outcomes: Mapping[Task, Outcome | Exception]) -> None:
-    """Commit the results, and settle the other tasks."""
+def record_outcomes(pipeline: Pipeline, outcomes: Mapping[Task, Outcome | Exception], worker: str) -> None:
+    """Commit the results of a worker, and settle the other tasks."""
     results, changed = {}, False
     for task, outcome in outcomes.items():
         if isinstance(outcome, Result):
             results[task] = outcome
         changed = changed or isinstance(outcome, ObjectChanged)
     if results:
-        _commit(pipeline, results)
+        _commit(pipeline, results, worker)
     if changed:
         pipeline.stop.wait(CHANGING_SECONDS)
     for task, outcome in outcomes.items():
         if not isinstance(outcome, Result):
-            _settle(pipeline, task, outcome)
+            _settle(pipeline, task, outcome, worker)
         if not isinstance(outcome, Skipped) and not (isinstance(outcome, Exception) and outage_of(outcome)):
             resume_with_room(pipeline, task.source_key)
 
 
-def _commit(pipeline: Pipeline, results: Mapping[Task, Result]) -> None:
+def _commit(pipeline: Pipeline, results: Mapping[Task, Result], worker: str) -> None:
     """Commit results in one transaction; where the ledger refuses one of them, that task alone fails."""
     try:
         pipeline.ledger.commit(results)
@@ -47,15 +47,15 @@ def _commit(pipeline: Pipeline, results: Mapping[Task, Result]) -> None:
     except Exception as error:
         for task, result in results.items():
             if len(results) > 1:
-                _commit(pipeline, {task: result})
+                _commit(pipeline, {task: result}, worker)
             else:
-                _release_or_fail(pipeline, task, error)
+                _release_or_fail(pipeline, task, error, worker)
     else:
         for task, result in results.items():
-            _log_result(task, result)
+            _log_result(task, result, worker)
 
 
-def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception) -> None:
+def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception, worker: str) -> None:
     """Record the outcome of a task that has no new result."""
     ledger = pipeline.ledger
     if isinstance(outcome, ObjectInfo):
@@ -69,20 +69,20 @@ def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception) -> 
             level = logging.INFO if isinstance(outcome, BeingWritten) else logging.WARNING
             log.log(level, fields("waits", key=task.source_key, reason=outcome, action="try again"))
     elif not isinstance(outcome, SourceGone):
-        _release_or_fail(pipeline, task, outcome)
+        _release_or_fail(pipeline, task, outcome, worker)
     elif not task.retract:
         ledger.mark_missing(task)
     else:
         try:
             remove_outputs(pipeline.store, task.source_key)
         except Exception as error:
-            _release_or_fail(pipeline, task, error)
+            _release_or_fail(pipeline, task, error, worker)
         else:
             ledger.retract(task)
             log.info(fields("retracted", key=task.source_key))
 
 
-def _release_or_fail(pipeline: Pipeline, task: Task, error: Exception) -> None:
+def _release_or_fail(pipeline: Pipeline, task: Task, error: Exception, worker: str) -> None:
     """Count a failed attempt, unless an outage is the reason: then return the task to the queue."""
     if outage := outage_of(error):
         pipeline.ledger.release(task)
@@ -95,13 +95,15 @@ def _release_or_fail(pipeline: Pipeline, task: Task, error: Exception) -> None:
     pause = 2**task.attempts * random.uniform(0.5, 1.5)
     kind = "" if isinstance(error, LoadFailed) else f"{type(error).__name__}: "  # its message begins with the kind
     pipeline.ledger.mark_failed(task, kind + shortened(str(error), LIST_LIMIT), pause)
-    log.error(fields("failed", key=task.source_key, attempt=task.attempts + 1, error=repr(error)), exc_info=error)
+    facts = {"attempt": task.attempts + 1, "worker": worker, "error": repr(error)}
+    log.error(fields("failed", key=task.source_key, **facts), exc_info=error)
 
 
-def _log_result(task: Task, result: Result) -> None:
+def _log_result(task: Task, result: Result, worker: str) -> None:
     record, milliseconds = result.record, (now() - task.landed_at) / 1000
     counts = {"kept": record.rows_kept, "dropped": record.rows_dropped, "rejected": record.rows_rejected}
     problem = {"problem": record.first_problem} if record.first_problem else {}
-    facts = {"rows": record.rows_read, **counts, "ms": milliseconds, "found_by": task.found_by, **problem}
+    origin = {"ms": milliseconds, "found_by": task.found_by, "worker": worker}
+    facts = {"rows": record.rows_read, **counts, **origin, **problem}
     level = logging.WARNING if problem else logging.INFO  # a file with a problem lost records, or is refused
     log.log(level, fields(record.status, key=task.source_key, **facts))

@@ -7,6 +7,7 @@ once would pass the lock to each other all the time, and need half as long again
 import logging
 import multiprocessing
 import signal
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from queue import LifoQueue
@@ -14,7 +15,18 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from common.logs import fields
-from pipeline.service.executor import Batch, BatchLost, BatchSettings, ExecutorClosed, Outcomes, load_batch
+from lake import status
+from pipeline.service.executor import (
+    Batch,
+    BatchLost,
+    BatchSettings,
+    ExecutorClosed,
+    Loads,
+    Outcomes,
+    Running,
+    load_batch,
+    worker_state,
+)
 from pipeline.service.fork_server import start_method
 from pipeline.service.worker_process import serve, start_process
 
@@ -22,6 +34,7 @@ BATCH_SECONDS = 60.0  # that several small files may take together: they are exp
 SIZE_OF_LIMIT = 100 << 20  # bytes of a file, for each of which it may take its limit of seconds once more
 START_SECONDS = 60.0  # that a process may take to prepare itself
 EXIT_SECONDS = 10.0  # from the end of a process's pipe to its own end
+NO_PROCESS = "No process could be started, and files wait until one is. The log has the reason."
 PAUSES = (0.2, 30.0)  # seconds until a process that did not start is started again: the first and the longest
 
 log = logging.getLogger(__name__)
@@ -59,13 +72,13 @@ class ProcessExecutor:
         """Wait until the processes have started, or could not."""
         self._started.wait()
 
-    def load(self, batch: Batch) -> Outcomes:
+    def load(self, batch: Batch) -> Loads:
         """Load a batch in an idle process; see `Executor.load`."""
         self._started.wait()
         slot = self._idle.get()
         try:
             self._restart(slot)
-            return slot.load(batch, limit := self._limit(batch))
+            return Loads(slot.load(batch, limit := self._limit(batch)), str(slot.pid))
         except TimeoutError:
             slot.end(kill=True)
             raise self._lost(slot, batch, f"took longer than {limit:,.0f} s and was ended") from None
@@ -83,14 +96,14 @@ class ProcessExecutor:
         if self._closed.is_set():
             return ExecutorClosed()
         keys = " ".join(task.source_key for task in batch)
-        log.warning(fields("process lost", keys=keys, process=slot.pid, error=how, action="each runs again by itself"))
+        log.warning(fields("process lost", keys=keys, worker=slot.pid, error=how, action="each runs again by itself"))
         return BatchLost(how)
 
     def _restart(self, slot: "_Slot") -> None:
         """Start a slot's process if it has ended; what keeps it from starting is no fault of the batch."""
         if slot.has_ended():
             action = "start another: it was idle"
-            log.warning(fields("process lost", process=slot.pid, error=slot.end(), action=action))
+            log.warning(fields("process lost", worker=slot.pid, error=slot.end(), action=action))
         pause = PAUSES[0]
         while not slot.ready():
             if self._closed.is_set():
@@ -98,6 +111,12 @@ class ProcessExecutor:
             log.warning(fields("no process", error=slot.end(), action="start it again"))
             self._closed.wait(pause)
             pause = min(2 * pause, PAUSES[1])
+
+    def describe(self) -> status.Executor:
+        """Return the processes and what they load now; see `Executor.describe`."""
+        workers = [worker_state(str(slot.pid), slot.running) for slot in self._slots if slot.has_process]
+        state = "" if workers or not self._started.is_set() else NO_PROCESS
+        return status.Executor(kind="processes", state=state, workers=workers)
 
     def close(self) -> None:
         """End all processes, whatever they do."""
@@ -118,6 +137,12 @@ class _Slot:
         self._pipe: Connection
         self._ready = False
         self.pid: int | None = None
+        self.running: list[Running] = []
+
+    @property
+    def has_process(self) -> bool:
+        """True where a process was started and is not known to have ended."""
+        return self._process is not None
 
     def start(self) -> None:
         """Start the process if there is none; `OSError` or `EOFError` where that cannot be."""
@@ -153,11 +178,15 @@ class _Slot:
 
     def load(self, batch: Batch, seconds: float | None) -> Outcomes:
         """Send a batch and return its outcomes; `TimeoutError` after `seconds`, `EOFError` if the process ends."""
-        self._pipe.send(batch)
-        if not self._pipe.poll(seconds):
-            raise TimeoutError
-        outcomes: Outcomes = self._pipe.recv()
-        return outcomes
+        self.running = [Running(batch, datetime.now(UTC))]
+        try:
+            self._pipe.send(batch)
+            if not self._pipe.poll(seconds):
+                raise TimeoutError
+            outcomes: Outcomes = self._pipe.recv()
+            return outcomes
+        finally:
+            self.running = []
 
     def end(self, *, kill: bool = False) -> str:
         """Wait for the end of the process, kill it where that takes too long, and return how it ended."""

@@ -91,7 +91,7 @@ def process(pipeline: Pipeline, batch: Batch) -> None:
         pipeline.stop.wait(CHANGING_SECONDS)  # a store may take a probe, and yet not be read
         return
     try:
-        outcomes = pipeline.executor.load(batch)
+        loads = pipeline.executor.load(batch)
     except ExecutorClosed:  # at the end of the program, which has released the batch
         return
     except BatchLost as loss:
@@ -99,4 +99,4 @@ def process(pipeline: Pipeline, batch: Batch) -> None:
             log.error(fields("failed", key=key, error=f"the process that loaded this file and no other {loss}"))
         return
     pipeline.pace |= dict.fromkeys((task.dataset for task in batch), (time.monotonic() - began) / len(batch))
-    record_outcomes(pipeline, dict(zip(batch, outcomes, strict=True)))
+    record_outcomes(pipeline, dict(zip(batch, loads.outcomes, strict=True)), loads.worker)

@@ -19,7 +19,7 @@ def test_they_die_alone_and_end_with_the_pipeline(local_lake: Lake):
     program = local_lake.start("run", PIPELINE_WORKERS="4")
     [first, *_] = until(lambda: program.workers, 60, what="a worker process")
     os.kill(first, signal.SIGKILL)
-    until(lambda: f"process={first} " in program.log or "no process " in program.log, what="word of its end")
+    until(lambda: f"worker={first} " in program.log or "no process " in program.log, what="word of its end")
     assert program.alive, program.log
     program.kill()
     until(lambda: not program.workers, what="their end")

@@ -1,6 +1,7 @@
 """Small files that are read and loaded together: each as if it were alone, to the letter and to the byte."""
 
 import io
+import os
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -244,7 +245,8 @@ def test_one_that_the_store_does_not_give_is_no_attempt_at_the_others(pipeline, 
     assert not pipeline.away.is_set()
 
 
-def test_one_that_cannot_be_committed_fails_alone(pipeline, monkeypatch):
+def test_one_that_cannot_be_committed_fails_alone_and_each_log_line_names_the_worker(pipeline, monkeypatch, caplog):
+    caplog.set_level("INFO")
     real = pipeline.ledger.commit
 
     def broken(results):
@@ -255,6 +257,9 @@ def test_one_that_cannot_be_committed_fails_alone(pipeline, monkeypatch):
     monkeypatch.setattr(pipeline.ledger, "commit", broken)
     process(pipeline, pipeline.ledger.take(1, pipeline.pace))
     assert states(pipeline) == [("loaded", 0, 1), ("failed", 0, 1), ("loaded", 0, 1)]
+    lines = [line for line in caplog.messages if " key=" in line]
+    assert [line.split()[0] for line in lines] == ["loaded", "failed", "loaded"]
+    assert all(f" worker={os.getpid()}" in line for line in lines)
 
 
 def test_slow_ones_are_taken_one_at_a_time(pipeline):

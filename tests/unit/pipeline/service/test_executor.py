@@ -2,18 +2,21 @@
 
 import errno
 import json
+import os
 import pickle
 from pathlib import Path
 
 import pytest
 
 from common.errors import StoreFull, StoreUnavailable
+from lake.status import Executor
 from lake.stores.base import ObjectChanged
 from pipeline.dataset.dataset import read_datasets
 from pipeline.load.load import load
 from pipeline.model.task import BeingWritten, NotReady, Result, Skipped, SourceGone, Task
 from pipeline.readers.base import Limits
-from pipeline.service.executor import BatchSettings, LoadFailed, load_batch, opened, portable
+from pipeline.service import executor as executors
+from pipeline.service.executor import BatchSettings, InlineExecutor, LoadFailed, load_batch, opened, portable
 from tests.support.loads import NUMBERS
 
 KNOWN_ERRORS = [
@@ -122,3 +125,22 @@ def test_another_error_is_sent_as_text_with_its_traceback():
         sent = pickle.loads(pickle.dumps(portable(error)))
     assert (type(sent), str(sent)) == (LoadFailed, "Unpicklable: unpicklable")
     assert f'File "{Path(__file__)}"' in sent.__notes__[0]
+
+
+def test_the_main_thread_describes_what_it_loads_now(loads, monkeypatch):
+    """Of many files the description names a few. A debugger may stop the thread there for minutes."""
+    executor, seen = InlineExecutor(loads.store, {}, loads.staging), []
+
+    def look(store, datasets, staging, batch):
+        seen.append(executor.describe())
+        return load(store, datasets, staging, batch)
+
+    monkeypatch.setattr(executors, "load", look)
+    batch = tasks_of(loads, b"name\n", "a", "b", "c", "d")
+    result = executor.load(batch)
+    assert (len(result.outcomes), result.worker) == (4, str(os.getpid()))
+    [[worker]] = [description.workers for description in seen]
+    assert (worker.name, worker.loads, worker.files) == (result.worker, 4, [task.source_key for task in batch[:3]])
+    assert worker.since
+    idle = worker.model_copy(update={"loads": 0, "files": [], "since": None})
+    assert executor.describe() == Executor(kind="main thread", workers=[idle])

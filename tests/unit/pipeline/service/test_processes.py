@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Timer
 
 import pytest
 
 from common.errors import SettingError
+from lake.status import Executor
 from pipeline.ledger.ledger import Ledger
 from pipeline.model.task import SourceGone, Task
 from pipeline.readers.base import Limits
@@ -111,9 +113,11 @@ def pid_of(executor: ProcessExecutor) -> int:
 
 def test_one_process_loads_batch_after_batch(start):
     executor = start(gone)
-    outcomes = executor.load(BATCH) + executor.load([TASK])
-    assert {(type(outcome), str(outcome)) for outcome in outcomes} == {(SourceGone, str(pid_of(executor)))}
-    assert len(outcomes) == 3
+    pid = str(pid_of(executor))
+    loads = [executor.load(BATCH), executor.load([TASK])]
+    assert [len(each.outcomes) for each in loads] == [2, 1]
+    assert {(type(outcome), str(outcome)) for each in loads for outcome in each.outcomes} == {(SourceGone, pid)}
+    assert [each.worker for each in loads] == [pid, pid]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +126,7 @@ def test_one_process_loads_batch_after_batch(start):
 def test_an_error_of_a_whole_batch_is_the_outcome_of_each_file(start, load, message):
     executor = start(load)
     for _ in range(2):
-        outcomes = executor.load(BATCH)
+        outcomes = executor.load(BATCH).outcomes
         assert [type(outcome) for outcome in outcomes] == [LoadFailed, LoadFailed]
         assert str(outcomes[0]).startswith(message)
 
@@ -143,7 +147,7 @@ def test_a_process_that_ends_is_named_and_replaced(start, caplog, load, how):
         with pytest.raises(BatchLost, match=f"^{re.escape(how)}$"):
             executor.load([TASK])
         pid = executor._slots[0].pid
-        assert caplog.messages[-1].startswith(f"process lost keys={TASK.source_key} process={pid} ")
+        assert caplog.messages[-1].startswith(f"process lost keys={TASK.source_key} worker={pid} ")
         assert not is_there(pid)
         pids.add(pid)
     assert len(pids) == 2
@@ -156,7 +160,7 @@ def test_a_process_that_ended_while_it_was_idle_is_replaced_first(start):
     pid = pid_of(executor)
     os.kill(pid, signal.SIGKILL)
     until(executor._slots[0].has_ended)
-    assert type(executor.load([TASK])[0]) is SourceGone
+    assert type(executor.load([TASK]).outcomes[0]) is SourceGone
     assert pid_of(executor) != pid
 
 
@@ -167,7 +171,7 @@ def test_a_batch_that_hangs_is_ended(start, monkeypatch):
     with pytest.raises(BatchLost, match="took longer than 0 s and was ended"):
         executor.load(BATCH)
     assert not is_there(pid)
-    assert [str(outcome) for outcome in executor.load([TASK])] == [str(pid_of(executor))]
+    assert [str(outcome) for outcome in executor.load([TASK]).outcomes] == [str(pid_of(executor))]
 
 
 @pytest.mark.parametrize("size", [0, 1 << 30])
@@ -181,12 +185,15 @@ def test_a_file_by_itself_has_a_limit_of_its_own(start, size):
     assert start(hang)._limit([TASK]) is None
 
 
-def test_a_batch_that_hangs_ends_with_the_executor(start, settings):
-    executor = start(hang)
+def test_a_batch_that_hangs_is_described_and_ends_with_the_executor(start, settings):
+    executor, began = start(hang), datetime.now(UTC)
     with ThreadPoolExecutor(1) as pool:
         batch = pool.submit(executor.load, BATCH)
         until((settings.staging / "begun").exists)
         pid = pid_of(executor)
+        [worker] = executor.describe().workers
+        assert (worker.name, worker.loads, worker.files) == (str(pid), 2, [task.source_key for task in BATCH])
+        assert began <= worker.since <= datetime.now(UTC)
         executor.close()
         assert isinstance(batch.exception(), ExecutorClosed)
     assert not is_there(pid)
@@ -207,8 +214,10 @@ def test_a_process_that_does_not_start_is_no_fault_of_the_file(start, settings, 
     with ThreadPoolExecutor(1) as pool:
         batch = pool.submit(executor.load, [TASK])
         until(lambda: "no process " in caplog.text)
+        assert executor.describe() == Executor(kind="processes", state=processes.NO_PROCESS)
         (settings.staging.parent / "workers.lock").rmdir()
-        assert type(batch.result(30)[0]) is SourceGone
+        assert type(batch.result(30).outcomes[0]) is SourceGone
+    assert executor.describe().state == ""
 
 
 def test_what_asks_the_pipeline_to_end_does_not_end_its_processes(start):
@@ -219,7 +228,7 @@ def test_what_asks_the_pipeline_to_end_does_not_end_its_processes(start):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(pid, number)
     time.sleep(0.2)
-    assert [str(outcome) for outcome in executor.load([TASK])] == [str(pid)]
+    assert [str(outcome) for outcome in executor.load([TASK]).outcomes] == [str(pid)]
 
 
 def test_processes_hold_the_state_folder_of_a_pipeline_that_was_killed(start, settings):
@@ -306,7 +315,7 @@ def test_a_process_that_hangs_over_its_start_is_replaced(start, monkeypatch, cap
     monkeypatch.setattr(processes, "START_SECONDS", 1.0)
     monkeypatch.setattr(processes, "EXIT_SECONDS", 0.1)
     monkeypatch.setattr(processes, "start_process", hang_at_the_first_start)
-    assert type(start(gone).load([TASK])[0]) is SourceGone
+    assert type(start(gone).load([TASK]).outcomes[0]) is SourceGone
     assert "no process" in caplog.text
 
 
@@ -315,4 +324,4 @@ def test_a_pipeline_that_a_setting_keeps_from_its_start_leaves_the_fork_server_o
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingError, match="PIPELINE_STATE"):
         importlib.import_module("pipeline.__main__").app(["run"], standalone_mode=False)
-    assert type(start(gone).load([TASK])[0]) is SourceGone
+    assert type(start(gone).load([TASK]).outcomes[0]) is SourceGone
