@@ -3,8 +3,10 @@
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from sqlite3 import Row
+from time import monotonic, sleep
 
 from common.logs import fields
 from lake.layout import clean_key, rejected_key
@@ -15,13 +17,15 @@ from pipeline.ledger.source_row import microseconds, now
 from pipeline.model.load_record import LoadRecord, read_load_record
 
 SHOWN = 100  # objects that are not ours, which one listing names in the log
+PART = 5_000  # keys that one transaction corrects: so long whoever else writes to the ledger must wait
 
 log = logging.getLogger(__name__)
 
-_DIFFERS = "source.source_key IN (SELECT source_key FROM differing)"
-
 # A row that changed after the listing began is left alone: the listing is older than what the ledger knows.
-_OLDER = f"{_DIFFERS} AND in_flight = 0 AND touched < :sweep"
+_OLDER = "in_flight = 0 AND touched < :sweep"
+_DIFFERS = f"source.source_key IN (SELECT source_key FROM differing) AND {_OLDER}"
+_IN_PART = "source_key > :after AND source_key <= :last"
+_CORRECTED = f"source.source_key IN (SELECT source_key FROM differing WHERE {_IN_PART}) AND {_OLDER}"
 _NOT_LISTED = "source_key NOT IN (SELECT source_key FROM raw_listing)"
 _HAS_RESULT = "coalesce(clean_etag, rejected_etag) IS NOT NULL"
 
@@ -29,34 +33,35 @@ _HAS_RESULT = "coalesce(clean_etag, rejected_etag) IS NOT NULL"
 _OUTPUT = "FROM output_listing AS output WHERE output.source_key = source.source_key"
 _CLEAN, _REJECTED = f"(SELECT clean_etag {_OUTPUT})", f"(SELECT rejected_etag {_OUTPUT})"
 
-_NEW = """
+_NEW = f"""
 INSERT INTO source
     (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at, error, changed_at, touched)
 SELECT source_key, dataset, iif(ignored = '', 'pending', 'ignored'), etag, size, 'sweep', landed_at, :now,
        nullif(ignored, ''), iif(ignored = '', NULL, :now), :sweep
-FROM differing CROSS JOIN raw_listing USING (source_key) WHERE source_key NOT IN (SELECT source_key FROM source)
+FROM differing CROSS JOIN raw_listing USING (source_key)
+WHERE {_IN_PART} AND source_key NOT IN (SELECT source_key FROM source)
 """
 _CHANGED = f"""
 UPDATE source SET status = iif(raw.ignored = '', 'pending', 'ignored'), etag = raw.etag, size = raw.size,
     found_by = 'sweep', landed_at = raw.landed_at, noticed_at = :now, error = nullif(raw.ignored, ''), attempts = 0,
     deaths = 0, retry_at = NULL, retract = 0
-FROM raw_listing AS raw WHERE raw.source_key = source.source_key AND {_OLDER}
+FROM raw_listing AS raw WHERE raw.source_key = source.source_key AND {_CORRECTED}
     AND (raw.etag IS NOT iif(status IN ('loaded', 'refused'), loaded_etag, source.etag) OR status = 'missing')
 """
-_FORGOTTEN = f"DELETE FROM source WHERE status = 'ignored' AND {_OLDER} AND {_NOT_LISTED}"
+_FORGOTTEN = f"DELETE FROM source WHERE status = 'ignored' AND {_CORRECTED} AND {_NOT_LISTED}"
 _GONE = f"""
 UPDATE source SET status = 'missing', changed_at = :now
-WHERE status <> 'missing' AND retract = 0 AND {_OLDER} AND {_NOT_LISTED}
+WHERE status <> 'missing' AND retract = 0 AND {_CORRECTED} AND {_NOT_LISTED}
 """
 _SPOILED = f"""
 UPDATE source SET status = 'pending', loaded_etag = NULL, found_by = 'sweep', noticed_at = :now, attempts = 0,
     deaths = 0
-WHERE status IN ('loaded', 'refused') AND {_OLDER}
+WHERE status IN ('loaded', 'refused') AND {_CORRECTED}
     AND (clean_etag IS NOT {_CLEAN} OR rejected_etag IS NOT {_REJECTED})
 """
 _RETRACTED = f"""
 UPDATE source SET status = 'pending', retract = 1, found_by = 'sweep', noticed_at = :now
-WHERE status = 'missing' AND {_HAS_RESULT} AND {_OLDER} AND {_NOT_LISTED}
+WHERE status = 'missing' AND {_HAS_RESULT} AND {_CORRECTED} AND {_NOT_LISTED}
 """
 _IGNORED = """
 SELECT source_key, ignored FROM differing CROSS JOIN raw_listing USING (source_key) LEFT JOIN source USING (source_key)
@@ -64,7 +69,7 @@ WHERE ignored <> '' AND status IS NOT 'ignored' LIMIT ?
 """
 _LOST = f"""
 SELECT source_key, dataset, clean_etag FROM source
-WHERE status = 'missing' AND {_HAS_RESULT} AND {_OLDER}
+WHERE status = 'missing' AND {_HAS_RESULT} AND {_DIFFERS}
     AND iif(clean_etag IS NULL, {_REJECTED}, {_CLEAN}) IS NULL
 """
 _ORPHANS = """
@@ -112,15 +117,10 @@ def reconcile(
 
 
 def _apply_listings(ledger: Ledger, values: dict[str, int], began: int, *, retract_deleted: bool) -> int:
-    counts: dict[str, int] = {}
-    with ledger.transaction() as db:
-        [known] = db.execute(_KNOWN).fetchone()
-        ignored = db.execute(_IGNORED, (SHOWN + 1,)).fetchall()
-        for name, query in (("new", _NEW), ("changed", _CHANGED), ("spoiled", _SPOILED), ("gone", _GONE)):
-            counts[name] = db.execute(query, values).rowcount
-        db.execute(_FORGOTTEN, values)
-        if retract_deleted and known:
-            counts["retracted"] = db.execute(_RETRACTED, values).rowcount
+    [known], ignored = ledger.rows(_KNOWN)[0], ledger.rows(_IGNORED, SHOWN + 1)
+    counts = Counter[str]()
+    for part in _parts(ledger):
+        counts.update(_correct(ledger, {**values, **part}, retract=retract_deleted and bool(known)))
     for row in ignored[:SHOWN]:
         log.info(fields("ignored", key=row["source_key"], reason=row["ignored"]))
     if len(ignored) > SHOWN:
@@ -131,7 +131,36 @@ def _apply_listings(ledger: Ledger, values: dict[str, int], began: int, *, retra
         )
     if any(counts.values()):
         log.info(fields("sweep", **counts, ms=(now() - began) / 1000))
-    return sum(counts.values()) - counts["gone"]
+    return counts.total() - counts["gone"]
+
+
+def _parts(ledger: Ledger) -> Iterator[dict[str, str]]:
+    """Yield the bounds of the differing keys by parts. After each, leave the ledger to others for as long as it took.
+
+    A connection that waits for the ledger tries again after up to 0.1 s, and would otherwise find the next part.
+    """
+    query = f"SELECT max(source_key) FROM (SELECT source_key FROM differing WHERE source_key > ? LIMIT {PART})"
+    [last] = ledger.rows(query, "")[0]
+    after = ""
+    while last is not None:
+        began = monotonic()
+        yield {"after": after, "last": last}
+        took, after = monotonic() - began, last
+        [last] = ledger.rows(query, after)[0]
+        if last is not None:
+            sleep(took)
+
+
+def _correct(ledger: Ledger, values: dict[str, object], *, retract: bool) -> Counter[str]:
+    """Correct a part of the ledger in one transaction; return how many sources, by what was found of them."""
+    counts = Counter[str]()
+    with ledger.transaction() as db:
+        for name, query in (("new", _NEW), ("changed", _CHANGED), ("spoiled", _SPOILED), ("gone", _GONE)):
+            counts[name] = db.execute(query, values).rowcount
+        db.execute(_FORGOTTEN, values)
+        if retract:
+            counts["retracted"] = db.execute(_RETRACTED, values).rowcount
+    return counts
 
 
 def _remove_lost(store: ObjectStore, ledger: Ledger, row: Row) -> None:

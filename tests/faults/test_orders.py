@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from lake.stores.local import LocalStore
+from pipeline.ledger import reconcile
+from pipeline.ledger.ledger import Ledger
 from tests.support.lake import Lake, company_csv
 from tests.support.scripted import Scripted
 from tests.support.truth import BAD_ROWS, SPOILT, assert_true
@@ -192,6 +195,33 @@ def test_a_sweep_races_a_delete_and_a_put_back(told):
     told.store.when_listed["clean/"] = meanwhile
     told.sweep()
     assert told.status() == "loaded"
+
+
+def test_others_write_to_the_ledger_between_two_parts_of_a_sweep(told, monkeypatch):
+    """A sweep that finds very many new files must not hold the ledger for as long as it takes to record all of them."""
+    for number in (1, 2, 3):
+        told.put(A, f"companydata/{number}.csv")
+    heard = []
+
+    def meanwhile(_seconds: float) -> None:
+        if not heard:
+            heard.append(told.put(B, "companydata/3.csv"))
+            with closing(Ledger(told.ledger.path)) as beside:
+                beside.rows("PRAGMA busy_timeout = 0")
+                assert beside.notice(heard[0], "event")
+
+    monkeypatch.setattr(reconcile, "PART", 1)
+    monkeypatch.setattr(reconcile, "sleep", meanwhile)
+    assert told.sweep() == 2
+    [row] = told.ledger.rows("SELECT etag, found_by FROM source WHERE source_key = 'raw/companydata/3.csv'")
+    assert tuple(row) == (heard[0].etag, "event"), "the listing is older than the event"
+    told.work()
+    told.lake.store.delete("raw/companydata/1.csv")
+    told.lake.store.delete("clean/companydata/2.csv.parquet")
+    assert told.sweep() == 1
+    assert (told.status("companydata/1.csv"), told.status("companydata/2.csv")) == ("missing", "pending")
+    told.gone = {"companydata/1.csv": A}
+    told.work()
 
 
 def test_written_in_place_while_it_is_read(local_lake):
