@@ -38,11 +38,11 @@ def init(
 ) -> None:
     """Create the folder, or the bucket and its users, and test them with a put and a get; safe to repeat.
 
-    SIMULATOR_USER, PIPELINE_USER and READER_USER name the users, each with its …_PASSWORD. Users that
+    SIMULATOR_USER, PIPELINE_USER, WORKER_USER and READER_USER name the users, each with its …_PASSWORD. Users that
     had these roles under another name are removed, and so are keys that a user created for itself.
     """
-    if settings.tls:
-        keep_certificates(settings.tls)
+    if settings.certificates:
+        keep_certificates(settings.certificates)
     store = open_store(settings.lake, os.environ)
     users = _prepare(store, wait) if isinstance(store, S3Store) else []
     typer.echo(f"ready: {store.url}" + (f", users {', '.join(user.access_key for user in users)}" if users else ""))

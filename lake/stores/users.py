@@ -4,6 +4,7 @@ import io
 import json
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -15,9 +16,9 @@ from common.errors import SettingError, StoreUnavailable
 from common.logs import fields
 from lake.stores.s3 import S3Store, client_errors
 
-Role = Literal["simulator", "pipeline", "reader"]
+Role = Literal["simulator", "pipeline", "worker", "reader"]
 ROLES: tuple[Role, ...] = get_args(Role)
-PROBE = ".probe"  # under raw/ it is a folder marker, which the pipeline ignores
+PROBE = ".probe"  # where the pipeline looks for files it is a folder marker, which no listing of a store has
 
 _WRITE = ("PutObject", "AbortMultipartUpload", "ListMultipartUploadParts")
 
@@ -78,6 +79,7 @@ def policy(role: Role, bucket: str) -> dict[str, Any]:
             allow(["GetObject"], ""),
             allow([*_WRITE, "DeleteObject"], "clean/", "rejected/", "published/", "tables/"),
         ],
+        "worker": [allow(["GetObject"], "raw/"), allow(_WRITE, "clean/", "rejected/")],
         "reader": [allow(["GetBucketLocation", "ListBucket"]), allow(["GetObject"], "")],
     }
     deny = [
@@ -110,7 +112,8 @@ def prepare(store: S3Store, users: Iterable[User] = ()) -> None:
             raise _translated(error, user) from error
         _prove(store.as_user(user.access_key, user.secret_key), user.role)
     with client_errors(PROBE, store.bucket):
-        store.client.remove_object(store.bucket, f"raw/{PROBE}/")
+        for prefix in ("raw/", "clean/", "rejected/"):
+            store.client.remove_object(store.bucket, f"{prefix}{PROBE}/")
     store.delete(f"published/{PROBE}")
 
 
@@ -165,11 +168,21 @@ def _code(error: MinioAdminException) -> str:
 
 def _prove(store: S3Store, role: Role) -> None:
     """Do once what the role's program does all the time."""
+    if role == "worker":
+        _mark(store, "clean/", "rejected/")
+        with suppress(FileNotFoundError), store.open(f"raw/{PROBE}"):  # a missing source is one, and no refusal
+            return
+        return
     if role == "simulator":
-        with client_errors(f"raw/{PROBE}/", store.bucket):
-            store.client.put_object(store.bucket, f"raw/{PROBE}/", io.BytesIO(), 0)
+        _mark(store, "raw/")
     elif role == "pipeline":
         store.put(f"published/{PROBE}", b"a probe")
     with store.open(f"published/{PROBE}") as (_, stream):
         if stream.read() != b"a probe":
             raise OSError(f"{store.url} did not give back what was put")
+
+
+def _mark(store: S3Store, *prefixes: str) -> None:
+    for prefix in prefixes:
+        with client_errors(f"{prefix}{PROBE}/", store.bucket):
+            store.client.put_object(store.bucket, f"{prefix}{PROBE}/", io.BytesIO(), 0)

@@ -122,7 +122,7 @@ def test_an_edit_is_never_run_from_an_old_image(services: Services) -> None:
 
 
 def test_every_service_has_its_own_key_and_no_other(everything: dict[str, Any]) -> None:
-    root, simulator, pipeline, reader = "root", *ROLES
+    root, simulator, pipeline, worker, reader = "root", *ROLES
     secrets = {root: ROOT_USER.secret_key} | {role: Stack.role(role).secret_key for role in ROLES}
     told = {name: json.dumps(service) for name, service in everything["services"].items()}
     held = {name: {user for user, secret in secrets.items() if secret in text} for name, text in told.items()}
@@ -136,7 +136,7 @@ def test_every_service_has_its_own_key_and_no_other(everything: dict[str, Any]) 
         "spark-master": set(),
         "spark-worker": {reader},
         SPARK_NOTEBOOK: {reader},
-        "dev": {simulator, pipeline, reader},  # whose programs can be run in it
+        "dev": {simulator, pipeline, worker, reader},  # whose programs can be run in it
     }
     assert held == {name: expected[name] for name in told}
 

@@ -22,7 +22,7 @@ PROGRAMS = ("minio", *OURS)
 NOTEBOOK = "notebook"  # service and profile
 SPARK_NOTEBOOK = "spark-notebook"
 SPARK = ("spark-master", "spark-worker", SPARK_NOTEBOOK)  # of profile spark
-ROLES = ("simulator", "pipeline", "reader")
+ROLES = ("simulator", "pipeline", "worker", "reader")
 PORTS = (
     *("MINIO_PORT", "MINIO_CONSOLE_PORT", "SIMULATOR_PORT", "DASHBOARD_PORT"),
     *("NOTEBOOK_PORT", "SPARK_PORT", "SPARK_NOTEBOOK_PORT"),

@@ -29,6 +29,7 @@ MAY: dict[str, dict[str, set[str]]] = {
         "multipart": {"clean/", "rejected/", "published/", "tables/"},
         "delete": {"clean/", "rejected/", "published/", "tables/"},
     },
+    "worker": {"get": {"raw/"}, "put": {"clean/", "rejected/"}, "multipart": {"clean/", "rejected/"}},
     "reader": {"get": set(PREFIXES), "list": set(PREFIXES)},
 }
 
@@ -72,7 +73,7 @@ def denied(act: Callable[[], object]) -> bool:
 
 @pytest.fixture(scope="module")
 def lake(minio) -> dict[str, S3Store]:
-    """Lake with its three users; `root` is the server's own."""
+    """Lake with a user of each role; `root` is the server's own."""
     root = minio.new_store()
     users = [new_user(role) for role in ROLES]
     prepare(root, users)
@@ -158,10 +159,14 @@ def temporary(store: S3Store) -> Provider:
     return StaticProvider(keys.access_key, keys.secret_key, keys.session_token)
 
 
-def listed(store: S3Store, keys: Provider) -> list[str | None]:
-    """List `published/` with other keys than the store's own."""
-    client = Minio(store.endpoint, credentials=keys, region=store.region, secure=False)
-    return [item.object_name for item in client.list_objects(store.bucket, "published/")]
+def readable(role: Role) -> str:
+    """Return a key that users of this role may read."""
+    return "raw/d/x.csv" if role == "worker" else "published/x"
+
+
+def content(store: S3Store, keys: Provider, key: str) -> bytes:
+    """Read an object with other keys than the store's own."""
+    return Minio(store.endpoint, credentials=keys, region=store.region, secure=False).get_object(store.bucket, key).data
 
 
 @pytest.mark.needs_engine
@@ -198,7 +203,7 @@ def test_a_users_other_keys_end_and_so_does_the_user_before_it(minio, role):
     admin, name = admin_of(root), f"{root.bucket}-{role}"
     before, now, mine, both = (new_user(role) for _ in range(4))
     prepare(root, [before])
-    root.put("published/x", b"x")
+    root.put(readable(role), b"x")
     for policy_name in (name, f"{root.bucket}-mine"):
         admin.policy_add(policy_name, policy={"Version": "2012-10-17", "Statement": allowing(role, root.bucket)})
     for user, policies in ((now, name), (mine, f"{root.bucket}-mine"), (both, f"{name},diagnostics")):
@@ -210,15 +215,15 @@ def test_a_users_other_keys_end_and_so_does_the_user_before_it(minio, role):
         store = root.as_user(user.access_key, user.secret_key)
         account = json.loads(admin_of(store).add_service_account())["credentials"]
         made += [StaticProvider(account["accessKey"], account["secretKey"]), temporary(store)]
-    assert [listed(root, one) for one in (*keys, *made)] == [["published/x"]] * 8
+    assert [content(root, one, readable(role)) for one in (*keys, *made)] == [b"x"] * 8
 
     prepare(root, [now])
 
     for one in (keys[0], *made):
         with pytest.raises(S3Error) as refused:
-            listed(root, one)
+            content(root, one, readable(role))
         assert refused.value.code in ("InvalidAccessKeyId", "InvalidTokenId"), refused.value.code
-    assert [listed(root, one) for one in keys[1:]] == [["published/x"]] * 3
+    assert [content(root, one, readable(role)) for one in keys[1:]] == [b"x"] * 3
 
 
 @pytest.mark.needs_engine
@@ -236,17 +241,18 @@ def test_a_temporary_key_may_do_no_more_than_its_user(lake, role):
 @pytest.mark.parametrize("role", ROLES)
 def test_nobody_removes_an_earlier_version(minio, role):
     """They are what a bucket has versions for. To list and read them takes the same right as for the newest one."""
-    root = minio.new_store()
+    root, key = minio.new_store(), readable(role)
     user = new_user(role)
     prepare(root, [user])
     root.client.set_bucket_versioning(root.bucket, VersioningConfig(ENABLED))
     for content in (b"first", b"second"):
-        root.put("published/x", content)
+        root.put(key, content)
     client = root.as_user(user.access_key, user.secret_key).client
-    versions = [item.version_id for item in client.list_objects(root.bucket, "published/x", include_version=True)]
-    assert client.get_object(root.bucket, "published/x", version_id=versions[-1]).read() == b"first"
+    lists = root.client if role == "worker" else client
+    versions = [item.version_id for item in lists.list_objects(root.bucket, key, include_version=True)]
+    assert client.get_object(root.bucket, key, version_id=versions[-1]).read() == b"first"
     for version in versions:
-        assert denied(lambda: client.remove_object(root.bucket, "published/x", version_id=version))  # noqa: B023
+        assert denied(lambda: client.remove_object(root.bucket, key, version_id=version))  # noqa: B023
 
 
 @pytest.mark.needs_engine
@@ -255,7 +261,7 @@ def test_the_pipeline_alone_listens(lake):
         seen.next_gap()
         lake["simulator"].put("raw/d/listened.csv", b"x")
         seen.next_write("raw/d/listened.csv")
-    for role in ("simulator", "reader"):
+    for role in ("simulator", "worker", "reader"):
         assert denied(lambda: next(lake[role]._listen(lake[role].client, "raw/", None)))  # noqa: B023
 
 
@@ -280,6 +286,15 @@ def test_repeated_on_a_lake_with_data(minio):
     with pytest.raises(PermissionError):
         store.stat("clean/a.parquet")
     assert root.as_user(changed.access_key, changed.secret_key).stat("clean/a.parquet").size == 1
+
+
+@pytest.mark.needs_engine
+def test_a_missing_source_is_missing_for_the_worker_too(lake):
+    """It may not list, and its load must end as one of a file that was deleted, not as a refusal of the store."""
+    with pytest.raises(FileNotFoundError):
+        read(lake["worker"], "raw/d/gone.csv")
+    with pytest.raises(FileNotFoundError):
+        lake["worker"].stat("raw/d/gone.csv")
 
 
 @pytest.mark.needs_engine
