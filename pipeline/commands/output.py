@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from common.logs import printable
+from lake.heartbeat import EXPIRES_SECONDS
 from lake.layout import TABLES
-from lake.status import Files, Progress, Rows, Status
+from lake.status import Executor, Files, Progress, Rows, Status, WorkerState, Writer
 from pipeline.ledger import report
 from pipeline.model.load_record import LoadRecord
 from pipeline.verify.verify import Report
@@ -22,7 +23,7 @@ _COUNT = "{:,}".format
 
 
 def show_status(status: Status) -> None:
-    """Print the files by status, the rows by outcome, the latency, and the tables that are behind."""
+    """Print the files by status, the rows by outcome, the latency, the executor, and the tables that are behind."""
     sections: dict[str, Progress] = dict(status.datasets)
     if folders := status.no_contract.folders:
         sections[f"no contract ({folders:,})"] = status.no_contract
@@ -40,8 +41,48 @@ def show_status(status: Status) -> None:
         more = f" and {folders - len(names):,} more" if folders > len(names) else ""
         named = ", ".join(printable(f"raw/{name}/") for name in names)
         typer.echo(f"no contract: {named}{more}; `status --status refused` has the reason of each file")
+    if status.executor and status.writer:
+        _show_executor(console, status.executor, status.writer, datetime.now(UTC))
     if lag := _tables_lag(status, datetime.now(UTC)):
         typer.echo(lag)
+
+
+def _show_executor(console: Console, executor: Executor, writer: Writer, now: datetime) -> None:
+    """Print where files are loaded, the workers and what each loads now, and what keeps files from being loaded."""
+    silent = _seconds(writer.heartbeat_at, now)
+    was = f" {silent:,} s ago; the pipeline has had no heartbeat since" if silent > EXPIRES_SECONDS else ""
+    typer.echo(printable(f"loads: {_place(executor)}{was}"))
+    if executor.workers:
+        names = ("worker", "host", "version", "loads", "since")
+        table = Table(*(Column(name, overflow="fold") for name in names), box=box.SIMPLE_HEAD, pad_edge=False)
+        for worker in executor.workers:
+            since = f"{_seconds(worker.since, now):,} s" if worker.since else "-"
+            cells = (worker.name, worker.host or "-", worker.version or "-", _files(worker), since)
+            table.add_row(*map(_safe, cells))
+        console.print(table)
+    for worker in executor.workers:
+        if worker.other:
+            typer.echo(printable(f"worker {worker.name} gets no files: {worker.other}"))
+    if executor.state:
+        typer.echo(printable(f"nothing can be loaded: {executor.state}"))
+
+
+def _place(executor: Executor) -> str:
+    """Return the kind of an executor, with its address and the number of its workers."""
+    count = len(executor.workers)
+    if executor.kind == "cluster":
+        return f"cluster {executor.address}, {count:,} {'worker' if count == 1 else 'workers'}"
+    return "main thread" if executor.kind == "main thread" else f"{count:,} {'process' if count == 1 else 'processes'}"
+
+
+def _files(worker: WorkerState) -> str:
+    """Return what a worker loads now: some keys, and how many more."""
+    more = worker.loads - len(worker.files)
+    return ", ".join(worker.files) + (f" and {more:,} more" if more > 0 else "") if worker.loads else "-"
+
+
+def _seconds(then: datetime, now: datetime) -> int:
+    return max(0, int((now - then).total_seconds()))  # a clock may jump back
 
 
 def _tables_lag(status: Status, now: datetime) -> str:
@@ -51,7 +92,7 @@ def _tables_lag(status: Status, now: datetime) -> str:
     if not (status.tables and status.tables.files):
         return ""
     files = status.tables.files
-    seconds = max(0, int((now - (status.tables.oldest_at or now)).total_seconds()))
+    seconds = _seconds(status.tables.oldest_at or now, now)
     behind = [name for name, progress in status.datasets.items() if progress.tables and progress.tables.files]
     more = f" and {len(behind) - report.NAMED:,} more" if len(behind) > report.NAMED else ""
     named = ", ".join(behind[: report.NAMED]) + more

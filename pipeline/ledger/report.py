@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from lake.layout import CLEAN, REJECTED, table_prefix
 from lake.schemas import LOADS_SCHEMA, PROBLEM_COUNT, TIME
-from lake.status import BuiltAnew, Status, Tables, Writer
+from lake.status import BuiltAnew, Executor, Status, Tables, Writer
 from pipeline.ledger.changes import are_off, behind, count_after, read_built_anew, read_mark
 from pipeline.ledger.last_error import last_reason
 from pipeline.ledger.ledger import Ledger
@@ -24,6 +24,8 @@ NEWEST_LOADS = 5_000
 NAMED = 10  # folders without a contract that a status names, and datasets whose tables are behind
 
 LATENCY_LOADS = 1_000  # the newest loads found by event, over which percentiles are taken
+
+EXECUTOR = "executor"  # fact of the ledger: the description of the pipeline's executor, as JSON
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -73,7 +75,7 @@ WHERE files <> 0 AND dataset <> '' AND NOT {_HAS_CONTRACT} AND (status <> 'missi
 
 
 def status(ledger: Ledger) -> Status:
-    """Return the status of the lake: counts, backlog, latency, tables, writer; in all and by dataset.
+    """Return the status of the lake: counts, backlog, latency, tables, writer, executor; in all and by dataset.
 
     Folders without a contract are no datasets. They are counted together, in `no_contract`, however many there are.
     """
@@ -96,6 +98,7 @@ def status(ledger: Ledger) -> Status:
             "lake": ledger.get("lake"),
             "writer": writer(ledger),
             "problem": last_reason(ledger.path.parent),
+            "executor": executor(ledger),
             "datasets": datasets,
             "no_contract": {**sections.get(_STRAYS, {}), **strays},
         }
@@ -154,6 +157,12 @@ def writer(ledger: Ledger) -> Writer | None:
     """Return the pipeline that works with this ledger, as it last signed; None if it has ended in order."""
     signed = json.loads(ledger.get("writer") or "null")
     return Writer.model_validate(signed) if signed else None
+
+
+def executor(ledger: Ledger) -> Executor | None:
+    """Return the executor of the pipeline that works with this ledger; None if the pipeline has ended in order."""
+    described = json.loads(ledger.get(EXECUTOR) or "null")
+    return Executor.model_validate(described) if described and writer(ledger) else None
 
 
 def loads(ledger: Ledger) -> pa.Table:

@@ -13,9 +13,11 @@ from common.errors import StoreUnavailable
 from common.logs import fields
 from lake.heartbeat import HEARTBEAT_SECONDS
 from lake.layout import RAW, source
+from lake.status import Executor
 from lake.stores.base import Gap, ObjectInfo
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.reconcile import reconcile
+from pipeline.ledger.report import EXECUTOR
 from pipeline.ledger.source_row import key_text
 from pipeline.service.availability import RetryLater, retry_until_available
 from pipeline.service.context import Pipeline
@@ -142,10 +144,14 @@ def _sweep(pipeline: Pipeline, ledger: Ledger) -> None:
 
 
 def publish_changes(pipeline: Pipeline) -> None:
-    """Publish soon after a change, using a fifth of the time at most, and renew the lease."""
+    """Publish soon after a change, using a fifth of the time at most, and renew the lease.
+
+    A change is also that the executor describes itself in another way: a load has begun, or a worker has come or gone.
+    """
     retry = RetryLater("not published")
     with closing(Ledger(pipeline.ledger.path)) as ledger:
         publisher, started = Publisher(pipeline.store, ledger, pipeline.datasets), 0.0
+        executor: Executor | None = None
         while not pipeline.stop.is_set():
             pipeline.changed.clear()
             began = time.monotonic()
@@ -153,13 +159,24 @@ def publish_changes(pipeline: Pipeline) -> None:
                 started = started or began
                 if began - started >= HEARTBEAT_SECONDS:  # a pipeline that ends earlier has not got through its start
                     forget_reason(ledger)
+            if (described := pipeline.executor.describe()) != executor:
+                ledger.set(EXECUTOR, described.model_dump_json())  # before the store is asked, which may be away
+                executor = described
             with retry.attempt(pipeline):
                 renew_lease(pipeline.store, ledger, started=pipeline.started.is_set())
                 publisher.publish()
             # At most a heartbeat: the program may have been stopped meanwhile, as at a breakpoint.
             pause = min(max(PUBLISH_PAUSE, 4 * (time.monotonic() - began)), HEARTBEAT_SECONDS)
             pipeline.stop.wait(pause)
-            _wait_any(pipeline.changed, pipeline.stop, HEARTBEAT_SECONDS - pause)
+            _wait_for_change(pipeline, described, HEARTBEAT_SECONDS - pause)
+
+
+def _wait_for_change(pipeline: Pipeline, executor: Executor, seconds: float) -> None:
+    """Wait until there is something to publish or the executor describes itself in another way, at most `seconds`."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0 and pipeline.executor.describe() == executor:
+        if pipeline.changed.wait(min(left, 0.25)) or pipeline.stop.is_set():
+            break
 
 
 def write_tables(pipeline: Pipeline) -> None:

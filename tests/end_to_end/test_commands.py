@@ -5,6 +5,7 @@ import re
 import time
 
 from pipeline.ledger.ledger import MAX_ATTEMPTS
+from pipeline.service import executor
 from tests.support.lake import company_csv, history
 from tests.support.minio_server import until
 from tests.support.truth import company_sums
@@ -64,6 +65,39 @@ def test_the_status_of_all_has_what_the_status_of_json_has(local_lake):
         assert f" {name} " in shown
     [numbers] = [line.split()[1:5] for line in shown.splitlines() if line.split()[:2] == ["all", "25"]]
     assert numbers == ["25", "24", "0", "1"]
+
+
+def _load_for_ever() -> None:
+    executor.load = lambda *_: time.sleep(600)
+
+
+def test_a_status_shows_which_process_loads_which_file(local_lake):
+    """Also at once when the load begins, and of a pipeline that was killed; not of one that ended in order."""
+    local_lake.put("companydata/a.csv", company_csv(1))
+    running = local_lake.start("run", prepare=_load_for_ever)
+    until(lambda: list(local_lake.store.list("published/status")))
+    worker = until(lambda: busy(local_lake.status()["executor"]), what="a process that loads")
+    assert int(worker["name"]) in running.workers
+    assert (worker["loads"], worker["files"]) == (1, ["raw/companydata/a.csv"])
+    running.kill()
+    [described] = [json.loads(local_lake.command("status", "--json").stdout)["executor"]]
+    assert busy(described) == worker
+    assert re.search(r"^loads: 2 processes", local_lake.command("status").stdout, re.MULTILINE)
+
+    with local_lake.pipeline() as running:
+        local_lake.wait_loaded("companydata/a.csv")
+        until(lambda: len(local_lake.status()["executor"]["workers"]) == 2)
+        assert not busy(local_lake.status()["executor"])
+        [pid] = re.findall(r"loaded key=raw/companydata/a.csv .* worker=(\d+)", running.log)
+        assert int(pid) in running.workers
+    assert (
+        local_lake.status()["executor"] is json.loads(local_lake.command("status", "--json").stdout)["executor"] is None
+    )
+    assert "loads:" not in local_lake.command("status").stdout
+
+
+def busy(executor: dict | None) -> dict | None:
+    return next((worker for worker in executor["workers"] if worker["loads"]), None) if executor else None
 
 
 def test_the_log_says_what_became_of_each_file(lake):

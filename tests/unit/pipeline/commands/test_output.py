@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lake.status import Progress, Status, Tables
+from lake.status import Executor, Progress, Status, Tables, WorkerState, Writer
 from pipeline.commands.output import show_status
 
 
@@ -29,3 +29,35 @@ def test_a_status_names_the_tables_that_are_behind(capsys):
     off = Tables(off=True)
     show_status(Status(tables=off, datasets={"a": Progress(tables=off)}))
     assert capsys.readouterr().out.endswith("\nTables are switched off (TABLES_SECONDS=0): they stay as they were.\n")
+
+
+def running(executor: Executor, silent: float = 0) -> Status:
+    now = datetime.now(UTC)
+    beat = now - timedelta(seconds=silent)
+    return Status(executor=executor, writer=Writer(id="a", host="b", pid=1, started_at=beat, heartbeat_at=beat))
+
+
+def test_a_status_names_the_workers_of_a_cluster_and_those_that_get_nothing(capsys):
+    since, keys = datetime.now(UTC) - timedelta(seconds=90.5), ["raw/a/[red]1.csv", "raw/a/2\n.csv", "raw/a/3.csv"]
+    first = WorkerState(name="w[b]1", host="h1", version="0.2.0 1234", loads=16, files=keys, since=since)
+    other = WorkerState(name="w2", host="h2", version="0.1.0 9876", other="its contracts are others")
+    show_status(running(Executor(kind="cluster", address="tls://scheduler:8786", workers=[first, other])))
+    shown = capsys.readouterr().out
+    assert "\nloads: cluster tls://scheduler:8786, 2 workers\n" in shown
+    [line] = [line for line in shown.splitlines() if "w[b]1" in line]
+    assert all(text in line for text in ("h1", "0.2.0 1234", "raw/a/[red]1.csv, ", "90 s"))
+    assert r"2\n.csv" in shown
+    assert "and 13 more" in shown
+    assert shown.endswith("\nworker w2 gets no files: its contracts are others\n")
+
+
+def test_a_status_says_why_nothing_can_be_loaded_and_how_old_that_is(capsys):
+    waiting = Executor(kind="cluster", address="tcp://a:1", state="No worker is there, and files wait for one.")
+    show_status(running(waiting))
+    shown = capsys.readouterr().out
+    assert shown.endswith(
+        "\nloads: cluster tcp://a:1, 0 workers\nnothing can be loaded: No worker is there, and files wait for one.\n"
+    )
+    show_status(running(Executor(kind="main thread", workers=[WorkerState(name="41")]), silent=60.5))
+    shown = capsys.readouterr().out
+    assert "\nloads: main thread 60 s ago; the pipeline has had no heartbeat since\n" in shown

@@ -8,7 +8,7 @@ from threading import Event
 import pyarrow as pa
 import pytest
 
-from lake.status import Latency, Tables
+from lake.status import Executor, Latency, Status, Tables, WorkerState
 from lake.stores.local import LocalStore
 from pipeline.ledger import report
 from pipeline.ledger.changes import switch_tables, write_built_anew
@@ -16,6 +16,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.published import summary_table
 from pipeline.model.load_record import LoadRecord
 from pipeline.model.task import Result
+from pipeline.service.lease import acquire_lease, release_lease
 from pipeline.tables import tables as delta
 from tests.support.versions import version
 
@@ -87,6 +88,31 @@ def test_percentiles_are_over_the_newest_loads_found_by_event(ledger):
     assert status.latency_ms == Latency(p50=46, p95=86, p99=90)
     assert status.datasets["a"].latency_ms == Latency(p50=45, p95=85, p99=89)
     assert status.no_contract.latency_ms == Latency(p50=46, p95=86, p99=90)
+
+
+def test_the_executor_is_that_of_the_pipeline_that_has_the_lease(ledger, tmp_path):
+    workers = [WorkerState(name="7", version="0.2.0", loads=1, files=["raw/a/1.csv"], since=datetime.now(UTC))]
+    executor = Executor(kind="processes", workers=workers)
+    store = LocalStore(tmp_path / "lake")
+    acquire_lease(store, ledger, Event())
+    ledger.set(report.EXECUTOR, executor.model_dump_json())
+    status = report.status(ledger)
+    assert status.executor == executor
+    assert status.model_validate_json(status.model_dump_json()) == status
+
+    acquire_lease(store, ledger, Event())  # after a kill
+    assert report.status(ledger).executor is None
+    ledger.set(report.EXECUTOR, executor.model_dump_json())
+    release_lease(ledger)
+    assert report.status(ledger).executor is None
+    ledger.set(report.EXECUTOR, executor.model_dump_json())  # by a publisher that did not end in time
+    assert report.status(ledger).executor is None
+
+
+def test_a_status_of_an_older_pipeline_has_no_executor(ledger):
+    older = report.status(ledger).model_dump(mode="json", exclude={"executor"})
+    assert Status.model_validate(older) == report.status(ledger)
+    assert Status.model_validate(older).executor is None
 
 
 def test_how_far_tables_are_behind(ledger, tmp_path, write_dataset):
