@@ -1,11 +1,11 @@
-"""Pipeline: heartbeat, backlog, latency, files that need a person, and the loads."""
+"""Pipeline: heartbeat, backlog, latency, files that need a person, the executor, and the loads."""
 
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import streamlit as st
 
-from dashboard.files import commands, loads
+from dashboard.files import commands, executor, loads
 from dashboard.shared import formats, notices
 from dashboard.shared.failures import one_sentence
 from dashboard.shared.published import Published
@@ -26,8 +26,11 @@ def show(published: Published) -> None:
     status, newest = latest
     _numbers(status)
     with st.container(key="attention"):  # always there, so that it does not move what is below
+        executor.warn(status.executor)
         _attention(status.files, remote=published.store.remote)
     _datasets(status)
+    with st.container(key="executor"):
+        executor.show(status.executor)
     loads.show(newest, remote=published.store.remote)
 
 

@@ -50,15 +50,16 @@ def show_status(status: Status) -> None:
 def _show_executor(console: Console, executor: Executor, writer: Writer, now: datetime) -> None:
     """Print where files are loaded, the workers and what each loads now, and what keeps files from being loaded."""
     silent = _seconds(writer.heartbeat_at, now)
-    was = f" {silent:,} s ago; the pipeline has had no heartbeat since" if silent > EXPIRES_SECONDS else ""
+    was = f" ({silent:,} s ago; the pipeline has had no heartbeat since)" if silent > EXPIRES_SECONDS else ""
     typer.echo(printable(f"loads: {_place(executor)}{was}"))
     if executor.workers:
-        names = ("worker", "host", "version", "loads", "since")
+        names = ["worker", *(["host"] if executor.kind == "cluster" else []), "version", "loads", "since"]
         table = Table(*(Column(name, overflow="fold") for name in names), box=box.SIMPLE_HEAD, pad_edge=False)
         for worker in executor.workers:
             since = f"{_seconds(worker.since, now):,} s" if worker.since else "-"
-            cells = (worker.name, worker.host or "-", worker.version or "-", _files(worker), since)
-            table.add_row(*map(_safe, cells))
+            cells = {"worker": worker.name, "host": worker.host, "version": worker.version, "since": since}
+            cells["loads"] = _files(worker)
+            table.add_row(*(_safe(cells[name] or "-") for name in names))
         console.print(table)
     for worker in executor.workers:
         if worker.other:

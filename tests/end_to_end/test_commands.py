@@ -80,8 +80,7 @@ def test_a_status_shows_which_process_loads_which_file(local_lake):
     assert int(worker["name"]) in running.workers
     assert (worker["loads"], worker["files"]) == (1, ["raw/companydata/a.csv"])
     running.kill()
-    [described] = [json.loads(local_lake.command("status", "--json").stdout)["executor"]]
-    assert busy(described) == worker
+    assert busy(json.loads(local_lake.command("status", "--json").stdout)["executor"]) == worker
     assert re.search(r"^loads: 2 processes", local_lake.command("status").stdout, re.MULTILINE)
 
     with local_lake.pipeline() as running:
@@ -90,9 +89,8 @@ def test_a_status_shows_which_process_loads_which_file(local_lake):
         assert not busy(local_lake.status()["executor"])
         [pid] = re.findall(r"loaded key=raw/companydata/a.csv .* worker=(\d+)", running.log)
         assert int(pid) in running.workers
-    assert (
-        local_lake.status()["executor"] is json.loads(local_lake.command("status", "--json").stdout)["executor"] is None
-    )
+    assert local_lake.status()["executor"] is None
+    assert json.loads(local_lake.command("status", "--json").stdout)["executor"] is None
     assert "loads:" not in local_lake.command("status").stdout
 
 

@@ -99,7 +99,8 @@ def fill(store: S3Store) -> None:
     put_rejected(store, KEY, [problem(7)])
     stale = load(KEY, rows_rejected=1, stale=True, problems=counted(("type", "Sold", 1)))
     failed = load("raw/companydata/b.csv", status="failed", first_problem="the disk is full", attempts=5)
-    publish_lake(store, [1405, 1333, 1290], [stale, failed], parts, writer=writer(-3600))
+    executor = {"kind": "cluster", "address": "tls://here:8786", "state": "No worker is there: files wait."}
+    publish_lake(store, [1405, 1333, 1290], [stale, failed], parts, writer=writer(-3600), executor=executor)
 
 
 def on_every(pages: dict[str, Page], look: Callable[[str, Page], object]) -> None:
@@ -137,6 +138,8 @@ def test_every_page_of_the_dashboard_says_what_is_wrong_and_goes_on_by_itself(
     expect(pages["pipeline"].get_by_text("2 files failed")).to_be_visible()
     expect(pages["pipeline"].get_by_text("1 file stale")).to_be_visible()
     expect(pages["pipeline"].get_by_text("replay --status failed")).to_be_visible()
+    expect(pages["pipeline"].get_by_text("No worker is there: files wait.")).to_be_visible()
+    expect(pages["pipeline"].get_by_text("here:8786, 0 workers")).to_be_visible()
     for words, begin, end in (
         (AWAY, lambda: dashboard.wire.add(".", "reset"), dashboard.wire.heal),
         (REFUSED, lambda: dashboard.forget_user(minio), dashboard.know_user),

@@ -331,3 +331,23 @@ def test_a_narrow_screen_loses_nothing(store: ObjectStore, address: str, browser
         browser_page.goto(address + path)
         expect(browser_page.get_by_test_id("stDataFrame").last).to_contain_text(last)
         assert browser_page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_the_workers_stay_open_and_their_names_are_plain_text(
+    store: ObjectStore, address: str, browser_page: Page
+) -> None:
+    """The number of workers in the line that opens them changes when one comes."""
+
+    def publish(*names: str) -> None:
+        workers = [{"name": name, "other": "its <b>contracts</b> are *others*"} for name in names]
+        publish_status(store, executor={"kind": "processes", "workers": workers})
+
+    publish("w*1*", "w_2_")
+    browser_page.goto(f"{address}/pipeline")
+    expect(browser_page.get_by_text("w*1*: its <b>contracts</b> are *others*", exact=True)).to_be_visible()
+    browser_page.get_by_text("Loads: 2 processes").click()
+    table = browser_page.get_by_test_id("stExpander").get_by_test_id("stDataFrame")
+    expect(table).to_be_visible()
+    publish("w*1*")
+    expect(browser_page.get_by_text("Loads: 1 process", exact=True)).to_be_visible()
+    expect(table).to_be_visible()

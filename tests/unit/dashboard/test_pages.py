@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -194,6 +195,7 @@ def test_hundreds_of_stray_folders_are_a_line_and_not_a_card_each(store: ObjectS
     assert lines[-2:] == (["(no contract)", "all"] if counted_together else ["stray198", "all"])
 
 
+WORD_JOINER = "\u2060"
 HOSTILE = [
     "Paid ($) of due ($)",
     "a_b*c*",
@@ -363,6 +365,43 @@ def test_the_pipeline_page_shows_for_a_day_that_a_table_was_built_anew(store: Ob
     assert [text.replace("\\", "") for text in shown] == [
         "The table tables/clean/orders/ was built anew 2 h ago: the contract has other columns."
     ]
+
+
+def test_the_pipeline_page_shows_the_workers_that_load(store: ObjectStore) -> None:
+    since, keys = datetime.now(UTC), [f"raw/orders/{name}.csv" for name in "abc"]
+    busy = {"name": "7", "version": "0.2.0", "loads": 16, "files": keys, "since": iso(since)}
+    processes = [busy, {"name": "8", "version": "0.2.0"}]
+    publish_status(store, executor={"kind": "processes", "workers": processes})
+    test = page(pipeline.show, store)
+    assert [expander.label for expander in test.expander] == ["Loads: 2 processes"]
+    workers = test.dataframe[1].value
+    assert list(workers) == ["worker", "loads now", "since", "version"]  # all are on one host
+    assert workers["worker"].tolist() == ["7", "8"]
+    assert workers["loads now"].fillna("-").tolist() == [f"{', '.join(keys)} and 13 more", "-"]
+    assert workers["since"].tolist()[0] == pd.Timestamp(iso(since))
+    assert not test.warning
+    for executor, label in (
+        ({"kind": "main thread", "workers": [busy]}, "Loads: main thread of the pipeline"),
+        ({"kind": "cluster", "address": "tls://a_b_:1", "workers": [busy]}, r"tls\:\/\/a\_b\_\:1, 1 worker"),
+    ):
+        publish_status(store, executor=executor)
+        assert healthy(test.run()).expander[0].label.replace(WORD_JOINER, "").endswith(label)
+    publish_status(store)  # of a pipeline that ended in order, or of an older one
+    assert not healthy(test.run()).expander
+
+
+def test_the_pipeline_page_says_why_files_wait_and_which_workers_get_none(store: ObjectStore) -> None:
+    workers = [{"name": f"w*{number}*", "host": "h", "version": "0.1", "other": "its $x$"} for number in range(7)]
+    executor = {"kind": "cluster", "address": "tcp://a:1", "state": "No *worker* is of this version."}
+    publish_status(store, executor=executor | {"workers": [*workers, {"name": "good", "host": "h"}]})
+    test = page(pipeline.show, store)
+    state, others = (warning.value for warning in test.warning)
+    assert state == r"**Nothing can be loaded now.** No \*worker\* is of this version\."
+    first, *lines = others.split("\n")
+    assert first.startswith("**7 workers get no files.** Start each of them again")
+    assert lines[1] == r"- **w\*0\*** on h: its \$x\$ (version 0\.1)"
+    assert lines[-1] == "- and 2 more"
+    assert test.dataframe[1].value["loads now"].fillna("-").tolist() == ["gets no files"] * 7 + ["-"]
 
 
 @every

@@ -60,4 +60,5 @@ def test_a_status_says_why_nothing_can_be_loaded_and_how_old_that_is(capsys):
     )
     show_status(running(Executor(kind="main thread", workers=[WorkerState(name="41")]), silent=60.5))
     shown = capsys.readouterr().out
-    assert "\nloads: main thread 60 s ago; the pipeline has had no heartbeat since\n" in shown
+    assert "\nloads: main thread (60 s ago; the pipeline has had no heartbeat since)\n" in shown
+    assert "host" not in shown
