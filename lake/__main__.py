@@ -41,8 +41,8 @@ def init(
     SIMULATOR_USER, PIPELINE_USER, WORKER_USER and READER_USER name the users, each with its …_PASSWORD. Users that
     had these roles under another name are removed, and so are keys that a user created for itself.
     """
-    if settings.certificates:
-        keep_certificates(settings.certificates)
+    if settings.tls:
+        keep_certificates(settings.tls)
     store = open_store(settings.lake, os.environ)
     users = _prepare(store, wait) if isinstance(store, S3Store) else []
     typer.echo(f"ready: {store.url}" + (f", users {', '.join(user.access_key for user in users)}" if users else ""))

@@ -27,10 +27,15 @@ class BucketSettings:
 
 
 @dataclass(frozen=True)
-class InitSettings(LakeSettings):
-    """Settings for preparing the lake and, where their folder is named, a cluster's certificates."""
+class ClusterSettings:
+    """Settings of a cluster's members: their certificates."""
 
-    certificates: Annotated[
+    tls: Annotated[
         Path | None,
-        typer.Option(envvar="CLUSTER_TLS", help="Folder in which a cluster's certificates are made; else none are."),
+        typer.Option(envvar="CLUSTER_TLS", help="Folder of the cluster's certificates: ca.pem, cert.pem, key.pem."),
     ] = None
+
+
+@dataclass(frozen=True)
+class InitSettings(LakeSettings, ClusterSettings):
+    """Settings for preparing the lake and, where its folder is named, the cluster's certificates."""

@@ -162,7 +162,7 @@ def test_no_log_line_has_the_key(folder):
 
 
 def test_the_commands_make_them(tmp_path):
-    init = CliRunner().invoke(app, ["init", "--lake", str(tmp_path / "lake"), "--certificates", str(tmp_path / "tls")])
+    init = CliRunner().invoke(app, ["init", "--lake", str(tmp_path / "lake"), "--tls", str(tmp_path / "tls")])
     alone = CliRunner().invoke(app, ["certificates", str(tmp_path / "tls 2")])
     assert (init.exit_code, alone.exit_code) == (0, 0)
     assert read_certificates(tmp_path / "tls") != read_certificates(tmp_path / "tls 2")
