@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import RLock
+from time import monotonic, sleep
 from typing import Literal, Self
 
 from common.errors import SettingError
 
 LedgerError = sqlite3.Error
 VERSION = 4  # of the schema: a ledger of another one is not opened
+PART = 5_000  # keys that one transaction changes: so long whoever else writes to the ledger must wait
 
 _FORGET = "remove its folder, for what it knows is told by the lake, or loaded again"
 
@@ -93,6 +95,25 @@ class Database:
                 self.db.execute("ROLLBACK")
                 raise
             self.db.execute("COMMIT")
+
+    def parts(self, table: str, condition: str = "TRUE", *values: object) -> Iterator[tuple[str, str]]:
+        """Yield the bounds of the keys that meet a condition, part by part: above the first bound, up to the second.
+
+        Between two parts the ledger is left to others for as long as the first took. A connection that waits for it
+        tries again after up to 0.1 s, and would otherwise find the next part.
+        """
+        query = (
+            f"SELECT max(source_key) FROM (SELECT source_key FROM {table} WHERE source_key > ? AND ({condition})"
+            f" ORDER BY source_key LIMIT {PART})"
+        )
+        after, [last] = "", self.rows(query, "", *values)[0]
+        while last is not None:
+            began = monotonic()
+            yield after, last
+            took, after = monotonic() - began, last
+            [last] = self.rows(query, after, *values)[0]
+            if last is not None:
+                sleep(took)
 
     def rows(self, query: str, *values: object, **named: object) -> list[sqlite3.Row]:
         """Run one query, with values for its marks or its names, and return all its rows."""

@@ -4,9 +4,8 @@ import logging
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from sqlite3 import Row
-from time import monotonic, sleep
 
 from common.logs import fields
 from lake.layout import clean_key, rejected_key
@@ -17,7 +16,6 @@ from pipeline.ledger.source_row import microseconds, now
 from pipeline.model.load_record import LoadRecord, read_load_record
 
 SHOWN = 100  # objects that are not ours, which one listing names in the log
-PART = 5_000  # keys that one transaction corrects: so long whoever else writes to the ledger must wait
 
 log = logging.getLogger(__name__)
 
@@ -119,8 +117,9 @@ def reconcile(
 def _apply_listings(ledger: Ledger, values: dict[str, int], began: int, *, retract_deleted: bool) -> int:
     [known], ignored = ledger.rows(_KNOWN)[0], ledger.rows(_IGNORED, SHOWN + 1)
     counts = Counter[str]()
-    for part in _parts(ledger):
-        counts.update(_correct(ledger, {**values, **part}, retract=retract_deleted and bool(known)))
+    for after, last in ledger.parts("differing"):
+        part = {**values, "after": after, "last": last}
+        counts.update(_correct(ledger, part, retract=retract_deleted and bool(known)))
     for row in ignored[:SHOWN]:
         log.info(fields("ignored", key=row["source_key"], reason=row["ignored"]))
     if len(ignored) > SHOWN:
@@ -132,23 +131,6 @@ def _apply_listings(ledger: Ledger, values: dict[str, int], began: int, *, retra
     if any(counts.values()):
         log.info(fields("sweep", **counts, ms=(now() - began) / 1000))
     return counts.total() - counts["gone"]
-
-
-def _parts(ledger: Ledger) -> Iterator[dict[str, str]]:
-    """Yield the bounds of the differing keys by parts. After each, leave the ledger to others for as long as it took.
-
-    A connection that waits for the ledger tries again after up to 0.1 s, and would otherwise find the next part.
-    """
-    query = f"SELECT max(source_key) FROM (SELECT source_key FROM differing WHERE source_key > ? LIMIT {PART})"
-    [last] = ledger.rows(query, "")[0]
-    after = ""
-    while last is not None:
-        began = monotonic()
-        yield {"after": after, "last": last}
-        took, after = monotonic() - began, last
-        [last] = ledger.rows(query, after)[0]
-        if last is not None:
-            sleep(took)
 
 
 def _correct(ledger: Ledger, values: dict[str, object], *, retract: bool) -> Counter[str]:

@@ -97,13 +97,16 @@ class TaskQueue(Database):
 
         A missing or ignored source has nothing to load. The rows of a source stay until it is loaded again.
         """
-        with self.transaction() as db:
-            return db.execute(
-                "UPDATE source SET status = 'pending', loaded_etag = NULL, attempts = 0, deaths = 0, retry_at = NULL,"
-                f" error = NULL, found_by = 'sweep', noticed_at = ?, touched = {SWEEP}"
-                f" WHERE status NOT IN ('missing', 'ignored') AND {condition}",
-                (now(), *values),
-            ).rowcount
+        wanted, count = f"status NOT IN ('missing', 'ignored') AND ({condition})", 0
+        for after, last in self.parts("source", wanted, *values):
+            with self.transaction() as db:
+                count += db.execute(
+                    "UPDATE source SET status = 'pending', loaded_etag = NULL, attempts = 0, deaths = 0,"
+                    f" retry_at = NULL, error = NULL, found_by = 'sweep', noticed_at = ?, touched = {SWEEP}"
+                    f" WHERE source_key > ? AND source_key <= ? AND {wanted}",
+                    (now(), after, last, *values),
+                ).rowcount
+        return count
 
     def take(self, workers: int = 0, pace: Mapping[str, float] | None = None) -> list[Task]:
         """Take the file that has waited longest; it stays taken until it is settled or released.

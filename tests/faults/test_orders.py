@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lake.stores.local import LocalStore
-from pipeline.ledger import reconcile
+from pipeline.ledger import database
 from pipeline.ledger.ledger import Ledger
 from tests.support.lake import Lake, company_csv
 from tests.support.scripted import Scripted
@@ -210,8 +210,8 @@ def test_others_write_to_the_ledger_between_two_parts_of_a_sweep(told, monkeypat
                 beside.rows("PRAGMA busy_timeout = 0")
                 assert beside.notice(heard[0], "event")
 
-    monkeypatch.setattr(reconcile, "PART", 1)
-    monkeypatch.setattr(reconcile, "sleep", meanwhile)
+    monkeypatch.setattr(database, "PART", 1)
+    monkeypatch.setattr(database, "sleep", meanwhile)
     assert told.sweep() == 2
     [row] = told.ledger.rows("SELECT etag, found_by FROM source WHERE source_key = 'raw/companydata/3.csv'")
     assert tuple(row) == (heard[0].etag, "event"), "the listing is older than the event"

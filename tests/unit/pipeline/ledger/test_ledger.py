@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from common.errors import SettingError
 from lake.stores.base import ObjectInfo
-from pipeline.ledger import report
+from pipeline.ledger import database, report
 from pipeline.ledger.ledger import MAX_ATTEMPTS, Ledger
 from pipeline.ledger.task_queue import SECONDS, TOGETHER
 from pipeline.ledger.totals import exact_sums
@@ -354,6 +354,25 @@ def test_replay(ledger, status):
     [task] = ledger.take()
     assert (task.attempts, task.loaded_etag) == (0, None)
     assert report.status(ledger).rows.kept == (3 if status == "loaded" else 0), "its rows stay until then"
+
+
+def test_others_write_between_two_parts_of_a_replay(ledger, monkeypatch):
+    keys, heard = [f"raw/numbers/{number}.csv" for number in range(3)], []
+    for key in keys:
+        ledger.notice(version("1", key), "event")
+        [task] = ledger.take()
+        ledger.commit({task: result(task, "1")})
+
+    def meanwhile(_seconds: float) -> None:
+        with closing(Ledger(ledger.path)) as beside:
+            beside.rows("PRAGMA busy_timeout = 0")
+            heard.append(beside.notice(version(f"{len(heard) + 2}", keys[0]), "event"))
+
+    monkeypatch.setattr(database, "PART", 1)
+    monkeypatch.setattr(database, "sleep", meanwhile)
+    assert ledger.replay("status = ?", "loaded") == 3
+    assert heard == [True, True]
+    assert [state(ledger, key) for key in keys] == ["pending"] * 3
 
 
 def test_what_is_missing_or_ignored_is_not_replayed(ledger):
