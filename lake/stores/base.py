@@ -28,6 +28,10 @@ class ObjectChanged(OSError):
     """The object was rewritten while it was read, so the bytes belong to no version: read it again."""
 
 
+class PutRefused(OSError):
+    """The object is not the one that the put expected: another put came first, and nothing was written."""
+
+
 class InvalidKey(ValueError):
     """The key breaks the rules of `check_key`; nothing was read or written."""
 
@@ -60,12 +64,19 @@ class ObjectStore(Protocol):
     url: str
     remote: bool  # on a server, not in a folder of this machine
 
-    def put(self, key: str, source: bytes | Path, *, move: bool = False) -> str:
+    def put(self, key: str, source: bytes | Path, *, move: bool = False, expected: str | None = None) -> str:
         """Write an object and return its etag. Atomic: a reader sees the old object or the new one.
 
         Args:
             move: the caller no longer needs the file `source`, so the store may rename it.
+            expected: etag of the object that is to be replaced; "": there must be no such object; None: no condition.
+
+        Raises:
+            PutRefused: the object has another etag than `expected`.
         """
+
+    def conditional_puts(self) -> bool:
+        """Return whether `put` can have a condition; the store tries it at the first call."""
 
     def open(self, key: str) -> AbstractContextManager[tuple[ObjectInfo, BinaryIO]]:
         """Open an object: its facts, and the stream of exactly this version's bytes.

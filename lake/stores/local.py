@@ -55,8 +55,9 @@ class LocalStore:
         self._unread: set[str] = set()  # folders that the last listing could not read; the log has named them
         _clear(self.root / STAGING)
 
-    def put(self, key: str, source: bytes | Path, *, move: bool = False) -> str:
-        """Write an object and return its etag (see `ObjectStore.put`)."""
+    def put(self, key: str, source: bytes | Path, *, move: bool = False, expected: str | None = None) -> str:
+        """Write an object and return its etag (see `ObjectStore.put`); a folder takes no condition."""
+        assert expected is None, "a file system renames without a condition: see `conditional_puts`"
         path = self._path(key)
         with self._errors(key, writing=True):
             staging = self.root / STAGING
@@ -74,6 +75,10 @@ class LocalStore:
             except BaseException:
                 Path(staged).unlink(missing_ok=True)
                 raise
+
+    def conditional_puts(self) -> bool:
+        """Return that a folder has no conditional puts."""
+        return False
 
     @contextmanager
     def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:

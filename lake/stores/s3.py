@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote_plus, urlsplit
 from xml.etree.ElementTree import Element, ParseError, fromstring
@@ -17,9 +17,11 @@ from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 
 from common.errors import SettingError, StoreUnavailable
+from common.logs import fields
 from common.retry import Outage
 from lake.stores.base import SAMPLE, Gap, ObjectInfo, check_key, listed
-from lake.stores.s3_client import CHUNK, CONNECT_SECONDS, Transfer, refusal
+from lake.stores.s3_client import CHUNK, CONNECT_SECONDS, PART_SIZE, Transfer, Translate, put_refusal, refusal
+from lake.stores.s3_conditional import condition, honours_conditions, put_parts, size_of
 from lake.stores.s3_events import S3_EVENTS, event_lines, objects_written
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ class S3Store:
         self.bucket, self.url = bucket, f"s3://{bucket}"
         self.endpoint, self.scheme, self.region, self.patience = parts.netloc, parts.scheme, region, patience
         self.access_key, self.secret_key = access_key, secret_key
+        self._trying = Lock()
+        self._conditional: bool | None = None  # until it was tried
         try:
             self.client = self._connect(self.http(retries=1))
             self._transfer = Transfer(bucket, endpoint, access_key, secret_key, region, patience)
@@ -66,10 +70,31 @@ class S3Store:
         endpoint = f"{self.scheme}://{self.endpoint}"
         return S3Store(self.bucket, endpoint, access_key, secret_key, self.region, self.patience)
 
-    def put(self, key: str, source: bytes | Path, *, move: bool = False) -> str:  # noqa: ARG002 (an upload copies)
+    def put(self, key: str, source: bytes | Path, *, move: bool = False, expected: str | None = None) -> str:  # noqa: ARG002 (an upload copies)
         """Write an object and return its etag (see `ObjectStore.put`)."""
         check_key(key)
-        return self._transfer.put(key, source)
+        if expected is None or size_of(source) <= PART_SIZE:
+            return self._transfer.put(key, source, expected)
+        return self._put_parts(key, source, expected)
+
+    def conditional_puts(self) -> bool:
+        """Return whether `put` can have a condition (see `ObjectStore.conditional_puts`); log it if not."""
+        with self._trying:
+            if self._conditional is None:
+                self._conditional = honours_conditions(self, self._put_whole, self._put_parts)
+                if not self._conditional:
+                    reason = "the server does not honour If-Match and If-None-Match"
+                    log.warning(fields("no conditional puts", bucket=self.bucket, reason=reason, action="put without"))
+            return self._conditional
+
+    def _put_whole(self, key: str, content: bytes, expected: str) -> str:
+        """Write a small object by minio-py, which does not repeat a request that is refused."""
+        with client_errors(key, self.bucket, put_refusal):
+            return self.client._put_object(self.bucket, key, content, condition(expected)).etag or ""
+
+    def _put_parts(self, key: str, source: bytes | Path, expected: str) -> str:
+        with client_errors(key, self.bucket, put_refusal):
+            return put_parts(self.client, self.bucket, key, source, expected)
 
     @contextmanager
     def open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
@@ -201,11 +226,11 @@ def _written(line: bytes, bucket: str) -> list[ObjectInfo]:
 
 
 @contextmanager
-def client_errors(key: str, bucket: str) -> Iterator[None]:
+def client_errors(key: str, bucket: str, translate: Translate = refusal) -> Iterator[None]:
     """Translate errors of the client into those of the store."""
     try:
         yield
     except S3Error as error:
-        raise refusal(error.code or "", error.message or "", key, bucket) from error
+        raise translate(error.code or "", error.message or "", key, bucket) from error
     except (urllib3.exceptions.HTTPError, InvalidResponseError, ServerError, ParseError) as error:
         raise StoreUnavailable(f"bucket {bucket}: {error}") from error

@@ -12,14 +12,14 @@ from threading import Thread, current_thread, main_thread
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError, PreconditionError
 from obstore.store import S3Store as Client
 
 from common.errors import StoreFull, StoreUnavailable
-from lake.stores.base import InvalidKey, ObjectChanged, ObjectInfo
+from lake.stores.base import InvalidKey, ObjectChanged, ObjectInfo, PutRefused
 
 if TYPE_CHECKING:
-    from obstore import GetOptions
+    from obstore import GetOptions, PutMode
     from obstore.store import S3Credential
 
 PART_SIZE = 8 << 20  # bytes: an upload above it goes in parts
@@ -58,11 +58,12 @@ class Transfer:
             retry_config={"max_retries": 1, "backoff": {"init_backoff": timedelta(seconds=0.2)}},
         )
 
-    def put(self, key: str, source: bytes | Path) -> str:
-        """Write an object and return its etag (see `ObjectStore.put`)."""
-        with _errors(key, self.bucket):
+    def put(self, key: str, source: bytes | Path, expected: str | None = None) -> str:
+        """Write an object and return its etag (see `ObjectStore.put`); with a condition in one request."""
+        mode: PutMode = "overwrite" if expected is None else {"e_tag": f'"{expected}"'} if expected else "create"
+        with _errors(key, self.bucket, refusal if expected is None else put_refusal):
             written = _open_to_signals(
-                lambda: obstore.put(self._client, key, source, chunk_size=PART_SIZE, max_concurrency=PARTS)
+                lambda: obstore.put(self._client, key, source, mode=mode, chunk_size=PART_SIZE, max_concurrency=PARTS)
             )
         if not (etag := written["e_tag"]):
             raise StoreUnavailable(f"bucket {self.bucket}: the answer to a put had no etag: is this an S3 server?")
@@ -166,22 +167,19 @@ def _open_to_signals(call: Callable[[], T]) -> T:
     return result.result()
 
 
-@contextmanager
-def _errors(key: str, bucket: str) -> Iterator[None]:
-    """Translate errors of the client into those of the store; their text has the server's answer."""
-    try:
-        yield
-    except (BaseError, OSError) as error:  # a missing object is a FileNotFoundError
-        text = str(error)
-        code, message = (re.search(f"<{tag}>([^<]*)</{tag}>", text) for tag in ("Code", "Message"))
-        if code:
-            raise refusal(code[1], message[1] if message else "", key, bucket) from None
-        raise StoreUnavailable(f"bucket {bucket}: {text.partition('Debug source:')[0].strip()}") from None
-
-
 _REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled"}
 _FULL = {"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded", "InsufficientStorage"}
-_BAD_KEY = {"XMinioInvalidObjectName", "KeyTooLongError", "XMinioInvalidResourceName", "InvalidArgument"}
+# minio-py's `BadRequest` is of a stat, whose answer has no code.
+_BAD_KEY = {"XMinioInvalidObjectName", "KeyTooLongError", "XMinioInvalidResourceName", "InvalidArgument", "BadRequest"}
+_NOT_EXPECTED = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "NotImplemented"}
+# Of errors whose text has no answer of the server.
+_CODES: dict[type[Exception], str] = {
+    PreconditionError: "PreconditionFailed",
+    AlreadyExistsError: "PreconditionFailed",
+    NotSupportedError: "NotImplemented",
+}
+
+Translate = Callable[[str, str, str, str], Exception]  # (code, message, key, bucket)
 
 
 def refusal(code: str, message: str, key: str, bucket: str) -> Exception:
@@ -202,3 +200,24 @@ def refusal(code: str, message: str, key: str, bucket: str) -> Exception:
     if code == "NoSuchBucket":
         return StoreUnavailable(f"there is no bucket {bucket!r}: make it with `python -m lake init`")
     return StoreUnavailable(f"bucket {bucket}: {code}: {message}")
+
+
+def put_refusal(code: str, message: str, key: str, bucket: str) -> Exception:
+    """Return the store's error for an error code that answers a put with a condition."""
+    if code in _NOT_EXPECTED:
+        return PutRefused(f"bucket {bucket} refuses {key!r} ({code}): it is not the object that the put expected")
+    return refusal(code, message, key, bucket)
+
+
+@contextmanager
+def _errors(key: str, bucket: str, translate: Translate = refusal) -> Iterator[None]:
+    """Translate errors of the client into those of the store; their text has the server's answer."""
+    try:
+        yield
+    except (BaseError, OSError) as error:  # a missing object is a FileNotFoundError
+        text = str(error)
+        code, message = (re.search(f"<{tag}>([^<]*)</{tag}>", text) for tag in ("Code", "Message"))
+        if code or type(error) in _CODES:
+            code_text = code[1] if code else _CODES[type(error)]
+            raise translate(code_text, message[1] if message else "", key, bucket) from None
+        raise StoreUnavailable(f"bucket {bucket}: {text.partition('Debug source:')[0].strip()}") from None

@@ -32,7 +32,7 @@ class Ledger(TaskQueue):
             for task, result in results.items():
                 record = result.record
                 etags = {"clean_etag": result.clean_etag, "rejected_etag": result.rejected_etag}
-                columns = {**result_columns(record), **etags, "loaded_at": moment, "stale": 0}
+                columns = {**result_columns(record), **etags, "outputs_known": 1, "loaded_at": moment, "stale": 0}
                 facts = {"size": record.size, "attempts": task.attempts + 1}
                 self._settle(db, task, record.etag, record.status, columns, **facts)
                 _remember(db, task, record, moment)

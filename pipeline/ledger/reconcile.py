@@ -52,8 +52,8 @@ UPDATE source SET status = 'missing', changed_at = :now
 WHERE status <> 'missing' AND retract = 0 AND {_CORRECTED} AND {_NOT_LISTED}
 """
 _SPOILED = f"""
-UPDATE source SET status = 'pending', loaded_etag = NULL, found_by = 'sweep', noticed_at = :now, attempts = 0,
-    deaths = 0
+UPDATE source SET status = 'pending', loaded_etag = NULL, outputs_known = 0, found_by = 'sweep', noticed_at = :now,
+    attempts = 0, deaths = 0
 WHERE status IN ('loaded', 'refused') AND {_CORRECTED}
     AND (clean_etag IS NOT {_CLEAN} OR rejected_etag IS NOT {_REJECTED})
 """

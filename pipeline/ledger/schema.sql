@@ -41,6 +41,8 @@ CREATE TABLE IF NOT EXISTS source (
     problems TEXT NOT NULL DEFAULT '[]',  -- [rule, column, count] of each that it has
     clean_etag TEXT,
     rejected_etag TEXT,
+    -- 0: an attempt may have left other objects than these two etags say
+    outputs_known INTEGER NOT NULL DEFAULT 0,
     share TEXT NOT NULL DEFAULT '[]',
     -- positions in the order of results: of the newest, and of the first; a table that is behind the first has no row
     position INTEGER,

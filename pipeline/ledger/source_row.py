@@ -11,7 +11,7 @@ from pipeline.model.load_record import LoadRecord
 
 SWEEP = "(SELECT number FROM sweep)"
 # An attempt that ended between two puts leaves objects that belong to no one version: no version has its result then.
-UNKNOWN = {"loaded_etag": None}
+UNKNOWN = {"loaded_etag": None, "outputs_known": 0}
 
 
 def now() -> int:

@@ -33,6 +33,10 @@ _WAITS = f"status = 'pending' AND in_flight = 0 AND (retry_at IS NULL OR NOT {_L
 _FIRST = (
     "coalesce(started_at, loaded_at) IS NULL AND EXISTS (SELECT 1 FROM meta WHERE (name, value) = ('outputs', 'ours'))"
 )
+_OUTPUTS = ", ".join(
+    f"CASE WHEN outputs_known THEN coalesce({etag}, '') WHEN {_FIRST} THEN '' END"
+    for etag in ("clean_etag", "rejected_etag")
+)
 
 
 class TaskQueue(Database):
@@ -53,8 +57,8 @@ class TaskQueue(Database):
         current = f"coalesce((SELECT fingerprint FROM fingerprint WHERE dataset = source.dataset), '{NO_CONTRACT}')"
         with self.transaction() as db:
             db.execute(
-                "UPDATE source SET in_flight = 0, loaded_etag = NULL, deaths = deaths + (alone AND ?),"
-                " alone = (alone OR ?) WHERE in_flight = 1",
+                "UPDATE source SET in_flight = 0, loaded_etag = NULL, outputs_known = 0,"
+                " deaths = deaths + (alone AND ?), alone = (alone OR ?) WHERE in_flight = 1",
                 (died, died),
             )
             _fail_the_deadly(db, f"the pipeline died {MAX_DEATHS} times while it loaded this file and no other")
@@ -129,7 +133,7 @@ class TaskQueue(Database):
                 {**later, "limit": workers * TOGETHER or 1},
             ).fetchone()
             rows = db.execute(
-                f"SELECT {_TASK}, {_FIRST} AS first, alone OR deaths > 0, alone FROM source WHERE {_WAITS}"
+                f"SELECT {_TASK}, {_OUTPUTS}, alone OR deaths > 0, alone FROM source WHERE {_WAITS}"
                 " ORDER BY alone DESC, noticed_at LIMIT :limit",
                 {**later, "limit": math.ceil(waiting / max(1, workers))},
             ).fetchall()
@@ -202,7 +206,7 @@ class TaskQueue(Database):
     def release_all(self) -> None:
         """Return all tasks in flight to the queue at an orderly end, without counting a death."""
         with self.transaction() as db:
-            db.execute("UPDATE source SET in_flight = 0, loaded_etag = NULL WHERE in_flight = 1")
+            db.execute("UPDATE source SET in_flight = 0, loaded_etag = NULL, outputs_known = 0 WHERE in_flight = 1")
 
 
 def front_of(tasks: list[Task], pace: Mapping[str, float]) -> list[Task]:

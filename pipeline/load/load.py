@@ -12,7 +12,7 @@ from typing import BinaryIO, ParamSpec, TypeVar
 from common.errors import StoreUnavailable
 from common.logs import fields
 from lake.layout import clean_key, rejected_key, wrong_dataset_name
-from lake.stores.base import InvalidKey, ObjectInfo, ObjectStore
+from lake.stores.base import InvalidKey, ObjectInfo, ObjectStore, PutRefused
 from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.task_queue import ROOM
 from pipeline.load.aggregate import count_groups
@@ -44,10 +44,11 @@ def load(
 
     Returns:
         For each task its outcome (an `ObjectInfo` if that version has its result), or the error of that task alone:
-        `SourceGone`, `NotReady`, `ObjectChanged` if the source was written to while it was read, `StoreUnavailable`
-        for the first call that the store did not answer, and `Skipped` for the tasks after that.
+        `SourceGone`, `NotReady`, `ObjectChanged` if the source was written to while it was read, `PutRefused` if an
+        output is not the one that the task expects, `StoreUnavailable` for the first call that the store did not
+        answer, and `Skipped` for the tasks after that.
     """
-    attempt = _Attempts()
+    attempt = Attempts()
     opened = [attempt(_load_or_open, store, datasets, staging, task) for task in tasks]
     staged = stage_small_files([file for file in opened if isinstance(file, SmallFile)], datasets)
     outcomes = list[Outcome | Exception]()
@@ -57,13 +58,14 @@ def load(
     return outcomes
 
 
-class _Attempts:
+class Attempts:
     """Calls that return their result or their error. After one that the store did not answer, calls are skipped."""
 
     def __init__(self) -> None:
         self._unavailable = False
 
     def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Exception:
+        """Call `call`, or return `Skipped`."""
         if self._unavailable:
             return Skipped()
         try:
@@ -145,7 +147,7 @@ def stage_small_files(files: Sequence[SmallFile], datasets: Mapping[str, Dataset
     Where the files of such a group fail together, or have grown too large for it, each is staged alone: an error that
     occurs again is the error of that file.
     """
-    attempt, results = _Attempts(), dict[str, Staged | Exception]()
+    attempt, results = Attempts(), dict[str, Staged | Exception]()
     groups = dict[tuple[str, Reader], list[SmallFile]]()
     for file in files:
         groups.setdefault((file.record.dataset, reader_of(file.record.source_key)), []).append(file)
@@ -184,18 +186,25 @@ def _stage_together(files: Sequence[SmallFile], dataset: Dataset, reader: Reader
 
 
 def _put(store: ObjectStore, staged: Staged, task: Task) -> Result:
-    """Put the rejects, then the clean rows: who sees the clean object sees the rejects that belong to it."""
-    rejected, clean = rejected_key(staged.record.source_key), clean_key(staged.record.source_key)
-    rejected_etag = clean_etag = None
-    if staged.rejected:
-        rejected_etag = store.put(rejected, staged.rejected, move=True)
-    elif not task.first:
-        store.delete(rejected)
-    if staged.clean:
-        clean_etag = store.put(clean, staged.clean, move=True)
-    elif not task.first:
-        store.delete(clean)
+    """Put the rejects, then the clean rows: who sees the clean object sees the rejects that belong to it.
+
+    A load that was given up may get here late, so it replaces only what the task expects, and it deletes nothing.
+    """
+    key = staged.record.source_key
+    rejected_etag = _put_output(store, rejected_key(key), staged.rejected, task.rejected_etag)
+    clean_etag = _put_output(store, clean_key(key), staged.clean, task.clean_etag)
     return Result(staged.record, clean_etag, rejected_etag)
+
+
+def _put_output(store: ObjectStore, key: str, output: Path | bytes | None, expected: str | None) -> str | None:
+    if output is None:
+        return None
+    try:
+        return store.put(key, output, move=True, expected=expected)
+    except PutRefused:
+        action = "load the file again; whatever is there now stays until then"
+        log.warning(fields("put refused", key=key, expected=expected or "no object", action=action))
+        raise
 
 
 def remove_outputs(store: ObjectStore, source_key: str) -> None:

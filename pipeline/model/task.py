@@ -38,7 +38,9 @@ class Task:
     fingerprint: str | None = None
     retract: int = 0  # 1: its source is gone, so take its rows back
     size: int = 0  # bytes, as they were noticed
-    first: int = 0  # 1: nothing was ever made of it, so there is nothing to remove
+    # Etags of its outputs as they are in the store now; "": there is none; None: not known. Puts expect what they say.
+    clean_etag: str | None = None
+    rejected_etag: str | None = None
     alone: int = 0  # 1: it was in flight when a process ended, so it is a batch of its own
 
 

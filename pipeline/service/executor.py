@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 from common.errors import SettingError, StoreFull, StoreUnavailable, no_room_cause
 from lake import status, stores
-from lake.stores.base import ObjectChanged, ObjectStore
+from lake.stores.base import ObjectChanged, ObjectStore, PutRefused
 from pipeline.dataset.dataset import Dataset, read_dataset
 from pipeline.load.load import load
 from pipeline.model.task import BeingWritten, NotReady, Outcome, Skipped, SourceGone, Task
@@ -29,7 +29,17 @@ VERSION = version("lakelet")
 NAMED_FILES = 3  # of a worker, in the description of its executor
 
 # The service acts on these by their kind. The more special kinds come first.
-_KINDS = (SourceGone, Skipped, BeingWritten, NotReady, ObjectChanged, StoreFull, StoreUnavailable, PermissionError)
+_KINDS = (
+    SourceGone,
+    Skipped,
+    BeingWritten,
+    NotReady,
+    ObjectChanged,
+    PutRefused,
+    StoreFull,
+    StoreUnavailable,
+    PermissionError,
+)
 
 
 class BatchLost(Exception):

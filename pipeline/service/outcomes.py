@@ -3,30 +3,32 @@
 import logging
 import random
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from common.logs import fields
-from lake.stores.base import ObjectChanged, ObjectInfo
+from lake.layout import clean_key, rejected_key
+from lake.stores.base import ObjectChanged, ObjectInfo, ObjectStore, PutRefused
 from pipeline.ledger.source_row import now
-from pipeline.load.load import remove_outputs
+from pipeline.load.load import Attempts, remove_outputs
 from pipeline.model.problem import LIST_LIMIT, shortened
 from pipeline.model.task import BeingWritten, NotReady, Outcome, Result, Skipped, SourceGone, Task
 from pipeline.service.availability import outage_of, pause_for_room, probe, resume_with_room
 from pipeline.service.context import Pipeline
 from pipeline.service.executor import LoadFailed
 
-CHANGING_SECONDS = 0.5  # until a file that was written to during the read is read again
+CHANGING_SECONDS = 0.5  # until a file is loaded again that was written to meanwhile, or whose put was refused
 
 log = logging.getLogger(__name__)
 
 
 def record_outcomes(pipeline: Pipeline, outcomes: Mapping[Task, Outcome | Exception], worker: str) -> None:
     """Commit the results of a worker, and settle the other tasks."""
+    outcomes = _remove_leftovers(pipeline.store, outcomes)
     results, changed = {}, False
     for task, outcome in outcomes.items():
         if isinstance(outcome, Result):
             results[task] = outcome
-        changed = changed or isinstance(outcome, ObjectChanged)
+        changed = changed or isinstance(outcome, ObjectChanged | PutRefused)
     if results:
         _commit(pipeline, results, worker)
     if changed:
@@ -36,6 +38,33 @@ def record_outcomes(pipeline: Pipeline, outcomes: Mapping[Task, Outcome | Except
             _settle(pipeline, task, outcome, worker)
         if not isinstance(outcome, Skipped) and not (isinstance(outcome, Exception) and outage_of(outcome)):
             resume_with_room(pipeline, task.source_key)
+
+
+def _remove_leftovers(
+    store: ObjectStore, outcomes: Mapping[Task, Outcome | Exception]
+) -> dict[Task, Outcome | Exception]:
+    """Delete the outputs that may be there and that a result does not have; an error of that is the task's outcome.
+
+    A load deletes nothing: it may have been given up, and a delete has no condition. The service is the one writer.
+    """
+    attempt, ended = Attempts(), dict(outcomes)
+    for task, outcome in outcomes.items():
+        if isinstance(outcome, Result) and (keys := _leftovers(task, outcome)):
+            ended[task] = attempt(_delete, store, keys, outcome)
+    return ended
+
+
+def _leftovers(task: Task, result: Result) -> list[str]:
+    """Return the keys of the outputs of an earlier result that are there, or may be there."""
+    rejected = task.rejected_etag != "" and result.rejected_etag is None
+    clean = task.clean_etag != "" and result.clean_etag is None
+    return [rejected_key(task.source_key)] * rejected + [clean_key(task.source_key)] * clean
+
+
+def _delete(store: ObjectStore, keys: Sequence[str], result: Result) -> Result:
+    for key in keys:
+        store.delete(key)
+    return result
 
 
 def _commit(pipeline: Pipeline, results: Mapping[Task, Result], worker: str) -> None:
@@ -62,7 +91,7 @@ def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception, wor
         ledger.mark_unchanged(task, outcome)
     elif isinstance(outcome, Skipped):
         ledger.release(task)
-    elif isinstance(outcome, ObjectChanged):
+    elif isinstance(outcome, ObjectChanged | PutRefused):
         ledger.release(task, harmless=True)
     elif isinstance(outcome, NotReady):
         if ledger.defer(task, str(outcome)):

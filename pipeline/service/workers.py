@@ -1,6 +1,7 @@
 """The workers: take batches from the ledger, have an executor load them, and record every outcome in the ledger."""
 
 import logging
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
@@ -11,6 +12,7 @@ from common.logs import fields
 from pipeline.service.availability import wait_until_available
 from pipeline.service.context import Pipeline
 from pipeline.service.executor import Batch, BatchLost, ExecutorClosed
+from pipeline.service.fencing import know_outputs, without_conditions
 from pipeline.service.lease import check_lake
 from pipeline.service.outcomes import CHANGING_SECONDS, record_outcomes
 
@@ -82,6 +84,7 @@ def process(pipeline: Pipeline, batch: Batch) -> None:
     began = time.monotonic()
     try:
         check_lake(pipeline.store, pipeline.ledger)  # so that nothing is loaded into a lake that was wiped
+        fenced = pipeline.store.conditional_puts()
     except Exception as error:
         for task in batch:
             pipeline.ledger.release(task, harmless=True)
@@ -90,8 +93,13 @@ def process(pipeline: Pipeline, batch: Batch) -> None:
         pipeline.away.set()
         pipeline.stop.wait(CHANGING_SECONDS)  # a store may take a probe, and yet not be read
         return
+    if fenced:
+        batch, errors = know_outputs(pipeline.store, batch)
+        record_outcomes(pipeline, errors, str(os.getpid()))
+        if not batch:
+            return
     try:
-        loads = pipeline.executor.load(batch)
+        loads = pipeline.executor.load(batch if fenced else without_conditions(batch))
     except ExecutorClosed:  # at the end of the program, which has released the batch
         return
     except BatchLost as loss:

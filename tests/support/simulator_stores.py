@@ -33,8 +33,11 @@ class FaultyStore:
             raise self.error
         return self.inner
 
-    def put(self, key: str, source: bytes | Path, *, move: bool = False) -> str:
-        return self._answer().put(key, source, move=move)
+    def put(self, key: str, source: bytes | Path, *, move: bool = False, expected: str | None = None) -> str:
+        return self._answer().put(key, source, move=move, expected=expected)
+
+    def conditional_puts(self) -> bool:
+        return self._answer().conditional_puts()
 
     def open(self, key: str) -> AbstractContextManager[tuple[ObjectInfo, BinaryIO]]:
         return self._answer().open(key)

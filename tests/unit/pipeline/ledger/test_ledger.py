@@ -14,12 +14,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from common.errors import SettingError
 from lake.stores.base import ObjectInfo
+from lake.stores.local import LocalStore
 from pipeline.ledger import database, report
 from pipeline.ledger.ledger import MAX_ATTEMPTS, Ledger
+from pipeline.ledger.reconcile import reconcile
 from pipeline.ledger.task_queue import SECONDS, TOGETHER
 from pipeline.ledger.totals import exact_sums
 from pipeline.model.load_record import LoadRecord
-from pipeline.model.task import Result
+from pipeline.model.task import Result, Task
 from pipeline.readers.formats import SMALL
 from tests.support.versions import KEY, version
 
@@ -80,20 +82,59 @@ def test_small_files_are_taken_together(ledger, sizes, workers, pace, expected):
     assert keys == [f"raw/numbers/{number:03d}.csv" for number in range(len(sizes))]
 
 
+def outputs(task: Task) -> tuple[str | None, str | None]:
+    return task.clean_etag, task.rejected_etag
+
+
+LEFT_UNKNOWN = {
+    "release": lambda ledger, task: ledger.release(task),
+    "release_all": lambda ledger, _: ledger.release_all(),
+    "mark_failed": lambda ledger, task: ledger.mark_failed(task, "it broke", -1),
+    "count_deaths": lambda ledger, task: ledger.count_deaths([task], "ended"),
+    "start_run": lambda ledger, _: ledger.start_run({}),
+}
+
+
+@pytest.mark.parametrize("end", LEFT_UNKNOWN)
+def test_outputs_are_not_known_after_an_attempt_that_may_have_put_some(ledger, end):
+    ledger.notice(version("1"), "event")
+    [task] = ledger.take()
+    ledger.commit({task: result(task, "1")})
+    ledger.notice(version("2"), "event")
+    [task] = ledger.take()
+    assert outputs(task) == ("clean", "")
+    LEFT_UNKNOWN[end](ledger, task)
+    ledger.replay("TRUE")
+    [task] = ledger.take()
+    assert outputs(task) == (None, None)
+    ledger.commit({task: result(task, "2", "refused")})
+    ledger.replay("TRUE")
+    assert outputs(*ledger.take()) == ("", "rejected"), "a replay of what is known needs no look at the store"
+
+
+def test_outputs_are_not_known_where_a_listing_shows_others(ledger, tmp_path):
+    store = LocalStore(tmp_path / "lake")
+    ledger.notice(version(store.put(KEY, b"x")), "event")
+    [task] = ledger.take()
+    ledger.commit({task: result(task, task.etag)})
+    assert reconcile(store, ledger) == 1
+    assert outputs(*ledger.take()) == (None, None)
+
+
 def test_nothing_was_ever_made_of_a_file(ledger):
     """Only where a listing has told that all there is was made of files that were taken, and this one never was."""
     ledger.notice(version("1"), "event")
     ledger.notice(version("1", "raw/numbers/b.csv"), "event")
-    assert ledger.take()[0].first == 0  # no listing yet
+    assert outputs(*ledger.take()) == (None, None)  # no listing yet
     ledger.set("outputs", "ours")
     [task] = ledger.take()
-    assert task.first == 1
+    assert outputs(task) == ("", "")
     ledger.release(task)
-    assert ledger.take()[0].first == 0
+    assert outputs(*ledger.take()) == (None, None)
     ledger.adopt(replace(result(task, "1").record, source_key="raw/numbers/c.csv"), "clean", None, 1)
     ledger.remove_result("raw/numbers/c.csv", "numbers")
     ledger.notice(version("2", "raw/numbers/c.csv"), "event")
-    assert ledger.take()[0].first == 0
+    assert outputs(*ledger.take()) == (None, None)
     ledger.start_run({})
     ledger.notice(version("1", "raw/numbers/d.csv"), "event")
     assert ledger.get("outputs") is None
