@@ -132,6 +132,8 @@ def test_killed_around_the_puts_in_a_bucket(bucket_lake, at, when, deaths):
     prepare(bucket_lake)
     assert die_at_each(bucket_lake, at, when) == deaths
     assert_true(bucket_lake)
+    log = (bucket_lake.state.parent / "pipeline.log").read_text()
+    assert "put refused" not in log, "the next start looks at what the one before has put"
 
 
 def test_killed_while_it_makes_its_ledger(local_lake):

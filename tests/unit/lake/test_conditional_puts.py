@@ -1,5 +1,6 @@
 """Puts that expect what they replace."""
 
+import os
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -11,6 +12,7 @@ from lake.stores.base import PutRefused
 from lake.stores.local import LocalStore
 from lake.stores.s3 import S3Store
 from lake.stores.s3_client import PART_SIZE
+from lake.stores.users import User, prepare
 from tests.support.wire import proxy_to
 
 KEY = "clean/d/a.csv.parquet"
@@ -78,6 +80,19 @@ def test_a_large_conditional_put_takes_little_memory(minio, tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 5 * PART_SIZE
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.needs_engine
+def test_the_rights_of_a_worker_are_enough(minio):
+    store, user = minio.new_store(), User("worker", f"puts-{os.getpid()}", "secret-of-a-test")
+    prepare(store, [user])
+    worker = store.as_user(user.access_key, user.secret_key)
+    for size in (1, 2 * PART_SIZE):
+        etag = worker.put(KEY, content(size, 1), expected=store.stat(KEY).etag if size > 1 else "")
+        with pytest.raises(PutRefused):
+            worker.put(KEY, content(size, 2), expected="")
+        assert worker.put(KEY, content(size, 3), expected=etag) == store.stat(KEY).etag
+    assert store.client._list_multipart_uploads(store.bucket).uploads == []
 
 
 @pytest.mark.needs_engine

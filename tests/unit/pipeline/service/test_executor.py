@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import StoreFull, StoreUnavailable
 from lake.status import Executor
-from lake.stores.base import ObjectChanged
+from lake.stores.base import ObjectChanged, PutRefused
 from pipeline.dataset.dataset import read_datasets
 from pipeline.load.load import load
 from pipeline.model.task import BeingWritten, NotReady, Result, Skipped, SourceGone, Task
@@ -25,6 +25,7 @@ KNOWN_ERRORS = [
     NotReady("a"),
     BeingWritten("a"),
     ObjectChanged("a"),
+    PutRefused("a"),
     StoreUnavailable("bucket a: no answer"),
     StoreFull("bucket a: full"),
     PermissionError("a is refused"),
