@@ -102,15 +102,19 @@ def count_after(ledger: Database, dataset: str, position: int) -> int:
     return int(row[0])
 
 
+def has_tables(ledger: Database, dataset: str) -> bool:
+    """Return whether a dataset has tables: those of its rows and of its problems."""
+    return all(ledger.get(table_prefix(outputs, dataset)) for outputs in (CLEAN, REJECTED))
+
+
 def behind(ledger: Database, dataset: str) -> tuple[int, int | None] | None:
     """Return how many results a dataset's tables lack, and when the oldest ended; None if it has no tables.
 
     The time is in UTC microseconds.
     """
-    prefixes = [table_prefix(outputs, dataset) for outputs in (CLEAN, REJECTED)]
-    if not all(map(ledger.get, prefixes)):
+    if not has_tables(ledger, dataset):
         return None
-    position = min(read_mark(ledger, prefix).position for prefix in prefixes)
+    position = min(read_mark(ledger, table_prefix(outputs, dataset)).position for outputs in (CLEAN, REJECTED))
     # The first position is the oldest result; the minimum of all times would read every row that a table lacks.
     lacking = "FROM source WHERE dataset = :dataset AND position > :position"
     query = f"SELECT count(*), (SELECT changed_at {lacking} ORDER BY position LIMIT 1) {lacking}"

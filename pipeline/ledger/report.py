@@ -14,7 +14,7 @@ import pyarrow as pa
 from lake.layout import CLEAN, REJECTED, table_prefix
 from lake.schemas import LOADS_SCHEMA, PROBLEM_COUNT, TIME
 from lake.status import BuiltAnew, Executor, Status, Tables, Writer
-from pipeline.ledger.changes import are_off, behind, count_after, read_built_anew, read_mark
+from pipeline.ledger.changes import are_off, behind, count_after, has_tables, read_built_anew, read_mark
 from pipeline.ledger.last_error import last_reason
 from pipeline.ledger.ledger import Ledger
 from pipeline.model.load_record import Counts
@@ -121,12 +121,16 @@ def _tables(ledger: Ledger, datasets: Sequence[str]) -> dict[str, Tables]:
     """Return what the tables of each dataset lack, for the datasets that have tables."""
     tables, off = {}, are_off(ledger)
     for name in datasets:
-        if lacking := behind(ledger, name):
-            files, oldest = lacking
-            anew = _built_anew(ledger, name)
-            lag = Tables(off=True) if off else Tables(files=files, oldest_at=_time(oldest))
-            tables[name] = lag.model_copy(update={"built_anew": anew})
+        if has_tables(ledger, name):
+            # Tables that are off lack more and more, and to count that takes longer and longer.
+            lag = Tables(off=True) if off else _lag(ledger, name)
+            tables[name] = lag.model_copy(update={"built_anew": _built_anew(ledger, name)})
     return tables
+
+
+def _lag(ledger: Ledger, dataset: str) -> Tables:
+    files, oldest = behind(ledger, dataset) or (0, None)
+    return Tables(files=files, oldest_at=_time(oldest))
 
 
 def _built_anew(ledger: Ledger, dataset: str) -> list[BuiltAnew]:

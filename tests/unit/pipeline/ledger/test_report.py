@@ -155,6 +155,12 @@ def test_how_far_tables_are_behind(ledger, tmp_path, write_dataset):
     switch_tables(ledger, on=False)
     status = report.status(ledger)
     assert status.tables == status.datasets["numbers"].tables == Tables(off=True)
+    asked: list[str] = []
+    ledger.db.set_trace_callback(asked.append)
+    report.status(ledger)
+    report.loads_metadata(ledger)
+    assert asked
+    assert not [query for query in asked if "position >" in query], "what tables lack that are off is not counted"
     assert status.datasets["without"].tables is None
     switch_tables(ledger, on=True)
     assert report.status(ledger).tables.files == 1
@@ -163,6 +169,7 @@ def test_how_far_tables_are_behind(ledger, tmp_path, write_dataset):
 def test_the_tables_of_several_datasets_are_added_up(ledger, monkeypatch):
     ledger.start_run({"a": "fingerprint", "b": "fingerprint", "c": "fingerprint"})
     lacking = {"a": (2, 2_000_000), "b": (1, 1_000_000), "c": None}
+    monkeypatch.setattr(report, "has_tables", lambda _, dataset: bool(lacking[dataset]))
     monkeypatch.setattr(report, "behind", lambda _, dataset: lacking[dataset])
     status = report.status(ledger)
     assert status.tables == Tables(files=3, oldest_at=datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
