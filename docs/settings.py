@@ -12,15 +12,18 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from common.settings import option_parameters
 from dashboard.settings import Settings as Dashboard
-from lake.settings import BucketSettings, ClusterSettings, LakeSettings
+from lake.settings import BucketSettings, LakeSettings
+from pipeline.settings import MemberSettings, SchedulerSettings, WorkerSettings
 from pipeline.settings import Settings as Pipeline
 from simulator.settings import Settings as Simulator
 
 PROGRAMS = {
     "all": LakeSettings,
     "all, with a bucket": BucketSettings,
-    "members of a cluster, lake-init": ClusterSettings,
+    "pipeline, scheduler, worker": MemberSettings,
     "pipeline": Pipeline,
+    "scheduler": SchedulerSettings,
+    "worker": WorkerSettings,
     "simulator": Simulator,
     "dashboard": Dashboard,
 }

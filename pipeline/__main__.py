@@ -1,4 +1,7 @@
-"""Command line of the pipeline: `run`, `once`, `status`, `replay`, `dry-run`, `verify`, `health`, `contract`."""
+"""Command line of the pipeline.
+
+`run`, `once`, `status`, `replay`, `dry-run`, `verify`, `health`, `contract`, and for a cluster `scheduler`, `worker`.
+"""
 
 import faulthandler
 import gc
@@ -20,6 +23,7 @@ from common.logs import configure_logging, fields
 from common.settings import takes_settings
 from lake.stores import open_store
 from lake.stores.base import ObjectStore
+from pipeline.commands.cluster import app as cluster_commands
 from pipeline.commands.contracts import app as contract_commands
 from pipeline.commands.output import show_status
 from pipeline.commands.state import app as state_commands
@@ -32,7 +36,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.service.allocators import set_allocators
 from pipeline.service.availability import retry_until_available
 from pipeline.service.context import Pipeline
-from pipeline.service.executor import BatchSettings, Executor, InlineExecutor
+from pipeline.service.executor import Executor, InlineExecutor, batch_settings
 from pipeline.service.fork_server import remove_sockets, start_fork_server
 from pipeline.service.lease import acquire_lease
 from pipeline.service.processes import ProcessExecutor
@@ -47,6 +51,7 @@ app = typer.Typer(
 
 app.add_typer(state_commands)
 app.add_typer(contract_commands)
+app.add_typer(cluster_commands)
 
 log = logging.getLogger("pipeline")
 
@@ -142,10 +147,19 @@ def _executor(
     staging = settings.state / "staging"
     if not settings.workers:
         return InlineExecutor(store, datasets, staging)
-    bucket = tuple((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
-    known = tuple(fingerprints.items())
-    batch = BatchSettings(settings.lake, bucket, settings.datasets, settings.limits, staging, known)
-    return ProcessExecutor(batch, settings.workers, settings.load_seconds)
+    batches = batch_settings(settings.lake, os.environ, settings.datasets, settings.limits, staging, fingerprints)
+    processes = partial(ProcessExecutor, batches, settings.workers, settings.load_seconds)
+    if not settings.scheduler:
+        return processes()
+    # Dask is loaded only where there is a cluster: it takes half a second.
+    from pipeline.service.cluster.connection import configure, refuse_folder, security
+    from pipeline.service.cluster.executor import DaskExecutor
+    from pipeline.service.cluster.version import versions
+
+    refuse_folder(settings.lake)
+    configure()
+    trust, version = security(settings.scheduler, settings.certificates), versions(settings.lake, fingerprints)
+    return DaskExecutor(settings.scheduler, trust, version, processes(), store.conditional_puts)
 
 
 if __name__ == "__main__":

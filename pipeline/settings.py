@@ -9,6 +9,13 @@ import typer
 from lake.settings import LakeSettings
 from pipeline.readers.base import Limits
 
+LOAD_SECONDS = typer.Option(
+    envvar="PIPELINE_LOAD_SECONDS",
+    min=0,
+    max=31_536_000,
+    help="Longest load, in seconds for each 100 MiB begun; 0: no limit.",
+)
+
 
 @dataclass(frozen=True)
 class StateSettings:
@@ -74,7 +81,45 @@ class VerifySettings(ReadSettings, StateSettings):
 
 
 @dataclass(frozen=True)
-class LoadSettings(VerifySettings):
+class MemberSettings:
+    """Settings of a cluster's members: its scheduler, and their certificates."""
+
+    scheduler: Annotated[
+        str,
+        typer.Option(
+            envvar="PIPELINE_SCHEDULER",
+            help="Dask scheduler of a cluster, tls://HOST:PORT or tcp://HOST:PORT: it gets the loads once it answers.",
+        ),
+    ] = ""
+    certificates: Annotated[
+        Path | None, typer.Option(envvar="CLUSTER_TLS", help="Folder of the cluster's certificates, for tls://.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class SchedulerSettings(MemberSettings):
+    """Settings of a scheduler."""
+
+    host: Annotated[
+        str, typer.Option(envvar="SCHEDULER_HOST", help="Address that the scheduler and its page listen on.")
+    ] = "127.0.0.1"
+    port: Annotated[
+        int, typer.Option(envvar="SCHEDULER_PORT", min=1, max=65_535, help="Port of the scheduler's page.")
+    ] = 8787
+
+
+@dataclass(frozen=True)
+class WorkerSettings(ReadSettings, StateSettings, MemberSettings):
+    """Settings of a worker of a cluster."""
+
+    loads: Annotated[
+        int, typer.Option(envvar="WORKER_LOADS", min=1, max=256, help="Loads at a time of one worker.")
+    ] = 1
+    load_seconds: Annotated[float, LOAD_SECONDS] = 600
+
+
+@dataclass(frozen=True)
+class LoadSettings(VerifySettings, MemberSettings):
     """Settings for loading files."""
 
     workers: Annotated[
@@ -86,15 +131,7 @@ class LoadSettings(VerifySettings):
             help="Loads at a time; 0 loads in the main thread, for a debugger.",
         ),
     ] = 4
-    load_seconds: Annotated[
-        float,
-        typer.Option(
-            envvar="PIPELINE_LOAD_SECONDS",
-            min=0,
-            max=31_536_000,
-            help="Longest load, in seconds for each 100 MiB begun; 0: no limit.",
-        ),
-    ] = 600
+    load_seconds: Annotated[float, LOAD_SECONDS] = 600
     tables_seconds: Annotated[
         float,
         typer.Option(

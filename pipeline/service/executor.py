@@ -6,7 +6,7 @@ signals stays in the executor's own file, so that a cluster can take the place o
 
 import os
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -46,6 +46,10 @@ class BatchLost(Exception):
     """The process that loaded the batch ended, or was ended, before it returned outcomes: the message says how."""
 
 
+class BatchNotLoaded(Exception):
+    """The batch was given back, and no file of it is the reason: the message has it."""
+
+
 class ExecutorClosed(Exception):
     """The executor was closed while the batch was loaded."""
 
@@ -72,6 +76,9 @@ class Running(NamedTuple):
 class Executor(Protocol):
     """Loads batches. Any number of threads may call it."""
 
+    def room(self) -> int:
+        """Return how many batches may be loaded at a time now; 0 while there is nobody to load one."""
+
     def wait_until_ready(self) -> None:
         """Wait until a batch can be loaded, so that no batch is in flight during the wait."""
 
@@ -80,11 +87,15 @@ class Executor(Protocol):
 
         Raises:
             BatchLost: no outcome is known, because the process that loaded the batch ended.
+            BatchNotLoaded: no outcome is known, through no fault of the batch: it may be loaded again at once.
             ExecutorClosed: no outcome is known, because `close` was called.
         """
 
     def describe(self) -> status.Executor:
         """Return what the executor is and what its workers load now. The call is cheap and never waits."""
+
+    def return_waiting(self) -> None:
+        """End the loads that have not begun with `BatchNotLoaded`: the pipeline is about to stop."""
 
     def close(self) -> None:
         """Stop the loads that are running, and release what the executor holds."""
@@ -109,6 +120,10 @@ class InlineExecutor:
         self._running: list[Running] = []
         self._worker = str(os.getpid())
 
+    def room(self) -> int:
+        """Return 1: there is one main thread."""
+        return 1
+
     def wait_until_ready(self) -> None:
         """Do nothing: the caller's thread is ready."""
 
@@ -123,6 +138,9 @@ class InlineExecutor:
     def describe(self) -> status.Executor:
         """Return what the main thread loads now; see `Executor.describe`."""
         return status.Executor(kind="main thread", workers=[worker_state(self._worker, self._running)])
+
+    def return_waiting(self) -> None:
+        """Do nothing: each load begins at once."""
 
     def close(self) -> None:
         """Do nothing: the caller's thread holds all there is."""
@@ -141,6 +159,14 @@ class BatchSettings:
     limits: Limits
     staging: Path
     fingerprints: tuple[tuple[str, str], ...]
+
+
+def batch_settings(
+    lake: str, environ: Mapping[str, str], datasets: Path, limits: Limits, staging: Path, known: Mapping[str, str]
+) -> BatchSettings:
+    """Return the settings of processes that load; `known` has the fingerprint of each dataset."""
+    bucket = tuple((name, value) for name, value in environ.items() if name.startswith("AWS_"))
+    return BatchSettings(lake, bucket, datasets, limits, staging, tuple(known.items()))
 
 
 @lru_cache(maxsize=1)

@@ -68,6 +68,10 @@ class ProcessExecutor:
         finally:
             self._started.set()
 
+    def room(self) -> int:
+        """Return the number of processes: each loads one batch at a time."""
+        return len(self._slots)
+
     def wait_until_ready(self) -> None:
         """Wait until the processes have started, or could not."""
         self._started.wait()
@@ -117,6 +121,9 @@ class ProcessExecutor:
         workers = [worker_state(str(slot.pid), slot.running) for slot in self._slots if slot.has_process]
         state = "" if workers or not self._started.is_set() else NO_PROCESS
         return status.Executor(kind="processes", state=state, workers=workers)
+
+    def return_waiting(self) -> None:
+        """Do nothing: each load begins at once, for there are as many processes as loads."""
 
     def close(self) -> None:
         """End all processes, whatever they do."""

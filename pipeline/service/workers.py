@@ -4,32 +4,32 @@ import logging
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from threading import BoundedSemaphore
+from threading import Condition
 from typing import Literal, Self
 
 from common.errors import StoreUnavailable
 from common.logs import fields
 from pipeline.service.availability import wait_until_available
 from pipeline.service.context import Pipeline
-from pipeline.service.executor import Batch, BatchLost, ExecutorClosed
+from pipeline.service.executor import Batch, BatchLost, BatchNotLoaded, ExecutorClosed
 from pipeline.service.fencing import know_outputs, without_conditions
 from pipeline.service.lease import check_lake
 from pipeline.service.outcomes import CHANGING_SECONDS, record_outcomes
 
 STOP_SECONDS = 20.0  # that running loads have to end
+MAX_BATCHES = 1024  # at a time: each has a thread, which waits for the executor
 
 log = logging.getLogger(__name__)
 
 
 class Workers:
-    """Room for so many batches at a time: one thread each, which waits for the executor. Without workers, no thread."""
+    """The batches that are loaded now: one thread each, which waits for the executor. Without workers, no thread."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
-        size = max(1, pipeline.workers)
-        self._room = BoundedSemaphore(size)
-        self._threads = ThreadPoolExecutor(size, "load") if pipeline.workers else None
-        self.running: set[str] = set()  # the first key of each batch that is loaded now
+        self._threads = ThreadPoolExecutor(MAX_BATCHES, "load") if pipeline.workers else None
+        self._ended = Condition()  # of a batch: there is room for another
+        self.running: set[str] = set()  # the first key of each batch
 
     def __enter__(self) -> Self:
         """Return the workers, none of which is busy."""
@@ -38,6 +38,7 @@ class Workers:
     def __exit__(self, *error: object) -> None:
         """Wait at most 20 s for the running loads; release the others, which the next start loads again."""
         deadline = time.monotonic() + STOP_SECONDS
+        self.pipeline.executor.return_waiting()
         while self.running and time.monotonic() < deadline:
             time.sleep(0.02)
         if self._threads:
@@ -51,13 +52,12 @@ class Workers:
             wait_until_available(self.pipeline)
             if not self.pipeline.stop.is_set():
                 self.pipeline.away.clear()
-        if not self._room.acquire(timeout=wait):
-            return "full"
+        if not (room := self._wait_for_room(wait)):
+            return "full" if self.running or self.pipeline.ledger.count_files("status = 'pending'") else "nothing"
         self.pipeline.wake.clear()
         self.pipeline.executor.wait_until_ready()  # before files are in flight: a kill meanwhile is no fault of theirs
-        batch = self.pipeline.ledger.take(self.pipeline.workers, self.pipeline.pace)
+        batch = self.pipeline.ledger.take(room if self._threads else 0, self.pipeline.pace)
         if not batch:
-            self._room.release()
             self.pipeline.wake.wait(wait)
             return "nothing"
         self.running.add(batch[0].source_key)
@@ -67,14 +67,21 @@ class Workers:
             self._process(batch)
         return "started"
 
+    def _wait_for_room(self, seconds: float) -> int:
+        """Return the executor's room if a batch more fits into it; 0 if none does after so many seconds."""
+        with self._ended:
+            fits = self._ended.wait_for(lambda: len(self.running) < self.pipeline.executor.room(), seconds)
+        return self.pipeline.executor.room() if fits else 0
+
     def _process(self, batch: Batch) -> None:
         try:
             process(self.pipeline, batch)
         except BaseException as error:
             self.pipeline.give_up(error)
         finally:
-            self.running.discard(batch[0].source_key)
-            self._room.release()
+            with self._ended:
+                self.running.discard(batch[0].source_key)
+                self._ended.notify()
             self.pipeline.wake.set()
             self.pipeline.changed.set()
 
@@ -82,6 +89,26 @@ class Workers:
 def process(pipeline: Pipeline, batch: Batch) -> None:
     """Load a batch and record the outcome of each task; an error of one file does not keep the others."""
     began = time.monotonic()
+    if not (batch := _make_ready(pipeline, batch)):
+        return
+    try:
+        loads = pipeline.executor.load(batch)
+    except ExecutorClosed:  # at the end of the program, which has released the batch
+        return
+    except BatchNotLoaded:
+        for task in batch:
+            pipeline.ledger.release(task)
+        return
+    except BatchLost as loss:
+        for key in pipeline.ledger.count_deaths(batch, str(loss)):
+            log.error(fields("failed", key=key, error=f"the process that loaded this file and no other {loss}"))
+        return
+    pipeline.pace |= dict.fromkeys((task.dataset for task in batch), (time.monotonic() - began) / len(batch))
+    record_outcomes(pipeline, dict(zip(batch, loads.outcomes, strict=True)), loads.worker)
+
+
+def _make_ready(pipeline: Pipeline, batch: Batch) -> Batch:
+    """Return the tasks of a batch that can be loaded now, with what their puts may replace; settle the others."""
     try:
         check_lake(pipeline.store, pipeline.ledger)  # so that nothing is loaded into a lake that was wiped
         fenced = pipeline.store.conditional_puts()
@@ -92,19 +119,9 @@ def process(pipeline: Pipeline, batch: Batch) -> None:
             raise
         pipeline.away.set()
         pipeline.stop.wait(CHANGING_SECONDS)  # a store may take a probe, and yet not be read
-        return
-    if fenced:
-        batch, errors = know_outputs(pipeline.store, batch)
-        record_outcomes(pipeline, errors, str(os.getpid()))
-        if not batch:
-            return
-    try:
-        loads = pipeline.executor.load(batch if fenced else without_conditions(batch))
-    except ExecutorClosed:  # at the end of the program, which has released the batch
-        return
-    except BatchLost as loss:
-        for key in pipeline.ledger.count_deaths(batch, str(loss)):
-            log.error(fields("failed", key=key, error=f"the process that loaded this file and no other {loss}"))
-        return
-    pipeline.pace |= dict.fromkeys((task.dataset for task in batch), (time.monotonic() - began) / len(batch))
-    record_outcomes(pipeline, dict(zip(batch, loads.outcomes, strict=True)), loads.worker)
+        return []
+    if not fenced:
+        return without_conditions(batch)
+    batch, errors = know_outputs(pipeline.store, batch)
+    record_outcomes(pipeline, errors, str(os.getpid()))
+    return batch

@@ -198,7 +198,7 @@ def test_a_sweep_races_a_delete_and_a_put_back(told):
 
 
 def test_others_write_to_the_ledger_between_two_parts_of_a_sweep(told, monkeypatch):
-    """A sweep that finds very many new files must not hold the ledger for as long as it takes to record all of them."""
+    """Sweeps that find very many new files must not hold the ledger for as long as they take to record all of them."""
     for number in (1, 2, 3):
         told.put(A, f"companydata/{number}.csv")
     heard = []

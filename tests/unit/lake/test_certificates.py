@@ -1,4 +1,4 @@
-"""A cluster's certificates: what Python's ssl makes of them, when they are made anew, and what a reader sees then."""
+"""Certificates of a cluster: what Python's ssl makes of them, when they are made anew, and what a reader sees then."""
 
 import logging
 import ssl
@@ -128,7 +128,7 @@ def test_their_time_is_checked(tmp_path, moment):
 
 
 def test_no_reader_sees_a_mixture(folder, monkeypatch):
-    """A writer stops between two of its files, and a reader comes."""
+    """Stop a writer between two of its files, and read."""
     stands, goes = Event(), Event()
     write = certificates._write
 

@@ -1,0 +1,1 @@
+"""Cluster: loads on many machines, by the workers of a Dask scheduler."""

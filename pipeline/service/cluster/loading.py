@@ -1,0 +1,54 @@
+"""The task of a worker: it loads a batch in a process of its own, as a pipeline does, and replies with outcomes.
+
+A load that hangs, ends its process or takes all memory costs that process, and the worker replies how it ended. The end
+of the worker itself is reported by the scheduler.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from distributed import Worker, WorkerPlugin, get_worker
+
+from pipeline.service.executor import Batch, BatchLost, Outcomes
+from pipeline.service.processes import ProcessExecutor
+
+STARTED = "lakelet-started"  # the topic of Dask's events that tell which worker has begun which batch
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Answer of a worker to a batch: its outcomes, or how the process that loaded it was `lost`."""
+
+    worker: str
+    outcomes: Outcomes
+    lost: str = ""
+
+
+class Loading(WorkerPlugin):
+    """The executor of one worker, from its registration to its end."""
+
+    name = "lakelet"
+
+    def __init__(self, make: Callable[[], ProcessExecutor]) -> None:
+        self._make = make
+        self.executor: ProcessExecutor
+
+    def setup(self, worker: Worker) -> None:  # noqa: ARG002
+        """Start the processes."""
+        self.executor = self._make()
+
+    def teardown(self, worker: Worker) -> None:  # noqa: ARG002
+        """End the processes, whatever they do: nobody takes their outcomes any more."""
+        self.executor.close()
+
+
+def load_on_worker(number: str, batch: Batch) -> Reply:
+    """Load a batch on the worker that runs this, and announce first that it has begun."""
+    worker: Any = get_worker()
+    name = str(worker.name)
+    worker.log_event(STARTED, {"batch": number, "name": name})  # "worker" would become the address
+    try:
+        return Reply(name, worker.plugins[Loading.name].executor.load(batch).outcomes)
+    except BatchLost as loss:
+        return Reply(name, [], str(loss))

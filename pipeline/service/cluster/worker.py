@@ -1,0 +1,108 @@
+"""Worker of a cluster: it joins its scheduler, and joins again whenever the two have lost each other."""
+
+import asyncio
+import logging
+import os
+import shutil
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from distributed import Security, Worker
+
+from common.errors import SettingError
+from common.logs import fields
+from common.retry import Outage
+from pipeline.service.cluster import connection
+from pipeline.service.cluster.loading import Loading
+from pipeline.service.cluster.members import VERSION
+from pipeline.service.cluster.signals import until_signal
+from pipeline.service.cluster.version import as_resources, short, versions
+from pipeline.service.executor import BatchSettings
+from pipeline.service.processes import ProcessExecutor
+
+LEAVE_SECONDS = 5.0  # that it may take to give the worker's batches to others
+JOIN_SECONDS = 10.0  # that a scheduler which answers may take to accept a worker
+
+log = logging.getLogger(__name__)
+
+
+def worker_name() -> str:
+    """Return the name of this process as a worker: its host and its process id."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def run_worker(
+    name: str, settings: BatchSettings, scheduler: str, certificates: Path | None, loads: int, load_seconds: float
+) -> None:
+    """Load what the scheduler gives, until Ctrl-C or SIGTERM; look for the scheduler again whenever it is gone.
+
+    Args:
+        name: of the worker in the cluster.
+        settings: of its processes; their staging folder is made, and removed at the end with the folder that it is in.
+        scheduler: the address.
+        certificates: the folder of the cluster's certificates; not needed for tcp://.
+        loads: at a time.
+        load_seconds: that a file may take, see `ProcessExecutor`.
+
+    Raises:
+        SettingError: a setting is wrong, or the lake is a folder.
+    """
+    connection.refuse_folder(settings.lake)
+    connection.configure()
+    security = connection.security(scheduler, certificates)
+    folder = settings.staging.parent
+    try:
+        settings.staging.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"PIPELINE_STATE: the folder {folder} cannot be made: {error.strerror}") from error
+    version = versions(settings.lake, dict(settings.fingerprints))
+    log.info(fields("worker started", name=name, version=short(version), datasets=len(settings.fingerprints)))
+    make = partial(
+        Worker,
+        scheduler,
+        nthreads=loads,
+        name=name,
+        local_directory=str(folder),
+        resources=as_resources(version, loads),
+        startup_information={VERSION: lambda _: short(version)},
+        security=security,
+        memory_limit=0,  # the loads' memory is that of other processes
+        death_timeout=JOIN_SECONDS,
+    )
+    processes = partial(ProcessExecutor, settings, loads, load_seconds)
+    try:
+        asyncio.run(_work(scheduler, security, lambda: make(plugins=(Loading(processes),))))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _work(scheduler: str, security: Security, make: Callable[[], Worker]) -> None:
+    """Join the cluster, again and again, until a signal."""
+    stopped = until_signal()
+    outage = Outage(log, "no scheduler", "scheduler back", scheduler=scheduler)
+    while not stopped.done():
+        try:
+            await asyncio.to_thread(connection.reach, scheduler, security)
+            worker = await make()
+        except (OSError, TimeoutError, ValueError) as error:  # the last: its name is taken, by itself a moment ago
+            await _first(stopped, asyncio.sleep(outage.failed(OSError(str(error) or repr(error)))))
+            continue
+        outage.ended()
+        log.info(fields("joined", scheduler=scheduler, address=worker.address))
+        await _first(stopped, worker.finished())
+        if not stopped.done():
+            log.warning(fields("left", scheduler=scheduler, action="end the loads, and join again"))
+            continue
+        with suppress(OSError, TimeoutError):  # the scheduler may be gone by now
+            await asyncio.wait_for(worker.close_gracefully(reason="signal"), LEAVE_SECONDS)  # others get its batches
+
+
+async def _first(stopped: "asyncio.Future[None]", other: Awaitable[Any]) -> None:
+    """Wait for either."""
+    waiting = asyncio.ensure_future(other)
+    await asyncio.wait({stopped, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()

@@ -1,0 +1,254 @@
+"""Bad days of a cluster: whatever happens to its members or between them, nothing is lost and nothing twice."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from lake.certificates import keep_certificates
+from pipeline.service.cluster import connection, version
+from tests.support.cluster import Cluster, cluster_of
+from tests.support.lake import Lake, company_csv
+from tests.support.minio_server import until
+from tests.support.program import Program
+from tests.support.storm import new_files, overwrites, storm
+from tests.support.tcp_proxy import cable_to
+from tests.support.truth import assert_true
+
+pytestmark = pytest.mark.needs_engine
+
+# The first time that it is asked to load a file named `held`, it waits for another file: the test decides when.
+GATED = """
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+def transform(frame):
+    if "held" in set(frame["way"]) and not (HERE / "began").exists():
+        (HERE / "began").touch()
+        while not (HERE / "go on").exists():
+            time.sleep(0.02)
+    return frame
+"""
+CONTRACT = '{"name": "gated", "schema": {"fields": [{"name": "way"}]}}'
+
+
+def impatient() -> None:
+    """Have a scheduler give a silent worker up after five seconds."""
+    connection.CONFIG["distributed.scheduler.worker-ttl"] = "2s"
+
+
+def put_many(lake: Lake, first: int, files: int) -> list[str]:
+    names = [f"companydata/{number}.csv" for number in range(first, first + files)]
+    for number, name in enumerate(names, first):
+        lake.put(name, company_csv(number, rows=300))
+    return names
+
+
+def assert_all_true(lake: Lake) -> None:
+    """Hold the lake to the truth, without a cluster."""
+    assert lake.finish("once", PIPELINE_SCHEDULER="") == 0
+    assert_true(lake)
+
+
+def gate(folder: Path, lake: Lake) -> Path:
+    """Make the dataset whose file can be held, and use it."""
+    datasets = folder / "gated"
+    datasets.mkdir()
+    (datasets / "gated.json").write_text(CONTRACT)
+    (datasets / "gated.py").write_text(GATED)
+    lake.environ["PIPELINE_DATASETS"] = str(datasets)
+    return datasets
+
+
+def holder(cluster: Cluster, *workers: str) -> str:
+    """Return the worker that loads the file that is held."""
+
+    def found() -> str:
+        for state in cluster.executor().get("workers", []):
+            if "raw/gated/held.csv" in state["files"]:
+                return next(name for name in workers if cluster.name_of(name) == state["name"])
+        return ""
+
+    return until(found, what="a worker that holds the file")
+
+
+def test_a_worker_that_is_killed_costs_its_batch_one_retry(bucket_lake: Lake, tmp_path):
+    gate(tmp_path, bucket_lake)
+    bucket_lake.put("gated/held.csv", b"way\nheld\n")
+    with cluster_of(bucket_lake, tmp_path, "one", "two") as cluster, bucket_lake.pipeline() as pipeline:
+        first = holder(cluster, "one", "two")
+        lost = cluster.name_of(first)
+        cluster.programs[first].kill()
+        row = bucket_lake.wait_loaded("gated/held.csv")["gated/held.csv"]
+        assert row["status"] == "loaded"
+        assert f"worker lost keys=raw/gated/held.csv worker={lost} " in pipeline.log
+        loaded = next(line for line in pipeline.log.splitlines() if " loaded key=raw/gated/held.csv " in line)
+        assert f"worker={cluster.name_of('two' if first == 'one' else 'one')}" in loaded
+        assert [state["name"] for state in cluster.executor()["workers"]] != [lost]
+    assert bucket_lake.finish("verify", seconds=120) == 0
+
+
+def test_the_put_of_a_worker_that_was_frozen_and_given_up_is_refused(bucket_lake: Lake, tmp_path):
+    """Its batch was given to another worker meanwhile, whose result stays."""
+    datasets = gate(tmp_path, bucket_lake)
+    bucket_lake.put("gated/held.csv", b"way\nheld\n")
+    with (
+        cluster_of(bucket_lake, tmp_path, "one", "two", scheduler=impatient) as cluster,
+        bucket_lake.pipeline() as pipeline,
+    ):
+        frozen = holder(cluster, "one", "two")
+        member = cluster.programs[frozen]
+        member.signal(signal.SIGSTOP)
+        bucket_lake.put("gated/held.csv", b"way\nheld\nnewer\n")  # what the frozen one read is of yesterday now
+        bucket_lake.wait_loaded("gated/held.csv")
+        newest = bucket_lake.outputs()
+        assert f"worker lost keys=raw/gated/held.csv worker={cluster.name_of(frozen)} " in pipeline.log
+        (datasets / "go on").touch()  # the process of the frozen worker goes on, and puts
+        line = until(
+            lambda: [line for line in cluster.log(frozen).splitlines() if " put refused " in line], what="a refusal"
+        )
+        assert "key=clean/gated/held.csv.parquet" in line[0]
+        assert bucket_lake.outputs() == newest
+        member.signal(signal.SIGCONT)
+        until(lambda: cluster.log(frozen).count(" joined ") == 2, what="it joins again")
+    assert bucket_lake.finish("verify", seconds=120) == 0
+
+
+def test_a_scheduler_that_is_killed_and_started_again_loses_nothing(bucket_lake: Lake, tmp_path):
+    with cluster_of(bucket_lake, tmp_path, "one", "two") as cluster, bucket_lake.pipeline() as pipeline:
+        put_many(bucket_lake, 0, 60)
+        until(bucket_lake.loads, what="a first result")
+        cluster.programs["scheduler"].kill()
+        until(lambda: "no scheduler " in pipeline.log, what="word of its end")
+        put_many(bucket_lake, 60, 20)
+        said = until(lambda: cluster.executor().get("state"), what="a word on the page")
+        assert said.startswith("The scheduler does not answer")
+        cluster.start("scheduler")
+        bucket_lake.wait_loaded(*put_many(bucket_lake, 80, 20))
+        until(lambda: len(bucket_lake.loads()) == 100 and bucket_lake.status()["files"]["loaded"] == 100)
+        assert "scheduler back" in pipeline.log
+        assert "failed" not in pipeline.log
+    assert_all_true(bucket_lake)
+
+
+def test_a_network_that_is_cut_between_scheduler_and_worker(bucket_lake: Lake, tmp_path):
+    gate(tmp_path, bucket_lake)
+    bucket_lake.put("gated/held.csv", b"way\nheld\n")
+    with cluster_of(bucket_lake, tmp_path, scheduler=impatient) as cluster, cable_to(cluster.port) as cable:
+        cluster.start("far", PIPELINE_SCHEDULER=f"tls://127.0.0.1:{cable.port}")
+        cluster.wait_joined("far")
+        with bucket_lake.pipeline() as pipeline:
+            assert holder(cluster, "far") == "far"
+            cable.cut()
+            until(lambda: "worker lost keys=raw/gated/held.csv " in pipeline.log, what="the loss")
+            until(lambda: "There are no workers" in cluster.executor()["state"], what="a word on the page")
+            assert "no workers action=" in pipeline.log
+            cable.mend()
+            bucket_lake.wait_loaded("gated/held.csv")
+            until(lambda: not cluster.executor()["state"], what="all is well on the page")
+    assert bucket_lake.finish("verify", seconds=120) == 0
+
+
+def test_a_stranger_and_a_worker_of_another_version_get_nothing(bucket_lake: Lake, tmp_path):
+    """One has a certificate of another CA, one other contracts, one other code; each is named, with the reason."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "gated.json").write_text(CONTRACT)
+    keep_certificates(tmp_path / "foreign")
+    with cluster_of(bucket_lake, tmp_path) as cluster, bucket_lake.pipeline() as pipeline:
+        cluster.start("stranger", CLUSTER_TLS=str(tmp_path / "foreign"))
+        cluster.start("contracts", PIPELINE_DATASETS=str(other))
+        cluster.start("code", prepare=other_code)
+        cluster.wait_joined("contracts", "code")
+        until(lambda: "certificate verify failed" in cluster.log("stranger"), what="the stranger's word")
+        names = put_many(bucket_lake, 0, 3)
+
+        def unfit() -> dict[str, str]:
+            workers = cluster.executor().get("workers", [])
+            return {state["name"]: state["other"] for state in workers if state["other"]}
+
+        told = until(lambda: len(unfit()) == 2 and unfit(), what="two workers on the page")
+        assert "its contracts or transforms are not the pipeline's" in told[cluster.name_of("contracts")]
+        assert "its code are not" in told[cluster.name_of("code")]
+        assert "There are no workers" in cluster.executor()["state"]
+        for name in ("contracts", "code"):
+            assert f"worker unfit worker={cluster.name_of(name)} " in pipeline.log
+        assert bucket_lake.status()["files"]["pending"] == 3
+        cluster.start("fit")
+        assert {row["status"] for row in bucket_lake.wait_loaded(*names).values()} == {"loaded"}
+        assert f"worker={cluster.name_of('fit')}" in pipeline.log
+    assert_all_true(bucket_lake)
+
+
+def other_code() -> None:
+    version._code = lambda: "of another day"
+
+
+LEAVING = """
+import os, signal, time
+
+def transform(frame):
+    way = {*frame["way"]} - {"stays"}
+    if "hangs" in way:
+        time.sleep(600)
+    if "takes all memory" in way:
+        os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does
+    if "exits" in way:
+        os.abort()
+    return frame
+"""
+
+
+def test_a_file_that_ends_what_loads_it_fails_alone(bucket_lake: Lake, tmp_path):
+    """By the rule for a file that kills the pipeline; the worker itself goes on, and so do the other files."""
+    datasets = tmp_path / "leaving"
+    datasets.mkdir()
+    (datasets / "leaving.json").write_text('{"name": "leaving", "schema": {"fields": [{"name": "way"}]}}')
+    (datasets / "leaving.py").write_text(LEAVING)
+    bucket_lake.environ |= {"PIPELINE_DATASETS": str(datasets), "PIPELINE_LOAD_SECONDS": "1"}
+    ends = {
+        "hangs": "took longer than 1 s",
+        "takes all memory": "was ended by SIGKILL",
+        "exits": "was ended by SIGABRT",
+    }
+    names = {}
+    for number, way in enumerate([*ends, *["stays"] * 30]):
+        names[f"leaving/{number}.csv"] = way
+        bucket_lake.put(f"leaving/{number}.csv", f"way\n{way}\n".encode())
+    with cluster_of(bucket_lake, tmp_path) as cluster:
+        for name in ("one", "two"):
+            cluster.start(name, prepare=hasty)
+        cluster.wait_joined("one", "two")
+        assert bucket_lake.finish("once") == 0
+        assert cluster.log("one").count(" joined ") == cluster.log("two").count(" joined ") == 1
+    loads = bucket_lake.loads()
+    for name, way in names.items():
+        assert loads[name]["status"] == ("failed" if way in ends else "loaded"), loads[name]
+        assert ends.get(way, "") in (loads[name]["first_problem"] or "")
+
+
+def hasty() -> None:
+    from pipeline.service import processes
+
+    processes.BATCH_SECONDS = 1.0
+
+
+def test_kills_of_all_members_in_a_storm(bucket_lake: Lake, tmp_path):
+    """The pipeline dies again and again, and so do its workers."""
+    with cluster_of(bucket_lake, tmp_path, "one", "two") as cluster:
+        kills = storm(bucket_lake, [new_files(0, 150), overwrites(0, 10, 20), _killed(cluster)], seed=3, pause=0.03)
+        assert kills > 3
+        assert_true(bucket_lake)
+
+
+def _killed(cluster: Cluster):
+    """Kill a worker now and then, in the place of a writer."""
+    for number in range(6):
+        victim: Program = cluster.programs[("one", "two")[number % 2]]
+        os.kill(victim.pid, signal.SIGKILL)
+        cluster.start(("one", "two")[number % 2])
+        for name in range(20):
+            yield f"companydata/storm {number}/{name}.csv", company_csv(name, rows=4)
