@@ -45,7 +45,7 @@ def load_version(told: Scripted, content: bytes) -> None:
 
 
 def take(told: Scripted) -> list[Task]:
-    """Give the waiting tasks away, as to a worker that is given up later."""
+    """Take the waiting tasks, as to a worker that is given up later."""
     batch, errors = know_outputs(told.store, told.ledger.take())
     assert not errors
     return batch
