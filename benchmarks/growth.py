@@ -1,10 +1,13 @@
 """Growth of costs with the number of known objects, and with a file's rows, columns and share of bad records.
 
-    python -m benchmarks.growth [--full]
+    python -m benchmarks.growth [--full] [--ledger]
 
 Each step and each load runs in a process of its own. With known objects the listing is made up, so that the seconds
 are the pipeline's own; then a sweep is measured with what real stores take to list: a folder, and a bucket of a real
 MinIO where a Docker engine is there.
+
+With `--ledger` only the ledger's part is measured, from 100,000 rows to a million, or with `--full` to 10 million: then
+it takes up to 17 GB below TMPDIR.
 """
 
 import argparse
@@ -24,6 +27,7 @@ from rich.table import Table
 
 from benchmarks import shapes
 from benchmarks.known import STEPS, fill, populate
+from benchmarks.ledger_growth import measure_ledger
 from benchmarks.measure import Bar, Command, Run, in_turns, plot, save, show_bars
 from lake.stores import open_store
 from tests.support.minio_server import remove_minio, start_minio
@@ -58,6 +62,7 @@ class Form:
     columns: tuple[int, ...]
     cells: int  # of a file by columns
     bad: int  # records of a file with bad ones
+    ledger: tuple[int, ...]  # rows of the ledger alone
 
 
 QUICK = Form(
@@ -69,6 +74,7 @@ QUICK = Form(
     columns=(5, 50, 500),
     cells=2_000_000,
     bad=30_000,
+    ledger=(LISTED, 1_000_000),
 )
 FULL = Form(
     rounds=3,
@@ -79,6 +85,7 @@ FULL = Form(
     columns=(5, 20, 50, 100, 200, 500),
     cells=20_000_000,
     bad=300_000,
+    ledger=(LISTED, 1_000_000, 10_000_000),
 )
 
 
@@ -225,10 +232,15 @@ def main() -> None:
     """Measure everything, print tables and bars, and save them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--full", action="store_true", help="up to a million known objects and 10 million rows: long")
-    form = FULL if parser.parse_args().full else QUICK
+    parser.add_argument("--ledger", action="store_true", help="the ledger alone; with --full up to 10 million rows")
+    options = parser.parse_args()
+    form = FULL if options.full else QUICK
     console = Console(width=max(150, Console().width))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if options.ledger:
+            measure_ledger(console, folder, form.ledger)
+            return
         steps, sweeps, files = known(folder, form), listed(folder, form), loads(folder, form)
     groups = {"known objects": steps, "a sweep with the store's listing": sweeps, **files}
     for title, runs in groups.items():

@@ -18,11 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 
-from lake.layout import CLEAN, RAW, clean_key, source_key
+from lake.layout import CLEAN, RAW, REJECTED, clean_key, source_key, table_prefix
 from lake.stores import open_store
 from lake.stores.base import ObjectInfo, ObjectStore
 from lake.stores.local import LocalStore
 from pipeline.dataset.dataset import read_datasets
+from pipeline.ledger.changes import Mark, write_mark
 from pipeline.ledger.ledger import HISTORY_ROWS, Ledger
 from pipeline.ledger.reconcile import reconcile
 from pipeline.ledger.report import status
@@ -45,16 +46,17 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)"
 SOURCES = f"""
 INSERT INTO source (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at, started_at, changed_at,
-    loaded_etag, loaded_at, fingerprint, rows_read, rows_kept, clean_etag, share, touched)
-{NUMBERS} SELECT printf('raw/companydata/%07d.csv', i), 'companydata', 'loaded', printf('etag-%d', i), 700, 'event',
-    1000000 * i, 1000000 * i, 1000000 * i, 1000000 * i, printf('etag-%d', i), 1000000 * i, ?, 24, 24,
-    printf('clean-%d', i), ?, 0 FROM n
+    loaded_etag, loaded_at, fingerprint, rows_read, rows_kept, clean_etag, share, touched, position, first_position,
+    attempts)
+{NUMBERS} SELECT printf('raw/companydata/%08d.csv', i), 'companydata', 'loaded', printf('%032x', 2 * i), 700, 'event',
+    1000000 * i, 1000000 * i, 1000000 * i, 1000000 * i, printf('%032x', 2 * i), 1000000 * i, ?, 24, 24,
+    printf('%032x', 2 * i + 1), ?, 0, i + 1, i + 1, 1 FROM n
 """
 HISTORY = f"""
 INSERT INTO history (source_key, dataset, status, etag, found_by, rows_read, rows_kept, rows_dropped, rows_rejected,
     landed_at, loaded_at)
-{NUMBERS} SELECT printf('raw/companydata/%07d.csv', i), 'companydata', 'loaded', printf('etag-%d', i), 'event', 24, 24,
-    0, 0, 1000000 * i, 1000000 * i + 12000 FROM n
+{NUMBERS} SELECT printf('raw/companydata/%08d.csv', i), 'companydata', 'loaded', printf('%032x', 2 * i), 'event', 24,
+    24, 0, 0, 1000000 * i, 1000000 * i + 12000 FROM n
 """
 SUMMARY = "INSERT INTO summary VALUES ('companydata', ?, ?, ?)"
 
@@ -70,32 +72,41 @@ class ManyObjects(LocalStore):
         """Yield the made-up objects, then the real ones."""
         for number in range(self.objects):
             if prefix == RAW:
-                yield ObjectInfo(_key(number), f"etag-{number}", 700, LONG_AGO)
+                yield ObjectInfo(key_of(number), etag(2 * number), 700, LONG_AGO)
             elif prefix == CLEAN:
-                yield ObjectInfo(clean_key(_key(number)), f"clean-{number}", 900, LONG_AGO)
+                yield ObjectInfo(clean_key(key_of(number)), etag(2 * number + 1), 900, LONG_AGO)
         yield from super().list(prefix, unread)
 
 
-def _key(number: int) -> str:
-    return f"raw/companydata/{number:07d}.csv"
+def key_of(number: int) -> str:
+    """Return the key of a made-up source."""
+    return f"raw/companydata/{number:08d}.csv"
+
+
+def etag(number: int) -> str:
+    """Return an etag of the length that a bucket's have."""
+    return f"{number:032x}"
 
 
 def fill(path: Path, objects: int) -> None:
-    """Write a ledger that knows so many loaded objects."""
+    """Write a ledger that knows so many loaded objects, all of which the tables have."""
     ledger, fingerprint = Ledger(path), read_datasets(DATASETS)["companydata"].fingerprint
     with ledger.transaction() as db:
         db.execute(SOURCES, (objects, fingerprint, SHARE))
+        db.execute("UPDATE results SET position = ?", (objects,))  # as the trigger counts them
         db.execute(HISTORY, (min(objects, HISTORY_ROWS),))
         for n in range(3):
             sums = json.dumps(dict.fromkeys(("Sold", "Returned", "Ordered"), str(objects)))
             db.execute(SUMMARY, (json.dumps({"Dept": f"Dept {n}"}), 8 * objects, sums))
+    for outputs in (CLEAN, REJECTED):
+        write_mark(ledger, table_prefix(outputs, "companydata"), Mark(objects, 0))
     ledger.close()
 
 
 def populate(store: ObjectStore, objects: int, path: Path) -> None:
     """Put so many tiny objects below `raw/` and `clean/`, and write a ledger that knows them as they are listed."""
     with ThreadPoolExecutor(PUTS) as pool:
-        keys = [name(_key(number)) for name in (str, clean_key) for number in range(objects)]
+        keys = [name(key_of(number)) for name in (str, clean_key) for number in range(objects)]
         for _ in pool.map(lambda key: store.put(key, b"x"), keys):
             pass
     fill(path, objects)
