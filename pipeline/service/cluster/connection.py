@@ -81,8 +81,10 @@ def security(address: str, folder: Path | None) -> Security:
     return Security(require_encryption=True, tls_ca_file=found.ca, **roles)
 
 
-def reach(address: str, security: Security) -> None:
-    """Connect to a scheduler and close; `OSError` says why it cannot be reached, or is not of this cluster.
+def reach(address: str, security: Security) -> str:
+    """Connect to a scheduler and close; return the address of this machine on the way to it.
+
+    `OSError` says why it cannot be reached, or is not of this cluster.
 
     Dask itself tries again and again, and tells only that the time was up.
     """
@@ -90,6 +92,8 @@ def reach(address: str, security: Security) -> None:
     assert parts.hostname
     assert parts.port
     with socket.create_connection((parts.hostname, parts.port), REACH_SECONDS) as connection:
+        here = str(connection.getsockname()[0])
         if parts.scheme == "tls":
             context = security.get_connection_args("client")["ssl_context"]
             context.wrap_socket(connection).close()
+    return here

@@ -75,19 +75,19 @@ def run_worker(
     )
     processes = partial(ProcessExecutor, settings, loads, load_seconds)
     try:
-        asyncio.run(_work(scheduler, security, lambda: make(plugins=(Loading(processes),))))
+        asyncio.run(_work(scheduler, security, lambda host: make(host=host, plugins=(Loading(processes),))))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _work(scheduler: str, security: Security, make: Callable[[], Worker]) -> None:
+async def _work(scheduler: str, security: Security, make: Callable[[str], Worker]) -> None:
     """Join the cluster, again and again, until a signal."""
     stopped = until_signal()
     outage = Outage(log, "no scheduler", "scheduler back", scheduler=scheduler)
     while not stopped.done():
         try:
-            await asyncio.to_thread(connection.reach, scheduler, security)
-            worker = await make()
+            host = await asyncio.to_thread(connection.reach, scheduler, security)
+            worker = await make(host)  # it listens on the way to the scheduler, and on no other network
         except (OSError, TimeoutError, ValueError) as error:  # the last: its name is taken, by itself a moment ago
             await _first(stopped, asyncio.sleep(outage.failed(OSError(str(error) or repr(error)))))
             continue
