@@ -5,10 +5,10 @@ ENV PYTHONUNBUFFERED=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PATH=/opt/venv/bin:$PATH
 
-# The state's owner is set here, because a fresh named volume takes over the owner of the folder it is mounted on.
+# The owner of these folders is set here, because a fresh named volume takes over that of the folder it is mounted on.
 RUN groupadd --gid 10001 lakelet \
     && useradd --uid 10001 --gid 10001 --create-home --shell /bin/bash lakelet \
-    && install -d -o lakelet -g lakelet /state
+    && install -d -o lakelet -g lakelet /state /tls /scratch
 
 WORKDIR /app
 

@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from tests.support.compose import DEV_CONTAINER, INIT, NOTEBOOK, PROGRAMS, SPARK, STACK, Stack
+from tests.support.compose import DEV_CONTAINER, INIT, NOTEBOOK, PROGRAMS, SCALE, SPARK, STACK, Stack
 from tests.support.project import ROOT
 
 pytestmark = [pytest.mark.needs_engine, pytest.mark.timeout(900)]
@@ -33,7 +33,7 @@ def test_the_dev_container_names_real_services_and_leaves_the_pipeline_out() -> 
     services = Stack.new(DEV_CONTAINER).config()["services"]
     container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
     assert container["service"] in services
-    assert set(container["runServices"]) == set(services) - {"pipeline", NOTEBOOK, *SPARK, container["service"]}
+    assert set(container["runServices"]) == set(services) - {"pipeline", NOTEBOOK, *SPARK, *SCALE, container["service"]}
     assert {entry.split(":")[0] for entry in container["forwardPorts"]} <= set(services)
     assert container["workspaceFolder"] in {volume["target"] for volume in services["dev"]["volumes"]}
 
@@ -45,7 +45,7 @@ def test_a_plain_up_starts_no_companion() -> None:
 def test_everything_is_up(stack: Stack) -> None:
     containers = stack.containers()
     assert containers["lake-init"]["ExitCode"] == 0
-    assert stack.healths() == dict.fromkeys((*PROGRAMS, NOTEBOOK, *SPARK), "healthy")
+    assert stack.healths() == dict.fromkeys((*PROGRAMS, NOTEBOOK, *SPARK, *SCALE), "healthy")
 
 
 def test_the_pages_answer_on_their_ports(stack: Stack) -> None:

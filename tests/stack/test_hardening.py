@@ -14,6 +14,7 @@ from tests.support.compose import (
     PROGRAMS,
     ROLES,
     ROOT_USER,
+    SCALE,
     SPARK,
     SPARK_NOTEBOOK,
     STACK,
@@ -22,7 +23,7 @@ from tests.support.compose import (
 from tests.support.minio_server import until
 from tests.support.project import ROOT
 
-LASTING = (*OURS, NOTEBOOK, *SPARK)
+LASTING = (*OURS, *SCALE, NOTEBOOK, *SPARK)
 OF_OUR_IMAGES = (INIT, *LASTING)
 NOTEBOOKS = (NOTEBOOK, SPARK_NOTEBOOK)
 Services = dict[str, dict[str, Any]]
@@ -39,7 +40,7 @@ def everything(request: pytest.FixtureRequest) -> dict[str, Any]:
 def services(everything: dict[str, Any]) -> Services:
     """All services but the one for a person to work in."""
     found = {name: service for name, service in everything["services"].items() if name != "dev"}
-    assert set(found) == {INIT, *PROGRAMS, NOTEBOOK, *SPARK}
+    assert set(found) == {INIT, *PROGRAMS, *SCALE, NOTEBOOK, *SPARK}
     return found
 
 
@@ -70,18 +71,33 @@ def test_no_service_is_given_back_what_it_was_denied(services: Services) -> None
 
 def test_all_that_is_mounted_is_a_volume_of_the_project_or_the_notebooks(services: Services) -> None:
     mounts = [(name, mount) for name, told in services.items() for mount in told.get("volumes", [])]
-    assert sorted((name, mount["type"]) for name, mount in mounts) == [
-        ("minio", "volume"),
-        (NOTEBOOK, "bind"),
-        ("pipeline", "volume"),
-        (SPARK_NOTEBOOK, "bind"),
-        (SPARK_NOTEBOOK, "volume"),
-        ("spark-worker", "bind"),
-        ("spark-worker", "volume"),
+    assert sorted((name, mount["type"], mount["target"]) for name, mount in mounts) == [
+        (INIT, "volume", "/tls"),
+        ("minio", "volume", "/data"),
+        (NOTEBOOK, "bind", "/notebooks"),
+        ("pipeline", "volume", "/state"),
+        ("pipeline", "volume", "/tls"),
+        ("scheduler", "volume", "/tls"),
+        (SPARK_NOTEBOOK, "bind", "/notebooks"),
+        (SPARK_NOTEBOOK, "volume", "/scratch"),
+        ("spark-worker", "bind", "/notebooks"),
+        ("spark-worker", "volume", "/scratch"),
+        ("worker", "volume", "/scratch"),
+        ("worker", "volume", "/tls"),
     ]
     bound = {name: mount for name, mount in mounts if mount["type"] == "bind"}
     assert {mount["source"] for mount in bound.values()} == {str(ROOT / "notebooks")}
     assert [name for name, mount in bound.items() if mount.get("read_only")] == ["spark-worker"]
+    assert {name for name, mount in mounts if mount["target"] == "/tls" and not mount.get("read_only")} == {INIT}
+
+
+def test_what_a_file_becomes_is_the_same_in_pipeline_and_workers(services: Services) -> None:
+    pipeline, worker = (services[name]["environment"] for name in ("pipeline", "worker"))
+    loads = {name for name in worker if name.startswith(("LAKE", "PIPELINE", "CLUSTER", "AWS"))}
+    assert loads > {"PIPELINE_DATASETS", "PIPELINE_RECORD_MIB", "PIPELINE_GROWN_MIB", "PIPELINE_LOAD_SECONDS"}
+    assert {name for name in loads if pipeline[name] != worker[name]} == {
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "PIPELINE_STATE"),
+    }
 
 
 def test_only_the_store_runs_as_root(services: Services) -> None:
@@ -113,7 +129,7 @@ def test_ports_are_for_this_machine_only(everything: dict[str, Any]) -> None:
     services = everything["services"].items()
     ports = [(name, port["host_ip"], port["target"]) for name, told in services for port in told.get("ports", [])]
     expected = [("dashboard", 8002), ("minio", 9000), ("minio", 9001), (NOTEBOOK, 8888), ("simulator", 8001)]
-    expected += [("spark-master", 8080), (SPARK_NOTEBOOK, 8888)]
+    expected += [("spark-master", 8080), (SPARK_NOTEBOOK, 8888), ("scheduler", 8787)]
     assert sorted(ports) == sorted((name, "127.0.0.1", target) for name, target in expected)
 
 
@@ -132,6 +148,8 @@ def test_every_service_has_its_own_key_and_no_other(everything: dict[str, Any]) 
         "simulator": {simulator},
         "pipeline": {pipeline},
         "dashboard": {reader},
+        "scheduler": set(),
+        "worker": {worker},
         NOTEBOOK: {reader},
         "spark-master": set(),
         "spark-worker": {reader},
@@ -155,14 +173,14 @@ def test_spark_s_health_is_what_the_master_sees(services: Services) -> None:
 
 
 def test_every_program_of_ours_waits_for_the_lake_and_for_nothing_else(services: Services) -> None:
-    names = (*OURS, NOTEBOOK)
+    names = (*OURS, "scheduler", NOTEBOOK)
     waits = {name: {(on, how["condition"]) for on, how in services[name]["depends_on"].items()} for name in names}
     assert waits == {name: {(INIT, "service_completed_successfully")} for name in names}
 
 
 def test_what_ends_is_started_again(services: Services) -> None:
     policies = {name: told["restart"] for name, told in services.items()}
-    assert policies == {INIT: "no"} | dict.fromkeys((*PROGRAMS, NOTEBOOK, *SPARK), "unless-stopped")
+    assert policies == {INIT: "no"} | dict.fromkeys((*PROGRAMS, *SCALE, NOTEBOOK, *SPARK), "unless-stopped")
 
 
 def test_what_runs_code_of_others_is_on_the_internal_network_alone(
@@ -170,7 +188,8 @@ def test_what_runs_code_of_others_is_on_the_internal_network_alone(
 ) -> None:
     inside = {name for name, network in everything["networks"].items() if network.get("internal")}
     joined = {name: set(told["networks"]) for name, told in services.items()}
-    assert {name for name, networks in joined.items() if networks <= inside} == {INIT, "pipeline", "spark-worker"}
+    alone = {name for name, networks in joined.items() if networks <= inside}
+    assert alone == {INIT, "pipeline", "worker", "spark-worker"}
 
 
 PROCESSES = """
@@ -219,16 +238,17 @@ except OSError:
 """
 
 
-@pytest.mark.parametrize(("service", "reaches"), [("dashboard", "True"), ("pipeline", "False")])
-def test_the_pipeline_reaches_no_other_program(stack: Stack, service: str, reaches: str) -> None:
+@pytest.mark.parametrize(("service", "reaches"), [("dashboard", "True"), ("pipeline", "False"), ("worker", "False")])
+def test_what_runs_transforms_reaches_no_other_program(stack: Stack, service: str, reaches: str) -> None:
     address = stack.python("simulator", "import socket; print(socket.gethostbyname(socket.gethostname()))").strip()
     assert stack.python(service, REACHES, address).strip() == reaches
 
 
-def test_a_program_of_ours_is_denied_what_it_does_not_need(stack: Stack) -> None:
-    """One cell of the table of all users and actions, with the very key that the service has."""
-    code = "import os; from lake.stores import open_store; open_store('s3://lake', os.environ).put('other/x', b'x')"
-    done = stack.compose("exec", "-T", "dashboard", "python", "-c", code, check=False)
+@pytest.mark.parametrize(("service", "act"), [("dashboard", "put('other/x', b'x')"), ("worker", "delete('clean/x')")])
+def test_a_program_of_ours_is_denied_what_it_does_not_need(stack: Stack, service: str, act: str) -> None:
+    """Two cells of the table of all users and actions, with the very key that the service has."""
+    code = f"import os; from lake.stores import open_store; open_store('s3://lake', os.environ).{act}"
+    done = stack.compose("exec", "-T", service, "python", "-c", code, check=False)
     assert done.returncode != 0
     assert "PermissionError" in done.stderr
     assert list(stack.acting_as("reader").store().list("other/")) == []

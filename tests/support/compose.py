@@ -22,10 +22,11 @@ PROGRAMS = ("minio", *OURS)
 NOTEBOOK = "notebook"  # service and profile
 SPARK_NOTEBOOK = "spark-notebook"
 SPARK = ("spark-master", "spark-worker", SPARK_NOTEBOOK)  # of profile spark
+SCALE = ("scheduler", "worker")  # of profile scale
 ROLES = ("simulator", "pipeline", "worker", "reader")
 PORTS = (
     *("MINIO_PORT", "MINIO_CONSOLE_PORT", "SIMULATOR_PORT", "DASHBOARD_PORT"),
-    *("NOTEBOOK_PORT", "SPARK_PORT", "SPARK_NOTEBOOK_PORT"),
+    *("NOTEBOOK_PORT", "SPARK_PORT", "SPARK_NOTEBOOK_PORT", "SCHEDULER_PORT"),
 )
 EVERY_PROFILE = ("--profile", "*")
 
@@ -40,6 +41,7 @@ class Urls(NamedTuple):
     notebook: str
     spark: str
     spark_notebook: str
+    scheduler: str
 
 
 class Credentials(NamedTuple):
