@@ -30,11 +30,19 @@ except SystemExit as end:
 endef
 export UNTIL_CTRL_C
 
-run: $(RUNTIME)  ## run simulator, pipeline and dashboard on a folder (./data/lake), without containers
-	@$(WITH_ENV); PATH="$(BIN:%=$(CURDIR)/%:)$$PATH"; \
+run: $(RUNTIME)  ## run simulator, pipeline and dashboard on a folder (./data/lake), without containers; WORKERS=3, on a bucket
+	@$(WITH_ENV); PATH="$(BIN:%=$(CURDIR)/%:)$$PATH"; workers=$${WORKERS:-0}; \
+	case $$workers in *[!0-9]*) echo "usage: make run WORKERS=3" >&2; exit 2;; esac; \
+	if [ "$$workers" -gt 0 ]; then \
+		[ "$$PIPELINE_WORKERS" != 0 ] || { echo "PIPELINE_WORKERS=0 loads in the pipeline itself: for WORKERS=$$workers give it 1 or more" >&2; exit 2; }; \
+		export CLUSTER_TLS=$${CLUSTER_TLS:-data/tls} PIPELINE_SCHEDULER=$${PIPELINE_SCHEDULER:-tls://127.0.0.1:8786}; \
+		$(BIN)python -m lake certificates "$$CLUSTER_TLS" || exit; \
+		printf 'scheduler  http://localhost:%s\n' "$$SCHEDULER_PORT"; \
+	fi; \
 	printf 'simulator  http://localhost:%s\ndashboard  http://localhost:%s\nCtrl-C ends all.\n' \
 		"$$SIMULATOR_PORT" "$$DASHBOARD_PORT"; \
-	exec $(BIN)python -c "$$UNTIL_CTRL_C" --env /dev/null --procfile $(if $(IN_DEV_IMAGE),.devcontainer/)Procfile --no-prefix start
+	exec $(BIN)python -c "$$UNTIL_CTRL_C" --env /dev/null --procfile $(if $(IN_DEV_IMAGE),.devcontainer/)Procfile --no-prefix \
+		start --concurrency "scheduler=$$((workers > 0)),worker=$$workers"
 
 # The variables that the stack gives its notebooks; in the dev container the kernel has the reader's key.
 notebook: $(NOTEBOOK)  ## open the notebooks in JupyterLab, on ./data/lake, without containers

@@ -1,4 +1,4 @@
-"""Commands of a person that change the data: `make put` and `make reset`, in a folder with just what they read."""
+"""Commands of a person: `make put`, `make reset`, `make run` with workers, in a folder with just what they read."""
 
 import fcntl
 import hashlib
@@ -15,7 +15,7 @@ import pytest
 from tests.support.compose import PORTS, free_ports
 from tests.support.project import RELATIVE, ROOT
 
-VOLUMES = ("dev-state", "minio-data", "pipeline-state")
+VOLUMES = ("cluster-tls", "dev-state", "minio-data", "pipeline-state")
 CSV = b"Month,Dept,Store,Sold,Returned,Ordered\n1-Jan,A,B,3,2,1\n"
 
 
@@ -33,7 +33,8 @@ class Folder:
 
     def run(self, *command: str, answer: str = "") -> subprocess.CompletedProcess[str]:
         ports = dict(zip(PORTS, map(str, self.ports), strict=True))
-        environ = {**os.environ, **ports, "COMPOSE_PROJECT_NAME": self.project}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environ = {**os.environ, **ports, "COMPOSE_PROJECT_NAME": self.project, "PATH": path}
         return subprocess.run(command, cwd=self.path, env=environ, input=answer, capture_output=True, text=True)
 
     def make(self, *arguments: str, answer: str = "") -> subprocess.CompletedProcess[str]:
@@ -117,6 +118,26 @@ def test_an_exam_is_written_graded_and_forgotten(folder, maximum):
     assert hashlib.sha256(contract.read_bytes()).hexdigest()[:12] in done.stdout
     assert (folder.data(), list((folder.path / "tmp").iterdir())) == ([], [])
     assert not (folder.path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("given", [["WORKERS=three"], ["WORKERS=3", "PIPELINE_WORKERS=0"]])
+def test_workers_that_cannot_be_started_end_it_first(folder, given):
+    done = folder.make("run", *given)
+    assert done.returncode == 2
+    assert given[-1].split("=")[0] in done.stderr
+    assert folder.data() == []
+
+
+def test_workers_refuse_a_folder_and_that_ends_it(folder):
+    for name in ("simulator", "pipeline", "dashboard"):
+        (folder.path / name).symlink_to(ROOT / name)
+    (folder.path / "Procfile").symlink_to(ROOT / "Procfile")
+    [port] = free_ports(1)
+    address = f"PIPELINE_SCHEDULER=tls://127.0.0.1:{port}"
+    done = folder.make("run", "WORKERS=1", f"PIPELINE_DATASETS={RELATIVE}", address)
+    assert done.returncode == 2
+    assert "LAKE_URL is './data/lake'" in done.stdout
+    assert "a cluster needs a bucket" in done.stdout
 
 
 @pytest.mark.parametrize("answer", ["", "\n", "n\n", "what?\n"])

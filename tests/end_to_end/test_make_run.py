@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ import urllib3
 
 from lake.layout import LOADS, summary_key
 from lake.stores import open_store
+from tests.support.compose import free_ports
 from tests.support.minio_server import free_port, until
 from tests.support.project import RELATIVE, ROOT
 
 VARIABLE = "LAKELET_TEST_RUN"
+LISTENS, LOOPBACK = "0A", ("0100007F:", "00000000000000000000000001000000:")  # in /proc/net/tcp and tcp6
 
 
 def processes_of(run: str) -> list[str]:
@@ -83,3 +86,52 @@ def test_a_fresh_clone_runs_and_ends(tmp_path, browser_page):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         print((tmp_path / "log").read_text()[-5000:])
+
+
+def listening_beyond(run: str) -> list[str]:
+    """Return the addresses other than loopback that processes of this run listen on, as the kernel writes them."""
+    inodes = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"{VARIABLE}={run}".encode() in (folder / "environ").read_bytes():
+                for descriptor in (folder / "fd").iterdir():
+                    with suppress(OSError):
+                        inodes.add(descriptor.readlink().name.removeprefix("socket:[").removesuffix("]"))
+    tables = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
+    addresses = [row[1] for row in tables if row[3] == LISTENS and row[9] in inodes]
+    assert addresses
+    return [address for address in addresses if not address.startswith(LOOPBACK)]
+
+
+@pytest.mark.needs_engine
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks for processes and their ports in /proc")
+def test_workers_load_from_a_bucket_and_end_with_it(tmp_path, minio):
+    store, run, ports = minio.new_store(), uuid.uuid4().hex, free_ports(4)
+    names = ("SIMULATOR_PORT", "DASHBOARD_PORT", "SCHEDULER_PORT")
+    variables = dict(zip(names, map(str, ports), strict=False)) | minio.environ(store.bucket) | {VARIABLE: run}
+    variables |= {"PIPELINE_DATASETS": RELATIVE, "PIPELINE_SCHEDULER": f"tls://127.0.0.1:{ports[-1]}"}
+    for name in ("Makefile", "Procfile", ".env", "common", "lake", "pipeline", "simulator", "dashboard"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    python = Path(sys.executable)
+    command = ["make", "run", "WORKERS=2", "RUNTIME=", f"BIN={python.parent}/"]
+    environ = {**os.environ, **variables, "PATH": f"{python.parent}:{os.environ['PATH']}"}
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environ, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        until(lambda: log.read_text().count(" worker joined ") == 2 or process.poll() is not None, 120, "two workers")
+        since = log.read_text()
+        until(lambda: " loaded key=raw/orders/" in log.read_text().removeprefix(since), 60, "a load of theirs")
+        named = re.findall(r" loaded key=.* worker=(\S+)", log.read_text().removeprefix(since))
+        assert set(named) <= set(re.findall(r" worker joined worker=(\S+)", since))
+        assert listening_beyond(run) == []
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(60)
+        until(lambda: not processes_of(run), what=f"no process left, but there are {processes_of(run)}")
+        assert sorted(path.name for path in (tmp_path / "data/state").iterdir() if path.is_dir()) == ["staging"]
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        print(log.read_text()[-5000:])
