@@ -19,10 +19,13 @@ help:  ## show this list
 # As with compose, what the shell already has set wins over .env; honcho alone would do it the other way round.
 WITH_ENV = shell=$$(export -p); set -a; . ./.env; eval "$$shell"
 
-# Ctrl-C is how it is ended, and no error. It takes the shell's place, so that a signal to make reaches it.
+# Ctrl-C is how it is ended, and no error. It takes the shell's place, so that a signal to make reaches it. It kills
+# nothing before the 20 s are over in which the pipeline finishes what is in flight.
 define UNTIL_CTRL_C
 import sys
+from honcho import manager
 from honcho.command import main
+manager.KILL_WAIT = 25
 try:
     main()
 except SystemExit as end:
