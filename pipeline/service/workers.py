@@ -92,7 +92,7 @@ def process(pipeline: Pipeline, batch: Batch) -> None:
     if not (batch := _make_ready(pipeline, batch)):
         return
     try:
-        loads = pipeline.executor.load(batch)
+        loads = pipeline.executor.load(batch if pipeline.store.conditional_puts() else without_conditions(batch))
     except ExecutorClosed:  # at the end of the program, which has released the batch
         return
     except BatchNotLoaded:
@@ -121,7 +121,7 @@ def _make_ready(pipeline: Pipeline, batch: Batch) -> Batch:
         pipeline.stop.wait(CHANGING_SECONDS)  # a store may take a probe, and yet not be read
         return []
     if not fenced:
-        return without_conditions(batch)
+        return batch
     batch, errors = know_outputs(pipeline.store, batch)
     record_outcomes(pipeline, errors, str(os.getpid()))
     return batch

@@ -116,6 +116,17 @@ def test_the_service_removes_what_a_result_no_longer_has(told, then):
     assert {*told.lake.outputs()} == {gone(KEY), there(KEY)}
 
 
+def test_nothing_is_deleted_where_the_ledger_knows_that_nothing_is_there(told):
+    deleted, delete = [], told.store.delete
+    told.store.delete = lambda key: deleted.append(key) or delete(key)
+    told.sweep()
+    for content in (A, C, B):
+        load_version(told, content)
+    assert deleted == []
+    load_version(told, A)
+    assert deleted == [rejected_key(KEY)]
+
+
 @pytest.mark.needs_engine
 def test_a_delete_that_is_refused_is_an_error_of_its_file_alone(minio, fenced, caplog, monkeypatch):
     """The other results of the batch are committed; the attempts of this file are counted."""
