@@ -1,0 +1,68 @@
+"""The same objects, byte for byte, from the main thread, processes, and clusters of one, two and three workers."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lake.stores.base import ObjectStore
+from simulator.exam.exam import KINDS
+from tests.support.cluster import cluster_of
+from tests.support.corpus import corpus
+from tests.support.lake import Lake, new_lake
+from tests.support.project import ROOT
+from tests.support.storm import new_files
+from tests.support.truth import verify
+
+EXAM = str(ROOT / "simulator" / "exam" / "datasets")
+
+
+@pytest.mark.needs_engine
+def test_every_executor_makes_the_same_objects(minio, tmp_path):
+    store = minio.new_store()
+    lake = new_lake(store, minio.environ(store.bucket) | {"PIPELINE_DATASETS": EXAM}, tmp_path / "state")
+    for odd in corpus(3):
+        lake.put(f"companydata/{odd.family}/{odd.name}", odd.content)
+    for name, content in new_files(0, 100):
+        lake.put(name, content)
+    exam = ["exam", "--seed", "5", "--files", str(len(KINDS)), "--key", str(tmp_path / "key.json")]
+    subprocess.run([sys.executable, "-m", "simulator", *exam], env=lake.environ, check=True, capture_output=True)
+
+    expected = objects(lake, "0")
+    assert len(expected) > 500
+    assert objects(lake, "2") == expected
+    with cluster_of(lake, tmp_path) as cluster:
+        for number in (1, 2, 3):
+            cluster.start(f"worker {number}")
+            cluster.wait_joined(f"worker {number}")
+            assert objects(lake, "2") == expected
+            names = {cluster.name_of(f"worker {one}") for one in range(1, number + 1)}
+            assert loaded_by(lake) == names
+    assert not verify(lake)
+
+
+def objects(lake: Lake, workers: str) -> dict[str, bytes]:
+    """Load the lake without anything of before, and return its objects."""
+    remove_outputs(lake.store)
+    shutil.rmtree(lake.state, ignore_errors=True)
+    log_of(lake).unlink(missing_ok=True)
+    assert lake.finish("once", PIPELINE_WORKERS=workers) == 0
+    return lake.outputs()
+
+
+def log_of(lake: Lake) -> Path:
+    return lake.state.parent / "pipeline.log"
+
+
+def loaded_by(lake: Lake) -> set[str]:
+    """Return the workers that have loaded a file."""
+    lines = [line for line in log_of(lake).read_text().splitlines() if " loaded key=" in line]
+    return {line.rpartition(" worker=")[2].split()[0] for line in lines}
+
+
+def remove_outputs(store: ObjectStore) -> None:
+    for prefix in ("clean/", "rejected/", "published/"):
+        for item in list(store.list(prefix)):
+            store.delete(item.key)
