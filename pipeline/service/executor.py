@@ -5,6 +5,7 @@ signals stays in the executor's own file, so that a cluster can take the place o
 """
 
 import os
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,10 +61,14 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True)
 class Loads:
-    """Outcomes of a batch, and the worker that loaded it: the id of a process, or the name of a cluster's worker."""
+    """Outcomes of a batch, and the worker that loaded it: the id of a process, or the name of a cluster's worker.
+
+    `seconds` is the time that the worker took, without the wait for a worker.
+    """
 
     outcomes: Outcomes
     worker: str
+    seconds: float = 0.0
 
 
 class Running(NamedTuple):
@@ -130,8 +135,10 @@ class InlineExecutor:
     def load(self, batch: Batch) -> Loads:
         """Load a batch in this thread; see `Executor.load`."""
         self._running = [Running(batch, datetime.now(UTC))]
+        began = time.monotonic()
         try:
-            return Loads(load(self._store, self._datasets, self._staging, batch), self._worker)
+            outcomes = load(self._store, self._datasets, self._staging, batch)
+            return Loads(outcomes, self._worker, time.monotonic() - began)
         finally:
             self._running = []
 

@@ -7,6 +7,7 @@ once would pass the lock to each other all the time, and need half as long again
 import logging
 import multiprocessing
 import signal
+import time
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -82,7 +83,9 @@ class ProcessExecutor:
         slot = self._idle.get()
         try:
             self._restart(slot)
-            return Loads(slot.load(batch, limit := self._limit(batch)), str(slot.pid))
+            began = time.monotonic()
+            outcomes = slot.load(batch, limit := self._limit(batch))
+            return Loads(outcomes, str(slot.pid), time.monotonic() - began)
         except TimeoutError:
             slot.end(kill=True)
             raise self._lost(slot, batch, f"took longer than {limit:,.0f} s and was ended") from None

@@ -88,7 +88,6 @@ class Workers:
 
 def process(pipeline: Pipeline, batch: Batch) -> None:
     """Load a batch and record the outcome of each task; an error of one file does not keep the others."""
-    began = time.monotonic()
     if not (batch := _make_ready(pipeline, batch)):
         return
     try:
@@ -103,7 +102,7 @@ def process(pipeline: Pipeline, batch: Batch) -> None:
         for key in pipeline.ledger.count_deaths(batch, str(loss)):
             log.error(fields("failed", key=key, error=f"the process that loaded this file and no other {loss}"))
         return
-    pipeline.pace |= dict.fromkeys((task.dataset for task in batch), (time.monotonic() - began) / len(batch))
+    pipeline.pace |= dict.fromkeys((task.dataset for task in batch), loads.seconds / len(batch))
     record_outcomes(pipeline, dict(zip(batch, loads.outcomes, strict=True)), loads.worker)
 
 

@@ -19,6 +19,12 @@ CONFIG: dict[str, Any] = {
     "distributed.comm.timeouts.tcp": "15s",  # of silence, until a connection counts as lost
     "distributed.scheduler.worker-ttl": "15s",  # the same for a worker's heartbeat
     "distributed.scheduler.allowed-failures": 0,  # the ledger decides what is loaded again
+    # What is of no use to loads, and takes more processor time than all other parts of Dask together.
+    "distributed.worker.profile.enabled": False,
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.system-monitor.gil.enabled": False,
     "distributed.diagnostics.nvml": False,
     "distributed.diagnostics.cudf": False,
 }

@@ -121,9 +121,9 @@ class DaskExecutor:
         finally:
             del self._batches[number]
         if reply.lost:
-            _log_loss("process lost", batch, reply.worker, reply.lost)
+            _log_loss("process lost", batch, reply.loads.worker, reply.lost)
             raise BatchLost(reply.lost)
-        return Loads(reply.outcomes, reply.worker)
+        return reply.loads
 
     def _submit(self, client: Client, number: str, batch: Batch) -> Future[Reply]:
         resources = as_resources(self._version)

@@ -5,12 +5,12 @@ of the worker itself is reported by the scheduler.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from distributed import Worker, WorkerPlugin, get_worker
 
-from pipeline.service.executor import Batch, BatchLost, Outcomes
+from pipeline.service.executor import Batch, BatchLost, Loads
 from pipeline.service.processes import ProcessExecutor
 
 STARTED = "lakelet-started"  # the topic of Dask's events that tell which worker has begun which batch
@@ -18,10 +18,9 @@ STARTED = "lakelet-started"  # the topic of Dask's events that tell which worker
 
 @dataclass(frozen=True)
 class Reply:
-    """Answer of a worker to a batch: its outcomes, or how the process that loaded it was `lost`."""
+    """Answer of a worker to a batch: its outcomes and its time, or how the process that loaded it was `lost`."""
 
-    worker: str
-    outcomes: Outcomes
+    loads: Loads
     lost: str = ""
 
 
@@ -49,6 +48,6 @@ def load_on_worker(number: str, batch: Batch) -> Reply:
     name = str(worker.name)
     worker.log_event(STARTED, {"batch": number, "name": name})  # "worker" would become the address
     try:
-        return Reply(name, worker.plugins[Loading.name].executor.load(batch).outcomes)
+        return Reply(replace(worker.plugins[Loading.name].executor.load(batch), worker=name))
     except BatchLost as loss:
-        return Reply(name, [], str(loss))
+        return Reply(Loads([], name), str(loss))
