@@ -8,7 +8,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from threading import Thread
 
 from common.logs import configure_logging
@@ -53,12 +55,19 @@ def start_process(settings: BatchSettings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # they are for the pipeline, which ends its workers
         signal.signal(number, signal.SIG_IGN)
     faulthandler.enable()
+    be_first_to_go()
     share_lock(settings.staging.parent)
     end_with_parent()
     configure_logging()
     set_allocators()
     opened(settings)
     gc.freeze()  # all of it stays: a search through it for garbage would hold up every load
+
+
+def be_first_to_go() -> None:
+    """Have the kernel end this process, and not the program that would report its end, where memory runs out."""
+    with suppress(OSError):  # only Linux has it
+        Path("/proc/self/oom_score_adj").write_text("500")
 
 
 def end_with_parent() -> None:
