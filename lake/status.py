@@ -91,16 +91,25 @@ class WorkerState(_Part):
     since: AwareDatetime | None = None
 
 
+class Event(_Part):
+    """Event of an executor that a person may ask about, with its time: a worker that was lost, and the like."""
+
+    at: AwareDatetime
+    text: str
+
+
 class Executor(_Part):
     """Executor of the pipeline: the place where it loads files, with its workers.
 
-    `state` is why nothing can be loaded now, in one sentence; empty if all is well.
+    `state` is why nothing can be loaded now, in one sentence; empty if all is well. `events` has the last few, the
+    newest first.
     """
 
     kind: Literal["main thread", "processes", "cluster"]
     address: str = ""
     state: str = ""
     workers: list[WorkerState] = []
+    events: list[Event] = []
 
 
 class Problem(_Part):

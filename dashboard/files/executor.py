@@ -1,5 +1,7 @@
 """The executor on the Pipeline page: where files are loaded, its workers, and what keeps files waiting."""
 
+from datetime import UTC
+
 import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
@@ -45,10 +47,12 @@ def show(executor: Executor | None) -> None:
     if executor is None:
         return
     with st.expander(_title(executor), expanded=executor.kind == "cluster", key="workers-opened"):
-        if not executor.workers:
+        if executor.workers:
+            table(workers_frame(executor.workers), "workers", _columns(), null=formats.NONE)
+        else:
             st.caption("There are no workers.")
-            return
-        table(workers_frame(executor.workers), "workers", _columns(), null=formats.NONE)
+        for event in executor.events:
+            st.caption(f"{event.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC: {formats.plain(event.text)}")
 
 
 def _title(executor: Executor) -> str:

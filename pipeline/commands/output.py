@@ -64,6 +64,8 @@ def _show_executor(console: Console, executor: Executor, writer: Writer, now: da
     for worker in executor.workers:
         if worker.other:
             typer.echo(printable(f"worker {worker.name} gets no files: {worker.other}"))
+    for event in executor.events:
+        typer.echo(printable(f"{_seconds(event.at, now):,} s ago: {event.text}"))
     if executor.state:
         typer.echo(printable(f"nothing can be loaded: {executor.state}"))
 

@@ -7,6 +7,7 @@ signals stays in the executor's own file, so that a cluster can take the place o
 import os
 import time
 import traceback
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ Batch = Sequence[Task]
 Outcomes = list[Outcome | Exception]  # one per task, in the order of the batch
 
 VERSION = version("lakelet")
+KEPT_EVENTS = 5
 NAMED_FILES = 3  # of a worker, in the description of its executor
 
 # The service acts on these by their kind. The more special kinds come first.
@@ -76,6 +78,24 @@ class Running(NamedTuple):
 
     batch: Batch
     since: datetime
+
+
+class Events:
+    """The last few events of an executor, for its description; any number of threads may add one."""
+
+    def __init__(self) -> None:
+        self._events: deque[status.Event] = deque(maxlen=KEPT_EVENTS)
+
+    def add(self, text: str, batch: Batch = ()) -> None:
+        """Add an event, with the batch that has to be loaded again because of it."""
+        keys = ", ".join(task.source_key for task in batch[:NAMED_FILES])
+        more = f" and {len(batch) - NAMED_FILES:,} more" if len(batch) > NAMED_FILES else ""
+        again = f"; loaded again, each by itself: {keys}{more}" if batch else ""
+        self._events.appendleft(status.Event(at=datetime.now(UTC), text=text + again))
+
+    def list(self) -> list[status.Event]:
+        """Return the events, the newest first."""
+        return list(self._events)
 
 
 class Executor(Protocol):

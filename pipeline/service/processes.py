@@ -21,6 +21,7 @@ from pipeline.service.executor import (
     Batch,
     BatchLost,
     BatchSettings,
+    Events,
     ExecutorClosed,
     Loads,
     Outcomes,
@@ -50,7 +51,7 @@ class ProcessExecutor:
 
     def __init__(self, settings: BatchSettings, processes: int, seconds: float = 0.0) -> None:
         self._seconds = seconds
-        self._closed, self._started = Event(), Event()
+        self._closed, self._started, self._events = Event(), Event(), Events()
         self._slots = [_Slot(settings, self._closed) for _ in range(processes)]
         self._idle: LifoQueue[_Slot] = LifoQueue()  # the last one used has the most in the processor's caches
         for slot in self._slots:
@@ -104,13 +105,15 @@ class ProcessExecutor:
             return ExecutorClosed()
         keys = " ".join(task.source_key for task in batch)
         log.warning(fields("process lost", keys=keys, worker=slot.pid, error=how, action="each runs again by itself"))
+        self._events.add(f"process {slot.pid} {how}", batch)
         return BatchLost(how)
 
     def _restart(self, slot: "_Slot") -> None:
         """Start a slot's process if it has ended; what keeps it from starting is no fault of the batch."""
         if slot.has_ended():
             action = "start another: it was idle"
-            log.warning(fields("process lost", worker=slot.pid, error=slot.end(), action=action))
+            log.warning(fields("process lost", worker=slot.pid, error=(how := slot.end()), action=action))
+            self._events.add(f"process {slot.pid}, which was idle, {how}")
         pause = PAUSES[0]
         while not slot.ready():
             if self._closed.is_set():
@@ -123,7 +126,7 @@ class ProcessExecutor:
         """Return the processes and what they load now; see `Executor.describe`."""
         workers = [worker_state(str(slot.pid), slot.running) for slot in self._slots if slot.has_process]
         state = "" if workers or not self._started.is_set() else NO_PROCESS
-        return status.Executor(kind="processes", state=state, workers=workers)
+        return status.Executor(kind="processes", state=state, workers=workers, events=self._events.list())
 
     def return_waiting(self) -> None:
         """Do nothing: each load begins at once, for there are as many processes as loads."""

@@ -87,7 +87,9 @@ def test_a_worker_that_is_killed_costs_its_batch_one_retry(bucket_lake: Lake, tm
         assert f"worker lost keys=raw/gated/held.csv worker={lost} " in pipeline.log
         loaded = next(line for line in pipeline.log.splitlines() if " loaded key=raw/gated/held.csv " in line)
         assert f"worker={cluster.name_of('two' if first == 'one' else 'one')}" in loaded
-        assert [state["name"] for state in cluster.executor()["workers"]] != [lost]
+        assert lost not in [state["name"] for state in cluster.executor()["workers"]]
+        [event] = cluster.executor()["events"]
+        assert event["text"].startswith(f"worker lost: {lost}: it ended, or does not answer; loaded again")
     assert bucket_lake.finish("verify", seconds=120) == 0
 
 
@@ -224,6 +226,8 @@ def test_a_file_that_ends_what_loads_it_fails_alone(bucket_lake: Lake, tmp_path)
         cluster.wait_joined("one", "two")
         assert bucket_lake.finish("once") == 0
         assert cluster.log("one").count(" joined ") == cluster.log("two").count(" joined ") == 1
+    log = (bucket_lake.state.parent / "pipeline.log").read_text()
+    assert log.count(" process lost ") >= 3 * len(ends)  # also told on the page, by the last few
     loads = bucket_lake.loads()
     for name, way in names.items():
         assert loads[name]["status"] == ("failed" if way in ends else "loaded"), loads[name]

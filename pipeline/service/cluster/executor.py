@@ -29,6 +29,7 @@ from pipeline.service.executor import (
     Batch,
     BatchLost,
     BatchNotLoaded,
+    Events,
     Executor,
     ExecutorClosed,
     Loads,
@@ -83,7 +84,7 @@ class DaskExecutor:
         self._members = dict[str, Member]()
         self._batches = dict[str, _Batch]()
         self._numbers, self._id = count(1), uuid.uuid4().hex[:8]
-        self._looked, self._closed = Event(), Event()
+        self._looked, self._closed, self._events = Event(), Event(), Events()
         self._trouble = ""  # why the cluster cannot be used now, for people
         Thread(target=self._watch, name="cluster", daemon=True).start()
 
@@ -121,7 +122,7 @@ class DaskExecutor:
         finally:
             del self._batches[number]
         if reply.lost:
-            _log_loss("process lost", batch, reply.loads.worker, reply.lost)
+            self._note_loss("process lost", batch, reply.loads.worker, reply.lost)
             raise BatchLost(reply.lost)
         return reply.loads
 
@@ -143,8 +144,13 @@ class DaskExecutor:
         if not sent.worker:  # it waited for its turn, and is no reason for the worker's end
             return BatchNotLoaded(f"worker {worker} was lost before it began")
         how = f"was lost with its worker {worker}"
-        _log_loss("worker lost", sent.tasks, worker, "it ended, or does not answer")
+        self._note_loss("worker lost", sent.tasks, worker, "it ended, or does not answer")
         return BatchLost(how)
+
+    def _note_loss(self, event: str, batch: Batch, worker: str, error: str) -> None:
+        keys = " ".join(task.source_key for task in batch)
+        log.warning(fields(event, keys=keys, worker=worker, error=error, action="each runs again by itself"))
+        self._events.add(f"{event}: {worker}: {error}", batch)
 
     def _begun(self, event: tuple[float, dict[str, str]]) -> None:
         """Note which worker has begun a batch."""
@@ -160,7 +166,7 @@ class DaskExecutor:
             try:
                 pause = self._look_safely(outage)
             except ClusterRefused as refusal:
-                self._trouble = str(refusal)
+                self._events.add(f"the cluster is not used, and files are loaded here: {refusal}")
                 log.error(fields("cluster not used", scheduler=self._address, error=refusal, action="load here"))
                 return
             finally:
@@ -179,11 +185,15 @@ class DaskExecutor:
                 if not self._looked.is_set():  # once
                     log.info(fields("no scheduler yet", scheduler=self._address, action="load here until one answers"))
                 return LOOK_SECONDS
-            self._trouble = f"The scheduler does not answer: {error!r:.200}"
+            if not self._trouble:
+                self._trouble = f"The scheduler does not answer: {error!r:.200}"
+                self._events.add(self._trouble)
             self._disconnect()
             return outage.failed(OSError(error))
         outage.ended()
-        self._trouble = ""
+        if self._trouble:
+            self._trouble = ""
+            self._events.add("The scheduler is back")
         return LOOK_SECONDS
 
     def _look(self) -> None:
@@ -225,11 +235,14 @@ class DaskExecutor:
     def describe(self) -> status.Executor:
         """Return what there is to load with, and what it does."""
         if self._here.open:
-            return self._here.executor.describe().model_copy(update={"address": self._address, "state": self._trouble})
+            here = self._here.executor.describe()
+            return here.model_copy(update={"events": [*self._events.list(), *here.events]})
         present = self._members
         trouble = self._trouble or ("" if room(present) else NO_WORKERS)
         workers = [self._describe(member) for member in present.values()]
-        return status.Executor(kind="cluster", address=self._address, state=trouble, workers=workers)
+        return status.Executor(
+            kind="cluster", address=self._address, state=trouble, workers=workers, events=self._events.list()
+        )
 
     def _describe(self, member: Member) -> status.WorkerState:
         begun = [Running(one.tasks, one.since) for one in list(self._batches.values()) if one.worker == member.name]
@@ -266,8 +279,3 @@ class _Here:
     def _close_unused(self) -> None:
         if not self.open and not self._loads:
             self.executor.close()
-
-
-def _log_loss(event: str, batch: Batch, worker: str, error: str) -> None:
-    keys = " ".join(task.source_key for task in batch)
-    log.warning(fields(event, keys=keys, worker=worker, error=error, action="each runs again by itself"))

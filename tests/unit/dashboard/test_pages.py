@@ -371,9 +371,12 @@ def test_the_pipeline_page_shows_the_workers_that_load(store: ObjectStore) -> No
     since, keys = datetime.now(UTC), [f"raw/orders/{name}.csv" for name in "abc"]
     busy = {"name": "7", "version": "0.2.0", "loads": 16, "files": keys, "since": iso(since)}
     processes = [busy, {"name": "8", "version": "0.2.0"}]
-    publish_status(store, executor={"kind": "processes", "workers": processes})
+    lost = {"at": "2026-11-29T14:02:11Z", "text": "process 6 was ended by *SIGKILL*"}
+    publish_status(store, executor={"kind": "processes", "workers": processes, "events": [lost]})
     test = page(pipeline.show, store)
     assert [expander.label for expander in test.expander] == ["Loads: 2 processes"]
+    [told] = [item.value for item in test.caption if "process 6" in item.value]
+    assert told == r"2026-11-29 14:02:11 UTC: process 6 was ended by \*SIGKILL\*"
     workers = test.dataframe[1].value
     assert list(workers) == ["worker", "loads now", "since", "version"]  # all are on one host
     assert workers["worker"].tolist() == ["7", "8"]

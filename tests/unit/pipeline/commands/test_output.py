@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lake.status import Executor, Progress, Status, Tables, WorkerState, Writer
+from lake.status import Event, Executor, Progress, Status, Tables, WorkerState, Writer
 from pipeline.commands.output import show_status
 
 
@@ -41,14 +41,15 @@ def test_a_status_names_the_workers_of_a_cluster_and_those_that_get_nothing(caps
     since, keys = datetime.now(UTC) - timedelta(seconds=90.5), ["raw/a/[red]1.csv", "raw/a/2\n.csv", "raw/a/3.csv"]
     first = WorkerState(name="w[b]1", host="h1", version="0.2.0 1234", loads=16, files=keys, since=since)
     other = WorkerState(name="w2", host="h2", version="0.1.0 9876", other="its contracts are others")
-    show_status(running(Executor(kind="cluster", address="tls://scheduler:8786", workers=[first, other])))
+    events = [Event(at=since, text="worker lost: w[b]3\n")]
+    show_status(running(Executor(kind="cluster", address="tls://s:8786", workers=[first, other], events=events)))
     shown = capsys.readouterr().out
-    assert "\nloads: cluster tls://scheduler:8786, 2 workers\n" in shown
+    assert "\nloads: cluster tls://s:8786, 2 workers\n" in shown
     [line] = [line for line in shown.splitlines() if "w[b]1" in line]
     assert all(text in line for text in ("h1", "0.2.0 1234", "raw/a/[red]1.csv, ", "90 s"))
     assert r"2\n.csv" in shown
     assert "and 13 more" in shown
-    assert shown.endswith("\nworker w2 gets no files: its contracts are others\n")
+    assert shown.endswith("\nworker w2 gets no files: its contracts are others\n90 s ago: worker lost: w[b]3\\n\n")
 
 
 def test_a_status_says_why_nothing_can_be_loaded_and_how_old_that_is(capsys):
