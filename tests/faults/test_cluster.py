@@ -87,7 +87,7 @@ def test_a_worker_that_is_killed_costs_its_batch_one_retry(bucket_lake: Lake, tm
         assert f"worker lost keys=raw/gated/held.csv worker={lost} " in pipeline.log
         loaded = next(line for line in pipeline.log.splitlines() if " loaded key=raw/gated/held.csv " in line)
         assert f"worker={cluster.name_of('two' if first == 'one' else 'one')}" in loaded
-        assert lost not in [state["name"] for state in cluster.executor()["workers"]]
+        until(lambda: lost not in [state["name"] for state in cluster.executor()["workers"]], what="it is not named")
         [event] = cluster.executor()["events"]
         assert event["text"].startswith(f"worker lost: {lost}: it ended, or does not answer; loaded again")
     assert bucket_lake.finish("verify", seconds=120) == 0
