@@ -7,7 +7,7 @@ are the pipeline's own; then a sweep is measured with what real stores take to l
 MinIO where a Docker engine is there.
 
 With `--ledger` only the ledger's part is measured, from 100,000 rows to a million, or with `--full` to 10 million: then
-it takes up to 17 GB below TMPDIR.
+it takes up to 20 GB below TMPDIR.
 """
 
 import argparse

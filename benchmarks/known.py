@@ -47,10 +47,10 @@ NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE 
 SOURCES = f"""
 INSERT INTO source (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at, started_at, changed_at,
     loaded_etag, loaded_at, fingerprint, rows_read, rows_kept, clean_etag, share, touched, position, first_position,
-    attempts)
+    attempts, outputs_known)
 {NUMBERS} SELECT printf('raw/companydata/%08d.csv', i), 'companydata', 'loaded', printf('%032x', 2 * i), 700, 'event',
     1000000 * i, 1000000 * i, 1000000 * i, 1000000 * i, printf('%032x', 2 * i), 1000000 * i, ?, 24, 24,
-    printf('%032x', 2 * i + 1), ?, 0, i + 1, i + 1, 1 FROM n
+    printf('%032x', 2 * i + 1), ?, 0, i + 1, i + 1, 1, 1 FROM n
 """
 HISTORY = f"""
 INSERT INTO history (source_key, dataset, status, etag, found_by, rows_read, rows_kept, rows_dropped, rows_rejected,

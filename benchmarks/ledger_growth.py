@@ -74,7 +74,7 @@ def _compare_with_loads(folder: Path, files: int = 3) -> None:
     ):
         rows, expected = ([_without_times(row) for row in ledger.rows(query)] for ledger in (filled, loaded))
         if rows != expected:
-            raise ValueError(f"{query}: filled {rows}, expected {expected}")
+            raise ValueError(f"{query}: the first is filled {rows[0]}, expected {expected[0]}")
     filled.close()
     loaded.close()
 

@@ -19,6 +19,8 @@ from statistics import mean, median
 from threading import Event
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable
 from rich.console import Console
 from rich.table import Table
@@ -97,9 +99,15 @@ def queries(counts: tuple[int, ...], large: int) -> dict[int, dict[str, float]]:
             made.add(NEWEST)
             made.publish()
             found[count] = {f"{query}, page": _on_the_page(made, sql) for query, sql in QUERIES.items()}
+            found[count]["table, bytes a row"] = _bytes_a_row(made)
             if count != large:
                 found[count] |= {f"{query}, objects": _over_objects(made, sql) for query, sql in QUERIES.items()}
     return found
+
+
+def _bytes_a_row(made: Made) -> float:
+    files = pa.table(DeltaTable(made.table).get_add_actions(flatten=True))
+    return pc.sum(files["size_bytes"]).as_py() / pc.sum(files["num_records"]).as_py()
 
 
 def _on_the_page(made: Made, sql: str) -> float:
