@@ -130,6 +130,7 @@ def test_workers_load_from_a_bucket_and_end_with_it(tmp_path, minio):
         os.killpg(process.pid, signal.SIGINT)
         process.wait(60)
         until(lambda: not processes_of(run), what=f"no process left, but there are {processes_of(run)}")
+        assert "Traceback" not in log.read_text()
         assert sorted(path.name for path in (tmp_path / "data/state").iterdir() if path.is_dir()) == ["staging"]
     finally:
         if process.poll() is None:

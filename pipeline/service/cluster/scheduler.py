@@ -49,4 +49,5 @@ async def _serve(address: str, security: Security, host: str, page_port: int) ->
     try:
         await stopped
     finally:
+        logging.getLogger("distributed.scheduler").setLevel(logging.CRITICAL)  # a traceback for each worker
         await scheduler.close(reason="signal")

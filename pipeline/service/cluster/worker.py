@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -75,9 +75,19 @@ def run_worker(
     )
     processes = partial(ProcessExecutor, settings, loads, load_seconds)
     try:
-        asyncio.run(_work(scheduler, security, lambda host: make(host=host, plugins=(Loading(processes),))))
+        _run(_work(scheduler, security, lambda host: make(host=host, plugins=(Loading(processes),))))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run until `work` is done, and leave what else is under way.
+
+    A task of Dask's never ends if scheduler and worker end at the same time, and `asyncio.run` would wait for it.
+    """
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(work)
+    loop.set_exception_handler(lambda *_: None)
 
 
 async def _work(scheduler: str, security: Security, make: Callable[[str], Worker]) -> None:
