@@ -87,8 +87,10 @@ def forked(program: psutil.Popen, number: int) -> list[psutil.Process]:
     """Wait for the worker processes of a program, and pin each to its core."""
 
     def found() -> list[psutil.Process]:
-        servers = [child for child in program.children() if "forkserver" in " ".join(child.cmdline())]
-        children = [child for server in servers for child in server.children()]
+        children = []
+        with suppress(psutil.NoSuchProcess):  # the program that imports for the others has ended just now
+            for server in program.children():
+                children += server.children() if "forkserver" in " ".join(server.cmdline()) else []
         return children if len(children) >= number else []
 
     processes: list[psutil.Process] = until(found, 60, "the worker processes")
