@@ -152,14 +152,13 @@ def _executor(
     if not settings.scheduler:
         return processes()
     # Dask is loaded only where there is a cluster: it takes half a second.
-    from pipeline.service.cluster.connection import configure, refuse_folder, security
+    from pipeline.service.cluster.connection import cluster_security, configure, refuse_folder
     from pipeline.service.cluster.executor import DaskExecutor
-    from pipeline.service.cluster.version import versions
 
     refuse_folder(settings.lake)
     configure()
-    trust, version = security(settings.scheduler, settings.certificates), versions(settings.lake, fingerprints)
-    return DaskExecutor(settings.scheduler, trust, version, processes(), store.conditional_puts)
+    trust = cluster_security(settings.scheduler, settings.certificates)
+    return DaskExecutor(settings.scheduler, trust, store, fingerprints, processes())
 
 
 if __name__ == "__main__":

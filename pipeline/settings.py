@@ -112,9 +112,6 @@ class SchedulerSettings(MemberSettings):
 class WorkerSettings(ReadSettings, StateSettings, MemberSettings):
     """Settings of a worker of a cluster."""
 
-    loads: Annotated[
-        int, typer.Option(envvar="WORKER_LOADS", min=1, max=256, help="Loads at a time of one worker.")
-    ] = 1
     load_seconds: Annotated[float, LOAD_SECONDS] = 600
 
 

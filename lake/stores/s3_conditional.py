@@ -42,7 +42,7 @@ def put_parts(client: Minio, bucket: str, key: str, source: bytes | Path, expect
             etags = list(pool.map(put_part, range(-(-size // step))))
         return _join(client, bucket, key, upload, etags, expected)
     except BaseException:
-        with suppress(Exception):  # the first error counts, and a server removes old parts by itself
+        with suppress(Exception):  # the first error counts, and MinIO removes old parts by itself
             client._abort_multipart_upload(bucket, key, upload)
         raise
 
@@ -74,7 +74,7 @@ def _join(client: Minio, bucket: str, key: str, upload: str, etags: list[str], e
     raise put_refusal(answer.findtext("{*}Code") or "", answer.findtext("{*}Message") or "", key, bucket)
 
 
-def honours_conditions(store: ObjectStore, *puts: ConditionalPut) -> bool:
+def honours_conditions(store: ObjectStore, *puts: ConditionalPut, again: bool = True) -> bool:
     """Return whether each way to put refuses what it should, and takes what it should.
 
     Raises:
@@ -86,11 +86,13 @@ def honours_conditions(store: ObjectStore, *puts: ConditionalPut) -> bool:
             if not (_refuses(put, "") and _refuses(put, STALE)):
                 return False
             etag = put(TRIAL, b"conditional", etag)
+        if store.stat(TRIAL).etag != etag:  # by which a put that was refused learns what it may replace
+            return False
     except (PutRefused, InvalidKey):
         return False
     except StoreUnavailable:
-        store.put(TRIAL, b"unconditional")
-        return False
+        etag = store.put(TRIAL, b"unconditional")
+        return again and honours_conditions(store, *puts, again=False)  # it may have been away for a moment
     finally:
         with suppress(StoreUnavailable):
             store.delete(TRIAL)

@@ -14,6 +14,7 @@ from minio.error import InvalidResponseError, MinioAdminException
 
 from common.errors import SettingError, StoreUnavailable
 from common.logs import fields
+from lake.layout import LAKE
 from lake.stores.s3 import S3Store, client_errors
 
 Role = Literal["simulator", "pipeline", "worker", "reader"]
@@ -79,7 +80,7 @@ def policy(role: Role, bucket: str) -> dict[str, Any]:
             allow(["GetObject"], ""),
             allow([*_WRITE, "DeleteObject"], "clean/", "rejected/", "published/", "tables/"),
         ],
-        "worker": [allow(["GetObject"], "raw/"), allow(_WRITE, "clean/", "rejected/")],
+        "worker": [allow(["GetObject"], "raw/", LAKE), allow(_WRITE, "clean/", "rejected/")],
         "reader": [allow(["GetBucketLocation", "ListBucket"]), allow(["GetObject"], "")],
     }
     deny = [

@@ -33,4 +33,4 @@ def worker(settings: WorkerSettings) -> None:
     fingerprints = {known: dataset.fingerprint for known, dataset in datasets.items()}
     staging = settings.state / name / "staging"
     batches = batch_settings(settings.lake, os.environ, settings.datasets, settings.limits, staging, fingerprints)
-    run_worker(name, batches, settings.scheduler, settings.certificates, settings.loads, settings.load_seconds)
+    run_worker(name, batches, settings.scheduler, settings.certificates, settings.load_seconds)

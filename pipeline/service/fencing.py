@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 from lake.layout import clean_key, rejected_key
 from lake.stores.base import STATS, ObjectStore
@@ -18,10 +18,15 @@ def know_outputs(store: ObjectStore, batch: Sequence[Task]) -> tuple[list[Task],
     """
     if all(task.clean_etag is not None for task in batch):
         return list(batch), {}
-    with ThreadPoolExecutor(STATS) as pool:
-        looked_up = dict(zip(batch, pool.map(partial(_know_outputs, store), batch), strict=True))
+    looked_up = dict(zip(batch, _pool().map(partial(_know_outputs, store), batch), strict=True))
     known = [task for task in looked_up.values() if isinstance(task, Task)]
     return known, {task: error for task, error in looked_up.items() if isinstance(error, Exception)}
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Return the threads that ask the store, for all batches together."""
+    return ThreadPoolExecutor(STATS, "stat")
 
 
 def without_conditions(batch: Sequence[Task]) -> list[Task]:

@@ -27,9 +27,9 @@ def acquire_lease(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
         SettingError: the ledger is of another lake, or another pipeline's heartbeat moves.
     """
     if ledger.get("lake") is None:
-        if _lake_id(store) is None:
+        if lake_id(store) is None:
             store.put(LAKE, json.dumps({"id": uuid.uuid4().hex}).encode())
-        ledger.set("lake", _lake_id(store) or "")  # the one that is there then, whoever made it
+        ledger.set("lake", lake_id(store) or "")  # the one that is there then, whoever made it
     check_lake(store, ledger)
     if last := writer(ledger):  # it did not release the lease
         log.warning(fields("unclean end", heartbeat_at=last.heartbeat_at, action="load what was in flight"))
@@ -45,14 +45,14 @@ def acquire_lease(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
 
 def check_lake(store: ObjectStore, ledger: Ledger) -> None:
     """Check that the store is still the lake of this ledger; `SettingError` if it is another one, or was wiped."""
-    known, lake_id = ledger.get("lake"), _lake_id(store)
-    if lake_id and lake_id != known and not ledger.rows("SELECT 1 FROM source LIMIT 1"):
+    known, found = ledger.get("lake"), lake_id(store)
+    if found and found != known and not ledger.rows("SELECT 1 FROM source LIMIT 1"):
         # It knows nothing yet: two that start at once may both have made the id, and the later one is there.
-        ledger.set("lake", lake_id)
-    elif lake_id != known:
+        ledger.set("lake", found)
+    elif found != known:
         raise SettingError(
             f"PIPELINE_STATE: the ledger {ledger.path} belongs to lake {known}, and LAKE_URL ({store.url}) is "
-            f"{f'lake {lake_id}' if lake_id else 'a lake that was wiped, or is new'}: choose another folder, or remove "
+            f"{f'lake {found}' if found else 'a lake that was wiped, or is new'}: choose another folder, or remove "
             "it (everything in it is told by the lake, or loaded again)"
         )
 
@@ -113,7 +113,8 @@ def _stop_other(store: ObjectStore, other: Writer) -> str:
     )
 
 
-def _lake_id(store: ObjectStore) -> str | None:
+def lake_id(store: ObjectStore) -> str | None:
+    """Return the id of a lake; None if no pipeline has made one yet."""
     try:
         with store.open(LAKE) as (_, stream):
             return str(json.loads(stream.read())["id"])

@@ -17,7 +17,7 @@ from pipeline.service.lease import check_lake
 from pipeline.service.outcomes import CHANGING_SECONDS, record_outcomes
 
 STOP_SECONDS = 20.0  # that running loads have to end
-MAX_BATCHES = 1024  # at a time: each has a thread, which waits for the executor
+MAX_BATCHES = 128  # at a time: each has a thread, which waits for the executor
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +70,11 @@ class Workers:
     def _wait_for_room(self, seconds: float) -> int:
         """Return the executor's room if a batch more fits into it; 0 if none does after so many seconds."""
         with self._ended:
-            fits = self._ended.wait_for(lambda: len(self.running) < self.pipeline.executor.room(), seconds)
-        return self.pipeline.executor.room() if fits else 0
+            fits = self._ended.wait_for(lambda: len(self.running) < self._places(), seconds)
+        return self._places() if fits else 0
+
+    def _places(self) -> int:
+        return min(self.pipeline.executor.room(), MAX_BATCHES)
 
     def _process(self, batch: Batch) -> None:
         try:
@@ -91,6 +94,7 @@ def process(pipeline: Pipeline, batch: Batch) -> None:
     if not (batch := _make_ready(pipeline, batch)):
         return
     try:
+        # Without conditional puts, the load has no conditions; the settling of its outcomes goes by the known outputs.
         loads = pipeline.executor.load(batch if pipeline.store.conditional_puts() else without_conditions(batch))
     except ExecutorClosed:  # at the end of the program, which has released the batch
         return

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from lake.certificates import keep_certificates
+from lake.layout import LAKE
+from lake.stores.users import User, prepare
 from pipeline.service.cluster import connection, version
 from tests.support.cluster import Cluster, cluster_of
 from tests.support.lake import Lake, company_csv
-from tests.support.minio_server import until
+from tests.support.minio_server import MinioServer, free_port, until
 from tests.support.program import Program
 from tests.support.storm import new_files, overwrites, storm
 from tests.support.tcp_proxy import cable_to
@@ -154,8 +156,8 @@ def test_a_network_that_is_cut_between_scheduler_and_worker(bucket_lake: Lake, t
     assert bucket_lake.finish("verify", seconds=120) == 0
 
 
-def test_a_stranger_and_a_worker_of_another_version_get_nothing(bucket_lake: Lake, tmp_path):
-    """One has a certificate of another CA, one other contracts, one other code; each is named, with the reason."""
+def test_a_stranger_and_a_worker_of_another_version_get_nothing(bucket_lake: Lake, minio: MinioServer, tmp_path):
+    """One has a certificate of another CA, others other contracts, code or lakes; each is named with its reason."""
     other = tmp_path / "other"
     other.mkdir()
     (other / "gated.json").write_text(CONTRACT)
@@ -164,7 +166,12 @@ def test_a_stranger_and_a_worker_of_another_version_get_nothing(bucket_lake: Lak
         cluster.start("stranger", CLUSTER_TLS=str(tmp_path / "foreign"))
         cluster.start("contracts", PIPELINE_DATASETS=str(other))
         cluster.start("code", prepare=other_code)
-        cluster.wait_joined("contracts", "code")
+        elsewhere = minio.new_store()
+        elsewhere.put(LAKE, b'{"id": "of another lake"}')
+        prepare(elsewhere, [WORKER_ELSEWHERE])
+        keys = {"AWS_ACCESS_KEY_ID": WORKER_ELSEWHERE.access_key, "AWS_SECRET_ACCESS_KEY": WORKER_ELSEWHERE.secret_key}
+        cluster.start("lake", LAKE_URL=elsewhere.url, **keys)
+        cluster.wait_joined("contracts", "code", "lake")
         until(lambda: "certificate verify failed" in cluster.log("stranger"), what="the stranger's word")
         names = put_many(bucket_lake, 0, 3)
 
@@ -172,11 +179,12 @@ def test_a_stranger_and_a_worker_of_another_version_get_nothing(bucket_lake: Lak
             workers = cluster.executor().get("workers", [])
             return {state["name"]: state["other"] for state in workers if state["other"]}
 
-        told = until(lambda: len(unfit()) == 2 and unfit(), what="two workers on the page")
-        assert "its contracts or transforms are not the pipeline's" in told[cluster.name_of("contracts")]
-        assert "its code are not" in told[cluster.name_of("code")]
+        told = until(lambda: len(unfit()) == 3 and unfit(), what="three workers on the page")
+        assert "differs from the pipeline in lake" in told[cluster.name_of("lake")]
+        assert "differs from the pipeline in contracts or transforms" in told[cluster.name_of("contracts")]
+        assert "differs from the pipeline in code" in told[cluster.name_of("code")]
         assert "There are no workers" in cluster.executor()["state"]
-        for name in ("contracts", "code"):
+        for name in ("contracts", "code", "lake"):
             assert f"worker unfit worker={cluster.name_of(name)} " in pipeline.log
         assert bucket_lake.status()["files"]["pending"] == 3
         cluster.start("fit")
@@ -185,8 +193,20 @@ def test_a_stranger_and_a_worker_of_another_version_get_nothing(bucket_lake: Lak
     assert_all_true(bucket_lake)
 
 
+WORKER_ELSEWHERE = User("worker", "worker-elsewhere", "secret-of-a-test")
+
+
 def other_code() -> None:
     version._code = lambda: "of another day"
+
+
+def test_a_scheduler_whose_port_is_taken_says_so(bucket_lake: Lake, tmp_path):
+    with cluster_of(bucket_lake, tmp_path) as cluster:
+        taken = bucket_lake.command("scheduler", SCHEDULER_PORT=str(free_port()))
+        assert (taken.returncode, "error: PIPELINE_SCHEDULER: tls://127.0.0.1:" in taken.stderr) == (2, True), taken
+        other = f"tls://127.0.0.1:{free_port()}"
+        taken = bucket_lake.command("scheduler", PIPELINE_SCHEDULER=other, SCHEDULER_PORT=str(cluster.page))
+        assert (taken.returncode, f"has port {cluster.page} of 127.0.0.1" in taken.stderr) == (2, True), taken
 
 
 LEAVING = """

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,6 +48,11 @@ def configure() -> None:
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
 
 
+def without_spans(extensions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Dask's extensions without one that keeps a record for good whenever a cluster was idle."""
+    return {name: extension for name, extension in extensions.items() if name != "spans"}
+
+
 def refuse_folder(lake_url: str) -> None:
     """Raise `SettingError` for a lake in a folder, which has no conditional puts."""
     if folder_of(lake_url):
@@ -67,7 +73,7 @@ def check_address(address: str) -> None:
         raise SettingError(f"PIPELINE_SCHEDULER is {address!r}: expected tls://HOST:PORT or tcp://HOST:PORT")
 
 
-def security(address: str, folder: Path | None) -> Security:
+def cluster_security(address: str, folder: Path | None) -> Security:
     """Return how a member of the cluster at `address` proves itself, and knows the others.
 
     Raises:
@@ -87,7 +93,7 @@ def security(address: str, folder: Path | None) -> Security:
     return Security(require_encryption=True, tls_ca_file=found.ca, **roles)
 
 
-def reach(address: str, security: Security) -> str:
+def reach(address: str, trust: Security) -> str:
     """Connect to a scheduler and close; return the address of this machine on the way to it.
 
     `OSError` says why it cannot be reached, or is not of this cluster.
@@ -100,6 +106,6 @@ def reach(address: str, security: Security) -> str:
     with socket.create_connection((parts.hostname, parts.port), REACH_SECONDS) as connection:
         here = str(connection.getsockname()[0])
         if parts.scheme == "tls":
-            context = security.get_connection_args("client")["ssl_context"]
+            context = trust.get_connection_args("client")["ssl_context"]
             context.wrap_socket(connection).close()
     return here

@@ -5,23 +5,27 @@ whose worker dies, or whose scheduler is lost, returns to the ledger.
 """
 
 import logging
+import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from threading import Lock
 
 from distributed import Client, Future, KilledWorker, Security
 
+from common.errors import StoreUnavailable
 from common.logs import fields
 from lake import status
-from pipeline.service.cluster.link import Link
+from lake.stores.base import ObjectStore
+from pipeline.service.cluster.cluster_workers import ClusterWorker, count_fit
+from pipeline.service.cluster.link import Link, NotFenced
 from pipeline.service.cluster.loading import Reply, load_on_worker
-from pipeline.service.cluster.members import Member, room
-from pipeline.service.cluster.version import as_resources
+from pipeline.service.cluster.version import as_resources, versions
 from pipeline.service.executor import (
     Batch,
     BatchLost,
@@ -31,11 +35,16 @@ from pipeline.service.executor import (
     ExecutorClosed,
     Loads,
     Running,
-    portable,
     worker_state,
 )
+from pipeline.service.lease import lake_id
 
-AHEAD = 2  # batches for each load of a worker: while one is loaded, the next one is there already
+AHEAD = 2  # batches for each worker: while it loads one, the next one is there already
+AGAIN_SECONDS = 1.0  # until a batch is given away again after an error of Dask that nobody expects
+NOT_FENCED = (
+    "the store has no conditional puts, so a worker that was given up could replace a newer result: use a store that "
+    "honours If-Match and If-None-Match, such as MinIO"
+)
 NO_WORKERS = "There are no workers for this pipeline: all files wait until one joins."
 
 log = logging.getLogger(__name__)
@@ -56,25 +65,25 @@ class DaskExecutor:
 
     Args:
         address: of the scheduler.
-        security: how the members of the cluster know each other.
-        version: the versions that a worker must have, by `pipeline.service.cluster.version.versions`.
+        trust: how the members of the cluster know each other.
+        store: the lake.
+        fingerprints: of the datasets.
         here: the executor until then.
-        fenced: returns whether the store has conditional puts; a cluster is not used without them.
     """
 
     def __init__(
-        self, address: str, security: Security, version: Mapping[str, str], here: Executor, fenced: Callable[[], bool]
+        self, address: str, trust: Security, store: ObjectStore, fingerprints: Mapping[str, str], here: Executor
     ) -> None:
-        self._address, self._resources = address, as_resources(version)
-        self._here, self._events = _Here(here), Events()
+        self._address, self._here, self._events = address, _Here(here), Events()
         self._batches = dict[str, _Batch]()
-        self._numbers, self._id, self._closed = count(1), uuid.uuid4().hex[:8], False
-        self._link = Link(address, security, version, fenced, self._events)
+        self._numbers, self._id = count(1), uuid.uuid4().hex[:8]
+        self._stopping, self._closed = False, False
+        self._link = Link(address, trust, partial(version_of, store, fingerprints), self._events)
         self._link.start(self._here.leave, self._begun)
 
     def room(self) -> int:
         """Return how many batches may be loaded at a time now; none while there are no workers."""
-        return self._here.executor.room() if self._here.used else AHEAD * room(self._link.members)
+        return self._here.executor.room() if self._here.used else AHEAD * count_fit(self._link.workers)
 
     def wait_until_ready(self) -> None:
         """Wait until it is known where to load, and for the processes of this machine if they do."""
@@ -88,15 +97,15 @@ class DaskExecutor:
             return here.load(batch) if here else self._load_there(batch)
 
     def _load_there(self, batch: Batch) -> Loads:
-        if not (client := self._link.client):
-            raise BatchNotLoaded("the scheduler is away")
+        if self._stopping or not (client := self._link.client):
+            raise BatchNotLoaded("the pipeline stops, or the scheduler is away")
         number = f"{self._id}-{next(self._numbers)}"
         sent = self._batches[number] = _Batch(batch, datetime.now(UTC))
         try:
             sent.future = self._submit(client, number, batch)
             reply = sent.future.result()
         except Exception as error:
-            return self._explained(error, sent, gone=client is not self._link.client)
+            raise self._explained(error, sent, gone=client is not self._link.client) from error
         finally:
             del self._batches[number]
         if reply.lost:
@@ -106,11 +115,16 @@ class DaskExecutor:
 
     def _submit(self, client: Client, number: str, batch: Batch) -> Future[Reply]:
         return client.submit(
-            load_on_worker, number, batch, key=f"load-{number}", pure=False, retries=0, resources=self._resources
+            load_on_worker,
+            number,
+            batch,
+            key=f"load-{number}",
+            retries=0,  # the ledger decides what is loaded again
+            resources=as_resources(self._link.version),
         )
 
-    def _explained(self, error: Exception, sent: _Batch, *, gone: bool) -> Loads:
-        """Raise what an error of Dask means for a batch; one that nobody expects is the outcome of each file.
+    def _explained(self, error: Exception, sent: _Batch, *, gone: bool) -> Exception:
+        """Return what an error of Dask means for a batch.
 
         Args:
             error: what Dask has raised.
@@ -118,21 +132,25 @@ class DaskExecutor:
             gone: the connection that it was sent by is not there any more.
         """
         if self._closed:
-            raise ExecutorClosed from None
+            return ExecutorClosed()
         if isinstance(error, KilledWorker):
             worker = str(error.last_worker.name)
-            if not sent.worker:  # it waited for its turn, and is no reason for the worker's end
-                raise BatchNotLoaded(f"worker {worker} was lost before it began") from None
+            if sent.worker != worker:  # it waited for its turn there, and is no reason for the worker's end
+                return BatchNotLoaded(f"worker {worker} was lost before it began")
             self._note_loss("worker lost", sent.tasks, worker, "it ended, or does not answer")
-            raise BatchLost(f"was lost with its worker {worker}") from None
-        if gone or isinstance(error, CancelledError | ExecutorClosed):
-            raise BatchNotLoaded(f"the scheduler or the worker left: {error}") from None
-        return Loads([portable(error)] * len(sent.tasks), sent.worker)
+            return BatchLost(f"was lost with its worker {worker}")
+        if not (gone or isinstance(error, CancelledError | ExecutorClosed)):
+            # Such as of a scheduler with other code, which cannot read a batch.
+            log.error(fields("batch not loaded", scheduler=self._address, error=repr(error), action="try again"))
+            self._events.add(f"Dask failed: {error!r:.200}")
+            time.sleep(AGAIN_SECONDS)
+        return BatchNotLoaded(f"the scheduler or the worker left: {error}")
 
     def return_waiting(self) -> None:
         """End the wait of the batches that no worker has begun; see `Executor.return_waiting`."""
+        self._stopping = True
         for batch in list(self._batches.values()):
-            if batch.future and not batch.worker:
+            if batch.future and batch.worker not in self._link.workers:
                 batch.future.cancel()
 
     def _note_loss(self, event: str, batch: Batch, worker: str, error: str) -> None:
@@ -157,18 +175,32 @@ class DaskExecutor:
         if self._here.used:
             here = self._here.executor.describe()
             return here.model_copy(update={"events": [*self._events.list(), *here.events]})
-        present = self._link.members
+        present = self._link.workers
         return status.Executor(
             kind="cluster",
             address=self._address,
-            state=self._link.trouble or ("" if room(present) else NO_WORKERS),
-            workers=[self._describe(member) for member in present.values()],
+            state=self._link.trouble or ("" if count_fit(present) else NO_WORKERS),
+            workers=[self._describe(worker) for worker in present.values()],
             events=self._events.list(),
         )
 
-    def _describe(self, member: Member) -> status.WorkerState:
-        begun = [Running(one.tasks, one.since) for one in list(self._batches.values()) if one.worker == member.name]
-        return worker_state(member.name, begun, host=member.host, version=member.version, other=member.other)
+    def _describe(self, worker: ClusterWorker) -> status.WorkerState:
+        begun = [Running(one.tasks, one.since) for one in list(self._batches.values()) if one.worker == worker.name]
+        return worker_state(worker.name, begun, host=worker.host, version=worker.version, other=worker.other)
+
+
+def version_of(store: ObjectStore, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the versions of a pipeline.
+
+    Raises:
+        NotFenced: the store has no conditional puts.
+        StoreUnavailable: the store is away, or has no lake yet.
+    """
+    if not (lake := lake_id(store)):
+        raise StoreUnavailable("there is no lake yet")
+    if not store.conditional_puts():
+        raise NotFenced(NOT_FENCED)
+    return versions(lake, fingerprints)
 
 
 class _Here:

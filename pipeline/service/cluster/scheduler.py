@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import distributed.scheduler
 from distributed import Scheduler, Security
 
 from common.errors import SettingError
@@ -28,7 +29,7 @@ def run_scheduler(address: str, certificates: Path | None, host: str, page_port:
         SettingError: the address is none, a certificate is missing, or a port is taken.
     """
     connection.configure()
-    security = connection.security(address, certificates)
+    security = connection.cluster_security(address, certificates)
     asyncio.run(_serve(address, security, host, page_port))
 
 
@@ -39,12 +40,16 @@ async def _serve(address: str, security: Security, host: str, page_port: int) ->
         port=parts.port or 0,
         protocol=parts.scheme,
         security=security,
+        extensions=connection.without_spans(distributed.scheduler.DEFAULT_EXTENSIONS),
         dashboard_address=f"{host}:{page_port}",
     )
     try:
         await scheduler
-    except OSError as error:
-        raise SettingError(f"PIPELINE_SCHEDULER: {address} cannot be served: {error}") from error
+    except RuntimeError as error:  # of Dask, which has the reason behind it
+        raise SettingError(f"PIPELINE_SCHEDULER: {address} cannot be served: {error.__cause__ or error}") from error
+    if scheduler.services["dashboard"].port != page_port:  # Dask takes another one by itself
+        await scheduler.close()
+        raise SettingError(f"SCHEDULER_PORT: another program has port {page_port} of {host}: choose another one")
     log.info(fields("scheduler started", address=scheduler.address, page=f"http://{host}:{page_port}"))
     try:
         await stopped

@@ -20,26 +20,29 @@ PARTS = {
     "code": "code",
     "contracts": "contracts or transforms",
     "libraries": "Python or libraries",
-    "lake": "lake (LAKE_URL)",
+    "lake": "lake",
 }
 LIBRARIES = ("cloudpickle", "distributed", "numpy", "obstore", "pandas", "pyarrow")
 PREFIX = "lakelet-"  # of our resources
 DIGITS = 12  # of a hash that are compared
 
 
-def versions(lake_url: str, fingerprints: Mapping[str, str]) -> dict[str, str]:
-    """Return the hash of each part: the code, the datasets by their fingerprints, the libraries, and the lake."""
+def versions(lake_id: str, fingerprints: Mapping[str, str]) -> dict[str, str]:
+    """Return the hash of each part: the code, the datasets by their fingerprints, the libraries, and the lake.
+
+    The lake goes by its id: members may know it by other addresses, and other lakes may have the same.
+    """
     return {
         "code": _code(),
         "contracts": _hash(json.dumps(sorted(fingerprints.items()))),
         "libraries": _hash(json.dumps([sys.version, *(version(name) for name in LIBRARIES)])),
-        "lake": _hash(lake_url),
+        "lake": _hash(lake_id),
     }
 
 
-def as_resources(parts: Mapping[str, str], amount: int = 1) -> dict[str, float]:
-    """Return Dask's resources of these versions, so many of each."""
-    return {f"{PREFIX}{name}-{value}": float(amount) for name, value in parts.items()}
+def as_resources(parts: Mapping[str, str]) -> dict[str, float]:
+    """Return Dask's resources of these versions, one of each: a worker loads one batch at a time."""
+    return {f"{PREFIX}{name}-{value}": 1.0 for name, value in parts.items()}
 
 
 def short(parts: Mapping[str, str]) -> str:
@@ -60,7 +63,7 @@ def difference(expected: Mapping[str, str], found: Mapping[str, str]) -> str:
     parts = [PARTS[name] for name, value in expected.items() if found.get(name) != value]
     if not parts:
         return ""
-    return f"its {' and '.join(parts)} are not the pipeline's: bring both to one version, and restart both"
+    return f"it differs from the pipeline in {' and '.join(parts)}: bring both to one version, and restart both"
 
 
 @cache

@@ -11,17 +11,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distributed import Security, Worker
+import distributed.worker
+from distributed import Worker
 
-from common.errors import SettingError
+from common.errors import SettingError, StoreUnavailable
 from common.logs import fields
 from common.retry import Outage
+from lake.stores import open_store
 from pipeline.service.cluster import connection
+from pipeline.service.cluster.cluster_workers import VERSION_NAME
 from pipeline.service.cluster.loading import Loading
-from pipeline.service.cluster.members import VERSION
 from pipeline.service.cluster.signals import until_signal
 from pipeline.service.cluster.version import as_resources, short, versions
 from pipeline.service.executor import BatchSettings
+from pipeline.service.lease import lake_id
 from pipeline.service.processes import ProcessExecutor
 
 LEAVE_SECONDS = 5.0  # that it may take to give the worker's batches to others
@@ -36,16 +39,15 @@ def worker_name() -> str:
 
 
 def run_worker(
-    name: str, settings: BatchSettings, scheduler: str, certificates: Path | None, loads: int, load_seconds: float
+    name: str, settings: BatchSettings, scheduler: str, certificates: Path | None, load_seconds: float
 ) -> None:
     """Load what the scheduler gives, until Ctrl-C or SIGTERM; look for the scheduler again whenever it is gone.
 
     Args:
         name: of the worker in the cluster.
-        settings: of its processes; their staging folder is made, and removed at the end with the folder that it is in.
+        settings: of its process; the staging folder is made, and removed at the end with the folder that it is in.
         scheduler: the address.
         certificates: the folder of the cluster's certificates; not needed for tcp://.
-        loads: at a time.
         load_seconds: that a file may take, see `ProcessExecutor`.
 
     Raises:
@@ -53,29 +55,40 @@ def run_worker(
     """
     connection.refuse_folder(settings.lake)
     connection.configure()
-    security = connection.security(scheduler, certificates)
+    trust = connection.cluster_security(scheduler, certificates)
     folder = settings.staging.parent
     try:
         settings.staging.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingError(f"PIPELINE_STATE: the folder {folder} cannot be made: {error.strerror}") from error
-    version = versions(settings.lake, dict(settings.fingerprints))
-    log.info(fields("worker started", name=name, version=short(version), datasets=len(settings.fingerprints)))
-    make = partial(
-        Worker,
-        scheduler,
-        nthreads=loads,
-        name=name,
-        local_directory=str(folder),
-        resources=as_resources(version, loads),
-        startup_information={VERSION: lambda _: short(version)},
-        security=security,
-        memory_limit=0,  # the loads' memory is that of other processes
-        death_timeout=JOIN_SECONDS,
-    )
-    processes = partial(ProcessExecutor, settings, loads, load_seconds)
+    log.info(fields("worker started", name=name, datasets=len(settings.fingerprints)))
+    store = open_store(settings.lake, dict(settings.bucket))
+    processes = partial(ProcessExecutor, settings, 1, load_seconds)
+
+    def make() -> Callable[[], Worker]:
+        """Return how to make a worker: what needs an answer of the scheduler and of the store is done then."""
+        host = connection.reach(scheduler, trust)  # it listens on the way to the scheduler, and on no other network
+        if not (lake := lake_id(store)):
+            raise StoreUnavailable("there is no lake yet: a pipeline makes it")
+        version = versions(lake, dict(settings.fingerprints))
+        return partial(
+            Worker,
+            scheduler,
+            host=host,
+            name=name,
+            nthreads=1,
+            local_directory=str(folder),
+            resources=as_resources(version),
+            startup_information={VERSION_NAME: lambda _: short(version)},
+            security=trust,
+            memory_limit=0,  # the loads' memory is that of another process
+            plugins=(Loading(processes),),
+            extensions=connection.without_spans(distributed.worker.DEFAULT_EXTENSIONS),
+            death_timeout=JOIN_SECONDS,
+        )
+
     try:
-        _run(_work(scheduler, security, lambda host: make(host=host, plugins=(Loading(processes),))))
+        _run(_work(scheduler, make))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -90,16 +103,17 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     loop.set_exception_handler(lambda *_: None)
 
 
-async def _work(scheduler: str, security: Security, make: Callable[[str], Worker]) -> None:
+async def _work(scheduler: str, make: Callable[[], Callable[[], Worker]]) -> None:
     """Join the cluster, again and again, until a signal."""
     stopped = until_signal()
-    outage = Outage(log, "no scheduler", "scheduler back", scheduler=scheduler)
+    outage = Outage(log, "not joined", "can join again", scheduler=scheduler)
     while not stopped.done():
         try:
-            host = await asyncio.to_thread(connection.reach, scheduler, security)
-            worker = await make(host)  # it listens on the way to the scheduler, and on no other network
-        except (OSError, TimeoutError, ValueError) as error:  # the last: its name is taken, by itself a moment ago
-            await _first(stopped, asyncio.sleep(outage.failed(OSError(str(error) or repr(error)))))
+            worker = await (await asyncio.to_thread(make))()
+        except (OSError, TimeoutError, RuntimeError) as error:
+            # Dask's own error has the reason behind it: such as that the scheduler still has the worker of before.
+            reason = error.__cause__ or error
+            await _first(stopped, asyncio.sleep(outage.failed(OSError(str(reason) or repr(reason)))))
             continue
         outage.ended()
         log.info(fields("joined", scheduler=scheduler, address=worker.address))

@@ -13,6 +13,7 @@ from minio.error import S3Error
 from minio.versioningconfig import ENABLED, VersioningConfig
 
 from common.errors import SettingError, StoreUnavailable
+from lake.layout import LAKE
 from lake.stores import open_store
 from lake.stores.s3 import S3Store
 from lake.stores.users import PROBE, ROLES, Role, User, policy, prepare, users_from
@@ -295,6 +296,13 @@ def test_a_missing_source_is_missing_for_the_worker_too(lake):
         read(lake["worker"], "raw/d/gone.csv")
     with pytest.raises(FileNotFoundError):
         lake["worker"].stat("raw/d/gone.csv")
+
+
+@pytest.mark.needs_engine
+def test_the_worker_may_read_which_lake_it_is(lake):
+    """So that it can tell a lake from another one of the same name; of `published/` it may read nothing else."""
+    with pytest.raises(FileNotFoundError):
+        read(lake["worker"], LAKE)
 
 
 @pytest.mark.needs_engine
