@@ -237,7 +237,7 @@ def test_a_file_that_ends_what_loads_it_fails_alone(bucket_lake: Lake, tmp_path)
         "exits": "was ended by SIGABRT",
     }
     names = {}
-    for number, way in enumerate([*ends, *["stays"] * 30]):
+    for number, way in enumerate([*ends, *["stays"] * 12]):
         names[f"leaving/{number}.csv"] = way
         bucket_lake.put(f"leaving/{number}.csv", f"way\n{way}\n".encode())
     with cluster_of(bucket_lake, tmp_path) as cluster:
@@ -263,14 +263,14 @@ def hasty() -> None:
 def test_kills_of_all_members_in_a_storm(bucket_lake: Lake, tmp_path):
     """The pipeline dies again and again, and so do its workers."""
     with cluster_of(bucket_lake, tmp_path, "one", "two") as cluster:
-        kills = storm(bucket_lake, [new_files(0, 150), overwrites(0, 10, 20), _killed(cluster)], seed=3, pause=0.03)
+        kills = storm(bucket_lake, [new_files(0, 80), overwrites(0, 10, 10), _killed(cluster)], seed=3, pause=0.03)
         assert kills > 3
         assert_true(bucket_lake)
 
 
 def _killed(cluster: Cluster):
     """Kill a worker now and then, in the place of a writer."""
-    for number in range(6):
+    for number in range(4):
         victim: Program = cluster.programs[("one", "two")[number % 2]]
         os.kill(victim.pid, signal.SIGKILL)
         cluster.start(("one", "two")[number % 2])
