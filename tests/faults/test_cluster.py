@@ -186,7 +186,7 @@ def test_a_stranger_and_a_worker_of_another_version_get_nothing(bucket_lake: Lak
         assert "There are no workers" in cluster.executor()["state"]
         for name in ("contracts", "code", "lake"):
             assert f"worker unfit worker={cluster.name_of(name)} " in pipeline.log
-        assert bucket_lake.status()["files"]["pending"] == 3
+        until(lambda: bucket_lake.status()["files"]["pending"] == 3, what="three files that wait")
         cluster.start("fit")
         assert {row["status"] for row in bucket_lake.wait_loaded(*names).values()} == {"loaded"}
         assert f"worker={cluster.name_of('fit')}" in pipeline.log
