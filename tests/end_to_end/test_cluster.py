@@ -66,6 +66,6 @@ def loaded_by(lake: Lake) -> set[str]:
 
 
 def remove_outputs(store: ObjectStore) -> None:
-    for prefix in ("clean/", "rejected/", "published/"):
+    for prefix in ("clean/", "rejected/"):
         for item in list(store.list(prefix)):
             store.delete(item.key)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lake.certificates import keep_certificates
+from lake.layout import LAKE
 from lake.stores.s3 import S3Store
 from lake.stores.users import User, prepare
 from tests.support import program
@@ -79,6 +80,7 @@ def cluster_of(lake: Lake, folder: Path, *workers: str, scheduler: Prepare | Non
     """Run a scheduler and these workers while the block runs."""
     assert isinstance(lake.store, S3Store)
     prepare(lake.store, [WORKER])
+    lake.store.put(LAKE, b'{"id": "of a test"}')  # a pipeline makes it, and the workers wait for that
     cluster = Cluster(lake, folder)
     keep_certificates(folder / "tls")
     lake.environ |= cluster.variables

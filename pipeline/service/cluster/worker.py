@@ -106,7 +106,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 async def _work(scheduler: str, make: Callable[[], Callable[[], Worker]]) -> None:
     """Join the cluster, again and again, until a signal."""
     stopped = until_signal()
-    outage = Outage(log, "not joined", "can join again", scheduler=scheduler)
+    outage = Outage(log, "cannot join", "can join again", scheduler=scheduler)
     while not stopped.done():
         try:
             worker = await (await asyncio.to_thread(make))()
