@@ -104,7 +104,7 @@ def test_a_state_disk_with_no_room_for_one_load(local_lake, workers, name, packe
     with local_lake.pipeline(SWEEP_SECONDS="1", PIPELINE_WORKERS=workers) as program:
         until(lambda: "state full" in program.log, what="a word about the space that is missing")
         put_all(local_lake)
-        local_lake.wait_loaded(*FILES, seconds=180)
+        local_lake.wait_loaded(*FILES)
         time.sleep(3)
         local_lake.put(f"companydata/{name}", packed(company_csv(1)))
         local_lake.wait_loaded(f"companydata/{name}")

@@ -27,10 +27,6 @@ ARGUMENTS = [
 LOOPBACK = ("localhost", "127.0.0.1", "::1", None)  # None: data: and blob: have no host
 
 
-# Streamlit's page asks for a download button's file although it is about to draw a newer one: no visitor sees it.
-OLD_DOWNLOAD = re.compile(r"404 .*/media/|Download Button source error - 404")
-
-
 class PageErrors(list[str]):
     """Errors of a page: console errors, uncaught exceptions, requests to other machines."""
 
@@ -40,8 +36,8 @@ class PageErrors(list[str]):
         page.on("request", self._request)
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not OLD_DOWNLOAD.search(told := f"{message.text} {message.location['url']}"):
-            self.append(f"console: {told}")
+        if message.type == "error":
+            self.append(f"console: {message.text} {message.location['url']}")
 
     def _request(self, request: Request) -> None:
         if urlsplit(request.url).hostname not in LOOPBACK:
