@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import distributed.worker
-from distributed import Worker
+from distributed import Security, Worker
 
 from common.errors import SettingError, StoreUnavailable
 from common.logs import fields
@@ -62,35 +62,36 @@ def run_worker(
     except OSError as error:
         raise SettingError(f"PIPELINE_STATE: the folder {folder} cannot be made: {error.strerror}") from error
     log.info(fields("worker started", name=name, datasets=len(settings.fingerprints)))
-    store = open_store(settings.lake, dict(settings.bucket))
-    processes = partial(ProcessExecutor, settings, 1, load_seconds)
-
-    def make() -> Callable[[], Worker]:
-        """Return how to make a worker: what needs an answer of the scheduler and of the store is done then."""
-        host = connection.reach(scheduler, trust)  # it listens on the way to the scheduler, and on no other network
-        if not (lake := lake_id(store)):
-            raise StoreUnavailable("there is no lake yet: a pipeline makes it")
-        version = versions(lake, dict(settings.fingerprints))
-        return partial(
-            Worker,
-            scheduler,
-            host=host,
-            name=name,
-            nthreads=1,
-            local_directory=str(folder),
-            resources=as_resources(version),
-            startup_information={VERSION_NAME: lambda _: short(version)},
-            security=trust,
-            memory_limit=0,  # the loads' memory is that of another process
-            plugins=(Loading(processes),),
-            extensions=connection.without_spans(distributed.worker.DEFAULT_EXTENSIONS),
-            death_timeout=JOIN_SECONDS,
-        )
-
+    make = partial(_joinable, name, settings, scheduler, trust, partial(ProcessExecutor, settings, 1, load_seconds))
     try:
         _run(_work(scheduler, make))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _joinable(
+    name: str, settings: BatchSettings, scheduler: str, trust: Security, processes: Callable[[], ProcessExecutor]
+) -> Callable[[], Worker]:
+    """Return how to make a worker, after the questions to the scheduler and to the store; `OSError` if one is away."""
+    host = connection.reach(scheduler, trust)  # it listens on the way to the scheduler, and on no other network
+    if not (lake := lake_id(open_store(settings.lake, dict(settings.bucket)))):
+        raise StoreUnavailable("there is no lake yet: a pipeline makes it")
+    version = versions(lake, dict(settings.fingerprints))
+    return partial(
+        Worker,
+        scheduler,
+        host=host,
+        name=name,
+        nthreads=1,
+        local_directory=str(settings.staging.parent),
+        resources=as_resources(version),
+        startup_information={VERSION_NAME: lambda _: short(version)},
+        security=trust,
+        memory_limit=0,  # the loads' memory is that of another process
+        plugins=(Loading(processes),),
+        extensions=connection.without_spans(distributed.worker.DEFAULT_EXTENSIONS),
+        death_timeout=JOIN_SECONDS,
+    )
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
