@@ -28,6 +28,7 @@ from rich.table import Table
 from benchmarks.measure import Bar, save, show_bars, turns
 from benchmarks.small_files import DATASETS, put_files
 from lake.certificates import keep_certificates
+from lake.layout import LAKE
 from lake.stores import open_store
 from tests.support.minio_server import MinioServer, free_port, remove_minio, start_minio, until
 from tests.support.project import DATASETS as CONTRACTS
@@ -158,6 +159,7 @@ def measure(server: MinioServer, dataset: str, files: int, rounds: int, most: in
         kind, number = name.split()
         store = server.new_store()
         put_files(store.url, files)
+        store.put(LAKE, b'{"id": "of a benchmark"}')  # a pipeline makes it, and the workers wait for that
         with tempfile.TemporaryDirectory() as folder:
             keep_certificates(Path(folder, "tls"))
             environ = server.environ(store.bucket) | {

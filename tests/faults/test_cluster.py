@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+import distributed.scheduler
 import pytest
 
 from lake.certificates import keep_certificates
@@ -95,6 +96,34 @@ def test_a_worker_that_is_killed_costs_its_batch_one_retry(bucket_lake: Lake, tm
     assert bucket_lake.finish("verify", seconds=120) == 0
 
 
+def test_a_batch_that_waits_for_its_turn_is_no_reason_for_a_workers_end(bucket_lake: Lake, tmp_path):
+    gate(tmp_path, bucket_lake)
+    bucket_lake.put("gated/held.csv", b"way\nheld\n")
+    with (
+        cluster_of(bucket_lake, tmp_path, "one") as cluster,
+        cluster.client() as client,
+        bucket_lake.pipeline() as pipeline,
+    ):
+        holder(cluster, "one")
+        bucket_lake.put("gated/waits.csv", b"way\nwaits\n")
+        until(lambda: sorted(map(len, client.processing().values())) == [2], what="two batches at the worker")
+        cluster.programs["one"].kill()
+        until(lambda: "worker lost keys=raw/gated/held.csv " in pipeline.log, what="word of the loss")
+        cluster.start("two")
+        bucket_lake.wait_loaded("gated/held.csv", "gated/waits.csv")
+        assert pipeline.log.count(" worker lost ") == 1
+        assert bucket_lake.loads()["gated/waits.csv"]["attempts"] == 1
+    assert bucket_lake.finish("verify", seconds=120) == 0
+
+
+def test_members_keep_no_record_of_each_time_that_a_cluster_was_idle(bucket_lake: Lake, tmp_path):
+    with cluster_of(bucket_lake, tmp_path, "one") as cluster, cluster.client() as client:
+        assert "spans" in distributed.scheduler.DEFAULT_EXTENSIONS  # else there is nothing to leave out
+        assert "spans" not in client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.extensions))
+        [extensions] = client.run(lambda dask_worker: list(dask_worker.extensions)).values()
+        assert "spans" not in extensions
+
+
 def test_the_put_of_a_worker_that_was_frozen_and_given_up_is_refused(bucket_lake: Lake, tmp_path):
     """Its batch was given to another worker meanwhile, whose result stays."""
     datasets = gate(tmp_path, bucket_lake)
@@ -135,6 +164,20 @@ def test_a_scheduler_that_is_killed_and_started_again_loses_nothing(bucket_lake:
         until(lambda: len(bucket_lake.loads()) == 100 and bucket_lake.status()["files"]["loaded"] == 100)
         assert "scheduler back" in pipeline.log
         assert "failed" not in pipeline.log
+    assert_all_true(bucket_lake)
+
+
+def test_a_scheduler_that_is_frozen_is_noticed_and_costs_no_attempt(bucket_lake: Lake, tmp_path):
+    with cluster_of(bucket_lake, tmp_path, "one") as cluster, bucket_lake.pipeline() as pipeline:
+        bucket_lake.wait_loaded(*put_many(bucket_lake, 0, 3))
+        cluster.programs["scheduler"].signal(signal.SIGSTOP)
+        names = put_many(bucket_lake, 3, 20)
+        said = until(lambda: cluster.executor().get("state"), what="a word on the page")
+        assert said.startswith("The scheduler does not answer")
+        until(lambda: " no scheduler " in pipeline.log, what="word of it")
+        cluster.programs["scheduler"].signal(signal.SIGCONT)
+        assert {row["attempts"] for row in bucket_lake.wait_loaded(*names).values()} == {1}
+        assert "scheduler back" in pipeline.log
     assert_all_true(bucket_lake)
 
 

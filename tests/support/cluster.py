@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from distributed import Client
+
 from lake.certificates import keep_certificates
 from lake.layout import LAKE
 from lake.stores.s3 import S3Store
 from lake.stores.users import User, prepare
+from pipeline.service.cluster import connection
 from tests.support import program
 from tests.support.lake import Lake
 from tests.support.minio_server import free_port, until
@@ -67,6 +70,12 @@ class Cluster:
             return self.lake.status()["executor"] or {}
         except FileNotFoundError:
             return {}
+
+    def client(self) -> Client:
+        """Return a client of Dask, to look into the members."""
+        address = self.variables["PIPELINE_SCHEDULER"]
+        trust = connection.cluster_security(address, self.folder / "tls")
+        return Client(address, security=trust, timeout=10, set_as_default=False)
 
     def close(self) -> None:
         for member in self.programs.values():

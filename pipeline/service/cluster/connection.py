@@ -28,6 +28,7 @@ CONFIG: dict[str, Any] = {
     "distributed.admin.system-monitor.gil.enabled": False,
     "distributed.diagnostics.nvml": False,
     "distributed.diagnostics.cudf": False,
+    "distributed.admin.low-level-log-length": 100,  # old events, such as replies, that a scheduler keeps
 }
 
 LOGGERS = ("distributed", "distributed.client", "distributed.scheduler", "distributed.worker", "bokeh", "tornado")

@@ -5,6 +5,7 @@ whose worker dies, or whose scheduler is lost, returns to the ledger.
 """
 
 import logging
+import pickle
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -15,17 +16,17 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from threading import Lock
+from typing import Any
 
 from distributed import Client, Future, KilledWorker, Security
 
-from common.errors import StoreUnavailable
 from common.logs import fields
 from lake import status
 from lake.stores.base import ObjectStore
 from pipeline.service.cluster.cluster_workers import ClusterWorker, count_fit
-from pipeline.service.cluster.link import Link, NotFenced
-from pipeline.service.cluster.loading import Reply, load_on_worker
-from pipeline.service.cluster.version import as_resources, versions
+from pipeline.service.cluster.link import Link
+from pipeline.service.cluster.loading import ENDED, STARTED, Reply, load_on_worker
+from pipeline.service.cluster.version import as_resources, version_of
 from pipeline.service.executor import (
     Batch,
     BatchLost,
@@ -37,14 +38,9 @@ from pipeline.service.executor import (
     Running,
     worker_state,
 )
-from pipeline.service.lease import lake_id
 
 AHEAD = 2  # batches for each worker: while it loads one, the next one is there already
 AGAIN_SECONDS = 1.0  # until a batch is given away again after an error of Dask that nobody expects
-NOT_FENCED = (
-    "the store has no conditional puts, so a worker that was given up could replace a newer result: use a store that "
-    "honours If-Match and If-None-Match, such as MinIO"
-)
 NO_WORKERS = "There are no workers for this pipeline: all files wait until one joins."
 
 log = logging.getLogger(__name__)
@@ -57,7 +53,8 @@ class _Batch:
     tasks: Batch
     since: datetime
     worker: str = ""
-    future: Future[Reply] | None = None
+    future: Future[None] | None = None
+    reply: Reply | None = None
 
 
 class DaskExecutor:
@@ -79,7 +76,7 @@ class DaskExecutor:
         self._numbers, self._id = count(1), uuid.uuid4().hex[:8]
         self._stopping, self._closed = False, False
         self._link = Link(address, trust, partial(version_of, store, fingerprints), self._events)
-        self._link.start(self._here.leave, self._begun)
+        self._link.start(self._here.leave, {STARTED: self._begun, ENDED: self._ended})
 
     def room(self) -> int:
         """Return how many batches may be loaded at a time now; none while there are no workers."""
@@ -103,7 +100,7 @@ class DaskExecutor:
         sent = self._batches[number] = _Batch(batch, datetime.now(UTC))
         try:
             sent.future = self._submit(client, number, batch)
-            reply = sent.future.result()
+            reply = _wait_for_reply(sent, sent.future)
         except Exception as error:
             raise self._explained(error, sent, gone=client is not self._link.client) from error
         finally:
@@ -113,7 +110,7 @@ class DaskExecutor:
             raise BatchLost(reply.lost)
         return reply.loads
 
-    def _submit(self, client: Client, number: str, batch: Batch) -> Future[Reply]:
+    def _submit(self, client: Client, number: str, batch: Batch) -> Future[None]:
         return client.submit(
             load_on_worker,
             number,
@@ -158,11 +155,15 @@ class DaskExecutor:
         log.warning(fields(event, keys=keys, worker=worker, error=error, action="each runs again by itself"))
         self._events.add(f"{event}: {worker}: {error}", batch)
 
-    def _begun(self, event: tuple[float, dict[str, str]]) -> None:
+    def _begun(self, message: dict[str, Any]) -> None:
         """Note which worker has begun a batch."""
-        message = event[1]
         if batch := self._batches.get(message["batch"]):
             batch.worker, batch.since = message["name"], datetime.now(UTC)
+
+    def _ended(self, message: dict[str, Any]) -> None:
+        """Note the reply to a batch."""
+        if batch := self._batches.get(message["batch"]):
+            batch.reply = pickle.loads(message["reply"])  # noqa: S301 - as Dask itself does: the members trust each other
 
     def close(self) -> None:
         """End the loads of this machine, and leave the cluster: what it loads now, nobody takes any more."""
@@ -189,18 +190,17 @@ class DaskExecutor:
         return worker_state(worker.name, begun, host=worker.host, version=worker.version, other=worker.other)
 
 
-def version_of(store: ObjectStore, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the versions of a pipeline.
+def _wait_for_reply(sent: _Batch, future: Future[None]) -> Reply:
+    """Wait until Dask says that a batch has ended; its reply is there before that.
 
     Raises:
-        NotFenced: the store has no conditional puts.
-        StoreUnavailable: the store is away, or has no lake yet.
+        CancelledError: there is none, since the scheduler or the worker was lost.
+        Exception: of Dask.
     """
-    if not (lake := lake_id(store)):
-        raise StoreUnavailable("there is no lake yet")
-    if not store.conditional_puts():
-        raise NotFenced(NOT_FENCED)
-    return versions(lake, fingerprints)
+    error = future.exception()  # `result` would fetch the nothing that the task returns
+    if sent.reply:
+        return sent.reply
+    raise error or CancelledError("its reply was lost")
 
 
 class _Here:

@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from threading import Event, Thread
 from typing import Any
 
@@ -14,7 +15,7 @@ from common.logs import fields
 from common.retry import Outage
 from pipeline.service.cluster import connection
 from pipeline.service.cluster.cluster_workers import ClusterWorker, cluster_workers, log_changes
-from pipeline.service.cluster.loading import STARTED
+from pipeline.service.cluster.version import NotFenced
 from pipeline.service.executor import Events
 
 CONNECT_SECONDS = 10.0  # that a scheduler which answers may take to accept a client
@@ -26,17 +27,13 @@ FIRST_SECONDS = 30.0  # that a pipeline waits with its first load for the first 
 log = logging.getLogger(__name__)
 
 
-class NotFenced(Exception):
-    """The store has no conditional puts, so no cluster is used: the message says why, and the way out."""
-
-
 class Link:
     """Connection to a scheduler; `client` is None while there is none, and `workers` are those of a second ago.
 
     Args:
         address: of the scheduler.
         trust: how the members of the cluster know each other.
-        version_now: returns the versions that a worker must have; see `pipeline.service.cluster.executor.version_of`.
+        version_now: returns the versions that a worker must have; see `pipeline.service.cluster.version.version_of`.
         events: where losses of the scheduler are noted.
     """
 
@@ -52,14 +49,14 @@ class Link:
         self._joined = False
         self._looked, self._closed = Event(), Event()
 
-    def start(self, on_join: Callable[[], None], on_begin: Callable[[tuple[float, dict[str, str]]], None]) -> None:
+    def start(self, on_join: Callable[[], None], on_event: Mapping[str, Callable[[dict[str, Any]], None]]) -> None:
         """Start to keep the link.
 
         Args:
             on_join: is called once, after the first answer of the scheduler.
-            on_begin: is called with each event that a worker has begun a batch.
+            on_event: by topic, what is called with each event of the workers.
         """
-        self._on_join, self._on_begin = on_join, on_begin
+        self._on_join, self._on_event = on_join, on_event
         Thread(target=self._watch, name="cluster", daemon=True).start()
 
     def wait_for_first_look(self) -> None:
@@ -126,7 +123,8 @@ class Link:
 
     def _connect(self) -> Client:
         client = Client(self._address, security=self._trust, timeout=CONNECT_SECONDS, set_as_default=False)
-        client.subscribe_topic(STARTED, self._on_begin)
+        for topic, handle in self._on_event.items():
+            client.subscribe_topic(topic, partial(_of_event, handle))
         self._comm = client.scheduler_comm
         return client
 
@@ -142,3 +140,8 @@ class Link:
         self._closed.set()
         self._looked.set()
         self._disconnect()
+
+
+def _of_event(handle: Callable[[dict[str, Any]], None], event: tuple[float, dict[str, Any]]) -> None:
+    """Handle the message of an event, which comes with its time."""
+    handle(event[1])

@@ -15,6 +15,9 @@ from pathlib import Path
 import common
 import lake
 import pipeline
+from common.errors import StoreUnavailable
+from lake.stores.base import ObjectStore
+from pipeline.service.lease import lake_id
 
 PARTS = {
     "code": "code",
@@ -25,9 +28,31 @@ PARTS = {
 LIBRARIES = ("cloudpickle", "distributed", "numpy", "obstore", "pandas", "pyarrow")
 PREFIX = "lakelet-"  # of our resources
 DIGITS = 12  # of a hash that are compared
+NOT_FENCED = (
+    "the store has no conditional puts, so a worker that was given up could replace a newer result: use a store that "
+    "honours If-Match and If-None-Match, such as MinIO"
+)
 
 
-def versions(lake_id: str, fingerprints: Mapping[str, str]) -> dict[str, str]:
+class NotFenced(Exception):
+    """The store has no conditional puts, so no cluster is used: the message says why, and the way out."""
+
+
+def version_of(store: ObjectStore, fingerprints: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the versions of a pipeline.
+
+    Raises:
+        NotFenced: the store has no conditional puts.
+        StoreUnavailable: the store is away, or has no lake yet.
+    """
+    if not (known := lake_id(store)):
+        raise StoreUnavailable("there is no lake yet")
+    if not store.conditional_puts():
+        raise NotFenced(NOT_FENCED)
+    return versions(known, fingerprints)
+
+
+def versions(id_of_lake: str, fingerprints: Mapping[str, str]) -> dict[str, str]:
     """Return the hash of each part: the code, the datasets by their fingerprints, the libraries, and the lake.
 
     The lake goes by its id: members may know it by other addresses, and other lakes may have the same.
@@ -36,7 +61,7 @@ def versions(lake_id: str, fingerprints: Mapping[str, str]) -> dict[str, str]:
         "code": _code(),
         "contracts": _hash(json.dumps(sorted(fingerprints.items()))),
         "libraries": _hash(json.dumps([sys.version, *(version(name) for name in LIBRARIES)])),
-        "lake": _hash(lake_id),
+        "lake": _hash(id_of_lake),
     }
 
 
