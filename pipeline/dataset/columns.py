@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.model.contract import TYPES
+from pipeline.model.field import TYPES
 
 EXACT = 2.0**53  # below it each integer has a float of its own
 SHOWN = 100  # characters of a value in a message

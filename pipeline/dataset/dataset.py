@@ -18,7 +18,7 @@ from pipeline.model.contract import Contract
 from pipeline.model.problem import LIST_LIMIT, listed, shortened
 from pipeline.model.read_contract import alike_names, read_contract
 from pipeline.readers.base import Limits
-from pipeline.readers.csv.validate import check_rules
+from pipeline.readers.cells.validate import check_rules
 
 FORMAT_VERSION = "7"  # of what we write: a new one makes every load stale
 

@@ -9,12 +9,13 @@ from itertools import islice
 from typing import BinaryIO
 
 from common.errors import SettingError
+from pipeline.model.resource import Dialect
 from pipeline.readers.base import Limits
-from pipeline.readers.csv.decode import text_chunks
+from pipeline.readers.cells.patterns import NUMBER
 from pipeline.readers.csv.explain import FAULTS
-from pipeline.readers.csv.parse import split_record
-from pipeline.readers.csv.patterns import NUMBER
+from pipeline.readers.csv.record import split_record
 from pipeline.readers.csv.split import cut
+from pipeline.readers.decode import text_chunks
 
 HEAD = 1 << 20  # bytes, of the start of a file, to infer the dialect from
 WHOLE = 256 << 20  # bytes of text that are read at most
@@ -149,11 +150,12 @@ def _best(head: bytes, quote: str, file: str, notes: list[str]) -> str:
 
 
 def _cut(head: bytes, delimiter: str, quote: str) -> _Cut:
+    dialect = Dialect(delimiter=delimiter, quoteChar=quote)
     counts, lines = list[int](), list[int]()
     for block in cut([head], delimiter, quote, Limits().record):
         spans = islice(zip(block.starts, block.stops, block.lines, strict=True), RECORDS - len(counts))
         for start, stop, line in spans:
-            counts.append(len(split_record(block.data[start:stop], delimiter, quote)))
+            counts.append(len(split_record(block.data[start:stop], dialect)))
             lines.append(int(line))
     return _Cut(delimiter, counts or [1], lines or [1])
 
@@ -178,12 +180,13 @@ def _check_above(found: _Cut, file: str) -> None:
 
 
 def _header(head: bytes, delimiter: str, quote: str, file: str) -> list[str]:
+    dialect = Dialect(delimiter=delimiter, quoteChar=quote)
     for block in cut([head], delimiter, quote, Limits().record):
         faults = [fault for fault in block.faults if not len(block.lines) or fault.line < block.lines[0]]
         if faults:
             raise SettingError(f"{file}: line {faults[0].line}: the header is no record: {FAULTS[faults[0].rule]}")
         if len(block.starts):
-            cells = split_record(block.data[block.starts[0] : block.stops[0]], delimiter, quote)
+            cells = split_record(block.data[block.starts[0] : block.stops[0]], dialect)
             try:
                 return [cell.decode() for cell in cells]
             except UnicodeDecodeError:

@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from pipeline.dataset.infer_dialect import Sample
 from pipeline.dataset.survey import DATES, NUMBERS, Column, candidates, spec_of, time_formats
-from pipeline.model.contract import FieldSpec
+from pipeline.model.field import FieldSpec
 from pipeline.model.problem import shortened
-from pipeline.readers.csv.patterns import INTEGER
-from pipeline.readers.csv.validate import check_column
+from pipeline.readers.cells.patterns import INTEGER
+from pipeline.readers.cells.validate import check_column
 
 # Forms of text that no type can read yet; a note names the first one that half of the values match.
 _AMOUNT = r"[0-9][0-9.,' \u00a0\u202f]*"

@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.dataset.infer_dialect import WHOLE, Sample
-from pipeline.model.contract import Contract, FieldSpec, Summary, headings
+from pipeline.model.contract import Contract
+from pipeline.model.field import FieldSpec, headings
 from pipeline.model.problem import shortened
+from pipeline.model.resource import Dialect, Summary
 from pipeline.readers.base import Batch
+from pipeline.readers.cells.validate import check_column
 from pipeline.readers.csv.read import read_csv
-from pipeline.readers.csv.validate import check_column
 
 VALUES = 10_000  # different values that a column keeps: the first ones
 ROOM = 2_000_000  # of all columns together
@@ -140,9 +142,8 @@ class Survey:
 def read_survey(stream: BinaryIO, file: str, sample: Sample) -> Survey:
     """Read a file as the pipeline does, up to `WHOLE` bytes of text; `Refused` where the pipeline would refuse it."""
     fields = [FieldSpec(name=f"c{n}", header=list(heading)) for n, heading in enumerate(headings(sample.header))]  # type: ignore[arg-type]
-    quote = sample.dialect.get("quoteChar", '"')
-    delimiter = sample.dialect["delimiter"]
-    contract = Contract("draft", tuple(fields), "exact", sample.encoding, delimiter, quote, frozenset(), Summary())
+    dialect = Dialect.model_validate(sample.dialect)
+    contract = Contract("draft", tuple(fields), "exact", sample.encoding, dialect, frozenset(), Summary())
     room = max(100, min(VALUES, ROOM // len(fields)))
     found, size = Survey([Column(name, room) for name in sample.header]), 0
     stream.seek(0)

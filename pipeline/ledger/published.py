@@ -96,8 +96,8 @@ def _file(contract: Contract) -> dict[str, Any]:
     renamed = {field.name: field.heading for field in contract.fields if field.heading != (field.name, 1)}
     return {
         "encoding": contract.encoding,
-        "delimiter": contract.delimiter,
-        "quoteChar": contract.quote,
+        "delimiter": contract.dialect.delimiter,
+        "quoteChar": contract.dialect.quoteChar,
         "headers": renamed,  # field to what the file calls it, and which it is of the columns with this name
     }
 

@@ -11,8 +11,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from common.errors import SettingError
-from pipeline.model.contract import Contract, FieldSpec, Resource
+from pipeline.model.contract import Contract
+from pipeline.model.field import FieldSpec
 from pipeline.model.problem import LIST_LIMIT, listed, shortened
+from pipeline.model.resource import Resource
 from pipeline.model.text_encoding import encoding_problem
 
 _ORDERED = {"integer", "number", "date", "datetime"}
@@ -28,14 +30,13 @@ def read_contract(path: Path) -> Contract:
     except ValidationError as error:
         raise SettingError(_error_text(path, content, error)) from None
     _check(path, resource)
-    table, dialect = resource.table, resource.dialect
+    table = resource.table
     return Contract(
         resource.name,
         table.fields,
         table.fieldsMatch,
         resource.encoding,
-        dialect.delimiter,
-        dialect.quoteChar,
+        resource.dialect,
         frozenset(table.missingValues),
         resource.summary,
     )

@@ -15,7 +15,7 @@ from lake.layout import CLEAN, REJECTED, clean_key, rejected_key
 from lake.stores.base import ObjectStore
 from lake.stores.common_schema import Conflict, convert, fits
 from pipeline.ledger.changes import Change
-from pipeline.readers.csv.prefetch import in_order
+from pipeline.readers.prefetch import in_order
 
 IN_MEMORY = 16 << 20  # bytes of an object; a larger one is copied to a file first
 ROWS = 16_000  # of a batch

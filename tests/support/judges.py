@@ -2,8 +2,8 @@
 
 import pyarrow as pa
 
-from pipeline.model.contract import FieldSpec
-from pipeline.readers.csv.validate import check_column
+from pipeline.model.field import FieldSpec
+from pipeline.readers.cells.validate import check_column
 
 MISSING = frozenset({""})
 

@@ -1,23 +1,19 @@
 """Explain why a record is rejected: one record against its contract, with every problem it has."""
 
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from pipeline.model.contract import Contract, FieldSpec
-from pipeline.model.problem import VALUE_LIMIT, Problem, listed, shortened
-from pipeline.readers.csv.parse import literal, parse, split_record
-from pipeline.readers.csv.patterns import full_match
+from pipeline.model.contract import Contract
+from pipeline.model.field import FieldSpec
+from pipeline.model.problem import VALUE_LIMIT, Problem
+from pipeline.readers.cells.explain import explain
+from pipeline.readers.csv.record import split_record
 
 Column = tuple[str | None, FieldSpec | None]  # of a file: what a problem calls it, and the field that it is
 
 
 def explain_record(raw: bytes, line: int, columns: Sequence[Column], contract: Contract) -> list[Problem]:
     """Return every problem of a record whose quotes are in order; an empty list if the record is good."""
-    cells = split_record(raw, contract.delimiter, contract.quote)
+    cells = split_record(raw, contract.dialect)
     shown = shown_text(raw)
     problems = []
     if len(cells) != len(columns):
@@ -61,43 +57,3 @@ def _cell_problems(cell: bytes, field: FieldSpec | None, contract: Contract, *, 
 def shown_text(raw: bytes) -> str:
     """Return bytes as text for a person: escapes for what is not text, 4 KiB at most."""
     return raw[:VALUE_LIMIT].decode("utf-8", "backslashreplace")
-
-
-def explain(text: str, field: FieldSpec, missing: frozenset[str]) -> list[tuple[str, str]]:
-    """Return `(rule, message)` for every rule that a cell breaks."""
-    try:
-        value = parse(text, field, missing)
-    except ValueError as error:
-        return [("type", str(error))]
-    if value is None:
-        return [("required", "a value is required, found none")] if field.constraints.required else []
-    return [
-        (rule, f"expected {_RULES[rule][0]} {_shown(bound)}, found {shortened(text)!r}")
-        for rule, bound in field.constraints.rules
-        if _RULES[rule][1](value, bound, field)
-    ]
-
-
-def _matches(text: str, pattern: str) -> bool:
-    return bool(pc.match_substring_regex(pa.scalar(text), pattern=full_match(pattern)).as_py())
-
-
-def _shown(bound: Any) -> str:
-    return listed(bound) if isinstance(bound, tuple) else shortened(str(bound))
-
-
-@functools.lru_cache(4096)
-def options(field: FieldSpec) -> frozenset[Any]:
-    """Return the values of a field's `enum`."""
-    return frozenset(literal(option, field) for option in field.constraints.enum or ())
-
-
-# The words before a bound, and whether a value breaks it.
-_RULES: dict[str, tuple[str, Callable[[Any, Any, FieldSpec], bool]]] = {
-    "minimum": ("at least", lambda value, bound, field: value < literal(bound, field)),
-    "maximum": ("at most", lambda value, bound, field: value > literal(bound, field)),
-    "minLength": ("a length of at least", lambda value, bound, _: len(value) < bound),
-    "maxLength": ("a length of at most", lambda value, bound, _: len(value) > bound),
-    "pattern": ("all of it to match", lambda value, bound, _: not _matches(value, bound)),
-    "enum": ("one of", lambda value, _, field: value not in options(field)),
-}

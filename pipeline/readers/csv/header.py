@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pipeline.model.contract import Contract, FieldSpec, Heading, headings
+from pipeline.model.contract import Contract
+from pipeline.model.field import FieldSpec, Heading, headings
 from pipeline.model.problem import Problem, Refused, listed, shortened
 from pipeline.readers.csv.explain import FAULTS, Column, shown_text
-from pipeline.readers.csv.parse import split_record
+from pipeline.readers.csv.record import split_record
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def read_header(raw: bytes, fault: str | None, contract: Contract) -> Header:
     if b"\0" in raw:
         raise Refused(Problem("binary", "the file is not text: its header has a NUL byte", raw=shown_text(raw)))
     try:
-        return map_header([*map(bytes.decode, split_record(raw, contract.delimiter, contract.quote))], contract)
+        return map_header([*map(bytes.decode, split_record(raw, contract.dialect))], contract)
     except UnicodeDecodeError as error:
         message = "the header is not UTF-8: save the file as UTF-8, or name its encoding in the contract"
         raise Refused(Problem("encoding", message, raw=shown_text(raw))) from error
@@ -44,10 +45,10 @@ def map_header(names: list[str], contract: Contract) -> Header:
     expected = [field.heading for field in contract.fields]
     actual = headings(names)
     if faults := list(_faults(actual, expected, contract)):
-        wanted = listed([heading.text for heading in expected], contract.delimiter)
-        shown = listed(names, contract.delimiter) if names else "an empty file"
+        wanted = listed([heading.text for heading in expected], contract.dialect.delimiter)
+        shown = listed(names, contract.dialect.delimiter) if names else "an empty file"
         message = f"the header does not fit ({'; '.join(faults)}): expected {wanted}, found {shown}"
-        raise Refused(Problem("header", message, raw=shown_text(contract.delimiter.join(names).encode())))
+        raise Refused(Problem("header", message, raw=shown_text(contract.dialect.delimiter.join(names).encode())))
     places = {heading: place for place, heading in enumerate(actual)}
     return Header(names, [places[heading] for heading in expected])
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from pipeline.model.contract import Contract
 from pipeline.readers.base import Batch, Limits, batch_schema
-from pipeline.readers.csv.decode import BLOCK_SIZE, text_chunks
+from pipeline.readers.cells.validate import bare, check_cells
 from pipeline.readers.csv.header import Header, map_header, read_header
-from pipeline.readers.csv.prefetch import in_order
 from pipeline.readers.csv.rejects import Rejects
 from pipeline.readers.csv.split import Block, Offsets, cut
-from pipeline.readers.csv.validate import bare, check_cells
+from pipeline.readers.decode import BLOCK_SIZE, text_chunks
+from pipeline.readers.prefetch import in_order
 
 
 def read_csv(
@@ -39,7 +39,7 @@ def read_csv(
 def blocks_of(chunks: Iterable[bytes], contract: Contract, limits: Limits) -> Iterator[tuple[Block, Header]]:
     """Yield the records after the header in blocks, each with the header; `Refused` if the header does not fit."""
     header = None
-    for block in cut(chunks, contract.delimiter, contract.quote, limits.record):
+    for block in cut(chunks, contract.dialect.delimiter, contract.dialect.quoteChar, limits.record):
         if header is None and (len(block.starts) or block.faults):
             header = _read_header(block, contract)
             block = _drop_first(block)
@@ -131,7 +131,10 @@ def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Ar
         # One block for Arrow too: over two of them it loses line ends inside quotes (apache/arrow#51368).
         read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=len(block.data) + 2, use_threads=False),
         parse_options=pyarrow.csv.ParseOptions(
-            delimiter=contract.delimiter, quote_char=contract.quote, newlines_in_values=True, invalid_row_handler=note
+            delimiter=contract.dialect.delimiter,
+            quote_char=contract.dialect.quoteChar,
+            newlines_in_values=True,
+            invalid_row_handler=note,
         ),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(wanted, pa.string()),

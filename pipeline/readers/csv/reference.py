@@ -14,10 +14,11 @@ import pyarrow as pa
 from pipeline.model.contract import Contract
 from pipeline.model.problem import VALUE_LIMIT
 from pipeline.readers.base import Batch, Limits, batch_schema
-from pipeline.readers.csv.decode import BLOCK_SIZE, mark_last, text_chunks
+from pipeline.readers.cells.parse import parse
 from pipeline.readers.csv.explain import explain_fault, explain_record
 from pipeline.readers.csv.header import Header, map_header, read_header
-from pipeline.readers.csv.parse import parse, split_record
+from pipeline.readers.csv.record import split_record
+from pipeline.readers.decode import BLOCK_SIZE, mark_last, text_chunks
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
@@ -41,7 +42,7 @@ def read_csv_plainly(
     """Yield a file's records, a batch for each block; `Refused` if the file as a whole cannot be loaded."""
     header = None
     chunks = text_chunks(stream, key, contract.encoding, block_size, limits)
-    for pieces in cut_plainly(chunks, contract.delimiter, contract.quote, limits.record):
+    for pieces in cut_plainly(chunks, contract.dialect.delimiter, contract.dialect.quoteChar, limits.record):
         if header is None and pieces:
             first, *pieces = pieces
             header = read_header(first.text, first.fault, contract)
@@ -68,7 +69,7 @@ def _batch(pieces: list[Piece], header: Header, contract: Contract) -> Batch:
 
 
 def _row(piece: Piece, header: Header, contract: Contract) -> dict[str, Any]:
-    cells = split_record(piece.text, contract.delimiter, contract.quote)
+    cells = split_record(piece.text, contract.dialect)
     placed = zip(contract.fields, header.places, strict=True)
     values = {field.name: parse(cells[place].decode(), field, contract.missing) for field, place in placed}
     return {**values, "_line": piece.line}

@@ -16,7 +16,7 @@ from pipeline.model.problem import Problem
 from pipeline.readers.base import PROBLEMS
 from pipeline.readers.csv.explain import explain_cell, explain_fault, explain_record, shown_text
 from pipeline.readers.csv.header import Header
-from pipeline.readers.csv.parse import split_record
+from pipeline.readers.csv.record import split_record
 from pipeline.readers.csv.split import Block, Offsets
 
 SPLIT = 256  # records whose cells are cached: records of many problems are few
@@ -92,7 +92,7 @@ class Rejects:
             yield from _not_empty(explain_cell(cell, record, line, field, contract), record, line)
 
     def _split(self, start: int, stop: int) -> list[bytes]:
-        return split_record(self.block.data[start:stop], self.contract.delimiter, self.contract.quote)
+        return split_record(self.block.data[start:stop], self.contract.dialect)
 
 
 def _not_empty(problems: list[Problem], record: str, line: int) -> list[Problem]:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from pipeline.model.contract import Contract
 from pipeline.model.problem import Refused
 from pipeline.readers.base import Batch, Limits, batch_schema
-from pipeline.readers.csv.decode import BLOCK_SIZE, text_chunks
 from pipeline.readers.csv.header import Header
 from pipeline.readers.csv.read import blocks_of, check_block, make_batch
 from pipeline.readers.csv.rejects import Rejects
 from pipeline.readers.csv.split import Block, Offsets
+from pipeline.readers.decode import BLOCK_SIZE, text_chunks
 
 
 def read_small_files(

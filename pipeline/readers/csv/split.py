@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.model.problem import VALUE_LIMIT
-from pipeline.readers.csv.decode import mark_last
+from pipeline.readers.decode import mark_last
 
 Offsets = NDArray[np.int64]
 

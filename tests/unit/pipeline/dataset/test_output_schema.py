@@ -12,7 +12,7 @@ import pytest
 from common.errors import SettingError
 from pipeline.dataset.dataset import Dataset, read_dataset
 from pipeline.dataset.output_schema import example_rows
-from pipeline.model.contract import TYPES
+from pipeline.model.field import TYPES
 from pipeline.model.read_contract import read_contract
 
 FIELDS = [

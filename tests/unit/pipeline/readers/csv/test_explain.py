@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.model.contract import Constraints, FieldSpec
+from pipeline.model.field import Constraints, FieldSpec
+from pipeline.readers.cells.parse import parse
 from pipeline.readers.csv.explain import explain
-from pipeline.readers.csv.parse import parse
 from tests.support.judges import MISSING, judge
 
 

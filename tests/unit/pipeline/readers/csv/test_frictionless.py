@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.model.contract import Constraints, FieldSpec
-from pipeline.readers.csv.patterns import FALSE, TRUE
+from pipeline.model.field import Constraints, FieldSpec
+from pipeline.readers.cells.patterns import FALSE, TRUE
 from tests.support.judges import judge
 from tests.support.project import ROOT
 

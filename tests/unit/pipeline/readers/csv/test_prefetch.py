@@ -4,7 +4,7 @@ from threading import current_thread
 
 import pytest
 
-from pipeline.readers.csv.prefetch import in_order
+from pipeline.readers.prefetch import in_order
 
 
 def items(count, error=None):

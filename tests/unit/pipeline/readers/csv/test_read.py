@@ -14,10 +14,10 @@ from pipeline.model.contract import Contract
 from pipeline.model.problem import Refused
 from pipeline.readers.base import Batch, Limits
 from pipeline.readers.csv import rejects
-from pipeline.readers.csv.decode import text_chunks
-from pipeline.readers.csv.decompress import READ_SIZE
 from pipeline.readers.csv.read import read_csv
 from pipeline.readers.csv.reference import read_csv_plainly
+from pipeline.readers.decode import text_chunks
+from pipeline.readers.decompress import READ_SIZE
 from tests.support.generated_csv import (
     BODY,
     CONTRACT_FIELDS,

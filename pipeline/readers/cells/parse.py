@@ -1,4 +1,4 @@
-"""Parse one cell or one record in the simplest way; the fast path must give the same results."""
+"""Parse one cell in the simplest way; the fast path must give the same results."""
 
 import functools
 import math
@@ -7,29 +7,9 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
-from pipeline.model.contract import FieldSpec, as_cell
+from pipeline.model.field import FieldSpec, as_cell
 from pipeline.model.problem import shortened
-from pipeline.readers.csv.patterns import DATE, FALSE, INTEGER, TIME, TRUE, ZONE, format_pattern, grouped_number
-
-
-def split_record(raw: bytes, delimiter: str, quote: str) -> list[bytes]:
-    """Split a record whose quotes are in order into its cells, unquoted."""
-    mark, between = quote.encode(), delimiter.encode()
-    cells, at = [], 0
-    while True:
-        if raw.startswith(mark, at):
-            stop = at + 1
-            while (stop := raw.index(mark, stop)) + 1 < len(raw) and raw.startswith(mark, stop + 1):
-                stop += 2
-            cells.append(raw[at + 1 : stop].replace(mark * 2, mark))
-            at = stop + 1
-        else:
-            stop = raw.find(between, at)
-            cells.append(raw[at : stop if stop >= 0 else len(raw)])
-            at = stop if stop >= 0 else len(raw)
-        if at >= len(raw):
-            return cells
-        at += 1
+from pipeline.readers.cells.patterns import DATE, FALSE, INTEGER, TIME, TRUE, ZONE, format_pattern, grouped_number
 
 
 def _integer(text: str, _: FieldSpec) -> int | None:
@@ -89,8 +69,10 @@ PARSERS: dict[str, tuple[Callable[[str, FieldSpec], Any], str]] = {
 }
 
 
-def parse(text: str, field: FieldSpec, missing: frozenset[str]) -> Any:
+def parse(text: str | None, field: FieldSpec, missing: frozenset[str]) -> Any:
     """Return the value of a cell, None for null; `ValueError` if the cell is not of the field's type."""
+    if text is None:
+        return None
     cell = text if field.type == "string" else text.strip(" \t")
     if cell in missing:
         return None

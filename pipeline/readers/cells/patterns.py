@@ -2,7 +2,7 @@
 
 import re
 
-from pipeline.model.contract import FieldSpec
+from pipeline.model.field import FieldSpec
 from pipeline.model.problem import shortened
 
 INTEGER = r"[+-]?[0-9]+"

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from pipeline.model.problem import Problem, Refused
 from pipeline.readers.base import Limits
-from pipeline.readers.csv.decompress import decompress
+from pipeline.readers.decompress import decompress
 
 BLOCK_SIZE = 4 << 20  # bytes of text that are read at a time
 

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.model.contract import TYPES, FieldSpec
-from pipeline.readers.csv.cast import CASTS
-from pipeline.readers.csv.fast_parse import Mask, has_plain_form, odd_numbers, plain_times
-from pipeline.readers.csv.parse import literal
-from pipeline.readers.csv.patterns import format_pattern, full_match
+from pipeline.model.field import TYPES, FieldSpec
+from pipeline.readers.cells.cast import CASTS
+from pipeline.readers.cells.fast_parse import Mask, has_plain_form, odd_numbers, plain_times
+from pipeline.readers.cells.parse import literal
+from pipeline.readers.cells.patterns import format_pattern, full_match
 
 Check = Callable[[pa.Array], pa.Array]
 
@@ -32,7 +32,7 @@ def check_column(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> t
     Returns:
         The values in the field's Arrow type, and a boolean array that is true where a cell breaks a rule.
     """
-    values, masks = check_cells(_nulled(text, bare(missing)), field, missing)
+    values, masks = check_cells(nulled(text, bare(missing)), field, missing)
     return values, functools.reduce(pc.or_, masks, pa.repeat(pa.scalar(False), len(text)))
 
 
@@ -51,7 +51,7 @@ def check_cells(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tu
     if field.type != "string":
         values, masks = _typed(text, field, missing)
     elif missing != bare(missing):
-        values = _nulled(text, missing)
+        values = nulled(text, missing)
     for check in _constraints(field):
         masks.append(check(values))
     if field.constraints.required and values.null_count:
@@ -59,7 +59,8 @@ def check_cells(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tu
     return values, [pc.fill_null(mask, False) for mask in masks if mask.true_count]
 
 
-def _nulled(text: pa.Array, missing: frozenset[str]) -> pa.Array:
+def nulled(text: pa.Array, missing: frozenset[str]) -> pa.Array:
+    """Return a column of text with null for each cell that is one of the missing values."""
     null = pc.is_in(text, value_set=pa.array(sorted(missing), pa.string()))
     return pc.if_else(null, pa.scalar(None, pa.string()), text)
 
@@ -70,7 +71,7 @@ def _typed(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[p
     if not odd.any():
         return values, []
     mask = pa.array(odd)
-    cells = _nulled(pc.ascii_trim(text.filter(mask), " \t"), missing)
+    cells = nulled(pc.ascii_trim(text.filter(mask), " \t"), missing)
     cast = CASTS[field.type](cells, field)
     invalid = np.zeros(len(text), bool)
     invalid[odd] = pc.and_(pc.is_null(cast), pc.is_valid(cells))

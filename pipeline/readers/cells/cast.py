@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.model.contract import TYPES, FieldSpec
-from pipeline.readers.csv.parse import PARSERS
-from pipeline.readers.csv.patterns import (
+from pipeline.model.field import TYPES, FieldSpec
+from pipeline.readers.cells.parse import PARSERS
+from pipeline.readers.cells.patterns import (
     DATE,
     FALSE,
     INTEGER,

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.model.contract import TYPES, FieldSpec
+from pipeline.model.field import TYPES, FieldSpec
 
 Mask = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]

@@ -1,0 +1,125 @@
+"""Fields of a contract: types, formats and constraints, by the names of the standard's Table Schema."""
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Annotated, Any, Literal, NamedTuple
+
+import pyarrow as pa
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, StringConstraints
+
+from pipeline.model.problem import VALUE_LIMIT, shortened
+
+TYPES: dict[str, pa.DataType] = {
+    "string": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "datetime": pa.timestamp("us", "UTC"),
+}
+
+OneCharacter = Annotated[str, StringConstraints(pattern=r"^[!-~ \t]$")]  # one ASCII character that ends no line
+
+
+class Part(BaseModel):
+    """Part of a contract file; a property that it does not have is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def as_cell(value: str | float | bool) -> str:
+    """Return a bound or an option of a contract as a cell would have it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+_Options = Annotated[tuple[str | int | float | bool, ...] | None, Field(strict=False)]
+
+
+class Constraints(Part):
+    """The checks of one field, by the standard's names; bounds and `enum` are written as a cell would be."""
+
+    required: bool = False
+    minimum: int | float | str | None = None
+    maximum: int | float | str | None = None
+    minLength: int | None = None  # noqa: N815
+    maxLength: int | None = None  # noqa: N815
+    pattern: str | None = None
+    enum: Annotated[_Options, AfterValidator(lambda options: options and tuple(map(as_cell, options)))] = None
+
+    @cached_property
+    def rules(self) -> list[tuple[str, Any]]:
+        """The checks that there are of a value, by name, in the order in which a reject tells them."""
+        checks = {rule: getattr(self, rule) for rule in Constraints.model_fields if rule != "required"}
+        return [(rule, bound) for rule, bound in checks.items() if bound is not None]
+
+
+class Heading(NamedTuple):
+    """One column of a header: its name, and which it is of those with this name, from 1."""
+
+    text: str
+    number: int = 1
+
+    def __str__(self) -> str:
+        """Return it for a message."""
+        return repr(shortened(self.text)) + (f" number {self.number}" if self.number > 1 else "")
+
+
+def headings(names: Iterable[str]) -> list[Heading]:
+    """Return the columns of a header: each name, and which of those with this name it is."""
+    counts, columns = Counter[str](), list[Heading]()
+    for name in names:
+        counts[name] += 1
+        columns.append(Heading(name, counts[name]))
+    return columns
+
+
+def _name(name: str) -> str:
+    if not 0 < len(name) <= VALUE_LIMIT or "\0" in name:
+        raise ValueError(
+            f'expected 1 to {VALUE_LIMIT:,} characters, none of them NUL: "header" says what the file calls it'
+        )
+    return name
+
+
+def _header(value: object) -> object:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and len(value) == 2:
+        text, number = value
+        if isinstance(text, str) and type(number) is int and number > 0:
+            return text, number
+    raise ValueError('expected the name of a column in the file, or with which it is of several, such as ["a", 2]')
+
+
+class FieldSpec(Part):
+    """One field of the schema; `header` (ours) is what the file calls its column, if not by the field's name."""
+
+    name: Annotated[str, AfterValidator(_name)]
+    header: Annotated[str | tuple[str, int] | None, PlainValidator(_header)] = None
+    type: Literal["string", "integer", "number", "boolean", "date", "datetime"] = "string"
+    format: str = "default"
+    decimalChar: OneCharacter = "."  # noqa: N815 (the standard's name)
+    groupChar: OneCharacter | None = None  # noqa: N815
+    title: str = ""
+    description: str = ""
+    constraints: Constraints = Constraints()
+
+    @cached_property
+    def heading(self) -> Heading:
+        """The column of the file that is this field."""
+        header = self.name if self.header is None else self.header
+        return Heading(header) if isinstance(header, str) else Heading(*header)
+
+    @property
+    def says_which(self) -> bool:
+        """Return whether the contract says which of several columns with one name this field is."""
+        return isinstance(self.header, tuple)
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.name, self.type, self.constraints))
+
+    def __hash__(self) -> int:
+        """Return what is worked out once: a field is a key of caches, and its `enum` may be long."""
+        return self._hash
