@@ -9,7 +9,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from common.errors import SettingError
-from pipeline.model.resource import Dialect
+from pipeline.model.data_resource import Dialect
 from pipeline.readers.base import Limits
 from pipeline.readers.cells.patterns import NUMBER
 from pipeline.readers.csv.explain import FAULTS

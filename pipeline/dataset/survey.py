@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from pipeline.dataset.infer_dialect import WHOLE, Sample
 from pipeline.model.contract import Contract
+from pipeline.model.data_resource import Dialect, Summary
 from pipeline.model.field import FieldSpec, headings
 from pipeline.model.problem import shortened
-from pipeline.model.resource import Dialect, Summary
 from pipeline.readers.base import Batch
 from pipeline.readers.cells.validate import check_column
 from pipeline.readers.csv.read import read_csv

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.acero
 import pyarrow.compute as pc
 
+from pipeline.model.data_resource import Summary
 from pipeline.model.exact_sums import INT64, Share, Totals, exact, merge, rounded
 from pipeline.model.problem import Problem, Refused
-from pipeline.model.resource import Summary
 
 GroupCounts = list[tuple[dict[str, Any], int, dict[str, float | Decimal | None]]]  # group, rows, sum by name
 

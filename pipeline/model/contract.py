@@ -6,8 +6,8 @@ from operator import attrgetter
 
 import pyarrow as pa
 
+from pipeline.model.data_resource import Dialect, Match, Summary
 from pipeline.model.field import TYPES, FieldSpec, Heading, headings
-from pipeline.model.resource import Dialect, Match, Summary
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from common.errors import SettingError
 from pipeline.model.contract import Contract
+from pipeline.model.data_resource import Resource
 from pipeline.model.field import FieldSpec
 from pipeline.model.problem import LIST_LIMIT, listed, shortened
-from pipeline.model.resource import Resource
 from pipeline.model.text_encoding import encoding_problem
 
 _ORDERED = {"integer", "number", "date", "datetime"}

@@ -21,8 +21,8 @@ from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.changes import read_mark
 from pipeline.ledger.ledger import Ledger
 from pipeline.load.aggregate import Groups, count_groups
+from pipeline.model.data_resource import Summary
 from pipeline.model.exact_sums import Exact, Totals, exact
-from pipeline.model.resource import Summary
 from pipeline.verify.compare import UNREADABLE, Difference, shown
 from pipeline.verify.source import CHANGED, Recount
 

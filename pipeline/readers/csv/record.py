@@ -1,6 +1,6 @@
 """Split one record into its cells in the simplest way."""
 
-from pipeline.model.resource import Dialect
+from pipeline.model.data_resource import Dialect
 
 
 def split_record(raw: bytes, dialect: Dialect) -> list[bytes]:

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.model.contract import Contract
+from pipeline.model.data_resource import Dialect, Summary
 from pipeline.model.field import Constraints, FieldSpec
 from pipeline.model.problem import Problem
-from pipeline.model.resource import Dialect, Summary
 from pipeline.readers.cells.batch import Records, check_plainly, check_records
 
 FIELDS = (

@@ -11,7 +11,7 @@ Match = Literal["exact", "equal", "subset"]  # of the header and the fields
 
 
 class Dialect(Part):
-    """How a file is written, by the names of the standard's Table Dialect."""
+    """Way in which a file is written, by the names of the standard's Table Dialect."""
 
     delimiter: OneCharacter = ","
     quoteChar: OneCharacter = '"'  # noqa: N815
