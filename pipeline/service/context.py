@@ -1,5 +1,7 @@
 """Collaborators and settings of a running pipeline, and the events that its threads wait on."""
 
+import math
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -52,9 +54,15 @@ class Pipeline:
     wake: Event = field(default_factory=Event)  # there may be work, or room for it
     changed: Event = field(default_factory=Event)  # there is something to publish
     away: Event = field(default_factory=Event)  # nothing can be loaded now: see `availability.probe`
+    back_at: float = -math.inf  # when `away` ended last, by the monotonic clock
     no_room: NoRoom | None = None  # a disk or the store had no room for a load
     started: Event = field(default_factory=Event)  # the first listing is done
     errors: list[BaseException] = field(default_factory=list)
+
+    def end_outage(self) -> None:
+        """Let loads begin again."""
+        self.back_at = time.monotonic()  # before `away` ends: who finds it ended compares the start of a load with this
+        self.away.clear()
 
     def give_up(self, error: BaseException) -> None:
         """Stop the pipeline because of an error in one of its threads; `drain` and `follow` raise it at their end."""

@@ -4,7 +4,9 @@ import logging
 import random
 import sqlite3
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+from common.errors import StoreUnavailable
 from common.logs import fields
 from lake.layout import clean_key, rejected_key
 from lake.stores.base import ObjectChanged, ObjectInfo, ObjectStore, PutRefused
@@ -21,8 +23,15 @@ CHANGING_SECONDS = 0.5  # until a file is loaded again that was written to meanw
 log = logging.getLogger(__name__)
 
 
-def record_outcomes(pipeline: Pipeline, outcomes: Mapping[Task, Outcome | Exception], worker: str) -> None:
-    """Commit the results of a worker, and settle the other tasks."""
+class Origin(NamedTuple):
+    """Worker that loaded a batch, and when that began, by the monotonic clock."""
+
+    worker: str
+    began: float
+
+
+def record_outcomes(pipeline: Pipeline, outcomes: Mapping[Task, Outcome | Exception], origin: Origin) -> None:
+    """Commit the results of a batch, and settle its other tasks."""
     outcomes = _remove_leftovers(pipeline.store, outcomes)
     results, changed = {}, False
     for task, outcome in outcomes.items():
@@ -30,12 +39,12 @@ def record_outcomes(pipeline: Pipeline, outcomes: Mapping[Task, Outcome | Except
             results[task] = outcome
         changed = changed or isinstance(outcome, ObjectChanged | PutRefused)
     if results:
-        _commit(pipeline, results, worker)
+        _commit(pipeline, results, origin)
     if changed:
         pipeline.stop.wait(CHANGING_SECONDS)
     for task, outcome in outcomes.items():
         if not isinstance(outcome, Result):
-            _settle(pipeline, task, outcome, worker)
+            _settle(pipeline, task, outcome, origin)
         if not isinstance(outcome, Skipped) and not (isinstance(outcome, Exception) and outage_of(outcome)):
             resume_with_room(pipeline, task.source_key)
 
@@ -67,7 +76,7 @@ def _delete(store: ObjectStore, keys: Sequence[str], result: Result) -> Result:
     return result
 
 
-def _commit(pipeline: Pipeline, results: Mapping[Task, Result], worker: str) -> None:
+def _commit(pipeline: Pipeline, results: Mapping[Task, Result], origin: Origin) -> None:
     """Commit results in one transaction; where the ledger refuses one of them, that task alone fails."""
     try:
         pipeline.ledger.commit(results)
@@ -76,15 +85,15 @@ def _commit(pipeline: Pipeline, results: Mapping[Task, Result], worker: str) -> 
     except Exception as error:
         for task, result in results.items():
             if len(results) > 1:
-                _commit(pipeline, {task: result}, worker)
+                _commit(pipeline, {task: result}, origin)
             else:
-                _release_or_fail(pipeline, task, error, worker)
+                _release_or_fail(pipeline, task, error, origin)
     else:
         for task, result in results.items():
-            _log_result(task, result, worker)
+            _log_result(task, result, origin)
 
 
-def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception, worker: str) -> None:
+def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception, origin: Origin) -> None:
     """Record the outcome of a task that has no new result."""
     ledger = pipeline.ledger
     if isinstance(outcome, ObjectInfo):
@@ -98,20 +107,20 @@ def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception, wor
             level = logging.INFO if isinstance(outcome, BeingWritten) else logging.WARNING
             log.log(level, fields("waits", key=task.source_key, reason=outcome, action="try again"))
     elif not isinstance(outcome, SourceGone):
-        _release_or_fail(pipeline, task, outcome, worker)
+        _release_or_fail(pipeline, task, outcome, origin)
     elif not task.retract:
         ledger.mark_missing(task)
     else:
         try:
             remove_outputs(pipeline.store, task.source_key)
         except Exception as error:
-            _release_or_fail(pipeline, task, error, worker)
+            _release_or_fail(pipeline, task, error, origin)
         else:
             ledger.retract(task)
             log.info(fields("retracted", key=task.source_key))
 
 
-def _release_or_fail(pipeline: Pipeline, task: Task, error: Exception, worker: str) -> None:
+def _release_or_fail(pipeline: Pipeline, task: Task, error: Exception, origin: Origin) -> None:
     """Count a failed attempt, unless an outage is the reason: then return the task to the queue."""
     if outage := outage_of(error):
         pipeline.ledger.release(task)
@@ -121,18 +130,22 @@ def _release_or_fail(pipeline: Pipeline, task: Task, error: Exception, worker: s
         pipeline.ledger.release(task)
         pipeline.away.set()
         return
+    # After the probe, during which an outage may begin and end.
+    if isinstance(error, StoreUnavailable | PermissionError) and origin.began < pipeline.back_at:
+        pipeline.ledger.release(task)
+        return
     pause = 2**task.attempts * random.uniform(0.5, 1.5)
     kind = "" if isinstance(error, LoadFailed) else f"{type(error).__name__}: "  # its message begins with the kind
     pipeline.ledger.mark_failed(task, kind + shortened(str(error), LIST_LIMIT), pause)
-    facts = {"attempt": task.attempts + 1, "worker": worker, "error": repr(error)}
+    facts = {"attempt": task.attempts + 1, "worker": origin.worker, "error": repr(error)}
     log.error(fields("failed", key=task.source_key, **facts), exc_info=error)
 
 
-def _log_result(task: Task, result: Result, worker: str) -> None:
+def _log_result(task: Task, result: Result, origin: Origin) -> None:
     record, milliseconds = result.record, (now() - task.landed_at) / 1000
     counts = {"kept": record.rows_kept, "dropped": record.rows_dropped, "rejected": record.rows_rejected}
     problem = {"problem": record.first_problem} if record.first_problem else {}
-    origin = {"ms": milliseconds, "found_by": task.found_by, "worker": worker}
-    facts = {"rows": record.rows_read, **counts, **origin, **problem}
+    history = {"ms": milliseconds, "found_by": task.found_by, "worker": origin.worker}
+    facts = {"rows": record.rows_read, **counts, **history, **problem}
     level = logging.WARNING if problem else logging.INFO  # a file with a problem lost records, or is refused
     log.log(level, fields(record.status, key=task.source_key, **facts))

@@ -14,7 +14,7 @@ from pipeline.service.context import Pipeline
 from pipeline.service.executor import Batch, BatchLost, BatchNotLoaded, ExecutorClosed
 from pipeline.service.fencing import know_outputs, without_conditions
 from pipeline.service.lease import check_lake
-from pipeline.service.outcomes import CHANGING_SECONDS, record_outcomes
+from pipeline.service.outcomes import CHANGING_SECONDS, Origin, record_outcomes
 
 STOP_SECONDS = 20.0  # that running loads have to end
 MAX_BATCHES = 128  # at a time: each has a thread, which waits for the executor
@@ -51,7 +51,7 @@ class Workers:
         if self.pipeline.away.is_set():
             wait_until_available(self.pipeline)
             if not self.pipeline.stop.is_set():
-                self.pipeline.away.clear()
+                self.pipeline.end_outage()
         if not (room := self._wait_for_room(wait)):
             return "full" if self.running or self.pipeline.ledger.count_files("status = 'pending'") else "nothing"
         self.pipeline.wake.clear()
@@ -91,7 +91,8 @@ class Workers:
 
 def process(pipeline: Pipeline, batch: Batch) -> None:
     """Load a batch and record the outcome of each task; an error of one file does not keep the others."""
-    if not (batch := _make_ready(pipeline, batch)):
+    began = time.monotonic()
+    if not (batch := _make_ready(pipeline, batch, began)):
         return
     try:
         # Without conditional puts, the load has no conditions; the settling of its outcomes goes by the known outputs.
@@ -107,10 +108,10 @@ def process(pipeline: Pipeline, batch: Batch) -> None:
             log.error(fields("failed", key=key, error=f"the process that loaded this file and no other {loss}"))
         return
     pipeline.pace |= dict.fromkeys((task.dataset for task in batch), loads.seconds / len(batch))
-    record_outcomes(pipeline, dict(zip(batch, loads.outcomes, strict=True)), loads.worker)
+    record_outcomes(pipeline, dict(zip(batch, loads.outcomes, strict=True)), Origin(loads.worker, began))
 
 
-def _make_ready(pipeline: Pipeline, batch: Batch) -> Batch:
+def _make_ready(pipeline: Pipeline, batch: Batch, began: float) -> Batch:
     """Return the tasks of a batch that can be loaded now, with what their puts may replace; settle the others."""
     try:
         check_lake(pipeline.store, pipeline.ledger)  # so that nothing is loaded into a lake that was wiped
@@ -126,5 +127,5 @@ def _make_ready(pipeline: Pipeline, batch: Batch) -> Batch:
     if not fenced:
         return batch
     batch, errors = know_outputs(pipeline.store, batch)
-    record_outcomes(pipeline, errors, str(os.getpid()))
+    record_outcomes(pipeline, errors, Origin(str(os.getpid()), began))
     return batch

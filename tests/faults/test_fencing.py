@@ -1,6 +1,7 @@
 """Loads that were given up and go on later: they replace nothing newer, and whatever they left is put right."""
 
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,7 @@ from lake.stores.users import User, prepare
 from pipeline.load.load import load
 from pipeline.model.task import Result, Task
 from pipeline.service.fencing import know_outputs
-from pipeline.service.outcomes import record_outcomes
+from pipeline.service.outcomes import Origin, record_outcomes
 from tests.support.lake import Lake, company_csv
 from tests.support.scripted import Scripted
 from tests.support.truth import BAD_ROWS, SPOILT, assert_true
@@ -189,7 +190,7 @@ def test_a_load_needs_no_right_to_delete_or_to_look_at_outputs(fenced):
     worker = fenced.lake.store.as_user(user.access_key, user.secret_key)
     for content in (B, C, SPOILT, C + BAD_ROWS):
         fenced.hear(fenced.put(content))
-        [task] = take(fenced)
+        [task], began = take(fenced), time.monotonic()
         [outcome] = load(worker, fenced.pipeline.datasets, fenced.pipeline.staging, [task])
         assert isinstance(outcome, Result), outcome
-        record_outcomes(fenced.pipeline, {task: outcome}, "worker")
+        record_outcomes(fenced.pipeline, {task: outcome}, Origin("worker", began))

@@ -245,6 +245,35 @@ def test_one_that_the_store_does_not_give_is_no_attempt_at_the_others(pipeline, 
     assert not pipeline.away.is_set()
 
 
+@pytest.mark.parametrize("during", ["a.csv", ".probe"], ids=["load", "probe"])
+def test_an_error_that_comes_after_the_end_of_an_outage_is_no_attempt(pipeline, monkeypatch, during):
+    """The store is well when it is probed, and yet the file is not the reason. An outage before the load is none."""
+    real_open, real_put, outages = pipeline.store.open, pipeline.store.put, []
+
+    def meet_outage(key: str) -> None:
+        if key.endswith(during) and not outages:
+            outages.append(key)
+            pipeline.away.set()
+            pipeline.end_outage()
+
+    def broken(key: str):
+        meet_outage(key)
+        if key.endswith("a.csv"):
+            raise StoreUnavailable("no answer")
+        return real_open(key)
+
+    def put(key: str, *arguments, **options):
+        meet_outage(key)
+        return real_put(key, *arguments, **options)
+
+    monkeypatch.setattr(pipeline.store, "open", broken)
+    monkeypatch.setattr(pipeline.store, "put", put)
+    process(pipeline, pipeline.ledger.take(1, pipeline.pace))
+    assert (states(pipeline), len(outages)) == ([("pending", 0, 0)] * 3, 1)
+    process(pipeline, pipeline.ledger.take(1, pipeline.pace))
+    assert states(pipeline)[0] == ("failed", 0, 1)
+
+
 def test_one_that_cannot_be_committed_fails_alone_and_each_log_line_names_the_worker(pipeline, monkeypatch, caplog):
     caplog.set_level("INFO")
     real = pipeline.ledger.commit
