@@ -22,6 +22,7 @@ REMEDIES = {
     "key": "This is only a link to a place outside the lake: put the file itself into the lake.",
     "contract": "The pipeline has no contract for files in this folder: the message says what to do.",
     "transform": "The file may be correct: the dataset's own code failed on it. Tell the operator of the pipeline.",
+    "rejects": "Too many rows are wrong, so no row was taken: correct those that are listed, and send the file again.",
     "summary": "A sum over this file is too large: look for a number that is far too large.",
 }
 UNKNOWN = "Compare the value with what the message expects, and correct it."

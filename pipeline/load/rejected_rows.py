@@ -30,12 +30,16 @@ def content_of(sink: Path | pa.BufferOutputStream) -> Path | bytes:
 
 
 class RejectsWriter:
-    """Writes the table of problems, which exists only if there is a problem."""
+    """Writes the table of problems, which exists only if there is a problem.
 
-    def __init__(self, place: Path | None, source_key: str) -> None:
+    `found` keeps the first problems, as many as `remembered`. `counts` has the number of all by rule and column.
+    """
+
+    def __init__(self, place: Path | None, source_key: str, remembered: int = 0) -> None:
         self._sink, self._source_key = open_sink(place, ".rejected"), source_key
         self._writer: pq.ParquetWriter | None = None
-        self._counter: Counter[tuple[str, str | None]] = Counter()
+        self.counts: Counter[tuple[str, str | None]] = Counter()
+        self.found, self._remembered = list[Problem](), remembered
         self._first: str | None = None
 
     def __enter__(self) -> Self:
@@ -47,11 +51,14 @@ class RejectsWriter:
         if self._writer:
             self._writer.close()
 
-    def write(self, problems: Iterable[Problem]) -> None:
+    def write(self, problems: Iterable[Problem], *, counted_only: bool = False) -> None:
         """Write problems, some at a time: they may be built while they are asked for."""
         rest = iter(problems)
         while some := list(islice(rest, PROBLEMS)):
-            self._write(some)
+            self.found += some[: self._remembered - len(self.found)]
+            self.counts.update((problem.rule, problem.column) for problem in some)
+            if not counted_only:
+                self._write(some)
 
     def _write(self, problems: list[Problem]) -> None:
         self._first = self._first or str(problems[0])
@@ -59,12 +66,11 @@ class RejectsWriter:
         columns = dict(zip(Problem._fields, zip(*problems, strict=True), strict=True))
         table = pa.table({"source_key": [self._source_key] * len(problems), **columns}, schema=REJECTED_SCHEMA)
         self._writer.write_table(table)
-        self._counter.update(zip(columns["rule"], columns["column"], strict=True))
 
     def add_counts(self, record: LoadRecord) -> LoadRecord:
         """Return the record with the first problem, and the number of problems by rule and column."""
-        counts, others = list[list[str | int | None]](), self._counter.total()
-        for (rule, column), count in self._counter.most_common(MAX_COUNTS):
+        counts, others = list[list[str | int | None]](), self.counts.total()
+        for (rule, column), count in self.counts.most_common(MAX_COUNTS):
             counts.append([rule, column, count])
             others -= count
         if others:

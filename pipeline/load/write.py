@@ -15,11 +15,14 @@ from pipeline.dataset.dataset import Dataset
 from pipeline.load.aggregate import GroupCounts, Groups
 from pipeline.load.clean_rows import CleanWriter
 from pipeline.load.rejected_rows import RejectsWriter, content_of, open_sink
+from pipeline.model.data_resource import NO_LIMIT, RejectsLimit
 from pipeline.model.load_record import LoadRecord
-from pipeline.model.problem import Problem, Refused
+from pipeline.model.problem import Problem, Refused, TooManyRejects
 from pipeline.readers.base import Batch
 
 Part = tuple[Batch, pa.Table, GroupCounts]  # a batch as it was read, its clean rows, and their sums
+
+REMEMBERED = 1000  # problems of a file that has too many, which are kept beside the reason
 
 log = logging.getLogger(__name__)
 
@@ -45,31 +48,49 @@ def write_load(parts: Iterable[Part], record: LoadRecord, dataset: Dataset, plac
 
 
 def write_refusal(refusal: Refused, record: LoadRecord, place: Path | None) -> Staged:
-    """Write the one reject of a source that is refused as a whole."""
+    """Write the reject of a source that is refused as a whole, and the problems that were the reason."""
     if refusal.problem.rule == "transform":  # its author needs the traceback
         log.warning(fields("transform failed", key=record.source_key), exc_info=refusal.__cause__)
     with RejectsWriter(place, record.source_key) as rejects:
         rejects.write([refusal.problem])
+        if isinstance(refusal, TooManyRejects):
+            rejects.write(refusal.found)
+            rejects.counts.update(refusal.counts)
+            rejects.counts.subtract((problem.rule, problem.column) for problem in refusal.found)
         record = replace(rejects.add_counts(record), status="refused")
         rejects.finish(record)
     return Staged(record, None, rejects.content)
 
 
 def _write_rows(parts: Iterable[Part], record: LoadRecord, dataset: Dataset, place: Path | None) -> Staged:
-    groups, clean = Groups(), open_sink(place, ".clean")
+    groups, clean, limit = Groups(), open_sink(place, ".clean"), dataset.contract.rejects
     schema = pa.schema([*dataset.schema, *LINEAGE])
-    with RejectsWriter(place, record.source_key) as rejects, CleanWriter(clean, schema) as writer:
+    remembered = 0 if limit == NO_LIMIT else REMEMBERED
+    with RejectsWriter(place, record.source_key, remembered) as rejects, CleanWriter(clean, schema) as writer:
         for batch, rows, counts in parts:
-            rejects.write(batch.problems)
+            record = _add_rows(record, batch, rows.num_rows)
+            hopeless = limit.certain(record.rows_rejected)  # the rest is read for its counts alone
+            rejects.write(batch.problems, counted_only=hopeless)
             with _refuse_overflow():
                 groups.add(counts)
-            writer.write(_add_lineage(rows, record.source_key))
-            record = _add_rows(record, batch, rows.num_rows)
+            if not hopeless:
+                writer.write(_add_lineage(rows, record.source_key))
+        _check_limit(limit, record, rejects)
         with _refuse_overflow():
             record = replace(rejects.add_counts(record), share=groups.share(dataset.schema))
         writer.finish(record.footer)
         rejects.finish(record)
     return Staged(record, content_of(clean), rejects.content)
+
+
+def _check_limit(limit: RejectsLimit, record: LoadRecord, rejects: RejectsWriter) -> None:
+    """Raise `TooManyRejects` if more records were rejected than the contract allows."""
+    if limit.exceeded(record.rows_rejected, record.rows_read):
+        message = (
+            f"{record.rows_rejected:,} of {record.rows_read:,} records were rejected: expected {limit}; "
+            "correct the file, or raise `rejects` in the contract"
+        )
+        raise TooManyRejects(Problem("rejects", message), rejects.found, rejects.counts)
 
 
 @contextmanager

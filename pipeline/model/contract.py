@@ -6,7 +6,7 @@ from operator import attrgetter
 
 import pyarrow as pa
 
-from pipeline.model.data_resource import Dialect, Match, Summary
+from pipeline.model.data_resource import NO_LIMIT, Dialect, Match, RejectsLimit, Summary
 from pipeline.model.field import TYPES, FieldSpec, Heading, headings
 
 
@@ -21,6 +21,7 @@ class Contract:
     dialect: Dialect
     missing: frozenset[str]
     summary: Summary
+    rejects: RejectsLimit = NO_LIMIT
 
     @cached_property
     def header(self) -> tuple[str, ...] | None:

@@ -1,5 +1,6 @@
 """Contract file as it is written: a Data Resource of the Data Package standard (v2), with our additions."""
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -26,14 +27,37 @@ class Schema(Part):
 
 
 class Summary(Part):
-    """Our one addition: row count and sums by group, over the rows that are kept."""
+    """Our addition `summary`: row count and sums by group, over the rows that are kept."""
 
     groupBy: tuple[str, ...] = Field(default=(), strict=False)  # noqa: N815
     sum: tuple[str, ...] = Field(default=(), strict=False)
 
 
+class RejectsLimit(Part):
+    """Our addition `rejects`: the most records of a file that may be rejected, as a number and as a share of all."""
+
+    maximum: int | None = Field(default=None, ge=0)
+    share: float | None = Field(default=None, ge=0, le=1)
+
+    def exceeded(self, rejected: int, read: int) -> bool:
+        """Return whether so many rejected records of `read` are above either bound; the share is exact as written."""
+        return self.certain(rejected) or (self.share is not None and rejected > Decimal(str(self.share)) * read)
+
+    def certain(self, rejected: int) -> bool:
+        """Return whether so many are too many, whatever follows in the file."""
+        return self.maximum is not None and rejected > self.maximum
+
+    def __str__(self) -> str:
+        """Return the bounds for a message."""
+        bounds = [] if self.maximum is None else [f"at most {self.maximum:,}"]
+        return " and ".join([*bounds, *([] if self.share is None else [f"at most {self.share:g} of all"])])
+
+
+NO_LIMIT = RejectsLimit()
+
+
 class Resource(Part):
-    """Contract file as it is written: a Data Resource of the Data Package standard, and `summary`."""
+    """Contract file as it is written: a Data Resource of the Data Package standard, and our additions."""
 
     schema_url: str = Field(default="", alias="$schema")
     name: Annotated[str, StringConstraints(pattern=DATASET_NAME)]
@@ -44,3 +68,4 @@ class Resource(Part):
     dialect: Dialect = Dialect()
     table: Schema = Field(alias="schema")
     summary: Summary = Summary()
+    rejects: RejectsLimit = NO_LIMIT

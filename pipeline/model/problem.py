@@ -1,6 +1,6 @@
 """Problems of a record or a file, and the bounds of every message."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 VALUE_LIMIT = 4096  # characters of a value or record that a problem keeps
@@ -51,3 +51,18 @@ class Refused(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
         self.problem = problem
+
+
+class TooManyRejects(Refused):
+    """More records were rejected than the contract allows: the first of their problems, and the counts of all.
+
+    Attributes:
+        found: the first problems of the file.
+        counts: all its problems, by rule and column.
+    """
+
+    def __init__(
+        self, problem: Problem, found: Sequence[Problem], counts: Mapping[tuple[str, str | None], int]
+    ) -> None:
+        super().__init__(problem)
+        self.found, self.counts = found, counts

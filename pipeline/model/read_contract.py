@@ -39,6 +39,7 @@ def read_contract(path: Path) -> Contract:
         resource.dialect,
         frozenset(table.missingValues),
         resource.summary,
+        resource.rejects,
     )
 
 

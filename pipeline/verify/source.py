@@ -15,7 +15,7 @@ from lake.stores.base import ObjectInfo, ObjectStore
 from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.source_row import result_columns
 from pipeline.load.load import stage
-from pipeline.load.write import Staged
+from pipeline.load.write import REMEMBERED, Staged
 from pipeline.model.load_record import LoadRecord, read_load_record
 from pipeline.model.task import NO_CONTRACT
 from pipeline.verify.compare import UNREADABLE, Difference, compare_objects, compare_records, rows, shown, unreadable
@@ -122,7 +122,7 @@ def _against_footers(store: ObjectStore, source: Source, folder: Path) -> Iterat
 
 def _own_footer(key: str, record: LoadRecord, path: Path) -> Iterator[Difference]:
     """Yield where the rows of an object and its footer disagree."""
-    clean = key == clean_key(record.source_key)
+    clean, counted = key == clean_key(record.source_key), 0
     source, line = ("_source_key", "_line") if clean else ("source_key", "line")
     last = records = 0
     with pq.ParquetFile(path) as file:
@@ -131,6 +131,10 @@ def _own_footer(key: str, record: LoadRecord, path: Path) -> Iterator[Difference
             if row[source] != record.source_key or at < last + clean:
                 yield Difference(key, at, "row", f"{record.source_key}, after line {last}", f"{row[source]}, line {at}")
                 return
-            records, last = records + (at > last), at
-    if records != (count := record.rows_kept if clean else record.rows_rejected):
+            records, last, counted = records + (at > last), at, counted + 1
+    if record.status == "refused":  # its counts are of all problems, and it has the first of them, after the reason
+        problems = sum(int(count or 0) for *_, count in record.problems or [])
+        if counted != (shown_first := min(problems, 1 + REMEMBERED)):
+            yield Difference(key, None, "footer", f"{shown_first} problems, as are counted", f"{counted} problems")
+    elif records != (count := record.rows_kept if clean else record.rows_rejected):
         yield Difference(key, None, "footer", f"{records} records, as there are", f"{count} records")

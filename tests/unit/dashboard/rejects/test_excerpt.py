@@ -103,7 +103,7 @@ def test_a_cell_is_found_in_its_line(line: str, header: str, column: str, found:
 
 def test_every_rule_of_the_pipeline_has_its_advice() -> None:
     text = "\n".join(path.read_text() for path in Path(ROOT, "pipeline").rglob("*.py"))
-    cells = Path(ROOT, "pipeline/readers/csv/explain.py").read_text()
+    cells = Path(ROOT, "pipeline/readers/cells/explain.py").read_text()
     rules = set(re.findall(r'Problem\(\s*"(\w+)"', text))
     rules |= {word for words in re.findall(r'"(\w+)": \("|\("(type|required)", ', cells) for word in words if word}
     assert {"header", "enum", "type", "transform"} <= rules
