@@ -21,6 +21,8 @@ REMEDIES = {
     "compression": "The message says what is wrong with the compressed file: compress it again, and send it again.",
     "key": "This is only a link to a place outside the lake: put the file itself into the lake.",
     "contract": "The pipeline has no contract for files in this folder: the message says what to do.",
+    "bytes": "This is not the file that its contract describes: send the right file, or have the contract corrected.",
+    "hash": "This is not the file that its contract describes: send the right file, or have the contract corrected.",
     "transform": "The file may be correct: the dataset's own code failed on it. Tell the operator of the pipeline.",
     "rejects": "Too many rows are wrong, so no row was taken: correct those that are listed, and send the file again.",
     "summary": "A sum over this file is too large: look for a number that is far too large.",

@@ -16,6 +16,7 @@ from lake.stores.base import InvalidKey, ObjectInfo, ObjectStore, PutRefused
 from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.task_queue import ROOM
 from pipeline.load.aggregate import count_groups
+from pipeline.load.fixity import checked
 from pipeline.load.write import Part, Staged, write_load, write_refusal
 from pipeline.model.load_record import LoadRecord
 from pipeline.model.problem import Problem, Refused
@@ -117,7 +118,11 @@ def stage(
     """Read, transform and write one version of a source, to files at `place`, or in memory if it is None."""
     if dataset is None:
         return write_refusal(Refused(Problem("contract", _no_contract(record.dataset))), record, place)
-    return write_load(_parts(stream, record.source_key, dataset, reference=reference), record, dataset, place)
+    try:
+        with checked(stream, record.source_key, record.size, dataset.contract.fixity, place) as content:
+            return write_load(_parts(content, record.source_key, dataset, reference=reference), record, dataset, place)
+    except Refused as refusal:
+        return write_refusal(refusal, record, place)
 
 
 def _parts(stream: BinaryIO, key: str, dataset: Dataset, *, reference: bool) -> Iterator[Part]:
@@ -153,7 +158,7 @@ def stage_small_files(files: Sequence[SmallFile], datasets: Mapping[str, Dataset
         groups.setdefault((file.record.dataset, reader_of(file.record.source_key)), []).append(file)
     for (name, reader), group in groups.items():
         dataset = datasets[name]
-        if len(group) > 1 and sum(len(file.content) for file in group) <= ROOM:
+        if len(group) > 1 and dataset.contract.fixity is None and sum(len(file.content) for file in group) <= ROOM:
             try:
                 results |= _stage_together(group, dataset, reader)
                 continue

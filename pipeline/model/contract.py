@@ -7,6 +7,7 @@ from operator import attrgetter
 import pyarrow as pa
 
 from pipeline.model.data_resource import NO_LIMIT, Dialect, Match, RejectsLimit, Summary
+from pipeline.model.descriptive import Fixity
 from pipeline.model.field import TYPES, FieldSpec, Heading, headings
 
 
@@ -22,6 +23,7 @@ class Contract:
     missing: frozenset[str]
     summary: Summary
     rejects: RejectsLimit = NO_LIMIT
+    fixity: Fixity | None = None
 
     @cached_property
     def header(self) -> tuple[str, ...] | None:

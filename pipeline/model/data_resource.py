@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from lake.layout import DATASET_NAME
+from pipeline.model.descriptive import Described
 from pipeline.model.field import FieldSpec, OneCharacter, Part
 
 Match = Literal["exact", "equal", "subset"]  # of the header and the fields
@@ -21,6 +22,9 @@ class Dialect(Part):
 class Schema(Part):
     """The fields of a file, and how its header must fit them, by the names of the standard's Table Schema."""
 
+    schema_url: str = Field(default="", alias="$schema")
+    title: str = ""
+    description: str = ""
     fields: tuple[FieldSpec, ...] = Field(min_length=1, strict=False)
     missingValues: tuple[str, ...] = Field(default=("",), strict=False)  # noqa: N815
     fieldsMatch: Match = "exact"  # noqa: N815
@@ -56,14 +60,10 @@ class RejectsLimit(Part):
 NO_LIMIT = RejectsLimit()
 
 
-class Resource(Part):
+class Resource(Described):
     """Contract file as it is written: a Data Resource of the Data Package standard, and our additions."""
 
-    schema_url: str = Field(default="", alias="$schema")
     name: Annotated[str, StringConstraints(pattern=DATASET_NAME)]
-    path: str = ""
-    title: str = ""
-    description: str = ""
     encoding: str = "utf-8"
     dialect: Dialect = Dialect()
     table: Schema = Field(alias="schema")

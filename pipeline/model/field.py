@@ -103,6 +103,8 @@ class FieldSpec(Part):
     groupChar: OneCharacter | None = None  # noqa: N815
     title: str = ""
     description: str = ""
+    example: Any = None
+    rdfType: str = ""  # noqa: N815
     constraints: Constraints = Constraints()
 
     @cached_property

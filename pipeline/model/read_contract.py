@@ -40,6 +40,7 @@ def read_contract(path: Path) -> Contract:
         frozenset(table.missingValues),
         resource.summary,
         resource.rejects,
+        resource.fixity,
     )
 
 
@@ -77,6 +78,10 @@ def _check(path: Path, resource: Resource) -> None:
         raise SettingError(f"{path}: name is {shortened(resource.name)!r}: expected {path.stem!r}, like the file")
     if problem := encoding_problem(resource.encoding):
         raise SettingError(f"{path}: encoding: {shortened(resource.encoding)!r} {problem}")
+    try:
+        _ = resource.fixity
+    except ValueError as error:
+        raise SettingError(f"{path}: path: {error}") from None
     if resource.dialect.delimiter == resource.dialect.quoteChar:
         raise SettingError(f"{path}: dialect.quoteChar: it is the delimiter as well")
     fields = resource.table.fields

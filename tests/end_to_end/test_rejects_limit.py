@@ -1,4 +1,4 @@
-"""A file with too many rejects, end to end: the rows of its former version go, whenever the pipeline is killed."""
+"""File with too many rejects, end to end: the rows of its former version go, whenever the pipeline is killed."""
 
 import json
 import signal

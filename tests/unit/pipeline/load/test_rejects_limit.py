@@ -1,4 +1,4 @@
-"""A limit on rejects: a file above it is refused, with the reason, the first problems and the counts of all."""
+"""Limit on rejects: a file above it is refused, with the reason, the first problems and the counts of all."""
 
 import gzip
 from dataclasses import replace
@@ -51,7 +51,7 @@ def test_the_reason_comes_first_then_the_problems(loads, write_dataset, monkeypa
 
 
 def test_many_blocks_together_and_alone(loads, write_dataset, monkeypatch):
-    """Whether the file is read in blocks or at once, by itself or with others, the outcome is the same."""
+    """Compare a file that is read in blocks, at once, by itself or with others: the outcome is the same."""
     dataset = write_dataset(rejects={"maximum": 2})
     bad = content(3000, 2) + content(3000, 9).removeprefix(HEADER)
     expected = loads(dataset, bad)

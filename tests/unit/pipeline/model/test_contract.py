@@ -35,6 +35,13 @@ def fields(*changes: dict) -> dict:
     ("changes", "named"),
     [
         ({"colour": "red"}, ["colour", "not supported"]),
+        ({"homePage": "x"}, ["homePage", "not supported"]),
+        ({"licenses": ["MIT"]}, ["licenses"]),
+        ({"keywords": "a, b"}, ["keywords"]),
+        ({"bytes": "9"}, ["bytes"]),
+        ({"hash": "sha256:" + "0" * 32}, ["hash: expected an MD5"]),
+        ({"hash": "crc32:" + "0" * 8}, ["hash: expected an MD5"]),
+        ({"path": ["a.csv", "b.csv"], "bytes": 9}, ["path: bytes and hash are of one file"]),
         ({"encoding": "klingon"}, ["encoding", "klingon"]),
         ({"dialect": {"delimiter": '"'}}, ["dialect.quoteChar"]),
         ({"dialect": {"delimiter": "§"}}, ["dialect.delimiter"]),
@@ -78,6 +85,27 @@ def test_what_is_not_supported_is_named(write_dataset, changes, named):
         write_dataset(**changes)
     for word in ["numbers.json", *named]:
         assert word in str(error.value)
+
+
+DESCRIBED = {
+    "$schema": "https://datapackage.org/profiles/2.0/dataresource.json", "profile": "tabular-data-resource",
+    "path": ["a.csv", "b.csv"], "type": "table", "id": "1", "homepage": "https://example.org", "format": "csv",
+    "mediatype": "text/csv", "created": "2026-01-31T00:00:00Z", "version": "1.0.0", "image": "logo.png",
+    "keywords": ["a"], "contributors": [{"title": "A"}], "sources": [{"title": "B", "path": "b"}],
+    "licenses": [{"name": "CC-BY-4.0"}], "title": "t", "description": "d",
+}  # fmt: skip
+
+
+def test_what_describes_has_no_effect(write_dataset):
+    plain = write_dataset().contract
+    field = {"title": "t", "description": "d", "rdfType": "http://schema.org/Country"}
+    examples = zip(NUMBERS["schema"]["fields"], ("a", 1, 1.5), strict=True)
+    named = [{**one, **field, "example": example} for one, example in examples]
+    schema = {**NUMBERS["schema"], "$schema": "https://datapackage.org/profiles/2.0/tableschema.json", "fields": named}
+    described = write_dataset(schema=schema, **DESCRIBED).contract
+    assert frictionless.Resource.validate_descriptor({**NUMBERS, **DESCRIBED, "schema": schema, "path": "a.csv"}).valid
+    assert (described.schema, described.fixity, described.match) == (plain.schema, None, plain.match)
+    assert write_dataset(hash="0" * 32, bytes=1).contract.fixity is None  # of no file
 
 
 def test_the_name_must_be_the_files(tmp_path):
