@@ -180,7 +180,7 @@ def example_rows(contract: Contract) -> pa.Table:
 
 def _examples(field: FieldSpec) -> pa.Array:
     """Return values that meet a field's constraints; if none does, such as for a pattern, values of its type."""
-    plain = field.model_copy(update={"format": "default", "decimalChar": ".", "groupChar": None})
+    plain = field.plain.model_copy(update={"constraints": field.constraints})
     values, wrong = validate.check_column(pa.array(list(_cells(plain)), pa.string()), plain, frozenset())
     good = values.filter(pc.invert(wrong)).drop_null()
     if not len(good):

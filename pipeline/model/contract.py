@@ -32,6 +32,15 @@ class Contract:
         names: list[str] = list(map(attrgetter("text"), columns))
         return tuple(names) if headings(names) == columns else None
 
+    def missing_of(self, field: FieldSpec) -> frozenset[str]:
+        """Return the words for null in a field: its own, or those of the schema."""
+        return self.missing if field.missing is None else field.missing
+
+    @cached_property
+    def common_missing(self) -> frozenset[str]:
+        """The words that are null in every field."""
+        return frozenset.intersection(*map(self.missing_of, self.fields))
+
     @property
     def schema(self) -> pa.Schema:
         """The Arrow schema of the typed rows, before the transform; a required field has no nulls."""

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from lake.layout import DATASET_NAME
 from pipeline.model.descriptive import Described
-from pipeline.model.field import FieldSpec, OneCharacter, Part
+from pipeline.model.field import FieldSpec, MissingValues, OneCharacter, Part
 
 Match = Literal["exact", "equal", "subset"]  # of the header and the fields
 
@@ -26,7 +26,7 @@ class Schema(Part):
     title: str = ""
     description: str = ""
     fields: tuple[FieldSpec, ...] = Field(min_length=1, strict=False)
-    missingValues: tuple[str, ...] = Field(default=("",), strict=False)  # noqa: N815
+    missingValues: MissingValues = ("",)  # noqa: N815
     fieldsMatch: Match = "exact"  # noqa: N815
 
 

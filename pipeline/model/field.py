@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple
 
 import pyarrow as pa
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints
 
 from pipeline.model.problem import VALUE_LIMIT, shortened
 
@@ -20,6 +20,8 @@ TYPES: dict[str, pa.DataType] = {
 }
 
 OneCharacter = Annotated[str, StringConstraints(pattern=r"^[!-~ \t]$")]  # one ASCII character that ends no line
+Separator = Annotated[str, StringConstraints(pattern=r"^[^0-9\r\n\x00]$")]  # such as the narrow space of the French
+TRUE, FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")  # the standard's words
 
 
 class Part(BaseModel):
@@ -92,15 +94,33 @@ def _header(value: object) -> object:
     raise ValueError('expected the name of a column in the file, or with which it is of several, such as ["a", 2]')
 
 
+def _words(value: object) -> object:
+    """Return missing values as words: the standard lets each be an object with a label, which has no effect."""
+    if not isinstance(value, list) or not any(isinstance(one, dict) for one in value):
+        return value
+    for one in value:
+        if not isinstance(one, dict) or "value" not in one or not one.keys() <= {"value", "label"}:
+            raise ValueError('expected words alone, or objects alone, such as {"value": "-99", "label": "refused"}')
+    return [one["value"] for one in value]
+
+
+Words = Annotated[tuple[str, ...], Field(strict=False)]
+MissingValues = Annotated[tuple[str, ...], BeforeValidator(_words), Field(strict=False)]
+
+
 class FieldSpec(Part):
     """One field of the schema; `header` (ours) is what the file calls its column, if not by the field's name."""
 
     name: Annotated[str, AfterValidator(_name)]
     header: Annotated[str | tuple[str, int] | None, PlainValidator(_header)] = None
     type: Literal["string", "integer", "number", "boolean", "date", "datetime"] = "string"
-    format: str = "default"
+    format: Annotated[str, AfterValidator(lambda form: form.removeprefix("fmt:"))] = "default"
     decimalChar: OneCharacter = "."  # noqa: N815 (the standard's name)
-    groupChar: OneCharacter | None = None  # noqa: N815
+    groupChar: Separator | None = None  # noqa: N815
+    bareNumber: bool = True  # noqa: N815
+    trueValues: Words = TRUE  # noqa: N815
+    falseValues: Words = FALSE  # noqa: N815
+    missingValues: MissingValues | None = None  # noqa: N815
     title: str = ""
     description: str = ""
     example: Any = None
@@ -117,6 +137,16 @@ class FieldSpec(Part):
     def says_which(self) -> bool:
         """Return whether the contract says which of several columns with one name this field is."""
         return isinstance(self.header, tuple)
+
+    @cached_property
+    def plain(self) -> "FieldSpec":
+        """The field of this type whose cells are in the default form: bounds and options are written so."""
+        return FieldSpec(name=self.name, type=self.type)
+
+    @cached_property
+    def missing(self) -> frozenset[str] | None:
+        """The words for null in this field alone; None if it has those of the schema."""
+        return None if self.missingValues is None else frozenset(self.missingValues)
 
     @cached_property
     def _hash(self) -> int:

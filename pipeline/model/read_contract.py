@@ -3,7 +3,7 @@
 import codecs
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from common.errors import SettingError
+from pipeline.model.check_field import field_problems
 from pipeline.model.contract import Contract
 from pipeline.model.data_resource import Resource
-from pipeline.model.field import FieldSpec
 from pipeline.model.problem import LIST_LIMIT, listed, shortened
 from pipeline.model.text_encoding import encoding_problem
-
-_ORDERED = {"integer", "number", "date", "datetime"}
-_TEXT = {"string"}
-_ALLOWED = {"minimum": _ORDERED, "maximum": _ORDERED, "minLength": _TEXT, "maxLength": _TEXT, "pattern": _TEXT}
 
 
 def read_contract(path: Path) -> Contract:
@@ -92,7 +88,7 @@ def _check(path: Path, resource: Resource) -> None:
         repeated = [str(column) for column, count in columns.items() if count > 1]
         raise SettingError(f"{path}: schema.fields: the column {listed(repeated)} is there more than once: {WAY_OUT}")
     for field in fields:
-        for problem in _field_problems(field):
+        for problem in field_problems(field):
             raise SettingError(f"{path}: field {shortened(field.name)!r}: {problem}")
 
 
@@ -108,19 +104,6 @@ def alike_names(names: Iterable[str]) -> str:
             return f"{first} is there more than once" if other == name else f"{first} and {second} differ in case alone"
         known[name.casefold()] = name
     return ""
-
-
-def _field_problems(field: FieldSpec) -> Iterator[str]:
-    for constraint, types in _ALLOWED.items():
-        if getattr(field.constraints, constraint) is not None and field.type not in types:
-            takes = ", ".join(sorted(types))
-            yield f"constraints.{constraint} does not go with type {field.type!r}: it takes {takes}"
-    if field.type != "number" and (field.decimalChar != "." or field.groupChar is not None):
-        yield "decimalChar and groupChar go with type 'number' alone"
-    if field.groupChar == field.decimalChar:
-        yield "groupChar: it is the decimalChar as well"
-    if field.format != "default" and field.type not in ("date", "datetime"):
-        yield f"format {shortened(field.format)!r} is not supported for type {field.type!r}"
 
 
 def _error_text(path: Path, content: Any, error: ValidationError) -> str:

@@ -81,6 +81,9 @@ CONTRACT_FIELDS = st.tuples(
         {"type": "number", "constraints": {"maximum": 10, "required": True}},
         {"type": "boolean"},
         {"type": "integer", "constraints": {"enum": [5, 12]}},
+        {"type": "integer", "missingValues": ["a", "12"]},
+        {"type": "number", "bareNumber": False, "missingValues": []},
+        {"type": "boolean", "trueValues": ["a"], "falseValues": ["12", "x1"], "missingValues": ["", " 7 "]},
     ),
     column(
         "t",
@@ -88,6 +91,8 @@ CONTRACT_FIELDS = st.tuples(
         {"type": "date"},
         {"type": "datetime"},
         {"type": "integer"},
+        {"type": "date", "format": "%Y-%-m-%d"},
+        {"missingValues": ["12", " 7 "]},
         {"header": ["t", 2]},
         {"header": ["t", 1], "constraints": {"required": True}},
         {"header": "extra"},

@@ -40,7 +40,8 @@ def check_records(records: Records, contract: Contract) -> Batch:
     """Cast and check all cells, and return the good rows and the problems of the others."""
     typed, invalid = list[pa.Array](), list[Mask]()
     for spec, text in zip(contract.fields, records.columns, strict=True):
-        values, masks = check_cells(nulled(text, bare(contract.missing)), spec, contract.missing)
+        missing = contract.missing_of(spec)
+        values, masks = check_cells(nulled(text, bare(missing)), spec, missing)
         typed.append(values)
         invalid.append(_any([mask.to_numpy(zero_copy_only=False) for mask in masks], len(text)))
     malformed = np.zeros(len(records.lines), bool)
@@ -72,7 +73,7 @@ def _explain(number: int, records: Records, contract: Contract, invalid: Sequenc
         if wrong:
             cell = text[number].as_py()
             value = None if cell is None else cell[:VALUE_LIMIT]
-            for rule, message in explain(cell, spec, contract.missing):
+            for rule, message in explain(cell, spec, contract.missing_of(spec)):
                 yield Problem(rule, message, line, spec.name, value, raw)
 
 
@@ -85,6 +86,6 @@ def check_plainly(records: Records, contract: Contract) -> Batch:
             rejected += 1
             continue
         cells = zip(contract.fields, records.columns, strict=True)
-        values = {spec.name: parse(text[number].as_py(), spec, contract.missing) for spec, text in cells}
+        values = {spec.name: parse(text[number].as_py(), spec, contract.missing_of(spec)) for spec, text in cells}
         rows.append({**values, "_line": line})
     return Batch(pa.Table.from_pylist(rows, batch_schema(contract)), problems, rejected)

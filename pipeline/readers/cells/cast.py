@@ -8,17 +8,8 @@ import pyarrow.compute as pc
 
 from pipeline.model.field import TYPES, FieldSpec
 from pipeline.readers.cells.parse import PARSERS
-from pipeline.readers.cells.patterns import (
-    DATE,
-    FALSE,
-    INTEGER,
-    TIME,
-    TRUE,
-    ZONE,
-    format_pattern,
-    full_match,
-    grouped_number,
-)
+from pipeline.readers.cells.patterns import DATE, TIME, ZONE, embedded_number, full_match, number_pattern
+from pipeline.readers.cells.time_columns import iso_column
 
 
 def _only(cells: pa.Array, pattern: str) -> pa.Array:
@@ -31,8 +22,7 @@ def _cast_all(cells: pa.Array, field: FieldSpec) -> pa.Array:
     try:
         return pc.cast(cells, TYPES[field.type])
     except pa.ArrowInvalid:
-        parser = PARSERS[field.type][0]
-        plain = FieldSpec(name=field.name, type=field.type)
+        parser, plain = PARSERS[field.type], field.plain
         parsed = [None if cell is None else parser(cell, plain) for cell in cells.to_pylist()]
         return pa.array(parsed, TYPES[field.type])
 
@@ -41,29 +31,33 @@ def _without_plus(cells: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(cells, pattern=r"\A\+", replacement="")
 
 
+def _number_texts(cells: pa.Array, field: FieldSpec) -> pa.Array:
+    """Return numbers as Arrow takes them, with null for each cell of another form."""
+    if not field.bareNumber:
+        pattern, number = embedded_number(field, r"\p{Nd}")
+        cells = pc.replace_substring_regex(_only(cells, pattern), pattern=full_match(pattern), replacement=number)
+    cells = _without_plus(_only(cells, number_pattern(field)))
+    if field.groupChar:
+        cells = pc.replace_substring(cells, field.groupChar, "")
+    return cells if field.decimalChar == "." else pc.replace_substring(cells, field.decimalChar, ".")
+
+
 def _integers(cells: pa.Array, field: FieldSpec) -> pa.Array:
-    return _cast_all(_without_plus(_only(cells, INTEGER)), field)
+    return _cast_all(_number_texts(cells, field), field)
 
 
 def _numbers(cells: pa.Array, field: FieldSpec) -> pa.Array:
-    cells = _without_plus(_only(cells, grouped_number(field)))
-    if field.groupChar:
-        cells = pc.replace_substring(cells, field.groupChar, "")
-    if field.decimalChar != ".":
-        cells = pc.replace_substring(cells, field.decimalChar, ".")
-    values = _cast_all(cells, field)
+    values = _cast_all(_number_texts(cells, field), field)
     return pc.if_else(pc.is_finite(values), values, pa.scalar(None, pa.float64()))
 
 
-def _booleans(cells: pa.Array, _: FieldSpec) -> pa.Array:
-    return pc.less(pc.index_in(cells, value_set=pa.array(TRUE + FALSE)), len(TRUE))
+def _booleans(cells: pa.Array, field: FieldSpec) -> pa.Array:
+    words = pa.array((*field.trueValues, *field.falseValues), pa.string())
+    return pc.less(pc.index_in(cells, value_set=words), len(field.trueValues))
 
 
 def _iso(cells: pa.Array, field: FieldSpec) -> pa.Array:
-    if field.format == "default":
-        return cells
-    pattern, iso = format_pattern(field)
-    return pc.replace_substring_regex(_only(cells, pattern), pattern=full_match(pattern), replacement=iso)
+    return cells if field.format == "default" else iso_column(cells, field)
 
 
 def _dates(cells: pa.Array, field: FieldSpec) -> pa.Array:

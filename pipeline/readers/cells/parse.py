@@ -9,33 +9,44 @@ from typing import Any
 
 from pipeline.model.field import FieldSpec, as_cell
 from pipeline.model.problem import shortened
-from pipeline.readers.cells.patterns import DATE, FALSE, INTEGER, TIME, TRUE, ZONE, format_pattern, grouped_number
+from pipeline.readers.cells.expected import expected
+from pipeline.readers.cells.patterns import DATE, TIME, ZONE, embedded_number, number_pattern
+from pipeline.readers.cells.time_formats import read_time
 
 
-def _integer(text: str, _: FieldSpec) -> int | None:
-    digits = text.lstrip("+-").lstrip("0")
-    if not re.fullmatch(INTEGER, text) or len(digits) > 19:  # Python reads no more than 4,300 of them
+def _number_text(text: str, field: FieldSpec) -> str | None:
+    """Return the number of a cell as Python writes it; None if the cell has another form."""
+    if not field.bareNumber:
+        pattern, number = embedded_number(field, r"\d")
+        if not (match := re.fullmatch(pattern, text)):
+            return None
+        text = match.expand(number)
+    if not re.fullmatch(number_pattern(field), text):
+        return None
+    return text.replace(field.groupChar or "", "").replace(field.decimalChar, ".")
+
+
+def _integer(cell: str, field: FieldSpec) -> int | None:
+    text = _number_text(cell, field)
+    digits = text.lstrip("+-").lstrip("0") if text else ""
+    if not text or len(digits) > 19:  # Python reads no more than 4,300 of them
         return None
     value = int(digits or "0") * (-1 if text.startswith("-") else 1)
     return value if -(2**63) <= value < 2**63 else None
 
 
 def _number(text: str, field: FieldSpec) -> float | None:
-    if not re.fullmatch(grouped_number(field), text):
-        return None
-    value = float(text.replace(field.groupChar or "", "").replace(field.decimalChar, "."))
+    number = _number_text(text, field)
+    value = float(number) if number else math.nan
     return value if math.isfinite(value) else None
 
 
-def _boolean(text: str, _: FieldSpec) -> bool | None:
-    return True if text in TRUE else False if text in FALSE else None
+def _boolean(text: str, field: FieldSpec) -> bool | None:
+    return True if text in field.trueValues else False if text in field.falseValues else None
 
 
 def _iso(text: str, field: FieldSpec) -> str:
-    if field.format == "default":
-        return text
-    pattern, iso = format_pattern(field)
-    return re.sub(pattern, iso, text) if re.fullmatch(pattern, text) else ""
+    return text if field.format == "default" else read_time(text, field)
 
 
 def _date(text: str, field: FieldSpec) -> date | None:
@@ -59,13 +70,13 @@ def _string(text: str, _: FieldSpec) -> str:
     return text
 
 
-PARSERS: dict[str, tuple[Callable[[str, FieldSpec], Any], str]] = {
-    "string": (_string, "text"),
-    "integer": (_integer, "an integer within 64 bits, such as -12"),
-    "number": (_number, "a finite number, such as 12.5"),
-    "boolean": (_boolean, "true or false"),
-    "date": (_date, "a date that exists, as YYYY-MM-DD"),
-    "datetime": (_datetime, "a time that exists, as YYYY-MM-DDThh:mm:ssZ"),
+PARSERS: dict[str, Callable[[str, FieldSpec], Any]] = {
+    "string": _string,
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+    "date": _date,
+    "datetime": _datetime,
 }
 
 
@@ -76,14 +87,12 @@ def parse(text: str | None, field: FieldSpec, missing: frozenset[str]) -> Any:
     cell = text if field.type == "string" else text.strip(" \t")
     if cell in missing:
         return None
-    parser, expected = PARSERS[field.type]
-    if (value := parser(cell, field)) is None:
-        shape = expected if field.format == "default" else f"a {field.type} that exists, as {shortened(field.format)}"
-        raise ValueError(f"expected {shape}, found {shortened(text)!r}")
+    if (value := PARSERS[field.type](cell, field)) is None:
+        raise ValueError(f"expected {expected(field)}, found {shortened(text)!r}")
     return value
 
 
 @functools.lru_cache(4096, typed=True)
 def literal(bound: Any, field: FieldSpec) -> Any:
     """Return a constraint's bound or option as a value of the field's type; it is written in the default format."""
-    return parse(as_cell(bound), FieldSpec(name="bound", type=field.type), frozenset())
+    return parse(as_cell(bound), field.plain, frozenset())

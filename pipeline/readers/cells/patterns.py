@@ -3,7 +3,6 @@
 import re
 
 from pipeline.model.field import FieldSpec
-from pipeline.model.problem import shortened
 
 INTEGER = r"[+-]?[0-9]+"
 NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
@@ -11,9 +10,13 @@ YEAR = r"(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"  # there is no 
 DATE = YEAR + r"-[0-9]{2}-[0-9]{2}"
 TIME = DATE + r"[T ](?:[01][0-9]|2[0-3]):[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
 ZONE = r"(?:Z|[+-][0-9]{2}:[0-9]{2})"
-TRUE, FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")  # the standard's words
 
-_DIRECTIVES = {"Y": "[0-9]{4}", "m": "[0-9]{2}", "d": "[0-9]{2}", "H": "[0-9]{2}", "M": "[0-9]{2}", "S": "[0-9]{2}"}
+# What stands around a number that is not bare: nothing that may be a sign (a minus of any kind, or the parenthesis of
+# accounts), and no other number.
+_SIGNS = "+\\-\u2010-\u2015\u2212\ufe63\uff0d\ufe62\uff0b"
+_FRACTIONS = "\u00bc-\u00be\u2150-\u215f\u2189"
+_RAISED = "\u00b2\u00b3\u00b9\u2070-\u2079"
+_AHEAD = " \t\u00a0\u202f$\u00a2-\u00a5\u20a0-\u20cf"  # a decimal point may begin a number behind a space or a currency
 
 
 def full_match(pattern: str) -> str:
@@ -21,37 +24,39 @@ def full_match(pattern: str) -> str:
     return rf"\A(?:{pattern})\z"
 
 
-def grouped_number(field: FieldSpec) -> str:
-    """Return the pattern of a number with the field's own decimal and group characters."""
+def number_pattern(field: FieldSpec) -> str:
+    """Return the pattern of an integer or a number with the field's own decimal and group characters."""
+    whole, begun = _unsigned(field)
+    return f"[+-]?(?:{whole}|{begun})" if begun else f"[+-]?{whole}"
+
+
+def _unsigned(field: FieldSpec) -> tuple[str, str]:
+    """Return the patterns of a number that begins with a digit, and of one that begins with the decimal point."""
     group = re.escape(field.groupChar) if field.groupChar else None
     digits = f"[0-9]+(?:{group}[0-9]+)*" if group else "[0-9]+"
-    point = re.escape(field.decimalChar)
-    return rf"[+-]?(?:{digits}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?"
+    if field.type == "integer":
+        return digits, ""
+    point, exponent = re.escape(field.decimalChar), "(?:[eE][+-]?[0-9]+)?"
+    return f"{digits}(?:{point}[0-9]*)?{exponent}", f"{point}[0-9]+{exponent}"
 
 
-def format_pattern(field: FieldSpec) -> tuple[str, str]:
-    r"""Return the pattern of a date or time format, and the replacement (`\\1`) that makes it ISO 8601.
+def embedded_number(field: FieldSpec, digit: str) -> tuple[str, str]:
+    r"""Return the pattern of a cell that has text before or after its number, and the replacement that is the number.
 
-    Raises:
-        ValueError: the format has an unknown directive, one twice, or lacks one that the type needs.
+    A minus may stand before the text or before the number. A decimal point begins a number only behind nothing, a
+    space, a currency sign or a minus: it is a part of the text in `Rs.500`.
+
+    Args:
+        digit: in the language of the pattern, the class of the digits of all scripts (RE2: `\p{Nd}`, Python: `\d`).
     """
-    pattern, directives = "", []
-    for directive, literal in re.findall(r"%(.)|([^%]+|%\Z)", field.format):
-        if literal:
-            pattern += re.escape(literal)
-        elif directive not in _DIRECTIVES or directive in directives:
-            raise ValueError(f"format {shortened(field.format)!r}: %{directive} is not supported, or there twice")
-        else:
-            pattern += f"({_DIRECTIVES[directive]})"
-            directives.append(directive)
-    needed = "Ymd" if field.type == "date" else "YmdHM"
-    allowed = needed if field.type == "date" else "YmdHMS"
-    if not set(needed) <= set(directives) <= set(allowed):
-        raise ValueError(
-            f"format {shortened(field.format)!r}: a {field.type} takes {' '.join('%' + one for one in allowed)}"
-        )
-    group = {directive: rf"\{number}" for number, directive in enumerate(directives, 1)}
-    iso = f"{group['Y']}-{group['m']}-{group['d']}"
-    if field.type == "datetime":
-        iso += f"T{group['H']}:{group['M']}:{group.get('S', '00')}"
-    return pattern, iso
+    whole, begun = _unsigned(field)
+    point = re.escape(field.decimalChar)
+    strange = f"{digit}{_SIGNS}{_FRACTIONS}"
+    ahead = f"[^{strange}(]"
+    before = f"(?:|{ahead}*[^{strange}({point}]|{ahead}*[^{strange}({point}{_AHEAD}]{point})"
+    numbers = f"{before}({whole})"
+    if begun:
+        numbers += f"|(?:|{ahead}*[{_AHEAD}])({begun})"
+    signed = f"{ahead}*([+-])({whole}{f'|{begun}' if begun else ''})"
+    pattern = f"(?:([+-]?)(?:{numbers})|{signed})(?:|[^{strange}{_RAISED}][^{strange}]*)"
+    return pattern, r"\1\2\3\4\5" if begun else r"\1\2\3\4"

@@ -12,7 +12,8 @@ from pipeline.model.field import TYPES, FieldSpec
 from pipeline.readers.cells.cast import CASTS
 from pipeline.readers.cells.fast_parse import Mask, has_plain_form, odd_numbers, plain_times
 from pipeline.readers.cells.parse import literal
-from pipeline.readers.cells.patterns import format_pattern, full_match
+from pipeline.readers.cells.patterns import full_match
+from pipeline.readers.cells.time_formats import time_format
 
 Check = Callable[[pa.Array], pa.Array]
 
@@ -20,7 +21,7 @@ Check = Callable[[pa.Array], pa.Array]
 def check_rules(field: FieldSpec) -> None:
     """Raise `ValueError` or `ArrowException` if a rule of the field is itself wrong, such as its pattern or format."""
     if field.format != "default":
-        format_pattern(field)
+        time_format(field)
     values = pa.array(["x"]) if field.type == "string" else pa.nulls(1, TYPES[field.type])
     for check in _constraints(field):
         check(values)

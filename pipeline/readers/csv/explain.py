@@ -51,7 +51,7 @@ def _cell_problems(cell: bytes, field: FieldSpec | None, contract: Contract, *, 
         return [("encoding", f"{wrong}: save the file as UTF-8, or name its encoding in the contract")]
     if "\0" in text:
         return [("encoding", "it has a NUL byte: is this text?")]
-    return explain(text, field, contract.missing) if field and checked else []
+    return explain(text, field, contract.missing_of(field)) if field and checked else []
 
 
 def shown_text(raw: bytes) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.model.contract import Contract
 from pipeline.readers.base import Batch, Limits, batch_schema
-from pipeline.readers.cells.validate import bare, check_cells
+from pipeline.readers.cells.validate import bare, check_cells, nulled
 from pipeline.readers.csv.header import Header, map_header, read_header
 from pipeline.readers.csv.rejects import Rejects
 from pipeline.readers.csv.split import Block, Offsets, cut
@@ -139,7 +139,7 @@ def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Ar
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(wanted, pa.string()),
             include_columns=wanted,
-            null_values=sorted(bare(contract.missing)),
+            null_values=sorted(bare(contract.common_missing)),
             strings_can_be_null=True,
             check_utf8=False,
         ),
@@ -155,7 +155,10 @@ def _check(
     """Cast and check all columns. Return the rows and, by the field's number, a mask of those that break a rule."""
     typed, invalid = [], {}
     for number, (field, text) in enumerate(zip(contract.fields, columns, strict=True)):
-        values, masks = check_cells(text, field, contract.missing)
+        missing = contract.missing_of(field)
+        if own := bare(missing) - contract.common_missing:
+            text = nulled(text, own)
+        values, masks = check_cells(text, field, missing)
         typed.append(values)
         if masks:
             invalid[number] = functools.reduce(pc.or_, masks).to_numpy(zero_copy_only=False)

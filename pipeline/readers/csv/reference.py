@@ -71,7 +71,7 @@ def _batch(pieces: list[Piece], header: Header, contract: Contract) -> Batch:
 def _row(piece: Piece, header: Header, contract: Contract) -> dict[str, Any]:
     cells = split_record(piece.text, contract.dialect)
     placed = zip(contract.fields, header.places, strict=True)
-    values = {field.name: parse(cells[place].decode(), field, contract.missing) for field, place in placed}
+    values = {field.name: parse(cells[place].decode(), field, contract.missing_of(field)) for field, place in placed}
     return {**values, "_line": piece.line}
 
 

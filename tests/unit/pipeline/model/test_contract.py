@@ -45,7 +45,19 @@ def fields(*changes: dict) -> dict:
         ({"encoding": "klingon"}, ["encoding", "klingon"]),
         ({"dialect": {"delimiter": '"'}}, ["dialect.quoteChar"]),
         ({"dialect": {"delimiter": "§"}}, ["dialect.delimiter"]),
-        (fields({"type": "integer", "groupChar": "."}), ["f0", "groupChar"]),
+        (fields({"type": "date", "groupChar": "."}), ["f0", "groupChar", "integer, number"]),
+        (fields({"type": "number", "groupChar": "."}), ["f0", "groupChar", "decimalChar"]),
+        (fields({"type": "string", "bareNumber": False}), ["f0", "bareNumber", "integer, number"]),
+        (fields({"type": "integer", "trueValues": ["ja"]}), ["f0", "trueValues", "boolean"]),
+        (fields({"type": "boolean", "trueValues": ["0"]}), ["f0", "falseValues", "'0'", "trueValues"]),
+        (fields({"type": "boolean", "trueValues": [" ja"]}), ["f0", "trueValues", "' ja'", "spaces"]),
+        (fields({"missingValues": ["", {"value": "-"}]}), ["f0", "missingValues", '{"value": "-99"']),
+        (fields({"type": "date", "format": "any"}), ["f0", "'any'", "%-d/%-m/%Y"]),
+        (fields({"type": "date", "format": "%Y %m %d %H"}), ["f0", "%H", "date", "%Y %y %m"]),
+        (fields({"type": "date", "format": "%Y %y %m %d"}), ["f0", "the year is there twice"]),
+        (fields({"type": "date", "format": "%-d%-m%Y"}), ["f0", "%-d", "%-m", "between"]),
+        (fields({"type": "datetime", "format": "%Y-%m-%d %I:%M"}), ["f0", "%I and %p go together"]),
+        (fields({"type": "datetime", "format": "%Y-%m-%d %H:%M.%f"}), ["f0", "%f goes with %S"]),
         (fields({"type": "date", "format": "%d.%m"}), ["f0", "%Y"]),
         (fields({"type": "date", "format": "%j %Y"}), ["f0", "%j"]),
         (fields({"type": "string", "format": "email"}), ["f0", "email"]),
@@ -157,6 +169,14 @@ def test_how_a_contract_is_written(tmp_path):
     path.write_bytes(text.replace("numbers", "é").encode("latin-1"))
     with pytest.raises(SettingError, match=r"byte 1\d is not UTF-8"):
         read_datasets(tmp_path)
+
+
+def test_the_words_for_null(write_dataset):
+    """Those of a field replace the schema's; with labels or without."""
+    labelled = [{"value": "", "label": "left out"}, {"value": "-99"}]
+    schema = fields({}, {"missingValues": []}, {"missingValues": labelled})["schema"]
+    contract = write_dataset(schema={**schema, "missingValues": ["", "NA"]}, summary={}).contract
+    assert [*map(contract.missing_of, contract.fields)] == [{"", "NA"}, set(), {"", "-99"}]
 
 
 def test_names_that_differ_in_case_after_the_transform(write_dataset, tmp_path):

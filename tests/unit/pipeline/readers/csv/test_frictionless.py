@@ -16,8 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.model.field import Constraints, FieldSpec
-from pipeline.readers.cells.patterns import FALSE, TRUE
+from pipeline.model.field import FALSE, TRUE, Constraints, FieldSpec
 from tests.support.judges import judge
 from tests.support.project import ROOT
 
@@ -47,6 +46,15 @@ DIFFERENCES = {
         ("integer", r"\u0661\u0662", REJECTED, "12"),
         ('{"type": "number", "groupChar": ","}', "1,,2", REJECTED, "12"),
         ('{"type": "number", "decimalChar": ",", "groupChar": "."}', "1,234.5", REJECTED, "1.2345"),
+        ('{"type": "integer", "groupChar": ","}', "1,234", "1234", REJECTED),
+    ],
+    "of a number that is not bare, nothing is taken away that may be a sign, a point or another number": [
+        ('{"type": "number", "bareNumber": false}', "(5)", REJECTED, "5"),
+        ('{"type": "number", "bareNumber": false}', "5-", REJECTED, "5"),
+        ('{"type": "number", "bareNumber": false}', r"\u22125", REJECTED, "5"),
+        ('{"type": "number", "bareNumber": false}', "-$5", "-5.0", REJECTED),
+        ('{"type": "number", "bareNumber": false}', "$.50", "0.5", "50"),
+        ('{"type": "number", "bareNumber": false}', r"5\xbd", REJECTED, "5"),
     ],
     "the parts of a date or time have all their digits": [
         ("date", "2026-2-3", REJECTED, "2026-02-03"),
@@ -55,6 +63,7 @@ DIFFERENCES = {
         ("datetime", "2026-01-31T24:00:00Z", REJECTED, "2026-02-01 00:00:00+00:00"),
         ("datetime", "2026-01-31t12:00:00z", REJECTED, "2026-01-31 12:00:00+00:00"),
         ("datetime", "2026-01-31T12:00:00.1234567Z", REJECTED, "2026-01-31 12:00:00.123456+00:00"),
+        ('{"type": "date", "format": "%-d.%-m.%y"}', "1.2.26", "2026-02-01", REJECTED),
     ],
     "a time may lack its seconds, without a zone it is UTC, and in UTC it has a year from 1 to 9999": [
         ("datetime", "2026-01-31T12:00Z", "2026-01-31 12:00:00+00:00", REJECTED),
@@ -177,6 +186,19 @@ def test_generated_values_are_the_same(cell, missing):
     assert here == there or any(reason(type_, text) for reason in REASONS)
 
 
+AMOUNTS = st.integers(-(10**9), 10**9).map(lambda value: f"{value / 100:_.2f}".translate({46: 44, 95: 46}))
+
+
+def written(format_: str) -> st.SearchStrategy[str]:
+    """Generate times as Python writes them, and now and then with another letter."""
+    times = st.datetimes(datetime(1969, 1, 1), datetime(2068, 12, 31), timezones=st.just(UTC))
+    texts = times.map(lambda time: time.strftime(format_))
+    return st.one_of(
+        texts, texts.map(str.lower), st.builds(lambda text, at: text[:at] + "x" + text[at + 1 :], texts, INDEX)
+    )
+
+
+INDEX = st.integers(0, 20)
 CHECKED = [
     (
         {"type": "integer", "constraints": {"required": True, "minimum": -5, "maximum": "7"}},
@@ -203,6 +225,27 @@ CHECKED = [
         {"type": "number", "decimalChar": ",", "groupChar": "."},
         st.floats(-1e9, 1e9).map(lambda value: f"{value:_.3f}".translate({46: 44, 95: 46})),
     ),
+    (
+        {"type": "boolean", "trueValues": ["ja", "1"], "falseValues": ["nein", "0"]},
+        st.sampled_from(["ja", "nein", "1", "0", "", "true", "JA", "x"]),
+    ),
+    (
+        {"type": "number", "bareNumber": False, "decimalChar": ",", "groupChar": "."},
+        st.builds(
+            "{}{}{}".format, st.sampled_from(["", "€", "EUR ", "ca. "]), AMOUNTS, st.sampled_from(["", " %", "€"])
+        ),
+    ),
+    (
+        {"type": "integer", "bareNumber": False},
+        st.builds(
+            "{}{}{}".format, st.sampled_from(["", "No. ", "$"]), st.integers(-999, 999), st.sampled_from(["", " kg"])
+        ),
+    ),
+    *[({"type": "date", "format": form}, written(form)) for form in ("%d/%m/%y", "%d %b %Y", "%B %d, %Y", "%b-%d-%y")],
+    *[
+        ({"type": "datetime", "format": form}, written(form))
+        for form in ("%d/%m/%y %I:%M %p", "%d/%m/%Y %H:%M:%S.%f", "%Y%m%d %H%M%S%z", "%b %d %Y %I:%M:%S%p")
+    ],
 ]
 
 

@@ -1,0 +1,38 @@
+"""Check a field of a contract: which properties go with its type, and with each other."""
+
+from collections.abc import Iterator
+
+from pipeline.model.field import FieldSpec
+from pipeline.model.problem import shortened
+
+_ORDERED = {"integer", "number", "date", "datetime"}
+_TEXT = {"string"}
+_CONSTRAINTS = {"minimum": _ORDERED, "maximum": _ORDERED, "minLength": _TEXT, "maxLength": _TEXT, "pattern": _TEXT}
+_PROPERTIES = {
+    "format": {"date", "datetime"},
+    "decimalChar": {"number"},
+    "groupChar": {"integer", "number"},
+    "bareNumber": {"integer", "number"},
+    "trueValues": {"boolean"},
+    "falseValues": {"boolean"},
+}
+
+
+def field_problems(field: FieldSpec) -> Iterator[str]:
+    """Yield what is wrong with a field: its property, why, and what it takes."""
+    for constraint, types in _CONSTRAINTS.items():
+        if getattr(field.constraints, constraint) is not None and field.type not in types:
+            takes = ", ".join(sorted(types))
+            yield f"constraints.{constraint} does not go with type {field.type!r}: it takes {takes}"
+    for name, types in _PROPERTIES.items():
+        value = getattr(field, name)
+        if value != FieldSpec.model_fields[name].default and field.type not in types:
+            takes = ", ".join(sorted(types))
+            yield f"{name} {shortened(str(value))!r} does not go with type {field.type!r}: it takes {takes}"
+    if field.type == "number" and field.groupChar == field.decimalChar:
+        yield "groupChar: it is the decimalChar as well"
+    for word in (*field.trueValues, *field.falseValues):
+        if word != word.strip(" \t"):
+            yield f"trueValues, falseValues: {shortened(word)!r} has spaces around it, which a cell loses before"
+    if both := set(field.trueValues) & set(field.falseValues):
+        yield f"falseValues: {shortened(min(both))!r} is among the trueValues as well"
