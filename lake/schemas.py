@@ -14,7 +14,7 @@ LOADS_SCHEMA = pa.schema({
     "rows_read": COUNT, "rows_kept": COUNT, "rows_dropped": COUNT, "rows_rejected": COUNT,
     "first_problem": TEXT, "found_by": TEXT, "attempts": COUNT, "stale": pa.bool_(),
     "landed_at": TIME, "noticed_at": TIME, "started_at": TIME, "loaded_at": TIME,
-    "problems": pa.list_(PROBLEM_COUNT), "position": COUNT,
+    "problems": pa.list_(PROBLEM_COUNT), "position": COUNT, "rows_mended": COUNT, "mended": pa.list_(COUNT),
 })  # fmt: skip
 
 REJECTED_SCHEMA = pa.schema({

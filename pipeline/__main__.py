@@ -1,6 +1,7 @@
 """Command line of the pipeline.
 
-`run`, `once`, `status`, `replay`, `dry-run`, `verify`, `health`, `contract`, and for a cluster `scheduler`, `worker`.
+`run`, `once`, `status`, `replay`, `dry-run`, `rejects`, `verify`, `health`, `contract`, and for a cluster `scheduler`,
+`worker`.
 """
 
 import faulthandler
@@ -26,6 +27,7 @@ from lake.stores.base import ObjectStore
 from pipeline.commands.cluster import app as cluster_commands
 from pipeline.commands.contracts import app as contract_commands
 from pipeline.commands.output import show_status
+from pipeline.commands.rejects import app as reject_commands
 from pipeline.commands.state import app as state_commands
 from pipeline.dataset.dataset import Dataset, read_datasets
 from pipeline.ledger import report
@@ -51,6 +53,7 @@ app = typer.Typer(
 
 app.add_typer(state_commands)
 app.add_typer(contract_commands)
+app.add_typer(reject_commands)
 app.add_typer(cluster_commands)
 
 log = logging.getLogger("pipeline")

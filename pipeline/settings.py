@@ -47,7 +47,12 @@ class DatasetSettings:
 
 
 @dataclass(frozen=True)
-class ReadSettings(LakeSettings, DatasetSettings):
+class ContractSettings(LakeSettings, DatasetSettings):
+    """Settings for what needs the lake and the contracts."""
+
+
+@dataclass(frozen=True)
+class ReadSettings(ContractSettings):
     """Settings for reading a file."""
 
     record_mib: Annotated[

@@ -112,11 +112,11 @@ def _numbers(*names: str) -> Table:
 
 def show_sources(rows: list[dict[str, Any]]) -> None:
     """Print one line for each file: the rows of `report.sources`."""
-    table = Table("file", "status", "kept", "rejected", "attempts", "loaded at", "first problem")
+    table = Table("file", "status", "kept", "rejected", "mended", "attempts", "loaded at", "first problem")
     for row in rows:
         mark = " (stale)" if row["stale"] else ""
         loaded_at = f"{row['loaded_at']:%Y-%m-%d %H:%M:%S}" if row["loaded_at"] else "-"
-        counts = [f"{row[name]:,}" for name in ("rows_kept", "rows_rejected", "attempts")]
+        counts = [f"{row[name]:,}" for name in ("rows_kept", "rows_rejected", "rows_mended", "attempts")]
         key, problem = _safe(row["source_key"]), _safe(row["first_problem"] or "")
         table.add_row(key, row["status"] + mark, *counts, loaded_at, problem)
     Console(width=None if sys.stdout.isatty() else 200).print(table)

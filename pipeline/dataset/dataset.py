@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.acero
 
 from common.errors import SettingError
+from lake.mending import MENDS
 from pipeline.dataset.output_schema import output_schema
 from pipeline.dataset.transform import Transform, apply_transform
 from pipeline.dataset.user_code import call_user_code
@@ -99,6 +100,8 @@ def _module(script: Path) -> ModuleType:
 def _check_names(path: Path, contract: Contract, schema: pa.Schema) -> None:
     if alike := alike_names(schema.names):
         raise SettingError(f"{path.with_suffix('.py')}: of the columns that come out, {alike}: give one another name")
+    if any(MENDS in (field.name, field.heading.text) for field in contract.fields):
+        raise SettingError(f"{path}: {MENDS!r} is the column of marks in a fixed file: choose another name")
     for name in schema.names:
         if name.casefold() in ("_line", "_source_key"):
             raise SettingError(f"{path}: {name!r} is the name of a column that every load adds: choose another")

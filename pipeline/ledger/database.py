@@ -11,7 +11,7 @@ from typing import Literal, Self
 from common.errors import SettingError
 
 LedgerError = sqlite3.Error
-VERSION = 5  # of the schema: a ledger of another one is not opened
+VERSION = 6  # of the schema: a ledger of another one is not opened
 PART = 5_000  # keys that one transaction changes: so long whoever else writes to the ledger must wait
 
 _FORGET = "remove its folder, for what it knows is told by the lake, or loaded again"

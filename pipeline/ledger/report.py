@@ -14,6 +14,7 @@ import pyarrow as pa
 from lake.layout import CLEAN, REJECTED, table_prefix
 from lake.schemas import LOADS_SCHEMA, PROBLEM_COUNT, TIME
 from lake.status import BuiltAnew, Executor, Status, Tables, Writer
+from pipeline.ledger import mended
 from pipeline.ledger.changes import are_off, behind, count_after, has_tables, read_built_anew, read_mark
 from pipeline.ledger.last_error import last_reason
 from pipeline.ledger.ledger import Ledger
@@ -22,6 +23,8 @@ from pipeline.model.load_record import Counts
 NEWEST_LOADS = 5_000
 
 NAMED = 10  # folders without a contract that a status names, and datasets whose tables are behind
+
+MENDED_LINES = 1_000  # of one file that are published, the first: a page reads as many of its problems
 
 LATENCY_LOADS = 1_000  # the newest loads found by event, over which percentiles are taken
 
@@ -33,6 +36,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ALL, _STRAYS = "/all", "/no contract"
 
 _HAS_CONTRACT = "dataset IN (SELECT dataset FROM fingerprint)"
+
+_MENDED = ("rows_mended", "mended")  # columns of the loads that come from the marks of other files
 
 _SECTION = f"iif({_HAS_CONTRACT}, dataset, '{_STRAYS}') AS section"
 
@@ -177,18 +182,23 @@ def loads(ledger: Ledger) -> pa.Table:
 def sources(ledger: Ledger, condition: str, *values: object) -> pa.Table:
     """Return the sources that meet a condition, with `LOADS_SCHEMA`; those that changed last, the newest first."""
     problem = "iif(status IN ('failed', 'ignored') OR status = 'pending' AND retry_at, error, first_problem)"
-    names = ", ".join(LOADS_SCHEMA.names).replace("first_problem", problem)
+    names = ", ".join(name if name not in _MENDED else "NULL" for name in LOADS_SCHEMA.names)
     rows = ledger.rows(
-        f"SELECT {names} FROM source WHERE {condition} ORDER BY changed_at DESC LIMIT {NEWEST_LOADS}",
+        f"SELECT {names.replace('first_problem', problem)}, {mended.COLUMNS} FROM source WHERE {condition}"
+        f" ORDER BY changed_at DESC LIMIT {NEWEST_LOADS}",
         *values,
     )
-    columns = []
-    for field, cells in zip(LOADS_SCHEMA, zip(*rows, strict=True) if rows else [()] * len(LOADS_SCHEMA), strict=True):
-        if field.name == "problems":
-            columns.append(_problem_counts(json.loads(f"[{','.join(cells)}]")))  # a call for each: 6 times as long
+    lines = mended.mended(rows, mended.passed_lines(ledger))
+    of_others = {"rows_mended": list(map(len, lines)), "mended": [some[:MENDED_LINES] for some in lines]}
+    columns, cells = [], list(zip(*rows, strict=True)) or [()] * len(LOADS_SCHEMA)
+    for field, values_of in zip(LOADS_SCHEMA, cells[: len(LOADS_SCHEMA)], strict=True):
+        if field.name in of_others:
+            columns.append(pa.array(of_others[field.name], field.type))
+        elif field.name == "problems":
+            columns.append(_problem_counts(json.loads(f"[{','.join(values_of)}]")))  # a call for each: 6 times as long
         else:
             stored = pa.int64() if field.type in (TIME, pa.bool_()) else field.type
-            columns.append(pa.array(cells, stored).cast(field.type))
+            columns.append(pa.array(values_of, stored).cast(field.type))
     return pa.table(columns, LOADS_SCHEMA)
 
 

@@ -44,6 +44,7 @@ CREATE TABLE IF NOT EXISTS source (
     -- 0: an attempt may have left other objects than these two etags say
     outputs_known INTEGER NOT NULL DEFAULT 0,
     share TEXT NOT NULL DEFAULT '[]',
+    mends TEXT,  -- of a fixed file: its marks (`lake.mending.Mends`)
     -- positions in the order of results: of the newest, and of the first; a table that is behind the first has no row
     position INTEGER,
     first_position INTEGER
@@ -53,6 +54,7 @@ CREATE INDEX IF NOT EXISTS flying ON source (alone) WHERE in_flight = 1;
 CREATE INDEX IF NOT EXISTS backlog ON source (dataset, landed_at) WHERE status = 'pending';
 CREATE INDEX IF NOT EXISTS retrying ON source (retry_at) WHERE status = 'failed' AND retry_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS ended ON source (changed_at);
+CREATE INDEX IF NOT EXISTS mending ON source (source_key) WHERE mends IS NOT NULL;
 CREATE INDEX IF NOT EXISTS positions ON source (dataset, position) WHERE position IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS results (position INTEGER NOT NULL);

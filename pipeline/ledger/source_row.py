@@ -40,6 +40,7 @@ def result_columns(record: LoadRecord) -> dict[str, object]:
         "first_problem": record.first_problem,
         "problems": json.dumps(record.problems or [], ensure_ascii=False),
         "share": json.dumps(record.share or [], ensure_ascii=False),
+        "mends": json.dumps(record.mends) if record.mends else None,
         "loaded_etag": record.etag,
     }
 

@@ -1,9 +1,10 @@
 """Load versions of sources: open, read, transform, write, and put, in an order that survives a crash at any point."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,10 +13,12 @@ from typing import BinaryIO, ParamSpec, TypeVar
 from common.errors import StoreUnavailable
 from common.logs import fields
 from lake.layout import clean_key, rejected_key, wrong_dataset_name
+from lake.mending import fixed_number
 from lake.stores.base import InvalidKey, ObjectInfo, ObjectStore, PutRefused
 from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.task_queue import ROOM
 from pipeline.load.aggregate import count_groups
+from pipeline.load.fixed_files import Marks, seekable
 from pipeline.load.fixity import checked
 from pipeline.load.write import Part, Staged, write_load, write_refusal
 from pipeline.model.load_record import LoadRecord
@@ -120,14 +123,23 @@ def stage(
         return write_refusal(Refused(Problem("contract", _no_contract(record.dataset))), record, place)
     try:
         with checked(stream, record.source_key, record.size, dataset.contract.fixity, place) as content:
-            return write_load(_parts(content, record.source_key, dataset, reference=reference), record, dataset, place)
+            return _stage(content, record, dataset, place, reference=reference)
     except Refused as refusal:
         return write_refusal(refusal, record, place)
 
 
-def _parts(stream: BinaryIO, key: str, dataset: Dataset, *, reference: bool) -> Iterator[Part]:
-    reader = reader_of(key)
-    for batch in (reader.reference if reference else reader.read)(stream, key, dataset.contract, limits=dataset.limits):
+def _stage(content: BinaryIO, record: LoadRecord, dataset: Dataset, place: Path | None, *, reference: bool) -> Staged:
+    reader = reader_of(record.source_key)
+    read = partial(reader.reference if reference else reader.read, key=record.source_key, limits=dataset.limits)
+    if fixed_number(record.source_key) is None:
+        return write_load(_parts(read(content, contract=dataset.contract), dataset), record, dataset, place)
+    with seekable(content, place) as copy:
+        marks = Marks(record.source_key)
+        return write_load(_parts(marks.batches(read, copy, dataset.contract), dataset), record, dataset, place, marks)
+
+
+def _parts(batches: Iterable[Batch], dataset: Dataset) -> Iterator[Part]:
+    for batch in batches:
         rows = dataset.transform_rows(batch.rows)
         [counts] = count_groups(dataset.contract.summary, [rows])
         yield batch, rows, counts
@@ -150,15 +162,17 @@ def stage_small_files(files: Sequence[SmallFile], datasets: Mapping[str, Dataset
     """Stage small files in memory, by dataset and reader; return the results by key.
 
     Where the files of such a group fail together, or have grown too large for it, each is staged alone: an error that
-    occurs again is the error of that file.
+    occurs again is the error of that file. Fixed files are staged alone, too.
     """
     attempt, results = Attempts(), dict[str, Staged | Exception]()
-    groups = dict[tuple[str, Reader], list[SmallFile]]()
+    groups = dict[tuple[str, Reader, bool], list[SmallFile]]()
     for file in files:
-        groups.setdefault((file.record.dataset, reader_of(file.record.source_key)), []).append(file)
-    for (name, reader), group in groups.items():
+        key = file.record.source_key
+        groups.setdefault((file.record.dataset, reader_of(key), fixed_number(key) is not None), []).append(file)
+    for (name, reader, fixed), group in groups.items():
         dataset = datasets[name]
-        if len(group) > 1 and dataset.contract.fixity is None and sum(len(file.content) for file in group) <= ROOM:
+        alone = fixed or dataset.contract.fixity is not None
+        if not alone and len(group) > 1 and sum(len(file.content) for file in group) <= ROOM:
             try:
                 results |= _stage_together(group, dataset, reader)
                 continue

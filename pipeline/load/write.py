@@ -14,6 +14,7 @@ from lake.schemas import LINEAGE
 from pipeline.dataset.dataset import Dataset
 from pipeline.load.aggregate import GroupCounts, Groups
 from pipeline.load.clean_rows import CleanWriter
+from pipeline.load.fixed_files import Marks
 from pipeline.load.rejected_rows import RejectsWriter, content_of, open_sink
 from pipeline.model.data_resource import NO_LIMIT, RejectsLimit
 from pipeline.model.load_record import LoadRecord
@@ -36,13 +37,15 @@ class Staged:
     rejected: Path | bytes | None
 
 
-def write_load(parts: Iterable[Part], record: LoadRecord, dataset: Dataset, place: Path | None) -> Staged:
+def write_load(
+    parts: Iterable[Part], record: LoadRecord, dataset: Dataset, place: Path | None, marks: Marks | None = None
+) -> Staged:
     """Write a load part by part, so that memory is bounded: to files at `place`, or in memory if it is None.
 
     A `Refused` raised by the parts or by the sums becomes a refusal.
     """
     try:
-        return _write_rows(parts, record, dataset, place)
+        return _write_rows(parts, record, dataset, place, marks)
     except Refused as refusal:
         return write_refusal(refusal, record, place)
 
@@ -62,7 +65,9 @@ def write_refusal(refusal: Refused, record: LoadRecord, place: Path | None) -> S
     return Staged(record, None, rejects.content)
 
 
-def _write_rows(parts: Iterable[Part], record: LoadRecord, dataset: Dataset, place: Path | None) -> Staged:
+def _write_rows(
+    parts: Iterable[Part], record: LoadRecord, dataset: Dataset, place: Path | None, marks: Marks | None
+) -> Staged:
     groups, clean, limit = Groups(), open_sink(place, ".clean"), dataset.contract.rejects
     schema = pa.schema([*dataset.schema, *LINEAGE])
     remembered = 0 if limit == NO_LIMIT else REMEMBERED
@@ -78,6 +83,7 @@ def _write_rows(parts: Iterable[Part], record: LoadRecord, dataset: Dataset, pla
         _check_limit(limit, record, rejects)
         with _refuse_overflow():
             record = replace(rejects.add_counts(record), share=groups.share(dataset.schema))
+        record = replace(record, mends=marks.kept if marks else None)
         writer.finish(record.footer)
         rejects.finish(record)
     return Staged(record, content_of(clean), rejects.content)

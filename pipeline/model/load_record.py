@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow.parquet as pq
 
@@ -30,11 +30,13 @@ class LoadRecord:
     first_problem: str | None = None
     problems: Counts | None = None
     share: Share | None = None
+    mends: dict[str, Any] | None = None  # of a fixed file: its marks, as `lake.mending.Mends` has them
 
     @property
     def footer(self) -> dict[bytes, bytes]:
         """The record as Parquet's key and value."""
-        return {METADATA_KEY: json.dumps(vars(self), ensure_ascii=False).encode()}
+        values = {name: value for name, value in vars(self).items() if name != "mends" or value is not None}
+        return {METADATA_KEY: json.dumps(values, ensure_ascii=False).encode()}
 
 
 def read_load_record(content: BinaryIO | Path) -> LoadRecord:

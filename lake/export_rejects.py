@@ -1,0 +1,184 @@
+"""Export rejected records: write them as a file of the same format, for a person to correct and put back."""
+
+import codecs
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from lake.mending import MENDS, fixed_key, mark_of, suffix_of
+from lake.rejects import CannotExport, RejectedRecords, next_number, read_rejected_records
+from lake.stores.base import ObjectStore
+
+MAX_LINE = 64 << 20  # characters of a physical line: of a longer one no part would be of use
+CODECS = {".gz": "gzip", ".zst": "zstd"}
+BOMS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",  # before that of UTF-16, with which it begins
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+_CELLS, _OBJECTS = (".csv", ".tsv", ".txt"), (".jsonl", ".ndjson")  # suffixes by the form of their records
+
+
+@dataclass(frozen=True)
+class Export:
+    """Outcome of an export: how many records it has, how many are mended already, and the key of the fixed file."""
+
+    key: str
+    records: int
+    mended: int
+
+
+def export_rejects(
+    store: ObjectStore, key: str, encoding: str, dialect: Mapping[str, Any], out: BinaryIO, most: int | None = None
+) -> Export:
+    """Write the open rejected records of a source, each as it is there with a mark, below the lines of its header.
+
+    Args:
+        store: the lake.
+        key: the source, whose present version must be the one that was loaded.
+        encoding: of the contract.
+        dialect: of the contract, by the names of the standard's Table Dialect.
+        out: receives the file, which has the encoding of the source, and is not packed.
+        most: characters of the source that are read.
+
+    Raises:
+        CannotExport: the message says why, and what to do.
+    """
+    suffix = re.sub(r"\.(gz|zst)$", "", suffix_of(key).lower())
+    if suffix not in _CELLS + _OBJECTS:
+        reason = f"rejected records of a {suffix or 'nameless'} file cannot be exported"
+        raise CannotExport(f"{reason}: correct the file itself, and put it under the same name ({key})")
+    rejects = read_rejected_records(store, key)
+    with store.open(key) as (info, stream):
+        if info.etag != rejects.etag:
+            raise CannotExport(f"{key} was changed after it was loaded: export again once its new version is loaded")
+        try:
+            with closing(_Lines(stream, key, encoding, most)) as lines:
+                _copy(lines, rejects, dialect, suffix, out)
+        except (pa.ArrowException, UnicodeError, LookupError) as error:
+            raise CannotExport(f"{key} cannot be read as text: {error}") from error
+    return Export(fixed_key(key, next_number(store, key)), len(rejects.open), rejects.mended)
+
+
+class _Lines:
+    """The physical lines of a source with their line ends, counted from 1; bytes that are no text pass unchanged."""
+
+    def __init__(self, stream: BinaryIO, key: str, encoding: str, most: int | None) -> None:
+        codec = CODECS.get(key.lower()[key.rfind(".") :])
+        plain = io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(stream), codec) if codec else stream)  # type: ignore[type-var]
+        bom = next((name for mark, name in BOMS.items() if plain.peek(4).startswith(mark)), None)
+        self.encoding, self.number, self._key, self._left = bom or encoding, 0, key, most
+        self._text = io.TextIOWrapper(plain, self.encoding, errors="surrogateescape", newline="")
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._text.close()
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the lines that were not read yet."""
+        return self
+
+    def __next__(self) -> str:
+        """Return the next line; `number` is its number."""
+        line = self._text.readline(MAX_LINE)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if len(line) == MAX_LINE:
+            raise CannotExport(f"line {self.number:,} of {self._key} is too long: correct the file itself")
+        if self._left is not None:
+            self._left -= len(line)
+            if self._left < 0:
+                command = f"python -m pipeline rejects export {self._key}"
+                raise CannotExport(f"{self._key} is too large for a page: run `{command}`")
+        return line
+
+
+def _copy(lines: _Lines, rejects: RejectedRecords, dialect: Mapping[str, Any], suffix: str, out: BinaryIO) -> None:
+    """Copy the header and the rejected records, each with its mark; a fixed file has its marks already."""
+    encoder, left = codecs.getincrementalencoder(lines.encoding)("surrogateescape"), len(rejects.open)
+    form = _Objects() if suffix in _OBJECTS else _Cells(dialect, suffix, marked=rejects.mends is not None)
+    out.write(encoder.encode(form.header(lines)))
+    for line in lines:
+        number = lines.number
+        if number in rejects.open:
+            record = line if rejects.open[number] else form.whole(line, lines)
+            out.write(encoder.encode(form.marked(record, mark_of(number, rejects.version))))
+            left -= 1
+            if not left:
+                return
+    raise CannotExport("the file does not have the lines that were rejected: verify it, or load it again")
+
+
+class _Objects:
+    """Records that are JSON objects, one in each line."""
+
+    def header(self, _: _Lines) -> str:
+        """Return the lines above the first record: none."""
+        return ""
+
+    def whole(self, line: str, _: _Lines) -> str:
+        """Return the record that begins with a line: the line."""
+        return line
+
+    def marked(self, record: str, mark: str) -> str:
+        """Return a record with its mark; one that is no object, or has a mark, as it is."""
+        text, end = _split_end(record, "\n")
+        body = text.rstrip()
+        if not body.endswith("}") or f'"{MENDS}"' in body:
+            return text + end
+        comma = "" if body[:-1].rstrip().endswith("{") else ","
+        return f"{body[:-1]}{comma}{json.dumps(MENDS)}:{json.dumps(mark)}}}{end}"
+
+
+class _Cells:
+    """Records that are cells between delimiters; a quoted cell may have line ends."""
+
+    def __init__(self, dialect: Mapping[str, Any], suffix: str, *, marked: bool) -> None:
+        self._delimiter = dialect.get("delimiter") or ("\t" if suffix == ".tsv" else ",")
+        self._quote, self._is_marked, self._end = dialect.get("quoteChar") or '"', marked, "\n"
+        self._quotes = re.compile(re.escape(self._quote))
+
+    def header(self, lines: _Lines) -> str:
+        """Return all lines up to the header, with the column of marks in it."""
+        above = ""
+        for line in lines:
+            if line.strip("\ufeff\r\n"):
+                record = self.whole(line, lines)
+                self._end = _split_end(record, self._end)[1]
+                return above + self.marked(record, MENDS)
+            above += line
+        return above
+
+    def whole(self, line: str, lines: _Lines) -> str:
+        """Return the record that begins with a line, whose quotes are in order: it goes on while one is open."""
+        parts, quotes = [line], self._count(line)
+        while quotes % 2 and (line := next(lines, "")):
+            parts.append(line)
+            quotes += self._count(line)
+        return "".join(parts)
+
+    def _count(self, line: str) -> int:
+        return len(self._quotes.findall(line))
+
+    def marked(self, record: str, mark: str) -> str:
+        """Return a record with one more cell; in a file with marks, as it is."""
+        text, end = _split_end(record, self._end)
+        if self._is_marked:
+            return text + end
+        cell = f"{self._quote}{mark}{self._quote}" if self._delimiter in mark else mark
+        return f"{text}{self._delimiter}{cell}{end}"
+
+
+def _split_end(record: str, otherwise: str) -> tuple[str, str]:
+    """Split a record from its line end; the last record of a file may have none."""
+    text = record.removesuffix("\n").removesuffix("\r") if record.endswith("\n") else record.removesuffix("\r")
+    return text, record[len(text) :] or otherwise

@@ -1,0 +1,139 @@
+"""Rejected records from export to mended: exported, corrected, put back, and shown as mended; also after kill -9."""
+
+import signal
+
+import pytest
+
+from tests.support.dying import Death
+from tests.support.lake import HEADER, Lake, history
+
+KEY = "raw/companydata/a.csv"
+GOOD = "1-Jan,Books,S,5,1,9"
+BAD = ["2-Jan,Books,S,many,1,9", "2-Jan,Books,S,6,none,9", '2-Jan,Bo"oks,S,7,1,9', "2-Jan,Books,S,8,1"]
+
+
+def content(*records: str) -> bytes:
+    return "\n".join([HEADER, *records, ""]).encode()
+
+
+def export(lake: Lake, key: str = KEY) -> str:
+    """Return what `rejects export` writes, or its error."""
+    told = lake.command("rejects", "export", key, "--out", "-")
+    return told.stdout or told.stderr
+
+
+def put(lake: Lake, name: str, text: str, *corrections: tuple[str, str]) -> None:
+    for wrong, right in corrections:
+        assert wrong in text, text
+        text = text.replace(wrong, right)
+    lake.put(f"companydata/{name}", text.encode())
+
+
+def mended(lake: Lake) -> dict[str, list[int]]:
+    """Return the mended lines of each file, as they are published."""
+    return {name.removeprefix("companydata/"): row["mended"] for name, row in lake.loads().items()}
+
+
+def test_a_person_corrects_rejects_and_puts_them_back(lake):
+    """Some at first, the rest later; whatever then happens to the files, what is shown as mended is in the rows."""
+    lake.put("companydata/a.csv", content(GOOD, *BAD))
+    with lake.pipeline():
+        lake.wait_loaded("companydata/a.csv")
+        text = export(lake)
+        assert [line.rpartition(",")[0] for line in text.splitlines()] == [HEADER, *BAD]
+        put(lake, "a.fixed-1.csv", text, ("many", "5"), ("S,8,1,", "S,8,1,9,"))
+        lake.wait_loaded("companydata/a.fixed-1.csv")
+        assert mended(lake) == {"a.csv": [2 + 1, 6], "a.fixed-1.csv": []}
+        assert lake.sums() == {"Books": [3, 5 + 5 + 8, 3, 27]}
+
+        put(lake, "a.fixed-2.csv", export(lake), ("none", "1"), ('Bo"oks', "Books"))
+        lake.wait_loaded("companydata/a.fixed-2.csv")
+        assert mended(lake) == {"a.csv": [3, 4, 5, 6], "a.fixed-1.csv": [3, 4], "a.fixed-2.csv": []}
+        assert lake.sums() == {"Books": [5, 31, 5, 45]}
+        assert "are mended: nothing is left to correct" in export(lake)
+        shown = lake.command("status", KEY).stdout.splitlines()
+        assert [cell.strip() for cell in shown[-2].split("│")[3:6]] == ["1", "4", "4"]
+
+        lake.put("companydata/a.fixed-2.csv", b"nonsense\n")  # refused: its rows go, and so do its marks
+        lake.wait_loaded("companydata/a.fixed-2.csv")
+        assert mended(lake)["a.csv"] == [3, 6]
+    assert lake.command("verify").returncode == 0
+
+
+def test_marks_end_with_the_version_that_they_are_of_and_with_their_file(local_lake):
+    lake = local_lake
+    lake.put("companydata/a.csv", content(GOOD, *BAD[:2]))
+    assert lake.finish("once") == 0
+    put(lake, "a.fixed-1.csv", export(lake), ("many", "5"), ("none", "1"))
+    assert lake.finish("once") == 0
+    assert mended(lake)["a.csv"] == [3, 4]
+
+    lake.store.delete("raw/companydata/a.fixed-1.csv")
+    assert lake.finish("once") == 0
+    assert mended(lake)["a.csv"] == [3, 4]  # its rows are there
+    assert lake.finish("once", PIPELINE_RETRACT_DELETED="on") == 0
+    assert mended(lake)["a.csv"] == []
+
+    put(lake, "a.fixed-1.csv", export(lake), ("many", "5"), ("none", "1"))
+    lake.put("companydata/a.csv", content(GOOD, BAD[1], BAD[0], GOOD))
+    assert lake.finish("once") == 0
+    assert mended(lake)["a.csv"] == []  # another version, whose records may be others
+    assert lake.command("verify").returncode == 0
+
+
+STEPS = [
+    ("take", "after"),
+    ("stage", "after"),
+    ("put rejected/", "after"),
+    ("put clean/", "after"),
+    ("commit", "after"),
+]
+
+
+@pytest.mark.parametrize(("at", "when"), STEPS)
+def test_kill_9_between_the_steps_of_mending(local_lake, at, when):
+    """The pipeline dies while it loads a fixed file; the next start ends with the same rows and the same marks."""
+    lake = local_lake
+    lake.put("companydata/a.csv", content(GOOD, *BAD))
+    assert lake.finish("once") == 0
+    put(lake, "a.fixed-1.csv", export(lake), ("many", "5"), ("S,8,1,", "S,8,1,9,"))
+    death = Death(at, when, key="" if at == "take" else "a.fixed-1.csv")
+    assert lake.finish("once", prepare=death, PIPELINE_WORKERS="1") == -signal.SIGKILL
+    assert mended(lake) == {"a.csv": []}  # as before
+
+    assert lake.finish("once") == 0
+    assert mended(lake) == {"a.csv": [3, 6], "a.fixed-1.csv": []}
+    assert lake.sums() == {"Books": [3, 18, 3, 27]}
+    assert history(lake) == 2
+    assert lake.command("verify").returncode == 0
+
+
+def test_a_ledger_that_is_gone_is_told_by_the_objects(local_lake):
+    lake = local_lake
+    lake.put("companydata/a.csv", content(GOOD, *BAD))
+    assert lake.finish("once") == 0
+    put(lake, "a.fixed-1.csv", export(lake), ("many", "5"))
+    assert lake.finish("once") == 0
+    lake.store.delete("raw/companydata/a.fixed-1.csv")
+    (lake.state / "ledger.sqlite").unlink()
+    assert lake.finish("once") == 0
+    assert mended(lake)["a.csv"] == [3]  # by the footer of the clean object, which is adopted
+
+
+def test_the_command_writes_no_file_that_is_there(local_lake, tmp_path):
+    lake, file = local_lake, tmp_path / "out.csv"
+    lake.put("companydata/a.csv", content(GOOD, *BAD))
+    assert lake.finish("once") == 0
+    told = lake.command("rejects", "export", KEY, "--out", str(file))
+    assert told.returncode == 0
+    assert f"wrote {file}: 4 rejected records of {KEY}" in told.stderr
+    assert "then put it as raw/companydata/a.fixed-1.csv" in told.stderr
+    assert file.read_text().startswith(f"{HEADER},_mends\n")
+    for arguments, reason in (
+        ([KEY, "--out", str(file)], "is there already: remove it, or name another file"),
+        (["raw/companydata/none.csv"], "has no rejected records"),
+        (["clean/a.csv"], "expected one that begins with raw/"),
+        (["raw/nobody/a.csv"], "there is no contract"),
+    ):
+        told = lake.command("rejects", "export", *arguments)
+        assert (told.returncode, reason in told.stderr) == (2, True), told.stderr

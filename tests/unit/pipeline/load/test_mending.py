@@ -1,0 +1,190 @@
+"""Rejected records from export to load: what is exported, and what a fixed file mends."""
+
+import gzip
+import io
+import json
+import os
+from functools import partial
+
+import pyarrow.parquet as pq
+import pytest
+
+from common.errors import SettingError
+from lake.export_rejects import export_rejects
+from lake.layout import clean_key, rejected_key
+from lake.mending import read_mends, version_of
+from lake.rejects import CannotExport, read_rejected_records
+from lake.schemas import METADATA_KEY
+from pipeline.load import fixed_files
+from pipeline.model.contract import Contract
+from tests.support.loads import Loads
+
+HEADER = b"name,n,x\n"
+
+
+def export(loads: Loads, contract: Contract, key: str = Loads.key, most: int | None = None) -> tuple[str, bytes]:
+    """Export rejected records; return the proposed key and the file."""
+    out = io.BytesIO()
+    result = export_rejects(loads.store, key, contract.encoding, contract.dialect.model_dump(), out, most)
+    return result.key, out.getvalue()
+
+
+def record(loads: Loads, key: str) -> dict:
+    """Return the record of the load in a clean object, or in the rejected one of a refused file."""
+    for output in (clean_key(key), rejected_key(key)):
+        try:
+            with loads.store.open(output) as (_, stream):
+                return json.loads(pq.read_metadata(io.BytesIO(stream.read())).metadata[METADATA_KEY])
+        except FileNotFoundError:
+            continue
+    raise AssertionError(f"no result of {key}")
+
+
+def version(loads: Loads, key: str = Loads.key) -> str:
+    return version_of(key, loads.store.stat(key).etag)
+
+
+GERMAN = {"encoding": "cp1252", "dialect": {"delimiter": ";", "quoteChar": "'"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "suffix", "encode"),
+    [
+        ({}, ".csv", bytes),
+        ({}, ".csv", lambda text: b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n")),
+        ({}, ".CSV", lambda text: text.replace(b"\n", b"\r")),
+        ({}, ".csv", lambda text: ("\ufeff" + text.decode()).encode("utf-16-be")),
+        ({}, ".csv.gz", gzip.compress),
+        (GERMAN, ".csv", lambda text: text.decode().replace(",", ";").replace('"', "'").encode("cp1252")),
+    ],
+    ids=["plain", "bom and crlf", "cr", "utf-16", "gzip", "cp1252"],
+)
+def test_the_export_has_the_form_of_the_source_and_mends_it(loads, write_dataset, changes, suffix, encode):
+    """Line ends, encoding and dialect stay; a file that was packed is not; corrected and put back, it mends all."""
+    text = '\n\nname,n,x\na,1,2\nä,many,2\n"b\n\nb",-1,"2,5"\nc,3,4\n"d",x,y'.encode()
+    dataset, key = write_dataset(**changes), f"raw/numbers/a{suffix}"
+    loads(dataset, encode(text), key)
+
+    proposed, content = export(loads, dataset.contract, key)
+    of = version(loads, key)
+    expected = f'\n\nname,n,x,_mends\nä,many,2,5@{of}\n"b\n\nb",-1,"2,5",6@{of}\n"d",x,y,10@{of}\n'.encode()
+    plain = bytes if suffix == ".csv.gz" else encode
+    assert content == plain(expected)
+    assert proposed == f"raw/numbers/a.fixed-1{suffix.removesuffix('.gz')}"
+
+    loads(
+        dataset, plain(expected.replace(b"many", b"7").replace(b'-1,"2,5"', b"8,2").replace(b"x,y", b"9,2")), proposed
+    )
+    assert loads.clean(proposed).select(["n", "_line"]).to_pylist() == [
+        {"n": 7, "_line": 4},
+        {"n": 8, "_line": 5},
+        {"n": 9, "_line": 8},
+    ]
+    with pytest.raises(CannotExport, match=r"all 3 rejected records of .* are mended"):
+        export(loads, dataset.contract, key)
+
+
+def test_each_record_comes_once_with_its_own_bytes(loads, write_dataset):
+    """However many problems it has, whatever its bytes are, and however long it is; a broken line comes as it is."""
+    dataset = write_dataset()
+    bad = [b"a,x,y", b"\xff\0,1,2", b'say "hi",1,2', b"n" * 6000 + b",x,1", b"too,few", b'"open,1,2']
+    loads(dataset, HEADER + b"\n".join([b"good,1,2", *bad]) + b"\n")
+    assert len(loads.rejected()) > len(bad)
+
+    of = version(loads).encode()
+    marked = [b"%s,%d@%s" % (line, number, of) for number, line in enumerate(bad, 3)]
+    assert export(loads, dataset.contract)[1] == b"\n".join([b"name,n,x,_mends", *marked, b""])
+
+
+def test_what_is_still_wrong_is_still_open_and_goes_on_to_the_next_file(loads, write_dataset):
+    """Correct one record, leave one wrong, remove one and add one; then correct the rest."""
+    dataset = write_dataset()
+    loads(dataset, HEADER + b"a,x,1\nb,x,2\nc,x,3\nd,4,4\n")
+    first, content = export(loads, dataset.contract)
+    lines = content.replace(b"a,x", b"a,1").splitlines(keepends=True)
+    loads(dataset, b"".join([*lines[:3], b"new,9,9,\n"]), first)
+
+    of = version(loads)
+    assert record(loads, first)["mends"] == {"passed": {of: [2]}, "rejected": {of: [[3, 3]]}}
+    assert loads.clean(first)["name"].to_pylist() == ["a", "new"]
+    assert "_mends" not in loads.clean(first).column_names
+    assert list(read_rejected_records(loads.store, Loads.key).open) == [3, 4]
+
+    second, content = export(loads, dataset.contract, first)
+    assert (second, content) == ("raw/numbers/a.fixed-2.csv", f"name,n,x,_mends\nb,x,2,3@{of}\n".encode())
+    loads(dataset, content.replace(b"x,2", b"2,2"), second)
+    with pytest.raises(CannotExport, match=r"all 1 rejected records of raw/numbers/a.fixed-1.csv are mended"):
+        export(loads, dataset.contract, first)
+    third, content = export(loads, dataset.contract)
+    assert (third, content) == ("raw/numbers/a.fixed-3.csv", f"name,n,x,_mends\nc,x,3,4@{of}\n".encode())
+
+
+def test_marks_are_of_one_version(loads, write_dataset):
+    """The source gets a new version with the same bad record: nothing of it is mended."""
+    dataset = write_dataset()
+    loads(dataset, HEADER + b"a,x,1\n")
+    first, content = export(loads, dataset.contract)
+    loads(dataset, content.replace(b"a,x", b"a,1"), first)
+    with pytest.raises(CannotExport, match="are mended"):
+        export(loads, dataset.contract)
+
+    loads(dataset, HEADER + b"a,x,1\nb,2,2\n")
+    assert export(loads, dataset.contract)[1] == f"name,n,x,_mends\na,x,1,2@{version(loads)}\n".encode()
+
+
+def test_a_file_with_such_a_name_and_no_marks_is_a_file_like_any_other(loads, write_dataset):
+    dataset, key = write_dataset(), "raw/numbers/b.fixed-1.csv"
+    loads(dataset, HEADER + b"a,1,1\nb,x,2\n", key)
+    assert loads.clean(key)["name"].to_pylist() == ["a"]
+    assert "mends" not in record(loads, key)
+    proposed, content = export(loads, dataset.contract, key)
+    assert (proposed, content) == (
+        "raw/numbers/b.fixed-2.csv",
+        f"name,n,x,_mends\nb,x,2,3@{version(loads, key)}\n".encode(),
+    )
+
+
+def test_a_stream_that_cannot_be_read_again_is_copied(tmp_path):
+    read, write = os.pipe()
+    with os.fdopen(write, "wb") as pipe:
+        pipe.write(HEADER)
+    with os.fdopen(read, "rb") as stream, fixed_files.seekable(stream, tmp_path / "file") as copy:
+        assert copy.read() == HEADER
+        copy.seek(0)
+        assert copy.read() == HEADER
+
+
+def test_the_name_of_the_column_of_marks_is_taken(write_dataset):
+    with pytest.raises(SettingError, match="'_mends' is the column of marks in a fixed file: choose another name"):
+        write_dataset(schema={"fields": [{"name": "a", "header": "_mends"}]}, summary={})
+
+
+def test_why_nothing_can_be_exported(loads, write_dataset):
+    dataset = write_dataset()
+    exported = partial(export, loads, dataset.contract)
+    loads(dataset, HEADER + b"a,1,1\n")
+    with pytest.raises(CannotExport, match="has no rejected records"):
+        exported()
+    loads(dataset, b"nonsense\n")
+    with pytest.raises(CannotExport, match=r"refused as a whole \(the header does not fit.*: correct the whole file"):
+        exported()
+    loads(dataset, HEADER + b"a,x,1\n")
+    with pytest.raises(CannotExport, match="too large for a page: run `python -m pipeline rejects export raw/numbers"):
+        exported(most=12)
+    loads.store.put(Loads.key, HEADER + b"a,y,1\n")
+    with pytest.raises(CannotExport, match="was changed after it was loaded"):
+        exported()
+    with pytest.raises(CannotExport, match=r"of a nameless file cannot be exported"):
+        exported(key="raw/numbers/a.pdf")
+
+
+def test_marks_are_bounded(loads, write_dataset, monkeypatch, caplog):
+    monkeypatch.setattr(fixed_files, "MAX_MARKS", 2)
+    dataset = write_dataset()
+    loads(dataset, HEADER + b"a,x,1\n" * 4)
+    first, content = export(loads, dataset.contract)
+    loads(dataset, content.replace(b"a,x", b"a,1"), first)
+    mends = read_mends(record(loads, first))
+    assert mends
+    assert list(mends.passed.values()) == [[2, 3]]
+    assert "marks not kept" in caplog.text
