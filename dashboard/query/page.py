@@ -101,7 +101,8 @@ def _editor(queries: dict[str, str]) -> bool:
 
     st.session_state.setdefault("query-sql", next(iter(queries.values()), "SELECT 1"))
     st.selectbox("Start from", queries, key="query-example", on_change=start, index=None, placeholder="an example")
-    with st.form("query-form", border=False):
+    # The button has the shortcut; with that of the form, which is the same, each press would run the page twice.
+    with st.form("query-form", border=False, enter_to_submit=False):
         st.text_area("SQL", key="query-sql", height=HEIGHT, help="One query, in DuckDB's SQL. Times are in UTC.")
         return st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", shortcut="Mod+Enter")
 

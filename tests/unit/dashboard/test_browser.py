@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from dashboard.query.sandbox import AT_ONCE
 from lake.stores import open_store
@@ -208,18 +208,34 @@ def test_a_load_leads_to_its_rejects_and_they_to_their_place(
     expect(browser_page.locator("mark")).to_have_text("x")
 
 
+def messages_of(page: Page) -> list[str | bytes]:
+    """Return the list to which every message of the page to its server is added."""
+    messages: list[str | bytes] = []
+
+    def connect(browser: WebSocketRoute) -> None:
+        server = browser.connect_to_server()
+        browser.on_message(lambda message: (messages.append(message), server.send(message)))
+
+    page.route_web_socket(re.compile("."), connect)
+    return messages
+
+
 def test_a_query_is_run_by_keyboard(store: ObjectStore, address: str, browser_page: Page) -> None:
+    """A press that ran the page twice would drop the file of a download while the browser asks for it."""
+    asked = messages_of(browser_page)
     fill(store, [1405, 1333, 1290])
     browser_page.goto(f"{address}/query")
     editor = browser_page.get_by_label("SQL", exact=True)
     expect(editor).to_be_visible()
     editor.fill("SELECT status, 7 AS seven FROM published_loads")
+    asked.clear()
     editor.press("Control+Enter")
     expect(browser_page.get_by_text("1 row, in")).to_be_visible()
     expect(browser_page.get_by_test_id("stDataFrame").last).to_contain_text("loaded")
     editor.fill("SELECT\n  nothing FROM published_loads")
     editor.press("Control+Enter")
     expect(browser_page.get_by_text("LINE 2:   nothing")).to_be_visible()
+    assert len(asked) == 2, "one message for each press"
 
 
 def ask(page: Page, sql: str) -> None:
