@@ -12,6 +12,7 @@ it takes up to 20 GB below TMPDIR.
 
 import argparse
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -28,7 +28,7 @@ from rich.table import Table
 from benchmarks import shapes
 from benchmarks.known import STEPS, fill, populate
 from benchmarks.ledger_growth import measure_ledger
-from benchmarks.measure import Bar, Command, Run, in_turns, plot, save, show_bars
+from benchmarks.measure import Bar, Command, Run, in_turns, median, plot, save, show_bars
 from lake.stores import open_store
 from tests.support.minio_server import remove_minio, start_minio
 
@@ -160,17 +160,12 @@ def loaded(path: Path, contract: Path, rounds: int) -> list[Run]:
     return done
 
 
-def middle(done: list[Run], what: str) -> float:
-    """Return the median of a figure that was measured of the process or printed by it; NaN if it failed."""
-    return median([getattr(one, what, None) or one.said[what] for one in done] or [float("nan")])
-
-
 def rows_of(runs: Runs) -> list[dict[str, Any]]:
     """Return the medians as plain data."""
     found = []
     for name, done in runs.items():
         told = {key for one in done[:1] for key, value in one.said.items() if isinstance(value, int | float)}
-        found.append({"name": name, **{what: middle(done, what) for what in ("seconds", "peak", *sorted(told))}})
+        found.append({"name": name, **{what: median(done, what) for what in ("seconds", "peak", *sorted(told))}})
     return found
 
 
@@ -187,7 +182,7 @@ def show(console: Console, title: str, runs: Runs) -> None:
 def growth(runs: Runs, small: str, large: str, what: str = "seconds") -> float:
     """Return a cost as a multiple of a smaller cost in the same round."""
     pairs = zip(runs[large], runs[small], strict=True)
-    return median(middle([one], what) / middle([other], what) for one, other in pairs)
+    return statistics.median(one.figure(what) / other.figure(what) for one, other in pairs)
 
 
 def at_most(what: str, limit: float, found: float, unit: str = " times") -> Bar:
@@ -208,7 +203,7 @@ def known_bars(steps: Runs, sweeps: Runs, most: int) -> list[Bar]:
     for name, done in sweeps.items():
         place, _, objects = name.partition(", ")
         if objects == f"{LISTED:,}":  # what fewer take, part of which is there for any number, tells nothing of it
-            found.append(at_most(f"sweep of {objects} in a {place}", 10, middle(done, "seconds"), " s"))
+            found.append(at_most(f"sweep of {objects} in a {place}", 10, median(done, "seconds"), " s"))
     return found
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmarks.known import etag, fill, key_of
 from benchmarks.ledger import NAME, STEPS, record_of
-from benchmarks.measure import Run, in_turns, save
+from benchmarks.measure import Run, in_turns, median, save
 from lake.stores.base import ObjectInfo
 from pipeline.dataset.dataset import read_datasets
 from pipeline.ledger.ledger import Ledger
@@ -96,18 +96,13 @@ def _measure(folder: Path, sizes: Sequence[int]) -> dict[int, Runs]:
     return found
 
 
-def _figure(done: Sequence[Run], what: str) -> float:
-    """Return a figure that was measured of the process or printed by it; NaN if the process failed."""
-    return next((float(getattr(run, what, None) or run.said[what]) for run in done), float("nan"))
-
-
 def _show(console: Console, found: dict[int, Runs]) -> list[dict[str, Any]]:
     """Print each figure, and as a multiple of the same in the smallest ledger; return them as plain data."""
     first, *larger = found
     table = Table("the ledger", f"{first:,} rows", *(text for size in larger for text in (f"{size:,}", "times")))
     rows = []
     for name, (step, what, unit) in PARTS.items():
-        figures = {size: _figure(runs[step], what) / unit for size, runs in found.items()}
+        figures = {size: median(runs[step], what) / unit for size, runs in found.items()}
         cells = [(f"{figures[size]:,.3g}", f"{figures[size] / figures[first]:.2f}") for size in larger]
         table.add_row(name, f"{figures[first]:,.3g}", *(cell for pair in cells for cell in pair))
         rows.append({"name": name, **{f"{size}": figure for size, figure in figures.items()}})

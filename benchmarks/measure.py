@@ -37,6 +37,10 @@ class Run:
     peak: float
     said: dict[str, Any]
 
+    def figure(self, what: str) -> float:
+        """Return a figure that the program printed, or one that was measured of its process."""
+        return float(self.said[what] if what in self.said else getattr(self, what))
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -102,8 +106,8 @@ def turns(names: Sequence[str], rounds: int) -> Iterator[str]:
 
 
 def median(runs: Sequence[Run], what: str) -> float:
-    """Return the median of `seconds`, `cpu` or `peak`; NaN if there was no run."""
-    return statistics.median(getattr(one, what) for one in runs) if runs else float("nan")
+    """Return the median of a figure, such as `seconds`, `cpu` or `peak`; NaN if there was no run."""
+    return statistics.median(one.figure(what) for one in runs) if runs else float("nan")
 
 
 def ratios(runs: Mapping[str, Sequence[Run]], base: str) -> dict[str, float]:
