@@ -15,6 +15,7 @@ from dashboard.query.sandbox import NOTE, QueryError
 from dashboard.query.tables import Version, has_table, versions
 from dashboard.shared import formats, notices
 from dashboard.shared.charts import MAX_BARS, MAX_POINTS, frame_chart, line_chart, roles
+from dashboard.shared.failures import one_sentence
 from dashboard.shared.published import BY_URL, Published, UnreadableError
 from dashboard.shared.tables import download, table
 from lake.status import Status
@@ -54,8 +55,22 @@ def _read(published: Published, status: Status) -> tuple[dict[str, str], dict[st
 
 
 def show(published: Published) -> None:
-    """Draw the page."""
+    """Draw the page.
+
+    The result comes first, before anything that takes time: at the start of a run Streamlit forgets the files of the
+    page's downloads, and the end of any visitor's run may delete them. So a query runs while the last result is there.
+    """
     st.html(MONOSPACE)
+    query, result = st.container(), st.container()
+    with result:
+        _result(st.session_state.get("query-result"))
+    with query:
+        if _ask(published):
+            st.rerun()
+
+
+def _ask(published: Published) -> bool:
+    """Draw the editor and what can be queried; return whether a query ran, whose result is to be drawn."""
     latest = notices.latest(published, "query", _read)
     views, known = latest[1] if latest else ({}, {})
     state = notices.failure("query") or _state_of(latest and latest[0], known)
@@ -64,7 +79,7 @@ def show(published: Published) -> None:
     if not known:
         if latest:
             notices.no_files()
-        return
+        return False
     runner = _runner(published.store.url)
     runner.warm()
     left, right = st.columns([3, 2], gap="medium")
@@ -73,10 +88,13 @@ def show(published: Published) -> None:
         submitted = _editor(examples(known))
     with right:
         _columns(known)
-    if submitted and (now or at):
-        with st.spinner("Running", show_time=True):
-            st.session_state["query-result"] = _run(runner, views, at)
-    _result(st.session_state.get("query-result"))
+    if not submitted or not (now or at):
+        if "query-result" not in st.session_state:
+            st.caption("Run a query to see its rows here.")
+        return False
+    with st.spinner("Running", show_time=True):
+        st.session_state["query-result"] = _run(runner, views, at)
+    return True
 
 
 def _state_of(status: Status | None, known: Mapping[str, pa.Schema]) -> str:
@@ -155,13 +173,12 @@ def _run(runner: QueryRunner, views: Mapping[str, str], at: datetime | None) -> 
     return result
 
 
+@one_sentence  # so that there is an editor, whatever is wrong with the result
 def _result(result: Answer | str | None) -> None:
-    if result is None:
-        st.caption("Run a query to see its rows here.")
-    elif isinstance(result, str):
+    if isinstance(result, str):
         st.error("**The query gave no result.**", icon=":material/error:")
         st.code(result, language=None)
-    else:
+    elif result:
         if result.note:
             st.info(result.note, icon=":material/history:")
         _rows(result)

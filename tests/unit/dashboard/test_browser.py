@@ -208,6 +208,9 @@ def test_a_load_leads_to_its_rejects_and_they_to_their_place(
     expect(browser_page.locator("mark")).to_have_text("x")
 
 
+LONG = "SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b"  # takes all the time that a query may
+
+
 def messages_of(page: Page) -> list[str | bytes]:
     """Return the list to which every message of the page to its server is added."""
     messages: list[str | bytes] = []
@@ -244,6 +247,32 @@ def ask(page: Page, sql: str) -> None:
     editor.press("Control+Enter")
 
 
+def test_a_result_can_be_downloaded_while_the_next_query_runs(
+    store: ObjectStore, address: str, browser_page: Page
+) -> None:
+    """Streamlit deletes the files of a page that runs, unless that page has drawn them again, when others have run."""
+    reject(store, "a.csv")
+    other, files = browser_page.context.new_page(), list[str]()
+    runs = messages_of(other)
+    other.goto(f"{address}/rejects")
+    browser_page.on("response", lambda answer: files.append(answer.url) if answer.url.endswith(".csv") else None)
+    browser_page.goto(f"{address}/query")
+
+    def download_meanwhile() -> bool:
+        ask(browser_page, "SELECT 41 + 1 AS answer")
+        expect(browser_page.get_by_text("1 row, in")).to_be_visible()
+        ask(browser_page, LONG)
+        running = browser_page.get_by_test_id("stSpinner")
+        expect(running).to_be_visible()
+        before = len(runs)
+        until(lambda: other.title() and len(runs) > before + 3, what="another visitor's runs")
+        status = browser_page.context.request.get(files[-1]).status
+        assert not running.is_visible() or status == 200
+        return running.is_visible()  # on a busy machine the query may have ended before
+
+    until(download_meanwhile, 120, "a download during a query")
+
+
 def test_visitors_wait_in_line_and_who_leaves_makes_room(store: ObjectStore, address: str, browser_page: Page) -> None:
     fill(store, [1405, 1333, 1290])
     others = [browser_page.context.new_page() for _ in range(AT_ONCE)]
@@ -253,7 +282,7 @@ def test_visitors_wait_in_line_and_who_leaves_makes_room(store: ObjectStore, add
 
     def in_line() -> bool:
         for page in others:
-            ask(page, "SELECT count(*) FROM range(1_000_000) a, range(1_000_000) b")  # takes all the time that it may
+            ask(page, LONG)
         ask(browser_page, "SELECT 41 + 1 AS answer")
         waiting = browser_page.get_by_text(re.compile(r"Waiting: \d quer(y|ies) before you"))
         with suppress(AssertionError):  # on a machine so busy that the first is ended before the last is asked
