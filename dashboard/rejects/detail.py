@@ -4,7 +4,7 @@ from html import escape
 
 import streamlit as st
 
-from dashboard.rejects.excerpt import Excerpt, cell, read_excerpt
+from dashboard.rejects.excerpt import Excerpt, cell, is_json_lines, json_value, read_excerpt
 from dashboard.rejects.remedies import remedy
 from dashboard.shared import formats
 from dashboard.shared.published import BY_URL, UNKNOWN, Format, Published
@@ -40,7 +40,7 @@ def show(problem: Row, published: Published) -> None:
         st.info(f"The lines around it cannot be shown: {formats.plain(str(error))}.")
     else:
         st.html(f'<pre style="{STYLE}">{_html(excerpt, problem, lines, format_)}</pre>')
-        if format_.delimiter:
+        if format_.delimiter and not is_json_lines(key):
             st.caption(_contract(problem["dataset"], format_))
         if _is_newer(excerpt, key, published):
             st.caption("The file was changed since then: these are its lines now.")
@@ -52,6 +52,8 @@ def _badges(problem: Row) -> str:
 
 
 def _lines(problem: Row) -> int:
+    if is_json_lines(problem["source_key"]):
+        return 1
     return min(MAX_LINES, str(problem["raw"] or "").replace("\r\n", "\n").replace("\r", "\n").count("\n") + 1)
 
 
@@ -77,8 +79,11 @@ def _html(excerpt: Excerpt, problem: Row, lines: int, format_: Format) -> str:
 
 def _marked(excerpt: Excerpt, problem: Row, line: str, format_: Format, *, whole: bool) -> str:
     """Return a line with its bad value marked, or all of it if the problem is not that of one value."""
-    column = problem["column"]
-    start, end = (column and not whole and cell(line, excerpt.header, column, format_)) or (0, len(line))
+    column, found = problem["column"], None
+    if column and not whole:
+        in_json = is_json_lines(problem["source_key"])
+        found = json_value(line, column, format_) if in_json else cell(line, excerpt.header, column, format_)
+    start, end = found or (0, len(line))
     value = escape(line[start:end]) or "&nbsp;"
     return f'{escape(line[:start])}<mark style="{MARK}">{value}</mark>{escape(line[end:])}'
 

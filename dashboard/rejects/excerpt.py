@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import json
 import re
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -24,6 +25,7 @@ BOMS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+_JSON_LINES = re.compile(r"\.(jsonl|ndjson)(\.gz|\.zst)?\Z", re.IGNORECASE)
 HEADER = 0  # the number of the header here, wherever it stands
 
 
@@ -34,6 +36,11 @@ class Excerpt:
     lines: dict[int, str]
     header: str
     etag: str
+
+
+def is_json_lines(key: str) -> bool:
+    """Return whether each line of a file is an object in JSON, by the file's name."""
+    return bool(_JSON_LINES.search(key))
 
 
 def read_excerpt(store: ObjectStore, key: str, line: int | None, lines: int = 1, encoding: str = "utf-8") -> Excerpt:
@@ -67,7 +74,8 @@ def _text(stream: BinaryIO, key: str, encoding: str) -> io.TextIOWrapper:
     codec = CODECS.get(key.lower().rpartition(".")[2])
     plain = io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(stream), codec) if codec else stream)  # type: ignore[type-var]
     encoding = next((name for bom, name in BOMS.items() if plain.peek(4).startswith(bom)), encoding)
-    return io.TextIOWrapper(plain, encoding, errors="backslashreplace")
+    end = "\n" if is_json_lines(key) else None  # a CR is white space in JSON
+    return io.TextIOWrapper(plain, encoding, errors="backslashreplace", newline=end)
 
 
 def _lines(text: io.TextIOWrapper, wanted: range) -> dict[int, str]:
@@ -96,3 +104,10 @@ def cell(line: str, header: str, column: str, format_: Format = UNKNOWN) -> tupl
     places = [place for place, header_name in enumerate(names) if header_name == name]
     place = places[number - 1] if number <= len(places) else len(spans)
     return spans[place] if place < len(spans) else None
+
+
+def json_value(line: str, column: str, format_: Format = UNKNOWN) -> tuple[int, int] | None:
+    """Return start and end of the value of a column in a line of JSON Lines; None if they cannot be determined."""
+    name, _ = format_.headers.get(column, (column, 1))
+    match = re.search(rf'{re.escape(json.dumps(name, ensure_ascii=False))}\s*:\s*("(?:[^"\\]|\\.)*"|[^\s,}}]+)', line)
+    return match.span(1) if match else None

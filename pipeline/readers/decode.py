@@ -21,8 +21,8 @@ _BOMS = (
 _BINARY = {
     b"PK\x03\x04": "an Excel workbook or another zip",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"\x1f\x8b": "gzip: name it .csv.gz",
-    b"\x28\xb5\x2f\xfd": "zstd: name it .csv.zst",
+    b"\x1f\x8b": "gzip: add .gz to its name",
+    b"\x28\xb5\x2f\xfd": "zstd: add .zst to its name",
     b"PAR1": "Parquet",
     b"\x89PNG": "a PNG picture",
     b"%PDF-": "a PDF",

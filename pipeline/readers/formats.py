@@ -1,16 +1,29 @@
 """READERS: the reader of each file format, by the suffix of a key."""
 
+from dataclasses import replace
+
 from pipeline.readers.base import Reader
 from pipeline.readers.csv.read import read_csv
 from pipeline.readers.csv.reference import read_csv_plainly
 from pipeline.readers.csv.small_files import read_small_files
+from pipeline.readers.jsonl.read import read_jsonl, read_small_jsonl
+from pipeline.readers.jsonl.reference import read_jsonl_plainly
 
 SMALL = 1 << 20  # bytes of a source whose results are kept in memory until they are put, not in staged files
+
+_JSONL = Reader(read_jsonl, read_small_jsonl, read_jsonl_plainly)
+_JSONL_PACKED = replace(_JSONL, compressed=True)
 
 READERS = {
     ".csv": Reader(read_csv, read_small_files, read_csv_plainly),
     ".csv.gz": Reader(read_csv, read_small_files, read_csv_plainly, compressed=True),
     ".csv.zst": Reader(read_csv, read_small_files, read_csv_plainly, compressed=True),
+    ".jsonl": _JSONL,
+    ".jsonl.gz": _JSONL_PACKED,
+    ".jsonl.zst": _JSONL_PACKED,
+    ".ndjson": _JSONL,
+    ".ndjson.gz": _JSONL_PACKED,
+    ".ndjson.zst": _JSONL_PACKED,
 }
 """The reader of each suffix in `lake.layout.SUFFIXES`.
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from dashboard.rejects import excerpt
-from dashboard.rejects.excerpt import cell, read_excerpt
+from dashboard.rejects.excerpt import cell, json_value, read_excerpt
 from dashboard.rejects.remedies import REMEDIES, UNKNOWN, remedy
 from dashboard.shared.published import Format
 from lake.stores.base import ObjectStore
@@ -37,6 +37,27 @@ def test_lines_are_numbered_as_an_editor_does(store: ObjectStore) -> None:
 def test_what_is_packed_or_encoded_is_read(store: ObjectStore, name: str, data: bytes) -> None:
     store.put(f"raw/orders/{name}", data)
     assert read_excerpt(store, f"raw/orders/{name}", 2).lines == {1: "x", 2: "é"}
+
+
+def test_a_line_of_json_lines_ends_with_a_line_feed(store: ObjectStore) -> None:
+    key = "raw/orders/A.NDJSON.gz"
+    store.put(key, gzip.compress(b'{"a":1,\r"b":2}\n{"a":2}'))
+    assert read_excerpt(store, key, 1).lines == {1: '{"a":1,\r"b":2}', 2: '{"a":2}'}
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "value"),
+    [
+        ('{"a": 1, "b":"x, \\"y\\""}', "b", '"x, \\"y\\""'),
+        ('{"a": 1, "b":true}', "a", "1"),
+        ('{"a": 1, "b" : -2.5}', "b", "-2.5"),
+        ('{"é":null}', "named", "null"),
+        ('{"a":1}', "b", None),
+    ],
+)
+def test_the_value_of_a_column_is_found_in_a_line_of_json(line: str, column: str, value: str | None) -> None:
+    place = json_value(line, column, Format(headers={"named": ("é", 1)}))
+    assert (place and line[slice(*place)]) == value
 
 
 def test_what_is_no_text_is_escaped(store: ObjectStore) -> None:

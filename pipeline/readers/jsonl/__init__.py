@@ -1,0 +1,1 @@
+"""JSON Lines: lines, objects and their values, and the two readers."""
