@@ -119,6 +119,17 @@ class Problem(_Part):
     text: str
 
 
+class Edit(_Part):
+    """Contract or transform as it is in the folder, and not in use: of which dataset, why, and what comes of it.
+
+    `dataset` is empty where the folder has no contract at all.
+    """
+
+    dataset: str
+    reason: str
+    action: str = ""
+
+
 class BuiltAnew(_Part):
     """Table that was built anew, by its prefix: when, and why."""
 
@@ -165,5 +176,6 @@ class Status(Progress):
     writer: Writer | None = None
     problem: Problem | None = None
     executor: Executor | None = None  # None: the pipeline ended in order
+    edits: list[Edit] = []
     datasets: dict[str, Progress] = {}
     no_contract: NoContract = NoContract()

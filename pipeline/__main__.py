@@ -9,7 +9,7 @@ import gc
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,8 @@ from pipeline.commands.contracts import app as contract_commands
 from pipeline.commands.output import show_status
 from pipeline.commands.rejects import app as reject_commands
 from pipeline.commands.state import app as state_commands
-from pipeline.dataset.dataset import Dataset, read_datasets
+from pipeline.dataset.dataset import Dataset, make_dataset
+from pipeline.dataset.definition import read_definitions
 from pipeline.ledger import report
 from pipeline.ledger.changes import switch_tables
 from pipeline.ledger.database import ledger_errors
@@ -37,8 +38,10 @@ from pipeline.ledger.last_error import last_reason
 from pipeline.ledger.ledger import Ledger
 from pipeline.service.allocators import set_allocators
 from pipeline.service.availability import retry_until_available
+from pipeline.service.checks import check_definitions
 from pipeline.service.context import Pipeline
-from pipeline.service.executor import Executor, InlineExecutor, batch_settings
+from pipeline.service.contracts import Contracts
+from pipeline.service.executor import BatchSettings, Executor, InlineExecutor, batch_settings
 from pipeline.service.fork_server import remove_sockets, start_fork_server
 from pipeline.service.lease import acquire_lease
 from pipeline.service.processes import ProcessExecutor
@@ -65,7 +68,8 @@ def run(settings: Settings) -> None:
     """Follow the lake: load the files that are there, then new ones, until Ctrl-C or SIGTERM."""
     with _pipeline(settings, settings.sweep_seconds) as pipeline:
         known = len(pipeline.datasets)
-        log.info(fields("started", datasets=known, folder=settings.datasets, edits="take effect at the next start"))
+        edits = "are taken up" if settings.workers else "take effect at the next start"
+        log.info(fields("started", datasets=known, folder=settings.datasets, edits=edits))
         follow(pipeline)
 
 
@@ -107,7 +111,8 @@ def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pip
         ledger_errors(path),
         ExitStack() as ends,
     ):
-        datasets = read_datasets(settings.datasets, settings.limits)
+        definitions = read_definitions(settings.datasets)
+        datasets = {one.name: make_dataset(one, settings.limits) for one in definitions}
         gc.freeze()  # all of it stays: a search through it for garbage would hold up every load
         ledger = ends.enter_context(closing(Ledger(path)))
         if last_reason(state):
@@ -115,7 +120,9 @@ def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pip
         shutil.rmtree(staging)  # with the files of a load that was killed
         staging.mkdir()
         fingerprints = {name: dataset.fingerprint for name, dataset in datasets.items()}
-        executor = ends.enter_context(closing(_executor(settings, store, datasets, fingerprints)))
+        batches = batch_settings(settings.lake, os.environ, settings.limits, staging, definitions)
+        executor = ends.enter_context(closing(_executor(settings, store, datasets, batches, fingerprints)))
+        check = partial(check_definitions, batches) if settings.workers else None
         pipeline = Pipeline(
             store,
             ledger,
@@ -127,6 +134,7 @@ def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pip
             settings.retract_deleted,
             settings.tables_seconds,
             settings.tables_keep,
+            Contracts(settings.datasets, definitions, check),
         )
         stop_on_signals(pipeline)
         retry_until_available(pipeline, partial(acquire_lease, store, ledger, pipeline.stop))
@@ -145,12 +153,14 @@ def _warn_of_old_folders() -> None:
 
 
 def _executor(
-    settings: LoadSettings, store: ObjectStore, datasets: dict[str, Dataset], fingerprints: dict[str, str]
+    settings: LoadSettings,
+    store: ObjectStore,
+    datasets: dict[str, Dataset],
+    batches: BatchSettings,
+    fingerprints: Mapping[str, str],
 ) -> Executor:
-    staging = settings.state / "staging"
     if not settings.workers:
-        return InlineExecutor(store, datasets, staging)
-    batches = batch_settings(settings.lake, os.environ, settings.datasets, settings.limits, staging, fingerprints)
+        return InlineExecutor(store, datasets, batches.staging)
     processes = partial(ProcessExecutor, batches, settings.workers, settings.load_seconds)
     if not settings.scheduler:
         return processes()

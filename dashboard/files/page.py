@@ -1,5 +1,6 @@
 """Pipeline: heartbeat, backlog, latency, files that need a person, the executor, and the loads."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -10,9 +11,10 @@ from dashboard.shared import formats, notices
 from dashboard.shared.failures import one_sentence
 from dashboard.shared.published import Published
 from dashboard.shared.tables import metrics, table
-from lake.status import Files, Progress, Status, Tables
+from lake.status import Edit, Files, Progress, Status, Tables
 
 MAX_LINES = 200  # datasets in the table of files and rows
+NAMED = 5  # contracts that are not used, in their warning
 TOLD = timedelta(days=1)  # for which the page shows that a table was built anew
 
 
@@ -27,6 +29,7 @@ def show(published: Published) -> None:
     _numbers(status)
     with st.container(key="attention"):  # always there, so that it does not move what is below
         executor.warn(status.executor)
+        _edits(status.edits)
         _attention(status.files, remote=published.store.remote)
     _datasets(status)
     with st.container(key="executor"):
@@ -46,6 +49,18 @@ def _numbers(status: Status) -> None:
         with column, st.container(border=True):
             st.markdown(f"**{title}**")
             metrics(numbers, width=100)
+
+
+def _edits(edits: Sequence[Edit]) -> None:
+    """Draw which contracts and transforms are not used as they are in their folder, with the reasons."""
+    if not edits:
+        return
+    lines = [f"- {formats.plain('; '.join(filter(None, (edit.reason, edit.action))))}" for edit in edits[:NAMED]]
+    if len(edits) > NAMED:
+        lines.append(f"- and {formats.number(len(edits) - NAMED)} more")
+    verb = "is" if len(edits) == 1 else "are"
+    title = f"**{formats.count(len(edits), 'edit')} of contracts and transforms {verb} not in use.**"
+    st.warning(title + "\n\n" + "\n".join(lines), icon=":material/edit_off:")
 
 
 def _attention(files: Files, *, remote: bool) -> None:

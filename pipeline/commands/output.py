@@ -43,6 +43,8 @@ def show_status(status: Status) -> None:
         typer.echo(f"no contract: {named}{more}; `status --status refused` has the reason of each file")
     if status.executor and status.writer:
         _show_executor(console, status.executor, status.writer, datetime.now(UTC))
+    for edit in status.edits:
+        typer.echo(printable(f"contract not used: {edit.reason}" + (f"; {edit.action}" if edit.action else "")))
     if lag := _tables_lag(status, datetime.now(UTC)):
         typer.echo(lag)
 

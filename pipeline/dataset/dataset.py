@@ -3,15 +3,17 @@
 import hashlib
 import sys
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 import pyarrow as pa
 import pyarrow.acero
 
 from common.errors import SettingError
 from lake.mending import MENDS
+from pipeline.dataset.definition import Definition, read_definition, read_definitions
 from pipeline.dataset.output_schema import output_schema
 from pipeline.dataset.transform import Transform, apply_transform
 from pipeline.dataset.user_code import call_user_code
@@ -51,35 +53,51 @@ class Dataset:
 
 def read_datasets(folder: Path, limits: Limits = Limits()) -> dict[str, Dataset]:  # noqa: B008 (it never changes)
     """Read every contract of a folder and the transforms beside them; `SettingError` names the file that is wrong."""
-    datasets = dict[str, Dataset]()
-    for path in sorted(folder.glob("*.json")):
-        datasets[path.stem] = read_dataset(path, limits)
-    return datasets
+    return {one.name: make_dataset(one, limits) for one in read_definitions(folder)}
 
 
 def read_dataset(path: Path, limits: Limits = Limits()) -> Dataset:  # noqa: B008 (it never changes)
     """Read one contract and the transform beside it; `SettingError` says what is not right."""
-    contract = read_contract(path)
+    return make_dataset(read_definition(path), limits)
+
+
+def make_dataset(definition: Definition, limits: Limits) -> Dataset:
+    """Make a dataset of the bytes that define it; `SettingError` says what is not right."""
+    path = definition.path
+    contract = read_contract(path, definition.contract)
     for field in contract.fields:
         try:
             check_rules(field)
         except (ValueError, pa.ArrowException) as error:
             reason = shortened(str(error), LIST_LIMIT)
             raise SettingError(f"{path}: field {shortened(field.name)!r}: constraints: {reason}") from error
-    script = path.with_suffix(".py")
     transform, schema = None, contract.schema
-    if script.exists():
-        module = _module(script)
+    if definition.transform is not None:
+        module = _module(definition.script, definition.transform)
         transform = module.transform
-        schema = output_schema(script, transform, contract, getattr(module, "TYPES", {}))
+        schema = output_schema(definition.script, transform, contract, getattr(module, "TYPES", {}))
     _check_names(path, contract, schema)
-    return Dataset(contract, transform, schema, _fingerprint(path, script, limits), limits)
+    return Dataset(contract, transform, schema, fingerprint(definition, limits), limits)
 
 
-def _module(script: Path) -> ModuleType:
+class _Loader(SourceFileLoader):
+    """Loads a module from the bytes that were read of it: a cache goes by the second in which a file was changed."""
+
+    def __init__(self, name: str, path: str, content: bytes) -> None:
+        super().__init__(name, path)
+        self._content = content
+
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002
+        """Compile the bytes."""
+        code: CodeType = self.source_to_code(self._content, self.path)
+        return code
+
+
+def _module(script: Path, content: bytes) -> ModuleType:
     """Run the file of a transform."""
+    name, path = f"pipeline.datasets.{script.stem}", str(script.resolve())
     try:
-        spec = spec_from_file_location(f"pipeline.datasets.{script.stem}", script.resolve())
+        spec = spec_from_file_location(name, path, loader=_Loader(name, path, content))
         assert spec is not None
         assert spec.loader is not None
         module = sys.modules[spec.name] = module_from_spec(spec)
@@ -126,10 +144,11 @@ def _check_summary(path: Path, contract: Contract, schema: pa.Schema) -> None:
                 raise SettingError(f"{path}: summary.{part} names {name!r}, which is {type_}: expected {takes}")
 
 
-def _fingerprint(contract: Path, script: Path, limits: Limits) -> str:
+def fingerprint(definition: Definition, limits: Limits) -> str:
+    """Return a hash of all that determines what a dataset makes of a file."""
     digest = hashlib.sha256(f"{FORMAT_VERSION} {limits}".encode())
-    for path in (contract, script):
-        digest.update(b"\0" + (path.read_bytes() if path.exists() else b""))
+    for content in (definition.contract, definition.transform or b""):
+        digest.update(b"\0" + content)
     return digest.hexdigest()[:16]
 
 

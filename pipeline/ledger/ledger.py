@@ -32,9 +32,10 @@ class Ledger(TaskQueue):
             for task, result in results.items():
                 record = result.record
                 etags = {"clean_etag": result.clean_etag, "rejected_etag": result.rejected_etag}
-                columns = {**result_columns(record), **etags, "outputs_known": 1, "loaded_at": moment, "stale": 0}
-                facts = {"size": record.size, "attempts": task.attempts + 1}
-                self._settle(db, task, record.etag, record.status, columns, **facts)
+                status, stale = self.ended_under(record.fingerprint, record.dataset, record.status)
+                columns = {**result_columns(record), **etags, "outputs_known": 1, "loaded_at": moment, "stale": stale}
+                facts = {"size": record.size, "attempts": 0 if status == "pending" else task.attempts + 1}
+                self._settle(db, task, record.etag, status, columns, **facts)
                 _remember(db, task, record, moment)
             db.execute("DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", (HISTORY_ROWS,))
 
@@ -46,8 +47,9 @@ class Ledger(TaskQueue):
                 update(db, task.source_key, {"in_flight": 0})
                 return
             status = "loaded" if row["clean_etag"] else "refused"
+            status, stale = self.ended_under(task.fingerprint, task.dataset, status)
             facts = {"size": item.size, "landed_at": microseconds(item.modified)}
-            self._settle(db, task, item.etag, status, {"stale": 0}, **facts)
+            self._settle(db, task, item.etag, status, {"stale": stale}, **facts)
 
     def mark_missing(self, task: Task) -> None:
         """End a task whose source is gone; the rows of the version before it stay."""

@@ -30,6 +30,8 @@ LATENCY_LOADS = 1_000  # the newest loads found by event, over which percentiles
 
 EXECUTOR = "executor"  # fact of the ledger: the description of the pipeline's executor, as JSON
 
+EDITS = "edits"  # fact of the ledger: contracts and transforms that the pipeline found and does not use, as JSON
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Sections are the datasets and these two; no dataset has a slash in its name.
@@ -104,6 +106,7 @@ def status(ledger: Ledger) -> Status:
             "writer": writer(ledger),
             "problem": last_reason(ledger.path.parent),
             "executor": executor(ledger),
+            "edits": json.loads(ledger.get(EDITS) or "[]") if writer(ledger) else [],
             "datasets": datasets,
             "no_contract": {**sections.get(_STRAYS, {}), **strays},
         }

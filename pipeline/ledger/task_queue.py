@@ -11,9 +11,9 @@ from typing import Literal
 
 from lake.layout import source
 from lake.stores.base import ObjectInfo
-from pipeline.ledger.database import Database
+from pipeline.ledger.fingerprints import Fingerprints
 from pipeline.ledger.source_row import SWEEP, UNKNOWN, key_text, microseconds, now, update
-from pipeline.model.task import NO_CONTRACT, Task
+from pipeline.model.task import Task
 from pipeline.readers.formats import is_small
 
 FoundBy = Literal["event", "sweep"]
@@ -39,7 +39,7 @@ _OUTPUTS = ", ".join(
 )
 
 
-class TaskQueue(Database):
+class TaskQueue(Fingerprints):
     """The sources that wait to be loaded, in the order in which they were noticed."""
 
     def __init__(self, path: Path) -> None:
@@ -52,9 +52,7 @@ class TaskQueue(Database):
 
         A file that was alone in flight when the program died is counted one death; three make it failed. A program that
         ended by an error, such as a full disk, has not `died`.
-        Under a new fingerprint what was refused is tried again, and what was loaded is stale.
         """
-        current = f"coalesce((SELECT fingerprint FROM fingerprint WHERE dataset = source.dataset), '{NO_CONTRACT}')"
         with self.transaction() as db:
             db.execute(
                 "UPDATE source SET in_flight = 0, loaded_etag = NULL, outputs_known = 0,"
@@ -65,16 +63,7 @@ class TaskQueue(Database):
             # The next sweep says again what is to be taken back, if that is still asked for.
             db.execute("UPDATE source SET status = 'missing', retract = 0 WHERE status = 'pending' AND retract = 1")
             db.execute("DELETE FROM meta WHERE name = 'outputs'")  # until the first listing tells
-            db.execute("DELETE FROM fingerprint")
-            db.executemany("INSERT INTO fingerprint VALUES (?, ?)", fingerprints.items())
-            db.execute(
-                "UPDATE source SET status = 'pending', attempts = 0, found_by = 'sweep'"
-                f" WHERE status = 'refused' AND fingerprint <> {current}"
-            )
-            db.execute(
-                f"UPDATE source SET stale = (fingerprint <> {current}) "
-                f"WHERE status = 'loaded' AND stale <> (fingerprint <> {current})"
-            )
+            self._use(db, fingerprints)
 
     def notice(self, item: ObjectInfo, found_by: FoundBy) -> bool:
         """Record an observed object version. Return True if it needs loading, False if its result is there already."""

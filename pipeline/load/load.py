@@ -153,8 +153,8 @@ def _no_contract(name: str) -> str:
     if wrong := wrong_dataset_name(name):
         return f"there can be no contract for this folder: {wrong}; put the file into a folder with such a name"
     return (
-        f"there is no contract for {name!r}: add {name}.json to pipeline/datasets, or to the folder that "
-        "PIPELINE_DATASETS names, if it is not there yet, and restart the pipeline: it reads contracts at its start"
+        f"there is no contract for {name!r}: put {name}.json into the folder of contracts (PIPELINE_DATASETS, by "
+        "default pipeline/datasets); a running pipeline takes it up by itself"
     )
 
 

@@ -18,13 +18,13 @@ from pipeline.model.problem import LIST_LIMIT, listed, shortened
 from pipeline.model.text_encoding import encoding_problem
 
 
-def read_contract(path: Path) -> Contract:
-    """Read a contract file; `SettingError` names the file, the field and the property that is not right."""
-    content = _read_json(path)
+def read_contract(path: Path, content: bytes | None = None) -> Contract:
+    """Read a contract file, or its `content`; `SettingError` names the file, the field and the property not right."""
+    document = _read_json(path, path.read_bytes() if content is None else content)
     try:
-        resource = Resource.model_validate(content)
+        resource = Resource.model_validate(document)
     except ValidationError as error:
-        raise SettingError(_error_text(path, content, error)) from None
+        raise SettingError(_error_text(path, document, error)) from None
     _check(path, resource)
     table = resource.table
     return Contract(
@@ -40,8 +40,7 @@ def read_contract(path: Path) -> Contract:
     )
 
 
-def _read_json(path: Path) -> Any:
-    content = path.read_bytes()
+def _read_json(path: Path, content: bytes) -> Any:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise SettingError(f"{path}: it is UTF-16 or UTF-32: save it as UTF-8")
     try:

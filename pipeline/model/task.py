@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from lake.stores.base import ObjectInfo
 from pipeline.model.load_record import LoadRecord
 
-NO_CONTRACT = "none"  # of a dataset without a contract
+NO_CONTRACT = "none-2"  # of a dataset without a contract; the number goes with the message that its files get
 
 
 class SourceGone(Exception):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from lake.stores.base import ObjectStore
 from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.ledger import Ledger
+from pipeline.service.contracts import Contracts
 from pipeline.service.executor import Executor
 
 
@@ -48,6 +49,7 @@ class Pipeline:
     retract_deleted: bool = False
     tables_seconds: float = 0.0  # between two commits to a table; 0: there are none
     tables_keep: int = 7  # days of a table's versions
+    contracts: Contracts | None = None  # None: nobody looks whether they change
     pace: dict[str, float] = field(default_factory=dict)  # by dataset: seconds that the last batch took per file
     stop: Event = field(default_factory=Event)
     gap: Event = field(default_factory=Event)  # writes may have been missed: list

@@ -8,7 +8,7 @@ import os
 import time
 import traceback
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,7 +19,8 @@ from typing import NamedTuple, Protocol
 from common.errors import SettingError, StoreFull, StoreUnavailable, no_room_cause
 from lake import status, stores
 from lake.stores.base import ObjectChanged, ObjectStore, PutRefused
-from pipeline.dataset.dataset import Dataset, read_dataset
+from pipeline.dataset.dataset import Dataset, make_dataset
+from pipeline.dataset.definition import Definition
 from pipeline.load.load import load
 from pipeline.model.task import BeingWritten, NotReady, Outcome, Skipped, SourceGone, Task
 from pipeline.readers.base import Limits
@@ -116,6 +117,9 @@ class Executor(Protocol):
             ExecutorClosed: no outcome is known, because `close` was called.
         """
 
+    def renew(self, definitions: Iterable[Definition], fingerprints: Mapping[str, str]) -> None:
+        """Load by these datasets from now on, which have these fingerprints; what is being loaded ends as it began."""
+
     def describe(self) -> status.Executor:
         """Return what the executor is and what its workers load now. The call is cheap and never waits."""
 
@@ -162,6 +166,9 @@ class InlineExecutor:
         finally:
             self._running = []
 
+    def renew(self, definitions: Iterable[Definition], fingerprints: Mapping[str, str]) -> None:
+        """Do nothing: nothing is taken up where transforms run in the main process; see `Contracts`."""
+
     def describe(self) -> status.Executor:
         """Return what the main thread loads now; see `Executor.describe`."""
         return status.Executor(kind="main thread", workers=[worker_state(self._worker, self._running)])
@@ -177,56 +184,49 @@ class InlineExecutor:
 class BatchSettings:
     """Settings of a process that loads batches; small, picklable and hashable.
 
-    `bucket` has the variables that a bucket is opened with, `fingerprints` those of the datasets at the start.
+    `bucket` has the variables that a bucket is opened with. The datasets come as bytes, so that a process which starts
+    later loads by what the pipeline has taken up, whatever is in the files by then.
     """
 
     lake: str
     bucket: tuple[tuple[str, str], ...]
-    datasets: Path
     limits: Limits
     staging: Path
-    fingerprints: tuple[tuple[str, str], ...]
+    definitions: tuple[Definition, ...]
 
 
 def batch_settings(
-    lake: str, environ: Mapping[str, str], datasets: Path, limits: Limits, staging: Path, known: Mapping[str, str]
+    lake: str, environ: Mapping[str, str], limits: Limits, staging: Path, definitions: Iterable[Definition]
 ) -> BatchSettings:
-    """Return the settings of processes that load; `known` has the fingerprint of each dataset."""
+    """Return the settings of processes that load."""
     bucket = tuple((name, value) for name, value in environ.items() if name.startswith("AWS_"))
-    return BatchSettings(lake, bucket, datasets, limits, staging, tuple(known.items()))
+    return BatchSettings(lake, bucket, limits, staging, tuple(definitions))
 
 
 @lru_cache(maxsize=1)
-def opened(settings: BatchSettings) -> tuple[ObjectStore, dict[str, Dataset]]:
-    """Open the store and read the datasets, once per process; leave out the datasets that were edited meanwhile."""
-    datasets = {}
-    for name, fingerprint in settings.fingerprints:
+def opened(settings: BatchSettings) -> tuple[ObjectStore, dict[str, Dataset], dict[str, str]]:
+    """Open the store and make the datasets, once per process; return why those that cannot be made here cannot."""
+    datasets, wrong = dict[str, Dataset](), dict[str, str]()
+    for definition in settings.definitions:
         try:
-            dataset = read_dataset(settings.datasets / f"{name}.json", settings.limits)
-        except (SettingError, OSError):
-            continue
-        if dataset.fingerprint == fingerprint:
-            datasets[name] = dataset
+            datasets[definition.name] = make_dataset(definition, settings.limits)
+        except SettingError as error:  # such as of a transform that reads a file which is gone
+            wrong[definition.name] = str(error)
     store = stores.open_store(settings.lake, dict(settings.bucket), create=False)  # a lake that went away stays away
-    return store, datasets
+    return store, datasets, wrong
 
 
 def load_batch(settings: BatchSettings, batch: Batch) -> Outcomes:
     """Load a batch in a process of its own; every outcome can be pickled.
 
-    A task whose dataset was edited after the pipeline's start is `NotReady`: the ledger would record its result under
-    a fingerprint that is not the one it was made with.
+    A task is `NotReady` where its dataset, which the pipeline could read, cannot be read in this process.
     """
-    store, datasets = opened(settings)
-    edited = dict(settings.fingerprints).keys() - datasets.keys()
-    results = iter(load(store, datasets, settings.staging, [task for task in batch if task.dataset not in edited]))
-    return [_edited(task) if task.dataset in edited else portable(next(results)) for task in batch]
-
-
-def _edited(task: Task) -> NotReady:
-    return NotReady(
-        f"the contract or transform of {task.dataset} was edited after the pipeline's start: restart the pipeline"
-    )
+    store, datasets, wrong = opened(settings)
+    results = iter(load(store, datasets, settings.staging, [task for task in batch if task.dataset not in wrong]))
+    outcomes = list[Outcome | Exception]()
+    for task in batch:
+        outcomes.append(NotReady(wrong[task.dataset]) if task.dataset in wrong else portable(next(results)))
+    return outcomes
 
 
 def portable(outcome: Outcome | Exception) -> Outcome | Exception:

@@ -15,7 +15,7 @@ from lake.layout import LAKE, STATUS
 from lake.status import Status, Writer
 from lake.stores.base import ObjectStore
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.report import EXECUTOR, status, writer
+from pipeline.ledger.report import EDITS, EXECUTOR, status, writer
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ def acquire_lease(store: ObjectStore, ledger: Ledger, stop: Event) -> None:
         now = datetime.now(UTC)
         host = socket.gethostname()
         me = Writer(id=ledger.id, host=host, pid=os.getpid(), started_at=now, heartbeat_at=now, state="starting")
+        ledger.set(EDITS, "[]")
         ledger.set(EXECUTOR, "null")  # of a pipeline that did not release its lease
         ledger.set("writer", me.model_dump_json())
         store.put(STATUS, status(ledger).model_dump_json().encode())  # at once, so that whoever starts now sees it

@@ -8,6 +8,8 @@ import logging
 import multiprocessing
 import signal
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -17,6 +19,7 @@ from typing import Any
 
 from common.logs import fields
 from lake import status
+from pipeline.dataset.definition import Definition
 from pipeline.service.executor import (
     Batch,
     BatchLost,
@@ -39,6 +42,8 @@ EXIT_SECONDS = 10.0  # from the end of a process's pipe to its own end
 NO_PROCESS = "No process could be started, and files wait until one is. The log has the reason."
 PAUSES = (0.2, 30.0)  # seconds until a process that did not start is started again: the first and the longest
 
+Answer = Callable[[BatchSettings, Any], Any]
+
 log = logging.getLogger(__name__)
 
 
@@ -50,16 +55,16 @@ class ProcessExecutor:
     """
 
     def __init__(self, settings: BatchSettings, processes: int, seconds: float = 0.0) -> None:
-        self._seconds = seconds
+        self._settings, self._seconds = settings, seconds
         self._closed, self._started, self._events = Event(), Event(), Events()
-        self._slots = [_Slot(settings, self._closed) for _ in range(processes)]
-        self._idle: LifoQueue[_Slot] = LifoQueue()  # the last one used has the most in the processor's caches
+        self._slots = [Slot(settings, self._closed) for _ in range(processes)]
+        self._idle: LifoQueue[Slot] = LifoQueue()  # the last one used has the most in the processor's caches
         for slot in self._slots:
             self._idle.put(slot)
         Thread(target=self._start, name="start processes", daemon=True).start()
 
     def _start(self) -> None:
-        """Start all processes now: one that starts later would read contracts and transforms that were edited."""
+        """Start all processes now, while nothing waits for one."""
         try:
             for slot in self._slots:
                 slot.start()
@@ -74,6 +79,10 @@ class ProcessExecutor:
         """Return the number of processes: each loads one batch at a time."""
         return len(self._slots)
 
+    def renew(self, definitions: Iterable[Definition], fingerprints: Mapping[str, str]) -> None:  # noqa: ARG002
+        """Load by these datasets from now on: each process is replaced before its next batch; see `Executor.renew`."""
+        self._settings = replace(self._settings, definitions=tuple(definitions))
+
     def wait_until_ready(self) -> None:
         """Wait until the processes have started, or could not."""
         self._started.wait()
@@ -83,6 +92,7 @@ class ProcessExecutor:
         self._started.wait()
         slot = self._idle.get()
         try:
+            slot.renew(self._settings)
             self._restart(slot)
             began = time.monotonic()
             outcomes = slot.load(batch, limit := self._limit(batch))
@@ -100,7 +110,7 @@ class ProcessExecutor:
             return BATCH_SECONDS
         return self._seconds * (1 + batch[0].size // SIZE_OF_LIMIT) or None
 
-    def _lost(self, slot: "_Slot", batch: Batch, how: str) -> Exception:
+    def _lost(self, slot: "Slot", batch: Batch, how: str) -> Exception:
         if self._closed.is_set():
             return ExecutorClosed()
         keys = " ".join(task.source_key for task in batch)
@@ -108,7 +118,7 @@ class ProcessExecutor:
         self._events.add(f"process {slot.pid} {how}", batch)
         return BatchLost(how)
 
-    def _restart(self, slot: "_Slot") -> None:
+    def _restart(self, slot: "Slot") -> None:
         """Start a slot's process if it has ended; what keeps it from starting is no fault of the batch."""
         if slot.has_ended():
             action = "start another: it was idle"
@@ -138,14 +148,20 @@ class ProcessExecutor:
             slot.end(kill=True)
 
 
-class _Slot:
-    """Room for one process, and the pipe to it."""
+class Slot:
+    """Room for one process, and the pipe to it.
+
+    Args:
+        settings: of the process.
+        closed: no process is started any more.
+        answer: what the process does with each message; by default it loads a batch.
+    """
 
     # Starting a process asks multiprocessing for the ends of all others, and of two that ask at once one gets none.
     _lock = Lock()
 
-    def __init__(self, settings: BatchSettings, closed: Event) -> None:
-        self._settings, self._closed = settings, closed
+    def __init__(self, settings: BatchSettings, closed: Event, answer: Answer | None = None) -> None:
+        self._settings, self._closed, self._answer = settings, closed, answer
         self._process: BaseProcess | None = None
         self._pipe: Connection
         self._ready = False
@@ -164,12 +180,19 @@ class _Slot:
                 return
             if self._closed.is_set():
                 raise ExecutorClosed
+            answer = self._answer or load_batch
             context: Any = multiprocessing.get_context(start_method())
             self._pipe, theirs = context.Pipe()
-            process = context.Process(target=serve, args=(theirs, start_process, load_batch, self._settings))
+            process = context.Process(target=serve, args=(theirs, start_process, answer, self._settings))
             process.start()
             theirs.close()
             self._process, self._ready, self.pid = process, False, process.pid
+
+    def renew(self, settings: BatchSettings) -> None:
+        """End an idle process that has other settings than these, which the next one gets."""
+        if settings != self._settings:
+            self.end(kill=True)
+            self._settings = settings
 
     def ready(self) -> bool:
         """Wait until the process has prepared itself; False if it ended or hangs over that, or did not start."""
@@ -193,13 +216,17 @@ class _Slot:
         """Send a batch and return its outcomes; `TimeoutError` after `seconds`, `EOFError` if the process ends."""
         self.running = [Running(batch, datetime.now(UTC))]
         try:
-            self._pipe.send(batch)
-            if not self._pipe.poll(seconds):
-                raise TimeoutError
-            outcomes: Outcomes = self._pipe.recv()
+            outcomes: Outcomes = self.ask(batch, seconds)
             return outcomes
         finally:
             self.running = []
+
+    def ask(self, message: Sequence[Any], seconds: float | None) -> Any:
+        """Send a message and return the answer, as `load` does with a batch."""
+        self._pipe.send(message)
+        if not self._pipe.poll(seconds):
+            raise TimeoutError
+        return self._pipe.recv()
 
     def end(self, *, kill: bool = False) -> str:
         """Wait for the end of the process, kill it where that takes too long, and return how it ended."""

@@ -1,5 +1,6 @@
 """Write `published/`: the small objects that the pages read, each rewritten as a whole soon after a change."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lake.stores.base import ObjectStore
@@ -14,7 +15,7 @@ class Publisher:
 
     store: ObjectStore
     ledger: Ledger
-    datasets: dict[str, Dataset]
+    datasets: Mapping[str, Dataset]
     _written: dict[str, bytes] = field(default_factory=dict)
 
     def publish(self) -> None:

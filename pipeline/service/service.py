@@ -24,6 +24,7 @@ from pipeline.service.context import Pipeline
 from pipeline.service.lease import check_lake, release_lease, renew_lease
 from pipeline.service.publish import Publisher
 from pipeline.service.state_folder import forget_reason
+from pipeline.service.take_up import follow_contracts
 from pipeline.service.workers import STOP_SECONDS, Workers
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 
 def follow(pipeline: Pipeline) -> None:
     """Load files as they arrive until `stop` is set; then finish the running loads, and publish."""
-    threads = _start(pipeline, watch, sweep_by_the_clock, publish_changes, write_tables)
+    threads = _start(pipeline, watch, sweep_by_the_clock, publish_changes, write_tables, follow_contracts)
     with Workers(pipeline) as workers:
         while not pipeline.stop.is_set():
             workers.start_next(wait=0.5)
@@ -164,6 +165,7 @@ def publish_changes(pipeline: Pipeline) -> None:
                 executor = described
             with retry.attempt(pipeline):
                 renew_lease(pipeline.store, ledger, started=pipeline.started.is_set())
+                publisher.datasets = pipeline.datasets
                 publisher.publish()
             # At most a heartbeat: the program may have been stopped meanwhile, as at a breakpoint.
             pause = min(max(PUBLISH_PAUSE, 4 * (time.monotonic() - began)), HEARTBEAT_SECONDS)
@@ -187,6 +189,8 @@ def write_tables(pipeline: Pipeline) -> None:
     with closing(Ledger(pipeline.ledger.path)) as ledger:
         tables = _tables(pipeline, ledger)
         while not pipeline.stop.wait(pipeline.tables_seconds):
+            if tables.datasets is not pipeline.datasets:
+                tables = _tables(pipeline, ledger)
             if not pipeline.away.is_set():
                 with retry.attempt(pipeline):
                     _update_tables(pipeline, tables)

@@ -106,5 +106,5 @@ def _publish_reason(store: ObjectStore, reason: Problem, before: str) -> None:
         status, host, ours = read_status(store), socket.gethostname(), (str(os.getpid()), before)
         if (writer := status.writer) and is_alive(writer) and (writer.host != host or str(writer.pid) not in ours):
             return
-        ended = status.model_copy(update={"writer": None, "executor": None, "problem": reason})
+        ended = status.model_copy(update={"writer": None, "executor": None, "edits": [], "problem": reason})
         store.put(STATUS, ended.model_dump_json(indent=1).encode())

@@ -9,6 +9,7 @@ from typing import Literal, Self
 
 from common.errors import StoreUnavailable
 from common.logs import fields
+from pipeline.model.task import NotReady
 from pipeline.service.availability import wait_until_available
 from pipeline.service.context import Pipeline
 from pipeline.service.executor import Batch, BatchLost, BatchNotLoaded, ExecutorClosed
@@ -92,7 +93,7 @@ class Workers:
 def process(pipeline: Pipeline, batch: Batch) -> None:
     """Load a batch and record the outcome of each task; an error of one file does not keep the others."""
     began = time.monotonic()
-    if not (batch := _make_ready(pipeline, batch, began)):
+    if not (batch := _make_ready(pipeline, _with_contracts(pipeline, batch, began), began)):
         return
     try:
         # Without conditional puts, the load has no conditions; the settling of its outcomes goes by the known outputs.
@@ -109,6 +110,15 @@ def process(pipeline: Pipeline, batch: Batch) -> None:
         return
     pipeline.pace |= dict.fromkeys((task.dataset for task in batch), loads.seconds / len(batch))
     record_outcomes(pipeline, dict(zip(batch, loads.outcomes, strict=True)), Origin(loads.worker, began))
+
+
+def _with_contracts(pipeline: Pipeline, batch: Batch, began: float) -> Batch:
+    """Return the tasks of a batch that need not wait for their contract, which is there and not right yet."""
+    wrong = pipeline.contracts.waiting if pipeline.contracts else {}
+    waiting = {task: NotReady(wrong[task.dataset]) for task in batch if task.dataset in wrong}
+    if waiting:
+        record_outcomes(pipeline, waiting, Origin(str(os.getpid()), began))
+    return [task for task in batch if task not in waiting]
 
 
 def _make_ready(pipeline: Pipeline, batch: Batch, began: float) -> Batch:

@@ -1,6 +1,7 @@
 """Bad days of a cluster: whatever happens to its members or between them, nothing is lost and nothing twice."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from lake.certificates import keep_certificates
 from lake.layout import LAKE
 from lake.stores.users import User, prepare
-from pipeline.service.cluster import connection, version
+from pipeline.service import take_up
+from pipeline.service.cluster import connection, version, worker
 from tests.support.cluster import Cluster, cluster_of
 from tests.support.lake import Lake, company_csv
 from tests.support.minio_server import MinioServer, free_port, until
@@ -241,6 +243,43 @@ WORKER_ELSEWHERE = User("worker", "worker-elsewhere", "secret-of-a-test")
 
 def other_code() -> None:
     version._code = lambda: "of another day"
+
+
+def look_often() -> None:
+    take_up.LOOK_SECONDS = worker.LOOK_SECONDS = 0.1
+
+
+def test_a_contract_changes_for_pipeline_and_workers_while_a_load_is_in_flight(bucket_lake: Lake, tmp_path):
+    """The worker ends its load and joins again; one whose folder has not changed gets nothing from then on."""
+    datasets, other = gate(tmp_path, bucket_lake), tmp_path / "other"
+    shutil.copytree(datasets, other)
+    bucket_lake.put("gated/held.csv", b"way\nheld\n")
+    with cluster_of(bucket_lake, tmp_path) as cluster:
+        for name in ("one", "two"):
+            cluster.start(name, prepare=look_often)
+        cluster.wait_joined("one", "two")
+        with bucket_lake.pipeline(prepare=look_often) as pipeline:
+            busy = holder(cluster, "one", "two")
+            idle = "two" if busy == "one" else "one"
+            cluster.start("old", PIPELINE_DATASETS=str(other))
+            cluster.wait_joined("old")
+            (datasets / "gated.json").write_text(CONTRACT.replace("way", "new"))
+            (datasets / "gated.py").unlink()
+            until(lambda: "contracts taken up" in pipeline.log, what="the contract in the pipeline")
+            until(lambda: cluster.log(idle).count(" joined ") == 2, what="the idle worker, which joins again")
+            bucket_lake.put("gated/new.csv", b"new\nx\n")
+            assert bucket_lake.wait_loaded("gated/new.csv")["gated/new.csv"]["status"] == "loaded"
+            line = next(line for line in pipeline.log.splitlines() if " loaded key=raw/gated/new.csv " in line)
+            assert f"worker={cluster.name_of(idle)} " in line + " "
+            states = {state["name"]: state["other"] for state in cluster.executor()["workers"]}
+            assert "contracts or transforms: bring both to one version" in states[cluster.name_of("old")]
+            assert cluster.log(busy).count(" joined ") == 1, "it has a load to end"
+            (datasets / "go on").touch()
+            held = bucket_lake.wait_loaded("gated/held.csv")["gated/held.csv"]
+            assert (held["status"], held["stale"]) == ("loaded", True)
+            until(lambda: cluster.log(busy).count(" joined ") == 2, what="the other worker, which joins again")
+            assert "lost" not in pipeline.log
+    assert bucket_lake.finish("verify", seconds=120) == 0
 
 
 def test_a_scheduler_whose_port_is_taken_says_so(bucket_lake: Lake, tmp_path):

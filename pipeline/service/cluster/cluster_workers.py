@@ -40,7 +40,8 @@ def count_fit(present: Mapping[str, ClusterWorker]) -> int:
 def log_changes(before: Mapping[str, ClusterWorker], after: Mapping[str, ClusterWorker]) -> None:
     """Log which workers came and went, and when the first fit one came and the last one went."""
     for name, worker in after.items():
-        if name not in before:
+        known = before.get(name)
+        if not known or known.other != worker.other:
             facts = {"worker": name, "host": worker.host, "version": worker.version}
             if worker.other:
                 log.warning(fields("worker unfit", **facts, reason=worker.other, action="it gets nothing"))

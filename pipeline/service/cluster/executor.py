@@ -8,12 +8,10 @@ import logging
 import pickle
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from itertools import count
 from threading import Lock
 from typing import Any
@@ -23,10 +21,12 @@ from distributed import Client, Future, KilledWorker, Security
 from common.logs import fields
 from lake import status
 from lake.stores.base import ObjectStore
+from pipeline.dataset.definition import Definition
 from pipeline.service.cluster.cluster_workers import ClusterWorker, count_fit
+from pipeline.service.cluster.here import Here
 from pipeline.service.cluster.link import Link
 from pipeline.service.cluster.loading import ENDED, STARTED, Reply, load_on_worker
-from pipeline.service.cluster.version import as_resources, version_of
+from pipeline.service.cluster.version import as_resources, contracts_version, version_of
 from pipeline.service.executor import (
     Batch,
     BatchLost,
@@ -71,11 +71,18 @@ class DaskExecutor:
     def __init__(
         self, address: str, trust: Security, store: ObjectStore, fingerprints: Mapping[str, str], here: Executor
     ) -> None:
-        self._address, self._here, self._events = address, _Here(here), Events()
+        self._address, self._here, self._events = address, Here(here), Events()
+        self._fingerprints, self._renewal = fingerprints, Lock()
         self._batches = dict[str, _Batch]()
         self._numbers, self._id = count(1), uuid.uuid4().hex[:8]
         self._stopping, self._closed = False, False
-        self._link = Link(address, trust, partial(version_of, store, fingerprints), self._events)
+        self._link = Link(
+            address,
+            trust,
+            lambda: version_of(store, self._fingerprints),
+            lambda: contracts_version(self._fingerprints),
+            self._events,
+        )
         self._link.start(self._here.leave, {STARTED: self._begun, ENDED: self._ended})
 
     def room(self) -> int:
@@ -99,7 +106,8 @@ class DaskExecutor:
         number = f"{self._id}-{next(self._numbers)}"
         sent = self._batches[number] = _Batch(batch, datetime.now(UTC))
         try:
-            sent.future = self._submit(client, number, batch)
+            with self._renewal:
+                sent.future = self._submit(client, number, batch)
             reply = _wait_for_reply(sent, sent.future)
         except Exception as error:
             raise self._explained(error, sent, gone=client is not self._link.client) from error
@@ -146,9 +154,19 @@ class DaskExecutor:
     def return_waiting(self) -> None:
         """End the wait of the batches that no worker has begun; see `Executor.return_waiting`."""
         self._stopping = True
+        self._cancel_waiting()
+
+    def _cancel_waiting(self) -> None:
         for batch in list(self._batches.values()):
             if batch.future and batch.worker not in self._link.workers:
                 batch.future.cancel()
+
+    def renew(self, definitions: Iterable[Definition], fingerprints: Mapping[str, str]) -> None:
+        """Send batches to workers that have these datasets; those that no worker has begun return to the ledger."""
+        self._here.executor.renew(definitions, fingerprints)
+        with self._renewal:
+            self._fingerprints = fingerprints
+            self._cancel_waiting()
 
     def _note_loss(self, event: str, batch: Batch, worker: str, error: str) -> None:
         keys = " ".join(task.source_key for task in batch)
@@ -201,35 +219,3 @@ def _wait_for_reply(sent: _Batch, future: Future[None]) -> Reply:
     if sent.reply:
         return sent.reply
     raise error or CancelledError("its reply was lost")
-
-
-class _Here:
-    """The executor of this machine: used until the first answer of a scheduler, and closed after its last load."""
-
-    def __init__(self, executor: Executor) -> None:
-        self.executor, self.used = executor, True
-        self._loads, self._lock = 0, Lock()
-
-    @contextmanager
-    def one_load(self) -> Iterator[Executor | None]:
-        """Yield the executor for one load; None if it is not used any more."""
-        with self._lock:
-            here = self.executor if self.used else None
-            self._loads += bool(here)
-        try:
-            yield here
-        finally:
-            if here:
-                with self._lock:
-                    self._loads -= 1
-                self._close_unused()
-
-    def leave(self) -> None:
-        """Use the executor for no other load."""
-        with self._lock:
-            self.used = False
-        self._close_unused()
-
-    def _close_unused(self) -> None:
-        if not self.used and not self._loads:
-            self.executor.close()

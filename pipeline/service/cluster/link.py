@@ -34,20 +34,32 @@ class Link:
         address: of the scheduler.
         trust: how the members of the cluster know each other.
         version_now: returns the versions that a worker must have; see `pipeline.service.cluster.version.version_of`.
+        contracts_now: returns the part of them that changes during a run.
         events: where losses of the scheduler are noted.
     """
 
     def __init__(
-        self, address: str, trust: Security, version_now: Callable[[], Mapping[str, str]], events: Events
+        self,
+        address: str,
+        trust: Security,
+        version_now: Callable[[], Mapping[str, str]],
+        contracts_now: Callable[[], str],
+        events: Events,
     ) -> None:
         self.client: Client | None = None
         self.workers: Mapping[str, ClusterWorker] = {}
-        self.version: Mapping[str, str] = {}
+        self._version: Mapping[str, str] = {}
         self.trouble = ""  # why there is no client although one was expected, for people
-        self._address, self._trust, self._version_now, self._events = address, trust, version_now, events
+        self._address, self._trust, self._events = address, trust, events
+        self._version_now, self._contracts_now = version_now, contracts_now
         self._comm: object = None  # Dask's own connection; it makes another by itself, without our subscription
         self._joined = False
         self._looked, self._closed = Event(), Event()
+
+    @property
+    def version(self) -> Mapping[str, str]:
+        """Return the versions that a worker must have now."""
+        return {**self._version, "contracts": self._contracts_now()}
 
     def start(self, on_join: Callable[[], None], on_event: Mapping[str, Callable[[dict[str, Any]], None]]) -> None:
         """Start to keep the link.
@@ -107,7 +119,7 @@ class Link:
         """Connect if need be, and ask the scheduler for its workers."""
         if not self.client:
             connection.reach(self._address, self._trust)
-            self.version = self._version_now()
+            self._version = self._version_now()
             self.client = self._connect()
         if self.client.status != "running" or self.client.scheduler_comm is not self._comm:
             raise ConnectionError("the connection was lost")

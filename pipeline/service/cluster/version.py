@@ -59,10 +59,15 @@ def versions(id_of_lake: str, fingerprints: Mapping[str, str]) -> dict[str, str]
     """
     return {
         "code": _code(),
-        "contracts": _hash(json.dumps(sorted(fingerprints.items()))),
+        "contracts": contracts_version(fingerprints),
         "libraries": _hash(json.dumps([sys.version, *(version(name) for name in LIBRARIES)])),
         "lake": _hash(id_of_lake),
     }
+
+
+def contracts_version(fingerprints: Mapping[str, str]) -> str:
+    """Return the hash of the datasets: the part that changes during a run."""
+    return _hash(json.dumps(sorted(fingerprints.items())))
 
 
 def as_resources(parts: Mapping[str, str]) -> dict[str, float]:
@@ -85,10 +90,11 @@ def difference(expected: Mapping[str, str], found: Mapping[str, str]) -> str:
     """Return what makes a worker unfit for a pipeline's loads, for a person; empty if nothing does."""
     if not found:
         return "it is no worker of Lakelet: start workers with `python -m pipeline worker`"
-    parts = [PARTS[name] for name, value in expected.items() if found.get(name) != value]
+    parts = [name for name, value in expected.items() if found.get(name) != value]
     if not parts:
         return ""
-    return f"it differs from the pipeline in {' and '.join(parts)}: bring both to one version, and restart both"
+    way_out = "bring both to one version" + (", and restart both" if parts != ["contracts"] else "")
+    return f"it differs from the pipeline in {' and '.join(map(PARTS.__getitem__, parts))}: {way_out}"
 
 
 @cache

@@ -1,9 +1,10 @@
-"""Promises of executors: the same outcome in every process, which can be sent, and no load by an edited contract."""
+"""Promises of executors: the same outcome in every process, which can be sent, by the contracts that were taken up."""
 
 import errno
 import json
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from common.errors import StoreFull, StoreUnavailable
 from lake.status import Executor
 from lake.stores.base import ObjectChanged, PutRefused
-from pipeline.dataset.dataset import read_datasets
+from pipeline.dataset.dataset import fingerprint, read_datasets
+from pipeline.dataset.definition import read_definitions
 from pipeline.load.load import load
-from pipeline.model.task import BeingWritten, NotReady, Result, Skipped, SourceGone, Task
+from pipeline.model.task import NO_CONTRACT, BeingWritten, NotReady, Result, Skipped, SourceGone, Task
 from pipeline.readers.base import Limits
 from pipeline.service import executor as executors
 from pipeline.service.executor import BatchSettings, InlineExecutor, LoadFailed, load_batch, opened, portable
@@ -40,9 +42,8 @@ def settings(loads, tmp_path) -> BatchSettings:
     folder.mkdir()
     for name in ("numbers", "others"):
         (folder / f"{name}.json").write_text(json.dumps(NUMBERS | {"name": name}))
-    fingerprints = tuple((name, dataset.fingerprint) for name, dataset in read_datasets(folder).items())
     opened.cache_clear()
-    return BatchSettings(str(tmp_path / "lake"), (), folder, Limits(), loads.staging, fingerprints)
+    return BatchSettings(str(tmp_path / "lake"), (), Limits(), loads.staging, tuple(read_definitions(folder)))
 
 
 def tasks_of(loads, content: bytes, *datasets: str) -> list[Task]:
@@ -54,17 +55,17 @@ def tasks_of(loads, content: bytes, *datasets: str) -> list[Task]:
 
 
 @pytest.mark.parametrize("content", [b"name,n,x\na,1,1\n", b"name,n,x\na,1,1\na bad row\n", b"", b"\xff\xfe\0"])
-def test_the_outcome_is_that_of_a_load(loads, settings, content):
+def test_the_outcome_is_that_of_a_load(loads, settings, tmp_path, content):
     batch = tasks_of(loads, content, "numbers", "others", "unknown")
     outcomes = pickle.loads(pickle.dumps(load_batch(settings, batch)))
-    expected = load(loads.store, read_datasets(settings.datasets), loads.staging, batch)
+    expected = load(loads.store, read_datasets(tmp_path / "datasets"), loads.staging, batch)
     assert [outcome.record for outcome in outcomes] == [outcome.record for outcome in expected]
     assert [outcome.record.dataset for outcome in outcomes] == ["numbers", "others", "unknown"]
 
 
 @pytest.mark.parametrize("edit", ["change", "break", "remove", "transform"])
-def test_nothing_is_loaded_by_a_contract_that_was_edited_after_the_start(loads, settings, edit):
-    path = settings.datasets / "numbers.json"
+def test_a_load_goes_by_what_was_taken_up_whatever_is_in_the_folder_now(loads, settings, tmp_path, edit):
+    path = tmp_path / "datasets/numbers.json"
     if edit == "change":
         path.write_text(path.read_text() + "\n")
     elif edit == "break":
@@ -73,25 +74,31 @@ def test_nothing_is_loaded_by_a_contract_that_was_edited_after_the_start(loads, 
         path.unlink()
     else:
         path.with_suffix(".py").write_text("def transform(frame):\n    return frame\n")
-    numbers, others = load_batch(settings, tasks_of(loads, b"name,n,x\na,1,1\n", "numbers", "others"))
-    assert type(numbers) is NotReady
-    assert str(numbers) == (
-        "the contract or transform of numbers was edited after the pipeline's start: restart the pipeline"
-    )
-    assert isinstance(others, Result)
+    outcomes = load_batch(settings, tasks_of(loads, b"name,n,x\na,1,1\n", "numbers", "others"))
+    known = {one.name: fingerprint(one, settings.limits) for one in settings.definitions}
+    assert {one.record.dataset: one.record.fingerprint for one in outcomes} == known
 
 
-def test_a_contract_that_is_new_waits_for_the_next_start(loads, settings):
-    (settings.datasets / "new.json").write_text(json.dumps(NUMBERS | {"name": "new"}))
+def test_a_dataset_that_cannot_be_made_in_this_process_waits_and_says_why(loads, settings):
+    numbers, others = settings.definitions
+    settings = replace(settings, definitions=(replace(numbers, transform=b"open('/gone')"), others))
+    waits, outcome = load_batch(settings, tasks_of(loads, b"name,n,x\na,1,1\n", "numbers", "others"))
+    assert type(waits) is NotReady
+    assert "numbers.py: expected a function transform(frame): FileNotFoundError" in str(waits)
+    assert isinstance(outcome, Result)
+
+
+def test_a_contract_that_was_not_taken_up_is_none(loads, settings, tmp_path):
+    (tmp_path / "datasets/new.json").write_text(json.dumps(NUMBERS | {"name": "new"}))
     [outcome] = load_batch(settings, tasks_of(loads, b"name,n,x\na,1,1\n", "new"))
-    assert (outcome.record.status, outcome.record.fingerprint) == ("refused", "none")
+    assert (outcome.record.status, outcome.record.fingerprint) == ("refused", NO_CONTRACT)
 
 
-def test_store_and_datasets_are_opened_once(loads, settings, monkeypatch):
+def test_store_and_datasets_are_opened_once(loads, settings, tmp_path, monkeypatch):
     batch = tasks_of(loads, b"name,n,x\na,1,1\n", "numbers")
     load_batch(settings, batch)
     monkeypatch.setattr("lake.stores.open_store", None)
-    for path in settings.datasets.iterdir():
+    for path in (tmp_path / "datasets").iterdir():
         path.unlink()
     assert isinstance(load_batch(settings, batch)[0], Result)
 

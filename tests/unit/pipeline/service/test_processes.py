@@ -18,6 +18,7 @@ import pytest
 
 from common.errors import SettingError
 from lake.status import Executor
+from pipeline.dataset.definition import Definition, read_definitions
 from pipeline.ledger.ledger import Ledger
 from pipeline.model.task import SourceGone, Task
 from pipeline.readers.base import Limits
@@ -88,7 +89,7 @@ def unsendable(_: BatchSettings, batch: Batch) -> Outcomes:
 def settings(tmp_path) -> BatchSettings:
     staging = tmp_path / "state/staging"
     staging.mkdir(parents=True)
-    return BatchSettings(str(tmp_path / "lake"), (), tmp_path, Limits(), staging, ())
+    return BatchSettings(str(tmp_path / "lake"), (), Limits(), staging, ())
 
 
 @pytest.fixture
@@ -199,6 +200,26 @@ def test_a_batch_that_hangs_is_described_and_ends_with_the_executor(start, setti
     assert not is_there(pid)
 
 
+def test_a_process_with_other_datasets_replaces_one_that_has_ended_its_batch(start, settings):
+    executor = start(hang)
+    with ThreadPoolExecutor(1) as pool:
+        batch = pool.submit(executor.load, [TASK])
+        until((settings.staging / "begun").exists)
+        pid = pid_of(executor)
+        executor.renew([Definition(Path("numbers.json"), b"{")], {})
+        assert pid_of(executor) == pid
+        os.kill(pid, signal.SIGKILL)
+        assert isinstance(batch.exception(), BatchLost)
+    executor = start(definitions)
+    executor.load([TASK])
+    executor.renew([Definition(Path("numbers.json"), b"{")], {})
+    assert str(executor.load([TASK]).outcomes[0]) == "numbers"
+
+
+def definitions(settings: BatchSettings, batch: Batch) -> Outcomes:
+    return [SourceGone(" ".join(one.name for one in settings.definitions))] * len(batch)
+
+
 def test_a_process_that_is_stopped_ends_with_the_executor(start):
     executor = start(gone)
     executor.load([TASK])
@@ -277,10 +298,10 @@ def test_a_file_that_ends_what_loads_it_fails_with_the_signal_s_name(
     write_dataset()
     (tmp_path / "datasets/numbers.py").write_text(ABORT)
     dataset = write_dataset()
-    fingerprints = (("numbers", dataset.fingerprint),)
-    settings = replace(settings, lake=str(loads.store.url), datasets=tmp_path / "datasets", fingerprints=fingerprints)
+    definitions = tuple(read_definitions(tmp_path / "datasets"))
+    settings = replace(settings, lake=str(loads.store.url), definitions=definitions)
     with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
-        ledger.start_run(dict(fingerprints))
+        ledger.start_run({"numbers": dataset.fingerprint})
         for name in ("a", "deadly", "b"):
             more = b"x,1,1\n" * (SMALL // 6 if large and name == "deadly" else 1)
             loads.store.put(f"raw/numbers/{name}.csv", b"name,n,x\n" + f"{name},1,1\n".encode() + more)
