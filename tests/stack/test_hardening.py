@@ -21,7 +21,7 @@ from tests.support.compose import (
     Stack,
 )
 from tests.support.minio_server import until
-from tests.support.project import ROOT
+from tests.support.project import DATASETS, ROOT
 
 LASTING = (*OURS, *SCALE, NOTEBOOK, *SPARK)
 OF_OUR_IMAGES = (INIT, *LASTING)
@@ -69,12 +69,13 @@ def test_no_service_is_given_back_what_it_was_denied(services: Services) -> None
     assert each(services, *names) == dict.fromkeys(services, (None,) * len(names))
 
 
-def test_all_that_is_mounted_is_a_volume_of_the_project_or_the_notebooks(services: Services) -> None:
+def test_all_that_is_mounted_is_a_volume_of_the_project_or_the_notebooks_or_the_contracts(services: Services) -> None:
     mounts = [(name, mount) for name, told in services.items() for mount in told.get("volumes", [])]
     assert sorted((name, mount["type"], mount["target"]) for name, mount in mounts) == [
         (INIT, "volume", "/tls"),
         ("minio", "volume", "/data"),
         (NOTEBOOK, "bind", "/notebooks"),
+        ("pipeline", "bind", "/datasets"),
         ("pipeline", "volume", "/state"),
         ("pipeline", "volume", "/tls"),
         ("scheduler", "volume", "/tls"),
@@ -82,12 +83,15 @@ def test_all_that_is_mounted_is_a_volume_of_the_project_or_the_notebooks(service
         (SPARK_NOTEBOOK, "volume", "/scratch"),
         ("spark-worker", "bind", "/notebooks"),
         ("spark-worker", "volume", "/scratch"),
+        ("worker", "bind", "/datasets"),
         ("worker", "volume", "/scratch"),
         ("worker", "volume", "/tls"),
     ]
-    bound = {name: mount for name, mount in mounts if mount["type"] == "bind"}
-    assert {mount["source"] for mount in bound.values()} == {str(ROOT / "notebooks")}
-    assert [name for name, mount in bound.items() if mount.get("read_only")] == ["spark-worker"]
+    bound = {(name, mount["source"]): mount for name, mount in mounts if mount["type"] == "bind"}
+    notebooks, read = str(ROOT / "notebooks"), {("spark-worker", str(ROOT / "notebooks"))}
+    read |= {(name, str(DATASETS)) for name in ("pipeline", "worker")}
+    assert bound.keys() == {(name, notebooks) for name in NOTEBOOKS} | read
+    assert {key for key, mount in bound.items() if mount.get("read_only")} == read
     assert {name for name, mount in mounts if mount["target"] == "/tls" and not mount.get("read_only")} == {INIT}
 
 
