@@ -40,7 +40,8 @@ def examples(schemas: Mapping[str, pa.Schema]) -> dict[str, str]:
 def _sums(dataset: str, view: str, schema: pa.Schema) -> dict[str, str]:
     fields = [field for field in schema if not field.name.startswith("_")]
     text = next((field.name for field in fields if pa.types.is_string(field.type)), None)
-    numbers = [f.name for f in fields if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)][:3]
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    numbers = [field.name for field in fields if any(is_kind(field.type) for is_kind in kinds)][:3]
     if not text or not numbers:
         return {}
     sums = ", ".join(f"sum({quoted(name)}) AS {quoted(name)}" for name in numbers)

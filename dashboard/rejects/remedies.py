@@ -8,6 +8,8 @@ REMEDIES = {
     "required": "Fill in the value: this column may not be empty, nor contain a word that means no value.",
     "minimum": "The value is too small: correct it, or ask the owner of the contract to allow it.",
     "maximum": "The value is too large: correct it, or ask the owner of the contract to allow it.",
+    "exclusiveMinimum": "The value is too small: correct it, or ask the owner of the contract to allow it.",
+    "exclusiveMaximum": "The value is too large: correct it, or ask the owner of the contract to allow it.",
     "minLength": "The text is too short: write the whole text.",
     "maxLength": "The text is too long: shorten it.",
     "pattern": "The value does not have the form that this column requires: compare it with the value in a good row.",

@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -185,7 +186,8 @@ def _bars(frame: pd.DataFrame, name: str, panel: int) -> dict[str, Any]:
 
 def _values(column: "pd.Series[Any]") -> list[Any]:
     """Return a column's numbers, with None for those that JSON and a chart cannot have: unknown, infinite or NaN."""
-    return [None if pd.isna(value) or not math.isfinite(value) else value for value in column.tolist()]
+    known = [None if pd.isna(value) or not math.isfinite(value) else value for value in column.tolist()]
+    return [float(value) if isinstance(value, Decimal) else value for value in known]
 
 
 def labels(frame: pd.DataFrame, groups: list[str]) -> list[str]:

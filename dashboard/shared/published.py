@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any, Literal, TypeVar
 
@@ -90,11 +91,13 @@ def _members(frame: pd.DataFrame, groups: list[str]) -> list[npt.NDArray[np.intp
 
 
 def sums_of(column: "pd.Series[Any]", members: list[npt.NDArray[np.intp]]) -> "pd.Series[Any]":
-    """Return the sum of a column over each group of rows: exact for integers of any size, rounded once for floats."""
+    """Return the sum of a column over each group of rows: exact for integers and decimals, rounded once for floats."""
     values = np.array([None if value is pd.NA else value for value in column.tolist()], object)
     sums = [_sum(values[rows].tolist()) for rows in members]
     if any(isinstance(total, int) and not -(2**63) <= total < 2**63 for total in sums):
         return pd.Series(sums, dtype=object)
+    if any(isinstance(total, Decimal) for total in sums):
+        return pd.Series(pd.arrays.ArrowExtensionArray(pa.array(sums)))
     array = pa.array(sums, pa.float64() if any(isinstance(total, float) for total in sums) else pa.int64())
     return pd.Series(pd.arrays.ArrowExtensionArray(array))  # keeps NaN, which is not null
 
@@ -105,6 +108,9 @@ def _sum(values: list[Any]) -> Any:
         return None
     if all(isinstance(value, int) for value in values):
         return sum(values)
+    if all(isinstance(value, Decimal) for value in values):
+        with localcontext(prec=76):  # without which a sum has 28 digits
+            return sum(values)
     if not all(map(math.isfinite, values)):
         return float(sum(values))  # infinite or NaN, whatever the other values are
     try:
@@ -223,7 +229,7 @@ def _roles(schema: pa.Schema) -> tuple[list[str], list[str]]:
 
 
 def _is_number(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_))
+    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_))
 
 
 def _typed(loads: pa.Table) -> pa.Table:

@@ -81,7 +81,7 @@ def fits(type_: pa.DataType, target: pa.DataType) -> bool:
         return types.is_date(target) or (types.is_timestamp(target) and target.tz in (None, "UTC"))
     if types.is_timestamp(type_) and types.is_timestamp(target):
         return bool(type_.tz == target.tz)
-    return _is_text(type_) and _is_text(target)
+    return (_is_text(type_) or types.is_time(type_)) and _is_text(target)  # a Delta table has no times of day
 
 
 def _is_number(type_: pa.DataType) -> bool:

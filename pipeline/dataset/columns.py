@@ -12,7 +12,7 @@ from pipeline.model.field import TYPES
 
 EXACT = 2.0**53  # below it each integer has a float of its own
 SHOWN = 100  # characters of a value in a message
-WORDS = dict(zip(TYPES.values(), TYPES, strict=True))
+WORDS = {type_: word for word, type_ in reversed(TYPES.items())}  # of several words, the first
 
 
 class WrongColumn(ValueError):

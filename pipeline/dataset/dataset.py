@@ -158,4 +158,4 @@ GROUP_TYPES = (
     *(pa.types.is_boolean, pa.types.is_date32, pa.types.is_timestamp, pa.types.is_decimal),
 )
 
-SUM_TYPES = (pa.types.is_integer, pa.types.is_float32, pa.types.is_float64)
+SUM_TYPES = (pa.types.is_integer, pa.types.is_float32, pa.types.is_float64, pa.types.is_decimal)

@@ -36,6 +36,19 @@ _CELLS = {
     "boolean": ("true", "false"),
     "date": ("2026-01-31", "2026-02-28", "2026-12-01"),
     "datetime": ("2026-01-31T23:59:59.5Z", "2026-02-28T00:00:00Z", "2026-12-01T12:30:00Z"),
+    "time": ("00:00:00", "12:30:00", "23:59:59.5"),
+    "year": ("2024", "2025", "2026"),
+    "yearmonth": ("2026-01", "2026-02", "2026-12"),
+    "duration": ("P1D", "PT12H", "P1Y2M"),
+    "object": ("{}", '{"a": 1}', '{"a": 1, "b": 2, "c": 3}'),
+    "array": ("[]", "[1]", "[1, 2, 3]"),
+    "any": ("a", "1", "2026-01-31"),
+}
+_DECIMALS = ("1", "2", "3", "0.5", "0.25", "0")  # with as few digits as such a number may have
+_POINTS = {
+    "default": ("90.5, 45.5", "0, 0"),
+    "array": ("[90.5, 45.5]", "[0, 0]"),
+    "object": ('{"lon": 90.5, "lat": 45.5}', '{"lon": 0, "lat": 0}'),
 }
 
 
@@ -181,11 +194,13 @@ def example_rows(contract: Contract) -> pa.Table:
 def _examples(field: FieldSpec) -> pa.Array:
     """Return values that meet a field's constraints; if none does, such as for a pattern, values of its type."""
     plain = field.plain.model_copy(update={"constraints": field.constraints})
+    if field.type in ("list", "geopoint"):
+        plain = field
     values, wrong = validate.check_column(pa.array(list(_cells(plain)), pa.string()), plain, frozenset())
     good = values.filter(pc.invert(wrong)).drop_null()
     if not len(good):
         good = values.drop_null()
-    return pa.array(islice(cycle(good.to_pylist()), EXAMPLES), TYPES[field.type])
+    return pa.array(islice(cycle(good.to_pylist()), EXAMPLES), field.arrow_type)
 
 
 def _cells(field: FieldSpec) -> Iterator[str]:
@@ -196,6 +211,12 @@ def _cells(field: FieldSpec) -> Iterator[str]:
     elif field.type == "string":
         low, high = checks.minLength or 0, checks.maxLength
         yield from ((one * max(1, -(-low // len(one))))[:high] for one in _TEXTS)
+    elif field.type == "list":
+        items = _TEXTS if field.itemType == "string" else _CELLS[field.itemType]
+        yield from (field.delimiter.join(islice(cycle(items), count)) for count in range(1, 20))
+    elif field.type == "geopoint":
+        yield from _POINTS[field.format]
     else:
         yield from _CELLS[field.type]
+        yield from _DECIMALS if field.decimal else ()
     yield from (str(one) for one in (checks.minimum, checks.maximum) if one is not None)

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import cache
 from operator import itemgetter
 from typing import Any
@@ -20,7 +21,7 @@ from pipeline.ledger.database import LedgerError
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.totals import exact_sums
 from pipeline.model.contract import Contract
-from pipeline.model.exact_sums import Exact, Totals, merge, rounded
+from pipeline.model.exact_sums import Exact, Totals, merge, rounded, sum_type
 
 log = logging.getLogger(__name__)
 
@@ -112,12 +113,12 @@ def _column(values: list[Any], type_: pa.DataType) -> pa.Array:
 
 
 def _sums(sums: list[dict[str, Exact]], name: str, type_: pa.DataType) -> pa.Array:
-    """Return the sums of a field, rounded to 64 bits; one that its type cannot hold is null, and logged."""
-    values: list[int | float | None] = []
+    """Return the sums of a field, rounded once; one that its type cannot hold is null, and logged."""
+    values: list[int | float | Decimal | None] = []
     for totals in sums:
         try:
             values.append(rounded(totals.get(name, 0), type_, name))
         except OverflowError as error:
             log.warning(fields("sum not shown", reason=error))
             values.append(None)
-    return pa.array(values, pa.int64() if pa.types.is_integer(type_) else pa.float64())
+    return pa.array(values, sum_type(type_))

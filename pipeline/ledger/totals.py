@@ -40,7 +40,7 @@ def _add(db: sqlite3.Connection, dataset: str, parts: list[tuple[int, dict[str, 
     for sign, part in parts:
         added = {}
         for name, value in part["sums"].items():
-            added[name] = exact(sign * value)
+            added[name] = sign * exact(value)
         merge(totals, part["group"], sign * part["rows"], added)
     db.execute(f"DELETE {chosen}", (dataset, groups))
     for group, (rows, totals_of) in totals.items():

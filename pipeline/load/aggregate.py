@@ -15,7 +15,7 @@ import pyarrow.acero
 import pyarrow.compute as pc
 
 from pipeline.model.data_resource import Summary
-from pipeline.model.exact_sums import INT64, Share, Totals, exact, merge, rounded
+from pipeline.model.exact_sums import INT64, WIDEST, Share, Totals, exact, merge, rounded
 from pipeline.model.problem import Problem, Refused
 
 GroupCounts = list[tuple[dict[str, Any], int, dict[str, float | Decimal | None]]]  # group, rows, sum by name
@@ -65,13 +65,20 @@ class Groups:
         """Return the file's share, ordered by group; `OverflowError` if an integer sum leaves 64 bits."""
         share: Share = []
         for group, (rows, totals) in sorted(self.totals.items()):
-            sums = {name: rounded(total, types.field(name).type, name) for name, total in totals.items()}
+            sums = {name: _written(rounded(total, types.field(name).type, name)) for name, total in totals.items()}
             share.append({"group": json.loads(group), "rows": rows, "sums": sums})
         return share
 
 
+def _written(total: float | Decimal) -> float | str:
+    """Return a sum for JSON: a decimal as text, for a number of JSON is a float."""
+    return f"{total:f}" if isinstance(total, Decimal) else total
+
+
 def _exact(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Cast to decimal128 where an int64 sum could overflow: pyarrow's sum wraps silently."""
+    """Cast to a wider type where a sum could overflow: pyarrow's sum wraps silently."""
+    if pa.types.is_decimal(column.type):
+        return column.cast(pa.decimal256(WIDEST, column.type.scale))
     if not pa.types.is_integer(column.type) or not len(column):
         return column
     ends = pc.min_max(column)

@@ -103,4 +103,5 @@ def _few(column: pa.ChunkedArray) -> bool:
 
 
 def _differ(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(type_) or pa.types.is_date(type_) or pa.types.is_timestamp(type_))
+    types = pa.types
+    return any(is_kind(type_) for is_kind in (types.is_integer, types.is_date, types.is_timestamp, types.is_time))

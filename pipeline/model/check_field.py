@@ -5,16 +5,24 @@ from collections.abc import Iterator
 from pipeline.model.field import FieldSpec
 from pipeline.model.problem import shortened
 
-_ORDERED = {"integer", "number", "date", "datetime"}
-_TEXT = {"string"}
-_CONSTRAINTS = {"minimum": _ORDERED, "maximum": _ORDERED, "minLength": _TEXT, "maxLength": _TEXT, "pattern": _TEXT}
+_ORDERED = {"integer", "number", "date", "datetime", "time", "year", "yearmonth"}
+_SIZED = {"string", "list", "object", "array"}
+_CONSTRAINTS = {
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _ORDERED),
+    **dict.fromkeys(("minLength", "maxLength"), _SIZED),
+    "pattern": {"string"},
+    "enum": {*_ORDERED, "string", "boolean", "duration", "any"},
+}
 _PROPERTIES = {
-    "format": {"date", "datetime"},
+    "format": {"date", "datetime", "time", "string", "geopoint"},
     "decimalChar": {"number"},
     "groupChar": {"integer", "number"},
     "bareNumber": {"integer", "number"},
     "trueValues": {"boolean"},
     "falseValues": {"boolean"},
+    "decimal": {"number"},
+    "delimiter": {"list"},
+    "itemType": {"list"},
 }
 
 

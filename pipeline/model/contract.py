@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipeline.model.data_resource import NO_LIMIT, Dialect, Match, RejectsLimit, Summary
 from pipeline.model.descriptive import Fixity
-from pipeline.model.field import TYPES, FieldSpec, Heading, headings
+from pipeline.model.field import FieldSpec, Heading, headings
 
 
 @dataclass(frozen=True)
@@ -46,5 +46,5 @@ class Contract:
         """The Arrow schema of the typed rows, before the transform; a required field has no nulls."""
         columns: list[pa.Field] = []
         for field in self.fields:
-            columns.append(pa.field(field.name, TYPES[field.type], not field.constraints.required))  # noqa: PERF401
+            columns.append(pa.field(field.name, field.arrow_type, not field.constraints.required))  # noqa: PERF401
         return pa.schema(columns)

@@ -6,7 +6,16 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple
 
 import pyarrow as pa
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    model_validator,
+)
 
 from pipeline.model.problem import VALUE_LIMIT, shortened
 
@@ -17,8 +26,36 @@ TYPES: dict[str, pa.DataType] = {
     "boolean": pa.bool_(),
     "date": pa.date32(),
     "datetime": pa.timestamp("us", "UTC"),
+    "time": pa.time64("us"),
+    "year": pa.int64(),
+    "yearmonth": pa.string(),
+    "duration": pa.string(),
+    "list": pa.string(),
+    "object": pa.string(),
+    "array": pa.string(),
+    "geopoint": pa.string(),
+    "any": pa.string(),
 }
+SPACED = {"string", "any"}  # whose spaces are a part of the value
 
+Type = Literal[
+    "string",
+    "integer",
+    "number",
+    "boolean",
+    "date",
+    "datetime",
+    "time",
+    "year",
+    "yearmonth",
+    "duration",
+    "list",
+    "object",
+    "array",
+    "geopoint",
+    "any",
+]
+ItemType = Literal["string", "integer", "boolean", "number", "datetime", "date", "time"]
 OneCharacter = Annotated[str, StringConstraints(pattern=r"^[!-~ \t]$")]  # one ASCII character that ends no line
 Separator = Annotated[str, StringConstraints(pattern=r"^[^0-9\r\n\x00]$")]  # such as the narrow space of the French
 TRUE, FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")  # the standard's words
@@ -44,6 +81,8 @@ class Constraints(Part):
     required: bool = False
     minimum: int | float | str | None = None
     maximum: int | float | str | None = None
+    exclusiveMinimum: int | float | str | None = None  # noqa: N815
+    exclusiveMaximum: int | float | str | None = None  # noqa: N815
     minLength: int | None = None  # noqa: N815
     maxLength: int | None = None  # noqa: N815
     pattern: str | None = None
@@ -94,6 +133,25 @@ def _header(value: object) -> object:
     raise ValueError('expected the name of a column in the file, or with which it is of several, such as ["a", 2]')
 
 
+class Digits(Part):
+    """The digits of a number that is exact, which is our addition: so many in all, and so many after the point."""
+
+    precision: int = Field(ge=1, le=38)
+    scale: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> "Digits":
+        if self.scale > self.precision:
+            raise ValueError(f"scale is {self.scale}: expected at most the precision, which counts all digits")
+        return self
+
+
+def _type(name: object) -> object:
+    if name == "geojson":
+        raise ValueError('geojson is not supported: write "object", which is checked to be JSON')
+    return name
+
+
 def _words(value: object) -> object:
     """Return missing values as words: the standard lets each be an object with a label, which has no effect."""
     if not isinstance(value, list) or not any(isinstance(one, dict) for one in value):
@@ -113,7 +171,7 @@ class FieldSpec(Part):
 
     name: Annotated[str, AfterValidator(_name)]
     header: Annotated[str | tuple[str, int] | None, PlainValidator(_header)] = None
-    type: Literal["string", "integer", "number", "boolean", "date", "datetime"] = "string"
+    type: Annotated[Type, BeforeValidator(_type)] = "string"
     format: Annotated[str, AfterValidator(lambda form: form.removeprefix("fmt:"))] = "default"
     decimalChar: OneCharacter = "."  # noqa: N815 (the standard's name)
     groupChar: Separator | None = None  # noqa: N815
@@ -121,6 +179,9 @@ class FieldSpec(Part):
     trueValues: Words = TRUE  # noqa: N815
     falseValues: Words = FALSE  # noqa: N815
     missingValues: MissingValues | None = None  # noqa: N815
+    decimal: Digits | None = None
+    delimiter: Annotated[str, StringConstraints(min_length=1)] = ","
+    itemType: ItemType = "string"  # noqa: N815
     title: str = ""
     description: str = ""
     example: Any = None
@@ -141,7 +202,13 @@ class FieldSpec(Part):
     @cached_property
     def plain(self) -> "FieldSpec":
         """The field of this type whose cells are in the default form: bounds and options are written so."""
-        return FieldSpec(name=self.name, type=self.type)
+        return FieldSpec(name=self.name, type=self.type, decimal=self.decimal)
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """The type of the values in Arrow and Parquet."""
+        digits = self.decimal
+        return pa.decimal128(digits.precision, digits.scale) if digits else TYPES[self.type]
 
     @cached_property
     def missing(self) -> frozenset[str] | None:

@@ -4,6 +4,7 @@ import codecs
 import json
 from collections import Counter
 from collections.abc import Iterable
+from decimal import Decimal
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,9 @@ def _read_json(path: Path, content: bytes) -> Any:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise SettingError(f"{path}: it is UTF-16 or UTF-32: save it as UTF-8")
     try:
-        document = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_no_number)
+        document = json.loads(
+            content.decode("utf-8-sig"), object_pairs_hook=_object, parse_float=_float, parse_constant=_no_number
+        )
         json.dumps(document, ensure_ascii=False).encode()  # JSON may name half a character, which no file has
     except UnicodeDecodeError as error:
         raise SettingError(f"{path}: byte {error.start + 1:,} is not UTF-8: save it as UTF-8") from None
@@ -62,6 +65,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"the key {shortened(key)!r} is there twice in one object: keep one of them")
         content[key] = value
     return content
+
+
+def _float(text: str) -> float | str:
+    """Return a number of JSON; as its text if it has more digits than a float, for a bound of an exact number."""
+    value = float(text)
+    return value if Decimal(repr(value)) == Decimal(text) else text
 
 
 def _no_number(word: str) -> None:

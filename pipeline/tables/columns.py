@@ -25,6 +25,8 @@ def _delta_type(type_: pa.DataType) -> pa.DataType:
         return _delta_type(type_.value_type)
     if types.is_large_string(type_) or types.is_string_view(type_):
         return pa.string()
+    if types.is_time(type_):
+        return pa.string()
     if types.is_timestamp(type_):
         return pa.timestamp("us", "UTC" if type_.tz else None)
     if types.is_uint8(type_) or types.is_uint16(type_) or types.is_uint32(type_):

@@ -97,7 +97,7 @@ class _Table:
         for batch in dataset.to_batches(columns=columns, batch_size=_ROWS, batch_readahead=2, fragment_readahead=1):
             rows = pa.Table.from_batches([batch])
             for name in columns[1:]:
-                if not pa.types.is_integer(rows[name].type):
+                if pa.types.is_floating(rows[name].type):
                     rows = rows.append_column(SIZE + name, pc.abs(rows[name]))
             spec = Summary(groupBy=(KEY[self.outputs],), sum=tuple(rows.column_names[1:]))
             groups.add(count_groups(spec, [rows])[0])
@@ -128,7 +128,7 @@ class _Table:
             yield Difference(self.prefix, None, f"rows of {key}", f"{expected:,} rows", found)
             return
         for name, total in expected_sums.items():
-            bound = rows * ROUNDING * sums.get(SIZE + name, 0)  # 0 for integers
+            bound = rows * ROUNDING * sums.get(SIZE + name, 0)  # 0 for integers and decimals
             if name not in sums or abs(Fraction(sums[name]) - total) > bound:
                 found = _number(sums[name]) if name in sums else "no such column"
                 yield Difference(self.prefix, None, f"sum of {name} of {key}", _number(total), found)

@@ -11,6 +11,7 @@ from pipeline.model.field import FieldSpec
 from pipeline.model.problem import listed, shortened
 from pipeline.readers.cells.parse import literal, parse
 from pipeline.readers.cells.patterns import full_match
+from pipeline.readers.cells.structured import size
 
 
 def explain(text: str | None, field: FieldSpec, missing: frozenset[str]) -> list[tuple[str, str]]:
@@ -32,6 +33,10 @@ def _matches(text: str, pattern: str) -> bool:
     return bool(pc.match_substring_regex(pa.scalar(text), pattern=full_match(pattern)).as_py())
 
 
+def _length(value: str, field: FieldSpec) -> int:
+    return len(value) if field.type == "string" else size(value, field)
+
+
 def _shown(bound: Any) -> str:
     return listed(bound) if isinstance(bound, tuple) else shortened(str(bound))
 
@@ -46,8 +51,10 @@ def options(field: FieldSpec) -> frozenset[Any]:
 _RULES: dict[str, tuple[str, Callable[[Any, Any, FieldSpec], bool]]] = {
     "minimum": ("at least", lambda value, bound, field: value < literal(bound, field)),
     "maximum": ("at most", lambda value, bound, field: value > literal(bound, field)),
-    "minLength": ("a length of at least", lambda value, bound, _: len(value) < bound),
-    "maxLength": ("a length of at most", lambda value, bound, _: len(value) > bound),
+    "exclusiveMinimum": ("more than", lambda value, bound, field: value <= literal(bound, field)),
+    "exclusiveMaximum": ("less than", lambda value, bound, field: value >= literal(bound, field)),
+    "minLength": ("a length of at least", lambda value, bound, field: _length(value, field) < bound),
+    "maxLength": ("a length of at most", lambda value, bound, field: _length(value, field) > bound),
     "pattern": ("all of it to match", lambda value, bound, _: not _matches(value, bound)),
     "enum": ("one of", lambda value, _, field: value not in options(field)),
 }

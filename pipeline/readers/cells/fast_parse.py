@@ -56,7 +56,7 @@ _DAYS[:12] = 0
 def has_plain_form(field: FieldSpec) -> bool:
     """Return whether the type of a field has a canonical syntax, in which cells are cast as they are."""
     usual = field.format == "default" and field.decimalChar == "." and field.groupChar is None
-    return usual and field.bareNumber and field.type in ("integer", "number", "date", "datetime")
+    return usual and field.bareNumber and not field.decimal and field.type in ("integer", "number", "date", "datetime")
 
 
 def odd_numbers(text: pa.Array, type_: str) -> Mask:

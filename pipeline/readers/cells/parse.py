@@ -4,13 +4,27 @@ import functools
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any
 
-from pipeline.model.field import FieldSpec, as_cell
+from pipeline.model.field import SPACED, FieldSpec, as_cell
 from pipeline.model.problem import shortened
+from pipeline.readers.cells.exact_numbers import exact_number
 from pipeline.readers.cells.expected import expected
-from pipeline.readers.cells.patterns import DATE, TIME, ZONE, embedded_number, number_pattern
+from pipeline.readers.cells.patterns import (
+    CLOCK,
+    DATE,
+    DURATION,
+    TEXTS,
+    TIME,
+    YEAR,
+    YEAR_MONTH,
+    ZONE,
+    embedded_number,
+    number_pattern,
+)
+from pipeline.readers.cells.structured import is_structured
 from pipeline.readers.cells.time_formats import read_time
 
 
@@ -35,8 +49,10 @@ def _integer(cell: str, field: FieldSpec) -> int | None:
     return value if -(2**63) <= value < 2**63 else None
 
 
-def _number(text: str, field: FieldSpec) -> float | None:
+def _number(text: str, field: FieldSpec) -> float | Decimal | None:
     number = _number_text(text, field)
+    if field.decimal:
+        return exact_number(number, field.decimal) if number else None
     value = float(number) if number else math.nan
     return value if math.isfinite(value) else None
 
@@ -66,8 +82,41 @@ def _datetime(text: str, field: FieldSpec) -> datetime | None:
         return None
 
 
-def _string(text: str, _: FieldSpec) -> str:
+def _time(text: str, field: FieldSpec) -> time | None:
+    iso = _iso(text, field)
+    return time.fromisoformat(iso) if re.fullmatch(CLOCK, iso) else None
+
+
+def _year(text: str, _: FieldSpec) -> int | None:
+    return int(text) if re.fullmatch(YEAR, text) else None
+
+
+def _yearmonth(text: str, _: FieldSpec) -> str | None:
+    return text if re.fullmatch(YEAR_MONTH, text) else None
+
+
+def _duration(text: str, _: FieldSpec) -> str | None:
+    return text if re.fullmatch(DURATION, text) else None
+
+
+def _string(text: str, field: FieldSpec) -> str | None:
+    return text if field.format == "default" or re.fullmatch(TEXTS[field.format], text) else None
+
+
+def _any(text: str, _: FieldSpec) -> str:
     return text
+
+
+def _list(text: str, field: FieldSpec) -> str | None:
+    item = FieldSpec(name=field.name, type=field.itemType)
+    parser = PARSERS[field.itemType]
+    parts = text.split(field.delimiter)
+    items = parts if field.itemType == "string" else [part.strip(" \t") for part in parts]
+    return text if all(parser(one, item) is not None for one in items) else None
+
+
+def _structured(text: str, field: FieldSpec) -> str | None:
+    return text if is_structured(text, field) else None
 
 
 PARSERS: dict[str, Callable[[str, FieldSpec], Any]] = {
@@ -77,6 +126,15 @@ PARSERS: dict[str, Callable[[str, FieldSpec], Any]] = {
     "boolean": _boolean,
     "date": _date,
     "datetime": _datetime,
+    "time": _time,
+    "year": _year,
+    "yearmonth": _yearmonth,
+    "duration": _duration,
+    "list": _list,
+    "object": _structured,
+    "array": _structured,
+    "geopoint": _structured,
+    "any": _any,
 }
 
 
@@ -84,7 +142,7 @@ def parse(text: str | None, field: FieldSpec, missing: frozenset[str]) -> Any:
     """Return the value of a cell, None for null; `ValueError` if the cell is not of the field's type."""
     if text is None:
         return None
-    cell = text if field.type == "string" else text.strip(" \t")
+    cell = text if field.type in SPACED else text.strip(" \t")
     if cell in missing:
         return None
     if (value := PARSERS[field.type](cell, field)) is None:

@@ -9,7 +9,23 @@ NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 YEAR = r"(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"  # there is no year 0, but Arrow has one
 DATE = YEAR + r"-[0-9]{2}-[0-9]{2}"
 TIME = DATE + r"[T ](?:[01][0-9]|2[0-3]):[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
+CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{1,6})?)?"
+YEAR_MONTH = YEAR + "-(?:0[1-9]|1[0-2])"
+_DAYS = "(?:[0-9]+Y(?:[0-9]+M)?(?:[0-9]+D)?|[0-9]+M(?:[0-9]+D)?|[0-9]+D)"
+_SECONDS = r"[0-9]+(?:\.[0-9]+)?S"
+_HOURS = f"T(?:[0-9]+H(?:[0-9]+M)?(?:{_SECONDS})?|[0-9]+M(?:{_SECONDS})?|{_SECONDS})"
+DURATION = f"-?P(?:{_DAYS}(?:{_HOURS})?|{_HOURS}|[0-9]+W)"
 ZONE = r"(?:Z|[+-][0-9]{2}:[0-9]{2})"
+_LETTER = "[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2}"  # of the parts of a URI
+_HOST = rf"(?:(?:{_LETTER}|:)*@)?(?:\[[0-9A-Fa-f:.]+\]|(?:{_LETTER})*)(?::[0-9]*)?"
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+TEXTS = {  # formats of the type string
+    "email": r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@" + rf"{_LABEL}(?:\.{_LABEL})+",
+    "uri": rf"[A-Za-z][A-Za-z0-9+.-]*:(?://{_HOST}(?:/(?:{_LETTER}|[:@/])*)?|(?:(?:/?(?:{_LETTER}|[:@]))(?:{_LETTER}|[:@/])*)?|/)"
+    rf"(?:\?(?:{_LETTER}|[:@/?])*)?(?:#(?:{_LETTER}|[:@/?])*)?",
+    "uuid": "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}",
+    "binary": "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?",
+}
 
 # What stands around a number that is not bare: nothing that may be a sign (a minus of any kind, or the parenthesis of
 # accounts), and no other number.

@@ -8,11 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.model.field import TYPES, FieldSpec
+from pipeline.model.field import SPACED, TYPES, FieldSpec
+from pipeline.model.problem import shortened
 from pipeline.readers.cells.cast import CASTS
 from pipeline.readers.cells.fast_parse import Mask, has_plain_form, odd_numbers, plain_times
 from pipeline.readers.cells.parse import literal
-from pipeline.readers.cells.patterns import full_match
+from pipeline.readers.cells.patterns import TEXTS, full_match
+from pipeline.readers.cells.structured import GEOPOINTS, size
 from pipeline.readers.cells.time_formats import time_format
 
 Check = Callable[[pa.Array], pa.Array]
@@ -21,10 +23,19 @@ Check = Callable[[pa.Array], pa.Array]
 def check_rules(field: FieldSpec) -> None:
     """Raise `ValueError` or `ArrowException` if a rule of the field is itself wrong, such as its pattern or format."""
     if field.format != "default":
-        time_format(field)
-    values = pa.array(["x"]) if field.type == "string" else pa.nulls(1, TYPES[field.type])
+        _check_format(field)
+    values = pa.array(["x"]) if field.type == "string" else pa.nulls(1, field.arrow_type)
     for check in _constraints(field):
         check(values)
+
+
+def _check_format(field: FieldSpec) -> None:
+    formats = {"string": [*TEXTS], "geopoint": [*GEOPOINTS]}.get(field.type)
+    if formats is None:
+        time_format(field)
+    elif field.format not in formats:
+        found = shortened(field.format)
+        raise ValueError(f"format {found!r} is not supported for a {field.type}: it takes {', '.join(formats)}")
 
 
 def check_column(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[pa.Array, pa.Array]:
@@ -49,10 +60,12 @@ def check_cells(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tu
         The values, and a mask of the cells that break it for each broken rule.
     """
     values, masks = text, list[pa.Array]()
-    if field.type != "string":
+    if field.type not in SPACED:
         values, masks = _typed(text, field, missing)
     elif missing != bare(missing):
         values = nulled(text, missing)
+    if field.type == "string" and field.format != "default":
+        values, masks = _formatted(values, field)
     for check in _constraints(field):
         masks.append(check(values))
     if field.constraints.required and values.null_count:
@@ -64,6 +77,12 @@ def nulled(text: pa.Array, missing: frozenset[str]) -> pa.Array:
     """Return a column of text with null for each cell that is one of the missing values."""
     null = pc.is_in(text, value_set=pa.array(sorted(missing), pa.string()))
     return pc.if_else(null, pa.scalar(None, pa.string()), text)
+
+
+def _formatted(text: pa.Array, field: FieldSpec) -> tuple[pa.Array, list[pa.Array]]:
+    """Return texts, null where they do not have the format of their field, and a mask of these."""
+    values = CASTS["string"](text, field)
+    return values, [pc.and_(pc.is_null(values), pc.is_valid(text))]
 
 
 def _typed(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[pa.Array, list[pa.Array]]:
@@ -88,7 +107,7 @@ def _plain(text: pa.Array, field: FieldSpec) -> tuple[pa.Array, Mask]:
         plain = pc.if_else(pa.array(odd), pa.scalar(None, pa.string()), text) if odd.any() else text
         if (values := _exactly(plain, field)) is not None:
             return values, odd
-    values = CASTS["boolean"](text, field) if field.type == "boolean" else pa.nulls(len(text), TYPES[field.type])
+    values = CASTS["boolean"](text, field) if field.type == "boolean" else pa.nulls(len(text), field.arrow_type)
     return values, pc.and_(pc.is_null(values), pc.is_valid(text)).to_numpy(zero_copy_only=False)
 
 
@@ -112,17 +131,29 @@ def _constraints(field: FieldSpec) -> list[Check]:
     if rules.maximum is not None:
         high = _scalar(rules.maximum, field)
         checks.append(lambda values: pc.greater(values, high))
+    if rules.exclusiveMinimum is not None:
+        below = _scalar(rules.exclusiveMinimum, field)
+        checks.append(lambda values: pc.less_equal(values, below))
+    if rules.exclusiveMaximum is not None:
+        above = _scalar(rules.exclusiveMaximum, field)
+        checks.append(lambda values: pc.greater_equal(values, above))
     if rules.minLength is not None:
-        checks.append(lambda values: pc.less(pc.utf8_length(values), rules.minLength))
+        checks.append(lambda values: pc.less(_lengths(values, field), rules.minLength))
     if rules.maxLength is not None:
-        checks.append(lambda values: pc.greater(pc.utf8_length(values), rules.maxLength))
+        checks.append(lambda values: pc.greater(_lengths(values, field), rules.maxLength))
     if (pattern := rules.pattern) is not None:
         checks.append(lambda values: pc.invert(pc.match_substring_regex(values, pattern=full_match(pattern))))
     if (enum := rules.enum) is not None:
-        options = pa.array([literal(option, field) for option in enum], TYPES[field.type])
+        options = pa.array([literal(option, field) for option in enum], field.arrow_type)
         checks.append(lambda values: pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, value_set=options))))
     return checks
 
 
 def _scalar(bound: Any, field: FieldSpec) -> pa.Scalar:
-    return pa.scalar(literal(bound, field), TYPES[field.type])
+    return pa.scalar(literal(bound, field), field.arrow_type)
+
+
+def _lengths(values: pa.Array, field: FieldSpec) -> pa.Array:
+    if field.type == "string":
+        return pc.utf8_length(values)
+    return pa.array([None if value is None else size(value, field) for value in values.to_pylist()], pa.int64())

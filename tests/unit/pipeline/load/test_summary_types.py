@@ -4,6 +4,7 @@ import io
 import json
 from contextlib import closing
 from dataclasses import replace
+from decimal import Decimal
 
 import pandas as pd
 import pyarrow as pa
@@ -127,7 +128,8 @@ def test_a_type_is_published_or_refused_by_the_check(published, tmp_path, part, 
         return
     table = published(datasets, b"n\n1\n2\n1\n", b"n\n2\n1\n3\n")
     if part == "sum":
-        expected = 10 if pa.types.is_integer(TYPES[type_]) else 13
+        kind = pa.types.is_decimal(TYPES[type_])
+        expected = Decimal("2.50") if kind else 10 if pa.types.is_integer(TYPES[type_]) else 13
         assert table.to_pylist() == [{"rows": 6, "c": expected}]
     else:
         rows = dict(zip(table["c"].to_pylist(), table["rows"].to_pylist(), strict=True))
@@ -138,8 +140,38 @@ def test_the_usual_types_are_not_refused(tmp_path):
     groups = ("string", "int64", "float64", "bool_", "date32", "timestamp('us', 'UTC')", "decimal128(7, 2)")
     for type_ in (*groups, "dictionary(pa.int8(), pa.string())"):
         assert write(tmp_path, "groupBy", type_)
-    for type_ in ("int64", "float64"):
+    for type_ in ("int64", "float64", "decimal128(38, 38)"):
         assert write(tmp_path, "sum", type_)
+
+
+def test_sums_of_money_are_exact_to_the_cent(published, tmp_path):
+    """In one file and over files, at any size: a float would be a cent away after some millions."""
+    digits = {"precision": 38, "scale": 2}
+    fields = [{"name": "who"}, {"name": "paid", "type": "number", "decimal": digits, "constraints": {"minimum": -1e35}}]
+    contract = {"name": "d", "schema": {"fields": fields}, "summary": {"groupBy": ["who"], "sum": ["paid"]}}
+    (tmp_path / "d.json").write_text(json.dumps(contract))
+    large = "1" + "0" * 34
+    files = [
+        f"who,paid\na,{large}.10\na,0.20\nb,-0.01\n".encode(),
+        b"who,paid\nb,\n" + b"a,0.10\n" * 3,
+        f"who,paid\na,-{large}.00\nb,0.02\n".encode(),
+    ]
+    table = published(read_datasets(tmp_path), *files)
+    assert table.schema.field("paid").type == pa.decimal128(38, 2)
+    assert table.to_pylist() == [
+        {"who": "a", "rows": 6, "paid": Decimal("0.60")},
+        {"who": "b", "rows": 3, "paid": Decimal("0.01")},
+    ]
+
+
+def test_a_sum_beyond_38_digits_refuses_its_file(loads, write_dataset):
+    fields = [{"name": "n", "type": "number", "decimal": {"precision": 38, "scale": 0}}]
+    dataset = write_dataset(schema={"fields": fields}, summary={"sum": ["n"]})
+    loads.store.put("raw/numbers/a.csv", f"n\n{'9' * 38}\n1\n".encode())
+    task = Task("raw/numbers/a.csv", "numbers", loads.store.stat("raw/numbers/a.csv").etag, "event", 0, 0)
+    [outcome] = load(loads.store, {"numbers": dataset}, loads.staging, [task])
+    assert outcome.record.status == "refused"
+    assert outcome.record.first_problem == "a sum cannot be held: the sum of n has more than 38 digits"
 
 
 def test_a_group_beyond_the_calendar_refuses_its_file_alone(loads, write_dataset):

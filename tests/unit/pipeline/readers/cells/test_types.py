@@ -1,6 +1,7 @@
 """Cells of every type and form: what is read of each, in the fast way and in the plain one."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.model.field import Constraints, FieldSpec
+from pipeline.model.field import Constraints, Digits, FieldSpec
 from pipeline.readers.cells.explain import explain
 from pipeline.readers.cells.parse import parse
 from pipeline.readers.cells.time_formats import write_time
@@ -19,7 +20,9 @@ REJECTED = "rejected"
 
 
 def spec(**properties: Any) -> FieldSpec:
-    return FieldSpec(name="f", **{**properties, "constraints": Constraints(**properties.get("constraints", {}))})
+    parts = {"constraints": Constraints, "decimal": Digits}
+    made = {name: parts[name](**value) if name in parts else value for name, value in properties.items()}
+    return FieldSpec(name="f", **made)
 
 
 def read(cells: list[str], field: FieldSpec) -> list[Any]:
@@ -39,6 +42,20 @@ SHORT = {"type": "date", "format": "%-d/%-m/%y"}
 CLOCK = {"type": "datetime", "format": "%d/%m/%Y %-I:%M %p"}
 ZONED = {"type": "datetime", "format": "%Y-%m-%d %H:%M:%S.%f%z"}
 YES = {"type": "boolean", "trueValues": ["ja", "X"], "falseValues": ["nein", "."]}
+CENTS = {"type": "number", "decimal": {"precision": 5, "scale": 2}}
+BOUNDED = {**CENTS, "constraints": {"exclusiveMinimum": 0.1, "enum": ["0.1", 0.11, 0.3], "maximum": "0.2"}}
+WIDE = {"type": "number", "decimal": {"precision": 38, "scale": 0}}
+DOWN_TO = {
+    "type": "number",
+    "decimal": {"precision": 38, "scale": 2},
+    "constraints": {"minimum": "12345678901234567.89"},
+}
+MONTH = {"type": "yearmonth", "constraints": {"minimum": "2026-01"}}
+FEW = {"type": "list", "delimiter": "; ", "constraints": {"minLength": 2, "maxLength": 3}}
+POINT = {"type": "geopoint", "format": "object"}
+BETWEEN = {"type": "integer", "constraints": {"exclusiveMinimum": 1, "exclusiveMaximum": 3}}
+LONG, MANY = f"[{'9' * 5000}]", f"[{'[],' * 300}1]"
+UUID = "123e4567-e89b-12d3-a456-426614174000"
 KINDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (YES, {"ja": True, " X ": True, ".": False, "true": REJECTED, "-": None, "JA": REJECTED}),
     (LOOSE, {"80 %": 80.0, "$.50": 0.5, "Rs.500": 500.0, "Rs .5": 0.5, "5 m²": 5.0, "5e3": 5000.0, "EUR 95": 95.0}),
@@ -61,6 +78,39 @@ KINDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (ZONED, {"2026-01-31 01:02:03.5-1130": datetime(2026, 1, 31, 12, 32, 3, 500_000, UTC)}),
     (ZONED, {"2026-01-31 01:02:03.000001Z": datetime(2026, 1, 31, 1, 2, 3, 1, UTC)}),
     (ZONED, {"2026-01-31 01:02:03.5+25:00": REJECTED, "2026-01-31 01:02:03.5": REJECTED}),
+    (CENTS, {"1.5": Decimal("1.50"), "1.500": Decimal("1.50"), "-.5": Decimal("-0.50"), "5.": Decimal("5.00")}),
+    (CENTS, {"1e2": Decimal("100.00"), "00999.99": Decimal("999.99"), "0e99": Decimal("0.00"), "+1": Decimal("1.00")}),
+    (CENTS, {"1.505": REJECTED, "1000": REJECTED, "1e400": REJECTED, "1e-3": REJECTED, "nan": REJECTED, "x": REJECTED}),
+    ({**CENTS, **EUROS}, {"4,92 €": Decimal("4.92"), "-1,005 €": REJECTED, "1.234,00 €": REJECTED}),
+    (BOUNDED, {"0.1": REJECTED, "0.11": Decimal("0.11"), "0.3": REJECTED, "0.12": REJECTED}),
+    (WIDE, {"9" * 38: Decimal("9" * 38), "1" + "0" * 38: REJECTED, "1e37": Decimal(10**37), "0.5": REJECTED}),
+    (DOWN_TO, {"12345678901234567.88": REJECTED, "12345678901234567.89": Decimal("12345678901234567.89")}),
+    ({"type": "time"}, {"12:30": time(12, 30), "23:59:59.5": time(23, 59, 59, 500_000), "24:00:00": REJECTED}),
+    ({"type": "time"}, {"12:00:00Z": REJECTED, "1:00": REJECTED, "12:60": REJECTED, " 12:00 ": time(12)}),
+    ({"type": "time", "format": "%-I:%M %p"}, {"3:07 PM": time(15, 7), "12:00 am": time(0), "13:00 PM": REJECTED}),
+    ({"type": "time", "constraints": {"minimum": "12:00"}}, {"12:00": time(12), "11:59:59.9": REJECTED}),
+    ({"type": "year", "constraints": {"maximum": 2026}}, {"2026": 2026, "2027": REJECTED, "999": REJECTED}),
+    ({"type": "year"}, {"0001": 1, "0000": REJECTED, "+2026": REJECTED, "12026": REJECTED}),
+    (MONTH, {"2026-01": "2026-01", "2025-12": REJECTED, "2026-13": REJECTED, "2026-1": REJECTED}),
+    ({"type": "duration"}, {"P1Y2M3DT4H5M6.7S": "P1Y2M3DT4H5M6.7S", "PT36H": "PT36H", "P3W": "P3W", "-P1D": "-P1D"}),
+    ({"type": "duration"}, {"P": REJECTED, "PT": REJECTED, "P1DT": REJECTED, "P1.5D": REJECTED, "P1D1Y": REJECTED}),
+    ({"type": "list", "itemType": "integer"}, {"1, 2,3": "1, 2,3", "1,,2": REJECTED, "1,x": REJECTED}),
+    (FEW, {"a; b": "a; b", "a": REJECTED, "a; b; c; d": REJECTED}),
+    ({"type": "object", "constraints": {"minLength": 1}}, {'{"a": 1}': '{"a": 1}', "{}": REJECTED, "[1]": REJECTED}),
+    ({"type": "object"}, {'{"a": NaN}': REJECTED, "{": REJECTED, '{"a": 1} 2': REJECTED, '{"a":"[[["}': '{"a":"[[["}'}),
+    ({"type": "array"}, {" [1] ": "[1]", "[1,]": REJECTED, "[" * 201 + "]" * 201: REJECTED}),
+    ({"type": "array"}, {LONG: LONG, MANY: MANY}),
+    ({"type": "geopoint"}, {"90.5, 45.5": "90.5, 45.5", "181,0": REJECTED, "0,-90": "0,-90", "1": REJECTED}),
+    ({"type": "geopoint", "format": "array"}, {"[90.5, 45]": "[90.5, 45]", '["1", 2]': REJECTED, "[true, 1]": REJECTED,
+                                               "[1]": REJECTED}),
+    (POINT, {'{"lon": 1, "lat": 2}': '{"lon": 1, "lat": 2}', '{"lon": 1}': REJECTED, '{"lat": 1, "lon": 181}': REJECTED,
+             "[1, 2]": REJECTED}),
+    ({"type": "any"}, {" x ": " x ", "1": "1", "-": None}),
+    ({"format": "email"}, {"a.b@x.org": "a.b@x.org", "a@b": REJECTED, " a@x.org": REJECTED, "a@b@x.org": REJECTED}),
+    ({"format": "uri"}, {"https://x.org/a?b=%20#c": "https://x.org/a?b=%20#c", "urn:x": "urn:x", "x.org": REJECTED}),
+    ({"format": "uuid"}, {UUID: UUID, UUID[1:]: REJECTED}),
+    ({"format": "binary"}, {"YWJj": "YWJj", "YWI=": "YWI=", "YW": REJECTED, "Y W J": REJECTED}),
+    (BETWEEN, {"1": REJECTED, "2": 2, "3": REJECTED}),
 ]  # fmt: skip
 
 
@@ -70,6 +120,7 @@ def test_cells(properties, cells):
 
 
 PIECES = [*"0123456789", *"+-.,:/ ()$e%", "12", "1.234,50", "€", "½", "²", "\u2212", "\u0663", "\xa0", "kg", "Rs", "x"]
+PIECES += ["PT", "P", "H", "D", "[", "]", "{", "}", '"lon":', '"lat":', "@", "a", ".org", "12:30", "2026-01", ";"]
 PIECES += ["16", "5", "25", "2025", "May", "march", " PM", "am", "Z", "+0200", "ja", "nein", "X", "true"]
 CELL = st.lists(st.sampled_from(PIECES), max_size=7).map("".join)
 LATE = st.datetimes(datetime(1969, 1, 1), datetime(2068, 12, 31))
