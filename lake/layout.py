@@ -15,10 +15,11 @@ DATASET_NAME = "^[a-z0-9][a-z0-9_-]*$"  # of a contract, and so of the folder of
 _PARQUET = ".parquet"
 NAME_BYTES = 255 - len(_PARQUET)  # file systems hold names of 255 bytes, and a result adds its suffix
 KEY_BYTES = MAX_KEY_BYTES - len(REJECTED) + len(RAW) - len(_PARQUET)
-SUFFIXES = (
-    ".csv", ".csv.gz", ".csv.zst",
-    ".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".ndjson.gz", ".ndjson.zst",
-)  # of the sources that the pipeline loads, in any case  # fmt: skip
+_PACKED = ("", ".gz", ".zst")
+SUFFIXES = tuple(  # of the sources that the pipeline loads, in any case
+    suffix + packed for suffix in (".csv", ".tsv", ".jsonl", ".ndjson") for packed in _PACKED
+)
+TABBED = tuple(".tsv" + packed for packed in _PACKED)  # of the sources whose values are separated by tabs
 
 
 @dataclass(frozen=True, slots=True)

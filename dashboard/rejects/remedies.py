@@ -17,6 +17,7 @@ REMEDIES = {
     "fields": "The row has too many or too few values: quote text that contains the delimiter, and leave no value out.",
     "quote": "A quote stands in a wrong place: put the whole text in quotes, and write each quote inside it twice.",
     "size": "A record or the file is too large: look for a quote that is never closed, or do as the message says.",
+    "lineTerminator": "The row ends in another way than the others: put a text that has a line end into quotes.",
     "encoding": "Save the file in the encoding that its contract names, or in UTF-8 if the contract names no encoding.",
     "header": "The first row must have the names in the message, spelled exactly as there.",
     "json": "Each line must be one object in JSON: the message says what is wrong with this line or this file.",

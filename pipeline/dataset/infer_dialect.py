@@ -9,7 +9,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from common.errors import SettingError
-from pipeline.model.data_resource import Dialect
+from pipeline.model.dialect import Dialect
 from pipeline.readers.base import Limits
 from pipeline.readers.cells.patterns import NUMBER
 from pipeline.readers.csv.explain import FAULTS
@@ -152,7 +152,7 @@ def _best(head: bytes, quote: str, file: str, notes: list[str]) -> str:
 def _cut(head: bytes, delimiter: str, quote: str) -> _Cut:
     dialect = Dialect(delimiter=delimiter, quoteChar=quote)
     counts, lines = list[int](), list[int]()
-    for block in cut([head], delimiter, quote, Limits().record):
+    for block in cut([head], dialect, Limits().record):
         spans = islice(zip(block.starts, block.stops, block.lines, strict=True), RECORDS - len(counts))
         for start, stop, line in spans:
             counts.append(len(split_record(block.data[start:stop], dialect)))
@@ -181,7 +181,7 @@ def _check_above(found: _Cut, file: str) -> None:
 
 def _header(head: bytes, delimiter: str, quote: str, file: str) -> list[str]:
     dialect = Dialect(delimiter=delimiter, quoteChar=quote)
-    for block in cut([head], delimiter, quote, Limits().record):
+    for block in cut([head], dialect, Limits().record):
         faults = [fault for fault in block.faults if not len(block.lines) or fault.line < block.lines[0]]
         if faults:
             raise SettingError(f"{file}: line {faults[0].line}: the header is no record: {FAULTS[faults[0].rule]}")

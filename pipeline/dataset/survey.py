@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from pipeline.dataset.infer_dialect import WHOLE, Sample
 from pipeline.model.contract import Contract
-from pipeline.model.data_resource import Dialect, Summary
+from pipeline.model.data_resource import Summary
+from pipeline.model.dialect import Dialect
 from pipeline.model.field import FieldSpec, headings
 from pipeline.model.problem import shortened
 from pipeline.readers.base import Batch

@@ -1,13 +1,14 @@
 """Contract: the rules for the files of a dataset, as the readers use them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
 
 import pyarrow as pa
 
-from pipeline.model.data_resource import NO_LIMIT, Dialect, Match, RejectsLimit, Summary
+from pipeline.model.data_resource import NO_LIMIT, Match, RejectsLimit, Summary
 from pipeline.model.descriptive import Fixity
+from pipeline.model.dialect import Dialect
 from pipeline.model.field import FieldSpec, Heading, headings
 
 
@@ -34,12 +35,25 @@ class Contract:
 
     def missing_of(self, field: FieldSpec) -> frozenset[str]:
         """Return the words for null in a field: its own, or those of the schema."""
-        return self.missing if field.missing is None else field.missing
+        return self.missing if field.missing is None else field.missing | self._null
 
     @cached_property
     def common_missing(self) -> frozenset[str]:
         """The words that are null in every field."""
         return frozenset.intersection(*map(self.missing_of, self.fields))
+
+    @cached_property
+    def _null(self) -> frozenset[str]:
+        null = self.dialect.nullSequence
+        return frozenset() if null is None else frozenset([null])
+
+    def of_file(self, key: str) -> "Contract":
+        """Return the contract of one file, whose dialect may depend on its suffix."""
+        return self if self.dialect.of_file(key) is self.dialect else self._of_tabs
+
+    @cached_property
+    def _of_tabs(self) -> "Contract":
+        return replace(self, dialect=self.dialect.of_file(".tsv"))
 
     @property
     def schema(self) -> pa.Schema:

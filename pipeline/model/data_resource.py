@@ -7,16 +7,10 @@ from pydantic import Field, StringConstraints
 
 from lake.layout import DATASET_NAME
 from pipeline.model.descriptive import Described
-from pipeline.model.field import FieldSpec, MissingValues, OneCharacter, Part
+from pipeline.model.dialect import Dialect
+from pipeline.model.field import FieldSpec, MissingValues, Part
 
 Match = Literal["exact", "equal", "subset"]  # of the header and the fields
-
-
-class Dialect(Part):
-    """Way in which a file is written, by the names of the standard's Table Dialect."""
-
-    delimiter: OneCharacter = ","
-    quoteChar: OneCharacter = '"'  # noqa: N815
 
 
 class Schema(Part):

@@ -3,7 +3,7 @@
 import codecs
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from operator import attrgetter
 from pathlib import Path
@@ -15,6 +15,7 @@ from common.errors import SettingError
 from pipeline.model.check_field import field_problems
 from pipeline.model.contract import Contract
 from pipeline.model.data_resource import Resource
+from pipeline.model.dialect import dialect_problems
 from pipeline.model.problem import LIST_LIMIT, listed, shortened
 from pipeline.model.text_encoding import encoding_problem
 
@@ -34,7 +35,7 @@ def read_contract(path: Path, content: bytes | None = None) -> Contract:
         table.fieldsMatch,
         resource.encoding,
         resource.dialect,
-        frozenset(table.missingValues),
+        _missing(resource),
         resource.summary,
         resource.rejects,
         resource.fixity,
@@ -86,8 +87,8 @@ def _check(path: Path, resource: Resource) -> None:
         _ = resource.fixity
     except ValueError as error:
         raise SettingError(f"{path}: path: {error}") from None
-    if resource.dialect.delimiter == resource.dialect.quoteChar:
-        raise SettingError(f"{path}: dialect.quoteChar: it is the delimiter as well")
+    for problem in _dialect_problems(resource):
+        raise SettingError(f"{path}: dialect.{problem}")
     fields = resource.table.fields
     if alike := alike_names(map(attrgetter("name"), fields)):
         raise SettingError(f"{path}: schema.fields: {alike}: {WAY_OUT}")
@@ -98,6 +99,23 @@ def _check(path: Path, resource: Resource) -> None:
     for field in fields:
         for problem in field_problems(field):
             raise SettingError(f"{path}: field {shortened(field.name)!r}: {problem}")
+
+
+def _dialect_problems(resource: Resource) -> Iterator[str]:
+    """Yield what is wrong with the dialect, by itself and beside the schema."""
+    yield from dialect_problems(resource.dialect)
+    if resource.dialect.header:
+        return
+    for field in resource.table.fields:
+        if field.header is not None:
+            yield f"header: it is false, and field {shortened(field.name)!r} has a header: remove one of the two"
+    if resource.table.fieldsMatch != "exact":
+        yield "header: it is false, so the columns are the fields in their order: remove schema.fieldsMatch"
+
+
+def _missing(resource: Resource) -> frozenset[str]:
+    null = resource.dialect.nullSequence
+    return frozenset(resource.table.missingValues) | (frozenset() if null is None else {null})
 
 
 WAY_OUT = 'give one of them another name, and say by "header" what the file calls it'

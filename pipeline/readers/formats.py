@@ -11,13 +11,18 @@ from pipeline.readers.jsonl.reference import read_jsonl_plainly
 
 SMALL = 1 << 20  # bytes of a source whose results are kept in memory until they are put, not in staged files
 
+_CSV = Reader(read_csv, read_small_files, read_csv_plainly)
+_CSV_PACKED = replace(_CSV, compressed=True)
 _JSONL = Reader(read_jsonl, read_small_jsonl, read_jsonl_plainly)
 _JSONL_PACKED = replace(_JSONL, compressed=True)
 
 READERS = {
-    ".csv": Reader(read_csv, read_small_files, read_csv_plainly),
-    ".csv.gz": Reader(read_csv, read_small_files, read_csv_plainly, compressed=True),
-    ".csv.zst": Reader(read_csv, read_small_files, read_csv_plainly, compressed=True),
+    ".csv": _CSV,
+    ".csv.gz": _CSV_PACKED,
+    ".csv.zst": _CSV_PACKED,
+    ".tsv": _CSV,
+    ".tsv.gz": _CSV_PACKED,
+    ".tsv.zst": _CSV_PACKED,
     ".jsonl": _JSONL,
     ".jsonl.gz": _JSONL_PACKED,
     ".jsonl.zst": _JSONL_PACKED,

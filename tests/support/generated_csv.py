@@ -102,3 +102,37 @@ CONTRACT_FIELDS = st.tuples(
 
 
 MISSING = st.sampled_from([[""], ["", "a"], []])
+
+
+ROWS = st.lists(st.integers(1, 9), unique=True, max_size=4)
+
+DIALECT = st.fixed_dictionaries(
+    {},
+    optional={
+        "headerRows": ROWS.filter(bool).map(sorted),
+        "headerJoin": st.sampled_from(["", "-"]),
+        "commentChar": st.sampled_from(["#", "//", "ab", "é"]),
+        "commentRows": ROWS,
+        "footerRows": st.integers(0, 4),
+        "skipInitialSpace": st.booleans(),
+        "escapeChar": st.sampled_from(["\\", "a"]),
+        "doubleQuote": st.booleans(),
+        "lineTerminator": st.sampled_from(["\n", "\r\n", "\r"]),
+        "nullSequence": st.sampled_from(["a", "\\N", " 7 ", "q"]),
+    },
+)
+
+# What the dialects above are about: comments, spaces, escapes, and lines that stand alone.
+ODD_CELLS = [b"#", b"//x", b'#"', b"/", "é#".encode(), b' "q"', b'  "a,b" ', b" ", b"\\N", b'\\"', b"a\\,b", b"\\"]
+
+ODD_CELLS += [b'"x\\"y"', b'"\\\r\n"', b'"a\n#b"', b"a\\\r\n", b'\\ "q"', b'\\,"q"', b'"a\\\\"', b"\\\\", b'"q" ']
+
+ODD_CELLS += [b"s", b"n", b"t", b"\\\n"]
+
+ODD_CELL = st.one_of(CELL, st.sampled_from(ODD_CELLS))
+
+ODD_RECORD = st.lists(ODD_CELL, min_size=1, max_size=4).map(b",".join)
+
+ODD_BODY = st.lists(st.tuples(ODD_RECORD, LINE_END).map(b"".join), max_size=12).map(b"".join)
+
+ODD_FILE = st.tuples(ODD_BODY, HEADER, st.tuples(ODD_BODY, ODD_RECORD).map(b"".join))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.model.contract import Contract
+from pipeline.model.dialect import Dialect
 from pipeline.model.field import FieldSpec
 from pipeline.model.problem import VALUE_LIMIT, Problem
 from pipeline.readers.cells.explain import explain
@@ -35,12 +36,22 @@ def explain_cell(cell: bytes, shown: str, line: int, field: FieldSpec, contract:
 FAULTS = {
     "quote": "a quote stands where none may, or is never closed: write a quote inside a quoted value twice",
     "size": "it does not end within the size limit: is a quote not closed? Else raise PIPELINE_RECORD_MIB",
+    "lineTerminator": "it ends in another way than the lineTerminator of the contract: quote a value with a line end",
 }
 
 
-def explain_fault(rule: str, line: int, raw: bytes) -> Problem:
-    """Return the problem of a physical line that is not a record: `rule` is `quote` or `size`."""
-    return Problem(rule, FAULTS[rule], line, raw=shown_text(raw))
+def fault_text(rule: str, dialect: Dialect) -> str:
+    """Return what is wrong with a line that is not a record."""
+    if rule == "quote" and not dialect.doubleQuote:
+        wrong = FAULTS[rule].partition(":")[0]
+        written = f"as {dialect.escapeChar}{dialect.quoteChar}" if dialect.escapeChar else "in another way"
+        return f"{wrong}: write a quote inside a quoted value {written}"
+    return FAULTS[rule]
+
+
+def explain_fault(rule: str, line: int, raw: bytes, dialect: Dialect) -> Problem:
+    """Return the problem of a line that is not a record: `rule` is a key of `FAULTS`."""
+    return Problem(rule, fault_text(rule, dialect), line, raw=shown_text(raw))
 
 
 def _cell_problems(cell: bytes, field: FieldSpec | None, contract: Contract, *, checked: bool) -> list[tuple[str, str]]:

@@ -1,12 +1,12 @@
 """Map the header of a file to the fields of its contract, or refuse the file."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.model.contract import Contract
 from pipeline.model.field import FieldSpec, Heading, headings
 from pipeline.model.problem import Problem, Refused, listed, shortened
-from pipeline.readers.csv.explain import FAULTS, Column, shown_text
+from pipeline.readers.csv.explain import Column, fault_text, shown_text
 from pipeline.readers.csv.record import split_record
 
 
@@ -25,14 +25,58 @@ class Header:
         return columns
 
 
-def read_header(raw: bytes, fault: str | None, contract: Contract) -> Header:
-    """Read a file's first record, or refuse the file; `fault` is the rule by which it is no record at all."""
+class HeaderRows:
+    """Takes the first records of a file until its `header` is whole, or refuses the file."""
+
+    def __init__(self, contract: Contract) -> None:
+        """Make ready for a file of this contract; without a header, its columns are the contract's fields."""
+        self.contract, self.header = contract, None if contract.dialect.header else _of_fields(contract)
+        self._rows: list[list[str]] = []
+
+    def add(self, line: int, raw: bytes, fault: str | None) -> None:
+        """Add a record that begins in `line`; `fault` is the rule by which it is no record at all."""
+        dialect = self.contract.dialect
+        if dialect.first_lines and line != (expected := dialect.headerRows[len(self._rows)]):
+            raise _no_record_in(expected)
+        self._rows.append(_names(raw, fault, self.contract))
+        if len(self._rows) == len(dialect.headerRows):
+            self.header = map_header(join_rows(self._rows, dialect.headerJoin), self.contract)
+
+    def end(self) -> None:
+        """Refuse a file that ends before its header is whole."""
+        if self.header is None:
+            if self.contract.dialect.first_lines:
+                raise _no_record_in(self.contract.dialect.headerRows[len(self._rows)])
+            map_header([], self.contract)
+
+
+def join_rows(rows: Sequence[Sequence[str]], join: str) -> list[str]:
+    """Join the rows of a header by column; empty cells are left out, and a short row goes on with its last cell."""
+    width = max(map(len, rows))
+    filled = [[*row, *[row[-1]] * (width - len(row))] for row in rows]
+    return [join.join(filter(None, names)) for names in zip(*filled, strict=True)]
+
+
+def _of_fields(contract: Contract) -> Header:
+    names = [field.name for field in contract.fields]
+    return Header(names, [*range(len(names))])
+
+
+def _no_record_in(line: int) -> Refused:
+    return Refused(
+        Problem("header", f"no record begins in line {line:,}, where the header is by headerRows in the contract")
+    )
+
+
+def _names(raw: bytes, fault: str | None, contract: Contract) -> list[str]:
+    """Return the cells of a row of the header, or refuse the file; `fault` is the rule by which it is no record."""
     if fault:
-        raise Refused(Problem("header", f"the header is no record: {FAULTS[fault]}", raw=shown_text(raw)))
+        message = f"the header is no record: {fault_text(fault, contract.dialect)}"
+        raise Refused(Problem("header", message, raw=shown_text(raw)))
     if b"\0" in raw:
         raise Refused(Problem("binary", "the file is not text: its header has a NUL byte", raw=shown_text(raw)))
     try:
-        return map_header([*map(bytes.decode, split_record(raw, contract.dialect))], contract)
+        return [*map(bytes.decode, split_record(raw, contract.dialect))]
     except UnicodeDecodeError as error:
         message = "the header is not UTF-8: save the file as UTF-8, or name its encoding in the contract"
         raise Refused(Problem("encoding", message, raw=shown_text(raw))) from error

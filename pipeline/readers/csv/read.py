@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from pipeline.model.contract import Contract
 from pipeline.readers.base import Batch, Limits, batch_schema
 from pipeline.readers.cells.validate import bare, check_cells, nulled
-from pipeline.readers.csv.header import Header, map_header, read_header
+from pipeline.readers.csv.blocks import Block, Offsets, drop, drop_first, hold_back
+from pipeline.readers.csv.header import Header, HeaderRows
+from pipeline.readers.csv.record import splitter
 from pipeline.readers.csv.rejects import Rejects
-from pipeline.readers.csv.split import Block, Offsets, cut
+from pipeline.readers.csv.split import cut
 from pipeline.readers.decode import BLOCK_SIZE, text_chunks
 from pipeline.readers.prefetch import in_order
 
@@ -28,6 +30,7 @@ def read_csv(
     limits: Limits = Limits(),  # noqa: B008 (it never changes)
 ) -> Iterator[Batch]:
     """Yield a file's records, a batch for each block; `Refused` if the file as a whole cannot be loaded."""
+    contract = contract.of_file(key)
 
     def read_block(block: tuple[Block, Header]) -> Batch:
         return make_batch(*check_block(*block, contract))
@@ -38,38 +41,25 @@ def read_csv(
 
 def blocks_of(chunks: Iterable[bytes], contract: Contract, limits: Limits) -> Iterator[tuple[Block, Header]]:
     """Yield the records after the header in blocks, each with the header; `Refused` if the header does not fit."""
-    header = None
-    for block in cut(chunks, contract.dialect.delimiter, contract.dialect.quoteChar, limits.record):
-        if header is None and (len(block.starts) or block.faults):
-            header = _read_header(block, contract)
-            block = _drop_first(block)
-        if header is not None and (len(block.starts) or block.faults):
-            yield block, header
-    if header is None:
-        map_header([], contract)
+    rows, held, footer = HeaderRows(contract), None, contract.dialect.footerRows
+    for block in cut(chunks, contract.dialect, limits.record):
+        while rows.header is None and len(block):
+            block = _take_row(block, rows)
+        if rows.header is not None:
+            if footer:
+                block, held = hold_back(held, block, footer)
+            if len(block):
+                yield block, rows.header
+    rows.end()
 
 
-def _read_header(block: Block, contract: Contract) -> Header:
+def _take_row(block: Block, rows: HeaderRows) -> Block:
+    """Add the first record of a block to the header, and return the others."""
     if not len(block.starts) or (block.faults and block.faults[0].line < block.lines[0]):
-        return read_header(block.faults[0].raw, block.faults[0].rule, contract)
-    return read_header(block.data[block.starts[0] : block.stops[0]], None, contract)
-
-
-def _drop_first(block: Block) -> Block:
-    """Return a block without its first record, if it has any."""
-    first = int(block.starts[1]) if len(block.starts) > 1 else len(block.data)
-    return Block(block.data[first:], block.starts[1:] - first, block.stops[1:] - first, block.lines[1:], block.faults)
-
-
-def _drop(block: Block, unwanted: NDArray[np.bool_]) -> Block:
-    """Return a block without its unwanted records (`bool[records]`), with a text of its own."""
-    nexts = np.append(block.starts[1:], len(block.data))
-    gone = np.cumsum(np.where(unwanted, nexts - block.starts, 0))
-    edges = [0, *np.column_stack([block.starts[unwanted], nexts[unwanted]]).ravel().tolist(), len(block.data)]
-    text = memoryview(block.data)
-    data = b"".join([text[start:stop] for start, stop in zip(edges[::2], edges[1::2], strict=True)])
-    starts, stops = (block.starts - gone)[~unwanted], (block.stops - gone)[~unwanted]
-    return Block(data, starts, stops, block.lines[~unwanted], block.faults)
+        rows.add(block.faults[0].line, block.faults[0].raw, block.faults[0].rule)
+    else:
+        rows.add(int(block.lines[0]), block.data[block.starts[0] : block.stops[0]], None)
+    return drop_first(block)
 
 
 def make_batch(rows: pa.Table, rejects: Rejects) -> Batch:
@@ -84,7 +74,7 @@ def make_batch(rows: pa.Table, rejects: Rejects) -> Batch:
 def check_block(block: Block, header: Header, contract: Contract) -> tuple[pa.Table, Rejects]:
     """Parse and check a block. Return the rows of its well-formed records, the invalid ones too, and the rejects."""
     malformed = _mark_binary(block)
-    parsed = _drop(block, malformed) if malformed.any() else block
+    parsed = drop(block, malformed) if malformed.any() else block
     columns, misfits = _parse(parsed, header, contract)
     if misfits:
         malformed[np.flatnonzero(~malformed)[misfits]] = True
@@ -118,6 +108,8 @@ def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Ar
     """Split records into columns of text with Arrow. Return these, and the records with another number of fields."""
     if not len(block.starts):
         return [pa.array([], pa.string())] * len(header.places), []
+    if contract.dialect.is_rare:
+        return _parse_plainly(block, header, contract)
     misfits: list[int] = []
 
     def note(row: pyarrow.csv.InvalidRow) -> str:
@@ -147,6 +139,22 @@ def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Ar
     if table.num_rows + len(misfits) != len(block.starts):
         raise AssertionError(f"{len(block.starts)} records, but Arrow saw {table.num_rows} + {len(misfits)}")
     return [table[name].chunk(0) for name in wanted], misfits  # it was one block: to combine is to copy
+
+
+def _parse_plainly(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Array], list[int]]:
+    """Do as `_parse`, one record after the other, for a dialect that Arrow does not read as we do."""
+    split, misfits, records = splitter(contract.dialect), list[int](), list[list[bytes]]()
+    for number, text in enumerate(block.texts()):
+        cells = split(text)
+        if len(cells) == len(header.names):
+            records.append(cells)
+        else:
+            misfits.append(number)
+    missing, columns = bare(contract.common_missing), list[pa.Array]()
+    for place in header.places:
+        text = pa.array([cells[place] for cells in records], pa.binary()).cast(pa.string())
+        columns.append(nulled(text, missing))
+    return columns, misfits
 
 
 def _check(

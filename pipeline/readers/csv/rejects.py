@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pipeline.model.contract import Contract
 from pipeline.model.problem import Problem
 from pipeline.readers.base import PROBLEMS
+from pipeline.readers.csv.blocks import Block, Offsets
 from pipeline.readers.csv.explain import explain_cell, explain_fault, explain_record, shown_text
 from pipeline.readers.csv.header import Header
 from pipeline.readers.csv.record import split_record
-from pipeline.readers.csv.split import Block, Offsets
 
 SPLIT = 256  # records whose cells are cached: records of many problems are few
 
@@ -52,7 +52,8 @@ class Rejects:
         rejected = np.flatnonzero(counts)
         edges = rejected[1:][np.diff(np.cumsum(counts[rejected]) // PROBLEMS) > 0]
         parts = (self._part(slice(*ends)) for ends in itertools.pairwise([0, *edges.tolist(), len(counts)]))
-        faults = (explain_fault(fault.rule, fault.line, fault.raw) for fault in self.block.faults)
+        dialect = self.contract.dialect
+        faults = (explain_fault(fault.rule, fault.line, fault.raw, dialect) for fault in self.block.faults)
         return heapq.merge(faults, itertools.chain.from_iterable(parts), key=attrgetter("line"))
 
     def _part(self, part: slice) -> list[Problem]:

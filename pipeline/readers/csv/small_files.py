@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from pipeline.model.contract import Contract
 from pipeline.model.problem import Refused
 from pipeline.readers.base import Batch, Limits, batch_schema
+from pipeline.readers.csv.blocks import Block, Offsets, join_blocks
 from pipeline.readers.csv.header import Header
 from pipeline.readers.csv.read import blocks_of, check_block, make_batch
 from pipeline.readers.csv.rejects import Rejects
-from pipeline.readers.csv.split import Block, Offsets
 from pipeline.readers.decode import BLOCK_SIZE, text_chunks
 
 
@@ -29,24 +29,26 @@ def read_small_files(
 ) -> list[Batch | Refused]:
     """Read small files, each a key and its content. Return for each its one batch, or why the file is refused."""
     results: list[Batch | Refused] = [Batch(batch_schema(contract).empty_table(), (), 0)] * len(files)
-    groups: dict[tuple[str, ...], list[tuple[int, Block, Header]]] = {}
+    groups = dict[tuple[str, ...], list[tuple[int, Block, Header, Contract]]]()
     for number, (key, content) in enumerate(files):
-        chunks = text_chunks(BytesIO(content), key, contract.encoding, BLOCK_SIZE, limits)
+        own = contract.of_file(key)
+        chunks = text_chunks(BytesIO(content), key, own.encoding, BLOCK_SIZE, limits)
         try:
-            for block, header in blocks_of([b"".join(chunks)], contract, limits):  # none for a header alone
-                groups.setdefault(tuple(header.names), []).append((number, block, header))
+            for block, header in blocks_of([b"".join(chunks)], own, limits):  # none for a header alone
+                group = (own.dialect.delimiter, *header.names)
+                groups.setdefault(group, []).append((number, block, header, own))
         except Refused as refusal:
             results[number] = refusal
-    for group in groups.values():
-        numbers, blocks, headers = zip(*group, strict=True)
-        for number, batch in zip(numbers, _read_blocks(blocks, headers[0], contract), strict=True):
+    for files_alike in groups.values():
+        numbers, blocks, headers, contracts = zip(*files_alike, strict=True)
+        for number, batch in zip(numbers, _read_blocks(blocks, headers[0], contracts[0]), strict=True):
             results[number] = batch
     return results
 
 
 def _read_blocks(blocks: Sequence[Block], header: Header, contract: Contract) -> Iterator[Batch]:
     """Yield the batch of each block, all of them with one header."""
-    rows, rejects = check_block(_join(blocks), header, contract)
+    rows, rejects = check_block(join_blocks(blocks), header, contract)
     records = _edges([len(block.starts) for block in blocks])
     places = _edges(~rejects.malformed)[records]  # of each block's rows: a malformed record has none
     for block, (first, last), (start, stop) in zip(blocks, _pairs(records), _pairs(places), strict=True):
@@ -59,16 +61,6 @@ def _part(rejects: Rejects, block: Block, records: slice, rows: slice) -> Reject
     invalid = {number: marks[rows] for number, marks in rejects.invalid.items() if marks[rows].any()}
     cells = {number: rejects.cells[number][rows] for number in invalid}
     return replace(rejects, block=block, malformed=rejects.malformed[records], invalid=invalid, cells=cells)
-
-
-def _join(blocks: Sequence[Block]) -> Block:
-    """Join blocks into one; each record keeps its line in its own file."""
-    texts = [block.data if block.data.endswith((b"\n", b"\r")) else block.data + b"\n" for block in blocks]
-    shifts = _edges([len(text) for text in texts])[:-1]
-    starts = [block.starts + shift for block, shift in zip(blocks, shifts, strict=True)]
-    stops = [block.stops + shift for block, shift in zip(blocks, shifts, strict=True)]
-    lines = [block.lines for block in blocks]
-    return Block(b"".join(texts), np.concatenate(starts), np.concatenate(stops), np.concatenate(lines), [])
 
 
 def _edges(sizes: Sequence[int] | NDArray[np.bool_]) -> Offsets:

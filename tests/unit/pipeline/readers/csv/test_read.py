@@ -7,22 +7,27 @@ import re
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from common.errors import SettingError
 from pipeline.model.contract import Contract
 from pipeline.model.problem import Refused
 from pipeline.readers.base import Batch, Limits
 from pipeline.readers.csv import rejects
 from pipeline.readers.csv.read import read_csv
 from pipeline.readers.csv.reference import read_csv_plainly
+from pipeline.readers.csv.small_files import read_small_files
 from pipeline.readers.decode import text_chunks
 from pipeline.readers.decompress import READ_SIZE
 from tests.support.generated_csv import (
     BODY,
     CONTRACT_FIELDS,
+    DIALECT,
+    FIELDS,
     HEADER,
     MISSING,
+    ODD_FILE,
     RECORD,
     batches_of,
     contract_of,
@@ -76,6 +81,31 @@ def test_the_fast_way_is_the_plain_way(tmp_path_factory, header, body, rest, blo
         patch.setattr(rejects, "PROBLEMS", told)
         blocks = outcome(content, contract, block_size=block_size, limits=Limits(record=limit))
     assert blocks == outcome(content, contract, limits=Limits(record=limit))
+
+
+@settings(max_examples=400, deadline=None)
+@given(ODD_FILE, st.integers(1, 90), st.integers(30, 60), DIALECT, MISSING, st.booleans())
+def test_of_any_dialect_the_fast_way_is_the_plain_way(
+    tmp_path_factory, file, block_size, limit, dialect, missing, named
+):
+    schema = {"fieldsMatch": "subset", "fields": FIELDS, "missingValues": missing}
+    if not named:
+        dialect = {**{key: value for key, value in dialect.items() if key != "headerRows"}, "header": False}
+        del schema["fieldsMatch"]
+    try:
+        contract = contract_of(tmp_path_factory.getbasetemp(), schema=schema, dialect=dialect)
+    except SettingError:  # a contradiction
+        reject()
+    above, header, body = file
+    content = above * bool(dialect.get("headerRows") or dialect.get("commentRows")) + header * named + body
+    blocks = outcome(content, contract, block_size=block_size, limits=Limits(record=limit))
+    assert blocks == outcome(content, contract, limits=Limits(record=limit))
+    [small] = read_small_files([("a.csv", content)], contract, Limits(record=limit))
+    if isinstance(small, Refused):
+        assert str(small) == blocks
+    else:
+        problems = [(one.line, one.column, one.rule) for one in small.problems]
+        assert (small.rows.to_pylist(), problems, small.rejected) == blocks
 
 
 def outcome(content: bytes, contract: Contract, **settings):

@@ -5,9 +5,11 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.readers.csv import reference as plainly
+from pipeline.model.dialect import Dialect
+from pipeline.readers.csv import plain_split as plainly
 from pipeline.readers.csv import split
 
+ORDINARY = Dialect()
 RAW_LIMIT = 8  # small, so that generated lines reach it
 
 
@@ -18,10 +20,10 @@ def chunks(text: bytes, size: int) -> list[bytes]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
-def plain(text: bytes, limit: int, size: int) -> list[Found]:
+def plain(text: bytes, limit: int, size: int, dialect: Dialect = ORDINARY) -> list[Found]:
     """Return what is found with each chunk, in the plain way."""
     with mock.patch.object(plainly, "VALUE_LIMIT", RAW_LIMIT):
-        cut = list(plainly.cut_plainly(chunks(text, size), ",", '"', limit))
+        cut = list(plainly.cut_plainly(chunks(text, size), dialect, limit))
     return [
         (
             [(piece.line, piece.text) for piece in pieces if not piece.fault],
@@ -31,9 +33,9 @@ def plain(text: bytes, limit: int, size: int) -> list[Found]:
     ]
 
 
-def fast_by_chunk(text: bytes, limit: int, size: int) -> list[Found]:
+def fast_by_chunk(text: bytes, limit: int, size: int, dialect: Dialect = ORDINARY) -> list[Found]:
     found = []
-    for block in split.cut(chunks(text, size), ",", '"', limit):
+    for block in split.cut(chunks(text, size), dialect, limit):
         spans = zip(block.lines, block.starts, block.stops, strict=True)
         records = [(int(line), block.data[start:stop]) for line, start, stop in spans]
         found.append((records, [(fault.line, fault.rule, fault.raw) for fault in block.faults]))
@@ -75,7 +77,7 @@ def test_every_block_border_of_a_quoted_line_end():
 
 def test_a_line_without_end_costs_no_memory():
     """The gigabyte on one line is passed over chunk by chunk, and what follows is read."""
-    fast, plain = split._Cutter(ord(","), ord('"'), 10_000), plainly._Cutter(b",", b'"', 10_000)
+    fast, plain = split._Cutter(Dialect(), 10_000), plainly._Cutter(Dialect(), 10_000)
     largest, records, faults, pieces = 0, [], [], []
     for chunk in [b"x" * 1000] * 5000 + [b"\nfine,1\n"]:
         block = fast.feed(chunk, last=False)
