@@ -12,6 +12,7 @@ from lake.stores import open_store
 from pipeline.commands.output import show_outcome
 from pipeline.dataset import draft
 from pipeline.dataset.dataset import read_dataset, read_datasets
+from pipeline.dataset.definition import contract_paths
 from pipeline.load.dry_run import dry_run
 from pipeline.settings import DatasetSettings, ReadSettings
 
@@ -43,7 +44,7 @@ def check_contracts(
 ) -> None:
     """Read contracts and their transforms as the pipeline does; exit with 1 if one of them is wrong."""
     failed = False
-    for path in files or sorted(settings.datasets.glob("*.json")):
+    for path in files or contract_paths(settings.datasets):
         try:
             read_dataset(path)
             typer.echo(f"{path}: ok")

@@ -106,6 +106,8 @@ class Contracts:
             edits[name] = Edit(dataset=name, reason=reason, action="" if reason == RESTART else action)
             if edits[name] != self.edits.get(name):
                 log.error(fields("contract not used", dataset=name, reason=reason, action=edits[name].action))
+        for name in self.edits.keys() - edits.keys():
+            log.info(fields("contract mended", dataset=name))
         self.edits = edits
 
 

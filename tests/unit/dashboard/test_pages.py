@@ -407,6 +407,20 @@ def test_the_pipeline_page_says_why_files_wait_and_which_workers_get_none(store:
     assert test.dataframe[1].value["loads now"].fillna("-").tolist() == ["gets no files"] * 7 + ["-"]
 
 
+def test_the_pipeline_page_says_which_edits_are_not_in_use(store: ObjectStore) -> None:
+    edits = [{"dataset": f"d{number}", "reason": "d.json: *no*", "action": "mend it"} for number in range(7)]
+    publish_status(store, edits=edits)
+    test = page(pipeline.show, store)
+    [told] = (warning.value for warning in test.warning)
+    assert told.startswith(
+        "**7 edits of contracts and transforms are not in use.**\n\n- d\\.json\\: \\*no\\*\\; mend it\n"
+    )
+    assert told.endswith("\n- and 2 more")
+    publish_status(store, edits=[{"dataset": "d", "reason": "changed: restart"}])
+    [told] = (warning.value for warning in healthy(test.run()).warning)
+    assert told == "**1 edit of contracts and transforms is not in use.**\n\n- changed\\: restart"
+
+
 @every
 def test_a_silent_pipeline_is_missed(store: ObjectStore, show: Show) -> None:
     publish_status(store, writer=writer(seconds_ago=40 * 60))

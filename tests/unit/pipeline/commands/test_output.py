@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lake.status import Event, Executor, Progress, Status, Tables, WorkerState, Writer
+from lake.status import Edit, Event, Executor, Progress, Status, Tables, WorkerState, Writer
 from pipeline.commands.output import show_status
 
 
@@ -29,6 +29,14 @@ def test_a_status_names_the_tables_that_are_behind(capsys):
     off = Tables(off=True)
     show_status(Status(tables=off, datasets={"a": Progress(tables=off)}))
     assert capsys.readouterr().out.endswith("\nTables are switched off (TABLES_SECONDS=0): they stay as they were.\n")
+
+
+def test_a_status_names_the_edits_that_are_not_in_use(capsys):
+    edits = [Edit(dataset="a", reason="a.json: wrong\n", action="mend it"), Edit(dataset="b", reason="restart")]
+    show_status(Status(edits=edits))
+    assert capsys.readouterr().out.endswith(
+        "contract not used: a.json: wrong\\n; mend it\ncontract not used: restart\n"
+    )
 
 
 def running(executor: Executor, silent: float = 0) -> Status:

@@ -21,7 +21,7 @@ from pipeline.ledger.reconcile import reconcile
 from pipeline.ledger.task_queue import SECONDS, TOGETHER
 from pipeline.ledger.totals import exact_sums
 from pipeline.model.load_record import LoadRecord
-from pipeline.model.task import Result, Task
+from pipeline.model.task import NO_CONTRACT, Result, Task
 from pipeline.readers.formats import SMALL
 from tests.support.versions import KEY, version
 
@@ -453,6 +453,41 @@ def test_a_new_fingerprint(ledger):
     assert report.status(ledger).files.stale == 1
     ledger.start_run({"numbers": "fingerprint"})
     assert report.status(ledger).files.stale == 0
+
+
+@pytest.mark.parametrize(("status", "then"), [("loaded", ("loaded", 1)), ("refused", ("pending", 0))])
+@pytest.mark.parametrize("unchanged", [False, True])
+def test_a_load_that_ends_after_a_change_of_its_dataset(ledger, status, then, unchanged):
+    """Its result is what a change right after it would have made of it."""
+    ledger.notice(version("1"), "event")
+    [task] = ledger.take()
+    if unchanged:
+        ledger.commit({task: result(task, "1", status)})
+        ledger.replay("TRUE")
+        ledger.db.execute("UPDATE source SET loaded_etag = '1'")
+        [task] = ledger.take()
+    ledger.take_up({"numbers": "another"}, [])
+    if unchanged:
+        ledger.mark_unchanged(task, version("1"))
+    else:
+        ledger.commit({task: result(task, "1", status)})
+    assert (state(ledger), report.status(ledger).files.stale) == then
+    assert bool(ledger.take()) == (status == "refused")
+
+
+def test_what_waits_for_a_contract_that_is_not_right_yet_is_refused_no_more(ledger):
+    ledger.start_run({"others": "fingerprint"})
+    ledger.notice(version("1"), "event")
+    [task] = ledger.take()
+    loaded = result(task, "1", "refused")
+    ledger.commit({task: replace(loaded, record=replace(loaded.record, fingerprint=NO_CONTRACT))})
+    assert state(ledger) == "refused"
+    ledger.take_up({"others": "fingerprint"}, ["numbers"])
+    assert state(ledger) == "pending"
+    ledger.defer(*ledger.take(), "it is not right yet")
+    assert not ledger.take()
+    ledger.take_up({"others": "fingerprint"}, [])
+    assert ledger.take(), "at once, when its contract has changed"
 
 
 def test_a_missing_file_keeps_its_rows_and_comes_back(ledger):
