@@ -16,8 +16,9 @@ _PARQUET = ".parquet"
 NAME_BYTES = 255 - len(_PARQUET)  # file systems hold names of 255 bytes, and a result adds its suffix
 KEY_BYTES = MAX_KEY_BYTES - len(REJECTED) + len(RAW) - len(_PARQUET)
 _PACKED = ("", ".gz", ".zst")
-SUFFIXES = tuple(  # of the sources that the pipeline loads, in any case
-    suffix + packed for suffix in (".csv", ".tsv", ".jsonl", ".ndjson") for packed in _PACKED
+SUFFIXES = (  # of the sources that the pipeline loads, in any case
+    *(suffix + packed for suffix in (".csv", ".tsv", ".jsonl", ".ndjson") for packed in _PACKED),
+    ".parquet",
 )
 TABBED = tuple(".tsv" + packed for packed in _PACKED)  # of the sources whose values are separated by tabs
 

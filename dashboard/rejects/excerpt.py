@@ -49,8 +49,10 @@ def read_excerpt(store: ObjectStore, key: str, line: int | None, lines: int = 1,
     Raises:
         FileNotFoundError: the file is gone.
         ObjectChanged: the file was replaced during each read.
-        ValueError: the file has no such line, or it cannot be reached; the message says why.
+        ValueError: the file has no lines or no such line, or it cannot be reached; the message says why.
     """
+    if key.lower().endswith(".parquet"):
+        raise ValueError("a Parquet file has rows and no lines: the column “raw text” has the row, as JSON")
     first = line or 1
     wanted = range(max(1, first - CONTEXT), first + lines + CONTEXT)
     info, texts = reread(lambda: _read(store, key, wanted, encoding))

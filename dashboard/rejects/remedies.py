@@ -21,6 +21,7 @@ REMEDIES = {
     "encoding": "Save the file in the encoding that its contract names, or in UTF-8 if the contract names no encoding.",
     "header": "The first row must have the names in the message, spelled exactly as there.",
     "json": "Each line must be one object in JSON: the message says what is wrong with this line or this file.",
+    "parquet": "The file is damaged, encrypted or no Parquet: write it again, and send the whole file.",
     "binary": "This is not a text file: export it as CSV. To rename a spreadsheet file is not enough.",
     "compression": "The message says what is wrong with the compressed file: compress it again, and send it again.",
     "key": "This is only a link to a place outside the lake: put the file itself into the lake.",

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -132,7 +132,8 @@ def _stage(content: BinaryIO, record: LoadRecord, dataset: Dataset, place: Path 
     reader = reader_of(record.source_key)
     read = partial(reader.reference if reference else reader.read, key=record.source_key, limits=dataset.limits)
     if fixed_number(record.source_key) is None:
-        return write_load(_parts(read(content, contract=dataset.contract), dataset), record, dataset, place)
+        with seekable(content, place) if reader.seeks else nullcontext(content) as source:
+            return write_load(_parts(read(source, contract=dataset.contract), dataset), record, dataset, place)
     with seekable(content, place) as copy:
         marks = Marks(record.source_key)
         return write_load(_parts(marks.batches(read, copy, dataset.contract), dataset), record, dataset, place, marks)

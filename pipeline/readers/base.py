@@ -47,12 +47,14 @@ class Reader:
     `read_small_files` takes keys and contents, and returns for each its one batch, or why it is refused.
     `reference` does as `read`, by the rules as they are written: `verify` compares with it.
     `compressed` says that the content may be much larger than the object, so that no source counts as small.
+    `seeks` says that the stream must be able to go back.
     """
 
     read: Callable[..., Iterator[Batch]]
     read_small_files: Callable[[Sequence[tuple[str, bytes]], Contract, Limits], list[Batch | Refused]]
     reference: Callable[..., Iterator[Batch]]
     compressed: bool = False
+    seeks: bool = False
 
 
 def read_each(

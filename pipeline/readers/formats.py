@@ -8,6 +8,7 @@ from pipeline.readers.csv.reference import read_csv_plainly
 from pipeline.readers.csv.small_files import read_small_files
 from pipeline.readers.jsonl.read import read_jsonl, read_small_jsonl
 from pipeline.readers.jsonl.reference import read_jsonl_plainly
+from pipeline.readers.parquet.read import read_parquet, read_parquet_plainly, read_small_parquet
 
 SMALL = 1 << 20  # bytes of a source whose results are kept in memory until they are put, not in staged files
 
@@ -29,6 +30,7 @@ READERS = {
     ".ndjson": _JSONL,
     ".ndjson.gz": _JSONL_PACKED,
     ".ndjson.zst": _JSONL_PACKED,
+    ".parquet": Reader(read_parquet, read_small_parquet, read_parquet_plainly, compressed=True, seeks=True),
 }
 """The reader of each suffix in `lake.layout.SUFFIXES`.
 

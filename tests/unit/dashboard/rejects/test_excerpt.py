@@ -76,6 +76,12 @@ def test_what_cannot_be_read_is_said(store: ObjectStore) -> None:
         read_excerpt(store, "raw/orders/none.csv", 1)
 
 
+def test_a_parquet_file_has_no_lines(store: ObjectStore) -> None:
+    store.put("raw/orders/A.PARQUET", b"PAR1")
+    with pytest.raises(ValueError, match="rows and no lines"):
+        read_excerpt(store, "raw/orders/A.PARQUET", 1)
+
+
 def test_reading_is_bounded(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.put(KEY, b"a\n" + b"x" * 100_000 + b"\nlast\n")
     found = read_excerpt(store, KEY, 3)
