@@ -56,11 +56,11 @@ class Contracts:
 
     def look(self) -> Change | None:
         """Look at the folder; return what is to be taken up. None: nothing has changed, or a file is being written."""
-        before, self._seen = self._seen, _look(self._folder)
-        if before != self._seen or self._seen == self._known:
-            return None
         edits = self.edits
         try:
+            before, self._seen = self._seen, _look(self._folder)
+            if before != self._seen or self._seen == self._known:
+                return None
             change = self._read()
         except OSError as error:
             if str(error) != self._failed:
@@ -103,12 +103,18 @@ class Contracts:
         edits = dict[str, Edit]()
         for name, reason in wrong.items():
             action = ALL_STAY if not name else OLD_STAYS if name in self.in_use else FILES_WAIT
-            edits[name] = Edit(dataset=name, reason=reason, action="" if reason == RESTART else action)
+            texts = {"dataset": name, "reason": reason, "action": "" if reason == RESTART else action}
+            edits[name] = Edit(**{part: _as_text(text) for part, text in texts.items()})
             if edits[name] != self.edits.get(name):
                 log.error(fields("contract not used", dataset=name, reason=reason, action=edits[name].action))
         for name in self.edits.keys() - edits.keys():
             log.info(fields("contract mended", dataset=name))
         self.edits = edits
+
+
+def _as_text(text: str) -> str:
+    """Escape the bytes of a file's name that are no text: a status cannot hold them."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _look(folder: Path) -> Look:

@@ -1,10 +1,12 @@
 """Looks at a folder of contracts: what is taken up when, and what does no harm."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from lake.status import Edit
 from pipeline.dataset.dataset import Dataset, make_dataset
 from pipeline.dataset.definition import Definition, read_definitions
 from pipeline.readers.base import Limits
@@ -75,6 +77,22 @@ def test_what_cannot_be_read_is_told_and_the_others_are_taken_up(contracts, fold
     change = contracts.look()
     assert (set(change.datasets), change.gone) == ({"b"}, set())
     assert contracts.edits["a"].reason == f"{folder}/a.json: it cannot be read: Is a directory"
+
+
+def test_a_name_that_is_no_text_is_told_with_its_bytes_escaped(contracts, folder):
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.json")).mkdir()
+    contracts.look()
+    assert contracts.look() == Change()
+    [edit] = contracts.edits.values()
+    assert Edit.model_validate_json(edit.model_dump_json()).dataset == "caf\\udce9"
+    assert contracts.in_use.keys() == {"a", "b"}
+
+
+def test_a_folder_that_cannot_be_looked_at_changes_nothing(folder):
+    """As where what it is mounted from does not answer."""
+    contracts = Contracts(folder / ("n" * 300), read_definitions(folder), check)
+    assert [contracts.look() or Change() for _ in range(3)] == [Change()] * 3
+    assert contracts.in_use.keys() == {"a", "b"}
 
 
 def test_a_check_that_is_not_possible_now_is_tried_again(contracts, folder, caplog):
