@@ -1,6 +1,7 @@
 """Names of the objects in a lake: what a key means, and from one key to another."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from lake.stores.base import MAX_KEY_BYTES, InvalidKey, check_key
@@ -20,6 +21,7 @@ SUFFIXES = (  # of the sources that the pipeline loads, in any case
     *(suffix + packed for suffix in (".csv", ".tsv", ".jsonl", ".ndjson") for packed in _PACKED),
     ".parquet",
 )
+TEXT_SUFFIXES = tuple(".txt" + packed for packed in _PACKED)  # of sources where the contract asks for them
 TABBED = tuple(".tsv" + packed for packed in _PACKED)  # of the sources whose values are separated by tabs
 
 
@@ -31,8 +33,8 @@ class Source:
     ignored: str = ""
 
 
-def source(key: str) -> Source:
-    """Classify an object under `raw/` by its key."""
+def source(key: str, text_datasets: Collection[str] = ()) -> Source:
+    """Classify an object under `raw/` by its key; `text_datasets` are those whose contracts ask for .txt files."""
     try:
         check_key(key)
     except InvalidKey as error:
@@ -40,9 +42,12 @@ def source(key: str) -> Source:
     dataset, slash, rest = key.removeprefix(RAW).partition("/")
     if not slash:
         return Source(ignored="not in a dataset's folder: move it to raw/<dataset>/")
-    if not key.lower().endswith(SUFFIXES):
-        return Source(ignored=f"not a file that is loaded: expected a name that ends in {', '.join(SUFFIXES)}")
-    for suffix in SUFFIXES:
+    suffixes = SUFFIXES + TEXT_SUFFIXES if dataset in text_datasets else SUFFIXES
+    if not key.lower().endswith(suffixes):
+        return Source(
+            ignored=f"not a file that is loaded: expected a name that ends in {', '.join(suffixes)}{_txt(key)}"
+        )
+    for suffix in suffixes:
         if suffix + _PARQUET + "/" in rest.lower():
             # The clean object of a file `a.csv` beside it would have the name of the folder of this one's.
             return Source(ignored="a folder above it is named as our results are (….csv.parquet): rename that folder")
@@ -51,6 +56,13 @@ def source(key: str) -> Source:
     if len(key.encode()) > KEY_BYTES:
         return Source(ignored=f"its key is too long: expected at most {KEY_BYTES} bytes")
     return Source(dataset)
+
+
+def _txt(key: str) -> str:
+    """Return how a .txt file is read, if the key is of one."""
+    return (
+        "; a .txt file is loaded where its contract has the format txt" if key.lower().endswith(TEXT_SUFFIXES) else ""
+    )
 
 
 def wrong_dataset_name(name: str) -> str:

@@ -29,7 +29,7 @@ from pipeline.commands.contracts import app as contract_commands
 from pipeline.commands.output import show_status
 from pipeline.commands.rejects import app as reject_commands
 from pipeline.commands.state import app as state_commands
-from pipeline.dataset.dataset import Dataset, make_dataset
+from pipeline.dataset.dataset import Dataset, make_dataset, text_datasets
 from pipeline.dataset.definition import read_definitions
 from pipeline.ledger import report
 from pipeline.ledger.changes import switch_tables
@@ -140,7 +140,7 @@ def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pip
         retry_until_available(pipeline, partial(acquire_lease, store, ledger, pipeline.stop))
         if pipeline.stop.is_set():
             raise typer.Exit
-        ledger.start_run(fingerprints, died=bool(before))
+        ledger.start_run(fingerprints, text_datasets(pipeline.datasets), died=bool(before))
         switch_tables(ledger, on=bool(settings.tables_seconds))
         yield pipeline
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
@@ -54,6 +55,11 @@ class Dataset:
 def read_datasets(folder: Path, limits: Limits = Limits()) -> dict[str, Dataset]:  # noqa: B008 (it never changes)
     """Read every contract of a folder and the transforms beside them; `SettingError` names the file that is wrong."""
     return {one.name: make_dataset(one, limits) for one in read_definitions(folder)}
+
+
+def text_datasets(datasets: Mapping[str, Dataset]) -> frozenset[str]:
+    """Return the names of the datasets whose contracts ask for .txt files."""
+    return frozenset(name for name, dataset in datasets.items() if dataset.contract.reads_text)
 
 
 def read_dataset(path: Path, limits: Limits = Limits()) -> Dataset:  # noqa: B008 (it never changes)

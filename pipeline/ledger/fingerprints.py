@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Mapping
 
+from lake.layout import TEXT_SUFFIXES, Source, source
 from pipeline.ledger.database import Database
 from pipeline.model.task import NO_CONTRACT
 
@@ -11,25 +12,38 @@ _CURRENT = f"coalesce((SELECT fingerprint FROM fingerprint WHERE dataset = sourc
 _AGAIN = "UPDATE source SET status = 'pending', attempts = 0, found_by = 'sweep' WHERE status = 'refused'"
 
 
+_TEXT = "text datasets"
+
+
 class Fingerprints(Database):
     """The fingerprints of the datasets in use; `in_use` has them in the program that loads by them."""
 
     in_use: Mapping[str, str] | None = None
 
-    def take_up(self, fingerprints: Mapping[str, str], waiting: Collection[str]) -> None:
+    def classify(self, key: str) -> Source:
+        """Return the dataset of an object under `raw/`, or why it is ignored, by the contracts in use."""
+        is_text = key.lower().endswith(TEXT_SUFFIXES)
+        return source(key, json.loads(self.get(_TEXT) or "[]") if is_text else ())
+
+    def take_up(
+        self, fingerprints: Mapping[str, str], waiting: Collection[str], text_datasets: Collection[str] = ()
+    ) -> None:
         """Use these datasets from now on, as after a start; a load that is in flight ends as it began.
 
         What could not be loaded for the time being is tried at once. What was refused because it had no contract waits
         for one that is there now and not right yet: `waiting` has the names of these datasets.
         """
         with self.transaction() as db:
-            self._use(db, fingerprints)
+            self._use(db, fingerprints, text_datasets)
             db.execute("UPDATE source SET retry_at = NULL WHERE status = 'pending' AND retry_at IS NOT NULL")
             named = "dataset IN (SELECT value FROM json_each(?))"
             db.execute(f"{_AGAIN} AND fingerprint = '{NO_CONTRACT}' AND {named}", (json.dumps(list(waiting)),))
 
-    def _use(self, db: sqlite3.Connection, fingerprints: Mapping[str, str]) -> None:
+    def _use(self, db: sqlite3.Connection, fingerprints: Mapping[str, str], text_datasets: Collection[str]) -> None:
         """Use these datasets: what another fingerprint refused is tried again, and what it loaded is stale."""
+        # The next sweep queues what was ignored and is asked for now. The other way round, what was a source stays one:
+        # its load is refused, and so its rows go.
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_TEXT, json.dumps(sorted(text_datasets))))
         self.in_use = dict(fingerprints)
         db.execute("DELETE FROM fingerprint")
         db.executemany("INSERT INTO fingerprint VALUES (?, ?)", fingerprints.items())

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 
-from lake.layout import CLEAN, RAW, REJECTED, clean_key, rejected_key, source, source_key
+from lake.layout import CLEAN, RAW, REJECTED, clean_key, rejected_key, source_key
 from lake.stores.base import ObjectInfo, ObjectStore
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.source_row import key_text, microseconds
@@ -18,6 +18,7 @@ INSERT INTO differing
 SELECT source_key FROM source
     LEFT JOIN raw_listing AS raw USING (source_key) LEFT JOIN output_listing AS output USING (source_key)
 WHERE raw.etag IS NOT iif(status IN ('loaded', 'refused'), loaded_etag, source.etag) OR status = 'missing'
+    OR status = 'ignored' AND raw.ignored = ''
     OR output.clean_etag IS NOT source.clean_etag OR output.rejected_etag IS NOT source.rejected_etag
 UNION SELECT source_key FROM raw_listing WHERE source_key NOT IN (SELECT source_key FROM source)
 UNION SELECT source_key FROM output_listing WHERE source_key NOT IN (SELECT source_key FROM source)
@@ -58,7 +59,11 @@ def listings(ledger: Ledger, store: ObjectStore) -> Iterator[bool]:
         _write(ledger, f"CREATE TABLE listing.output_listing (source_key TEXT PRIMARY KEY, {columns}) WITHOUT ROWID")
         unread: set[str] = set()
         for raw in _batches(store.list(RAW, unread)):
-            _write(ledger, "INSERT OR REPLACE INTO raw_listing VALUES (?, ?, ?, ?, ?, ?, 1)", map(_raw_row, raw))
+            _write(
+                ledger,
+                "INSERT OR REPLACE INTO raw_listing VALUES (?, ?, ?, ?, ?, ?, 1)",
+                (_raw_row(ledger, item) for item in raw),
+            )
         _write(ledger, _AS_KNOWN, map(_below, unread))
         unread_outputs = _list_outputs(ledger, store)
         _write(ledger, "CREATE TABLE listing.differing (source_key TEXT PRIMARY KEY) WITHOUT ROWID")
@@ -107,6 +112,6 @@ def _batches(items: Iterator[ObjectInfo], size: int = 1000) -> Iterator[list[Obj
         yield batch
 
 
-def _raw_row(item: ObjectInfo) -> tuple[object, ...]:
-    of = source(item.key)
+def _raw_row(ledger: Ledger, item: ObjectInfo) -> tuple[object, ...]:
+    of = ledger.classify(item.key)
     return key_text(item.key), of.dataset, of.ignored, item.etag, item.size, microseconds(item.modified)

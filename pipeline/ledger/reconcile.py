@@ -40,11 +40,14 @@ FROM differing CROSS JOIN raw_listing USING (source_key)
 WHERE {_IN_PART} AND source_key NOT IN (SELECT source_key FROM source)
 """
 _CHANGED = f"""
-UPDATE source SET status = iif(raw.ignored = '', 'pending', 'ignored'), etag = raw.etag, size = raw.size,
-    found_by = 'sweep', landed_at = raw.landed_at, noticed_at = :now, error = nullif(raw.ignored, ''), attempts = 0,
-    deaths = 0, retry_at = NULL, retract = 0
+UPDATE source SET dataset = iif(status = 'ignored', raw.dataset, source.dataset),
+    status = iif(status = 'ignored' AND raw.ignored <> '', 'ignored', 'pending'),
+    error = iif(status = 'ignored', nullif(raw.ignored, ''), NULL), etag = raw.etag, size = raw.size,
+    found_by = 'sweep', landed_at = raw.landed_at, noticed_at = :now, attempts = 0, deaths = 0, retry_at = NULL,
+    retract = 0
 FROM raw_listing AS raw WHERE raw.source_key = source.source_key AND {_CORRECTED}
-    AND (raw.etag IS NOT iif(status IN ('loaded', 'refused'), loaded_etag, source.etag) OR status = 'missing')
+    AND (raw.etag IS NOT iif(status IN ('loaded', 'refused'), loaded_etag, source.etag) OR status = 'missing'
+        OR status = 'ignored' AND raw.ignored = '')
 """
 _FORGOTTEN = f"DELETE FROM source WHERE status = 'ignored' AND {_CORRECTED} AND {_NOT_LISTED}"
 _GONE = f"""

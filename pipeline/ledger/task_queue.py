@@ -3,13 +3,12 @@
 import json
 import math
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
-from lake.layout import source
 from lake.stores.base import ObjectInfo
 from pipeline.ledger.fingerprints import Fingerprints
 from pipeline.ledger.source_row import SWEEP, UNKNOWN, key_text, microseconds, now, update
@@ -47,7 +46,9 @@ class TaskQueue(Fingerprints):
         super().__init__(path)
         self.suspects: set[str] = set()  # files whose batch a process did not survive: each is a batch of its own
 
-    def start_run(self, fingerprints: Mapping[str, str], *, died: bool = True) -> None:
+    def start_run(
+        self, fingerprints: Mapping[str, str], text_datasets: Collection[str] = (), *, died: bool = True
+    ) -> None:
         """Make ready for a run: what a crash left in flight waits again, to run alone, and the fingerprints are these.
 
         A file that was alone in flight when the program died is counted one death; three make it failed. A program that
@@ -63,24 +64,27 @@ class TaskQueue(Fingerprints):
             # The next sweep says again what is to be taken back, if that is still asked for.
             db.execute("UPDATE source SET status = 'missing', retract = 0 WHERE status = 'pending' AND retract = 1")
             db.execute("DELETE FROM meta WHERE name = 'outputs'")  # until the first listing tells
-            self._use(db, fingerprints)
+            self._use(db, fingerprints, text_datasets)
 
     def notice(self, item: ObjectInfo, found_by: FoundBy) -> bool:
         """Record an observed object version. Return True if it needs loading, False if its result is there already."""
-        of, key = source(item.key), key_text(item.key)
+        of, key = self.classify(item.key), key_text(item.key)
         status = "ignored" if of.ignored else "pending"
         values = (key, of.dataset, status, item.etag, item.size, found_by, microseconds(item.modified), now())
         with self.transaction() as db:
             changed = db.execute(
                 "INSERT INTO source (source_key, dataset, status, etag, size, found_by, landed_at, noticed_at,"
                 f" error, changed_at, touched) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {SWEEP})"
-                " ON CONFLICT (source_key) DO UPDATE SET status = excluded.status, etag = excluded.etag,"
+                " ON CONFLICT (source_key) DO UPDATE SET dataset = iif(status = 'ignored', excluded.dataset, dataset),"
+                " status = iif(status = 'ignored', excluded.status, 'pending'), etag = excluded.etag,"
                 " size = excluded.size, found_by = excluded.found_by, landed_at = excluded.landed_at,"
-                " noticed_at = excluded.noticed_at, error = excluded.error, touched = excluded.touched,"
+                " noticed_at = excluded.noticed_at, touched = excluded.touched,"
+                " error = iif(status = 'ignored', excluded.error, NULL),"
                 " attempts = 0, deaths = 0, retry_at = NULL, retract = 0,"
                 " changed_at = coalesce(excluded.changed_at, changed_at)"
                 " WHERE CASE WHEN status IN ('loaded', 'refused') THEN loaded_etag ELSE etag END IS NOT excluded.etag"
-                " OR status = 'missing' OR status = 'pending' AND retry_at IS NOT NULL",
+                " OR status = 'missing' OR status = 'pending' AND retry_at IS NOT NULL"
+                " OR status = 'ignored' AND excluded.status = 'pending'",
                 (*values, of.ignored or None, values[-1] if of.ignored else None),
             )
             return bool(changed.rowcount)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from common.errors import SettingError
 from lake.layout import RAW, source
 from lake.stores.base import InvalidKey, ObjectStore
-from pipeline.dataset.dataset import Dataset
+from pipeline.dataset.dataset import Dataset, text_datasets
 from pipeline.load.load import stage
 from pipeline.model.load_record import LoadRecord
 from pipeline.model.task import NO_CONTRACT
@@ -24,7 +24,7 @@ def dry_run(store: ObjectStore, datasets: Mapping[str, Dataset], key: str) -> tu
     Returns:
         The record that a load would have, and the first of its problems.
     """
-    origin = source(key)
+    origin = source(key, text_datasets(datasets))
     if not key.startswith(RAW) or origin.ignored:
         raise SettingError(f"KEY is {key!r}: {origin.ignored or 'expected one that begins with raw/'}")
     dataset = datasets.get(origin.dataset)

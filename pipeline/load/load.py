@@ -30,6 +30,8 @@ from pipeline.readers.formats import is_small, reader_of
 P = ParamSpec("P")
 T = TypeVar("T")
 
+NO_TEXT = 'the contract does not ask for .txt files any more: add "format": "txt" to it, or delete the file'
+
 log = logging.getLogger(__name__)
 
 
@@ -101,7 +103,7 @@ def _load_or_open(
                 return info
             _check_finished(info, task)
             record = LoadRecord(info.key, task.dataset, info.etag, info.size, fingerprint)
-            if dataset and is_small(info.key, info.size):
+            if dataset and dataset.contract.reads(info.key) and is_small(info.key, info.size):
                 return SmallFile(record, stream.read())
             folder = until_put.enter_context(TemporaryDirectory(dir=staging))
             staged = stage(stream, record, dataset, Path(folder, "file"))
@@ -122,6 +124,8 @@ def stage(
     if dataset is None:
         return write_refusal(Refused(Problem("contract", _no_contract(record.dataset))), record, place)
     try:
+        if not dataset.contract.reads(record.source_key):
+            raise Refused(Problem("contract", NO_TEXT))
         with checked(stream, record.source_key, record.size, dataset.contract.fixity, place) as content:
             return _stage(content, record, dataset, place, reference=reference)
     except Refused as refusal:

@@ -6,6 +6,7 @@ from operator import attrgetter
 
 import pyarrow as pa
 
+from lake.layout import TEXT_SUFFIXES
 from pipeline.model.data_resource import NO_LIMIT, Match, RejectsLimit, Summary
 from pipeline.model.descriptive import Fixity
 from pipeline.model.dialect import Dialect
@@ -25,6 +26,7 @@ class Contract:
     summary: Summary
     rejects: RejectsLimit = NO_LIMIT
     fixity: Fixity | None = None
+    reads_text: bool = False  # files that end in .txt are sources
 
     @cached_property
     def header(self) -> tuple[str, ...] | None:
@@ -46,6 +48,10 @@ class Contract:
     def _null(self) -> frozenset[str]:
         null = self.dialect.nullSequence
         return frozenset() if null is None else frozenset([null])
+
+    def reads(self, key: str) -> bool:
+        """Return whether a file is a source: one that ends in .txt is, where the contract asks for it."""
+        return self.reads_text or not key.lower().endswith(TEXT_SUFFIXES)
 
     def of_file(self, key: str) -> "Contract":
         """Return the contract of one file, whose dialect may depend on its suffix."""

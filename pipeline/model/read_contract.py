@@ -39,6 +39,7 @@ def read_contract(path: Path, content: bytes | None = None) -> Contract:
         resource.summary,
         resource.rejects,
         resource.fixity,
+        resource.format.lower() == "txt",
     )
 
 

@@ -24,6 +24,9 @@ READERS = {
     ".tsv": _CSV,
     ".tsv.gz": _CSV_PACKED,
     ".tsv.zst": _CSV_PACKED,
+    ".txt": _CSV,
+    ".txt.gz": _CSV_PACKED,
+    ".txt.zst": _CSV_PACKED,
     ".jsonl": _JSONL,
     ".jsonl.gz": _JSONL_PACKED,
     ".jsonl.zst": _JSONL_PACKED,
@@ -32,7 +35,7 @@ READERS = {
     ".ndjson.zst": _JSONL_PACKED,
     ".parquet": Reader(read_parquet, read_small_parquet, read_parquet_plainly, compressed=True, seeks=True),
 }
-"""The reader of each suffix in `lake.layout.SUFFIXES`.
+"""The reader of each suffix in `SUFFIXES` and `TEXT_SUFFIXES` of `lake.layout`.
 
 To add a format: write a module beside `csv/` with the functions of a `Reader`, add an entry here, and add the suffix to
 `lake.layout.SUFFIXES`, so that the lake no longer ignores such objects. A module whose sources are never read together

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from common.errors import StoreUnavailable
 from common.logs import fields
 from lake.heartbeat import HEARTBEAT_SECONDS
-from lake.layout import RAW, source
+from lake.layout import RAW
 from lake.status import Executor
 from lake.stores.base import Gap, ObjectInfo
 from pipeline.ledger.ledger import Ledger
@@ -117,7 +117,7 @@ def watch(pipeline: Pipeline) -> None:
 def _note(ledger: Ledger, item: ObjectInfo) -> bool:
     """Record a write; return True if the file needs loading. Log an ignored file when it is first seen."""
     known = "SELECT 1 FROM source WHERE source_key = ? AND status = 'ignored'"
-    if (reason := source(item.key).ignored) and not ledger.rows(known, key_text(item.key)):
+    if (reason := ledger.classify(item.key).ignored) and not ledger.rows(known, key_text(item.key)):
         log.info(fields("ignored", key=item.key, reason=reason))
     return ledger.notice(item, "event")
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 
 from common.logs import fields
+from pipeline.dataset.dataset import text_datasets
 from pipeline.ledger.report import EDITS
 from pipeline.service.context import Pipeline
 from pipeline.service.contracts import LOOK_SECONDS, Change, Contracts
@@ -28,7 +29,10 @@ def take_up(pipeline: Pipeline, contracts: Contracts, change: Change) -> None:
         facts = {"new": _named(new), "changed": _named(changed), "gone": _named(change.gone)}
         pipeline.executor.renew(contracts.in_use.values(), fingerprints)
         log.info(fields("contracts taken up", **{what: names for what, names in facts.items() if names}))
-    pipeline.ledger.take_up(fingerprints, contracts.waiting)
+    text = text_datasets(datasets)
+    pipeline.ledger.take_up(fingerprints, contracts.waiting, text)
+    if text - text_datasets(pipeline.datasets):
+        pipeline.gap.set()  # a listing finds the files that are sources now
     pipeline.datasets = datasets
     edits = ",".join(edit.model_dump_json() for edit in contracts.edits.values())
     pipeline.ledger.set(EDITS, f"[{edits}]")

@@ -15,7 +15,7 @@ from sqlite3 import Row
 from tempfile import TemporaryDirectory
 
 from common.errors import SettingError, StoreUnavailable
-from lake.layout import CLEAN, LAKE, RAW, REJECTED, clean_key, rejected_key, source, source_key, table_prefix
+from lake.layout import CLEAN, LAKE, RAW, REJECTED, clean_key, rejected_key, source_key, table_prefix
 from lake.stores.base import InvalidKey, ObjectChanged, ObjectStore
 from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.ledger import Ledger
@@ -147,7 +147,7 @@ def _unknown(store: ObjectStore, ledger: Ledger, key: str) -> Recount:
     except FileNotFoundError as error:
         expected = "expected a key such as raw/companydata/companydata.csv"
         raise SettingError(f"there is no source {key}: {expected}") from error
-    if source(key).ignored:
+    if ledger.classify(key).ignored:
         return Recount(key, unverified="ignored")
     return Recount(key, unverified=CHANGED) if _row(ledger, key) else unnoticed(info, None)
 
@@ -158,7 +158,7 @@ def _verify_totals(
     """Compare what is of no known source, and what is of all of them."""
     unread: set[str] = set()
     for info in store.list(RAW, unread):
-        if not source(info.key).ignored and not _row(snapshot, info.key):
+        if not ledger.classify(info.key).ignored and not _row(snapshot, info.key):
             yield Recount(info.key, unverified=CHANGED) if _row(ledger, info.key) else unnoticed(info, None)
     outputs = (info.key for prefix in (CLEAN, REJECTED) for info in store.list(prefix, unread))
     if strangers := [key for key in outputs if not _belongs(ledger, key)]:

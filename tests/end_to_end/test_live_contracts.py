@@ -1,5 +1,6 @@
 """Contracts and transforms are edited while a pipeline runs: it takes up what is right, and keeps what it had else."""
 
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -256,4 +257,32 @@ def test_a_load_in_flight_ends_as_it_began_and_others_do_not_wait_for_it(local_l
         if fate == "loaded":
             assert lake.command("replay", "--stale").returncode == 0
             row_of(lake, status="loaded")
+        verified(lake)
+
+
+def test_txt_files_are_sources_while_the_contract_asks_for_them(local_lake: Lake, folder: Path):
+    """Before, they are ignored, with the reason; after, what was loaded is taken back as soon as it is loaded again."""
+    lake, text = local_lake, "things/notes.txt"
+    write(folder)
+    path = folder / "things.json"
+    plain = path.read_text()
+    lake.put(text, b"way\nx\n")
+    with following(lake, folder) as program:
+        until(lambda: lake.status()["files"]["ignored"], what="an ignored file")
+        assert "a .txt file is loaded where its contract has the format txt" in program.log
+        assert lake.command("dry-run", f"raw/{text}").returncode == 2
+        path.write_text(json.dumps({**json.loads(plain), "format": "txt"}))
+        row_of(lake, text, status="loaded")
+        lake.put("things/more.txt.gz", gzip.compress(b"way\ny\n"))
+        row_of(lake, "things/more.txt.gz", status="loaded")
+        assert lake.status()["files"]["ignored"] == 0
+        assert lake.command("dry-run", f"raw/{text}").returncode == 0
+        verified(lake)
+        path.write_text(plain)
+        row_of(lake, text, status="loaded", stale=True)
+        lake.put("things/late.txt", b"way\nz\n")
+        lake.put(text, b"way\nzz\n")
+        reason = row_of(lake, text, status="refused")["first_problem"]
+        assert "the contract does not ask for .txt files" in str(reason)
+        until(lambda: lake.status()["files"]["ignored"] == 1, what="an ignored file")
         verified(lake)

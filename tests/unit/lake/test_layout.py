@@ -32,3 +32,11 @@ def test_a_folder_is_never_named_as_a_result():
     for suffix in SUFFIXES:
         assert "rename that folder" in source(f"raw/x/a{suffix}.parquet/b.csv").ignored
     assert source("raw/x/a.parquet/part-0.parquet").dataset == "x"  # as other engines write tables
+
+
+def test_a_txt_file_is_a_source_where_the_contract_asks_for_it():
+    for name in ("a.txt", "A.TXT", "a.txt.gz", "a.txt.zst"):
+        assert source(f"raw/numbers/{name}", {"numbers"}).dataset == "numbers"
+        assert source(f"raw/others/{name}", {"numbers"}).ignored.endswith("contract has the format txt")
+    assert source("raw/numbers/a.txt.parquet/b.csv", {"numbers"}).ignored
+    assert source("raw/numbers/a.txt.parquet/b.csv").dataset == "numbers"

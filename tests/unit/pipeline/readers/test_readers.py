@@ -2,15 +2,15 @@
 
 import pytest
 
-from lake.layout import SUFFIXES, source
+from lake.layout import SUFFIXES, TEXT_SUFFIXES, source
 from pipeline.readers.formats import READERS, SMALL, is_small, reader_of
 
 
 def test_each_suffix_of_the_lake_has_a_reader():
-    assert tuple(READERS) == SUFFIXES
-    for suffix in SUFFIXES:
+    assert sorted(READERS) == sorted(SUFFIXES + TEXT_SUFFIXES)
+    for suffix in READERS:
         key = f"raw/d/A.b{suffix.upper()}"
-        assert source(key).dataset == "d"
+        assert source(key, ["d"]).dataset == "d"
         assert reader_of(key) is READERS[suffix]
 
 
