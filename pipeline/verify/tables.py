@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from sqlite3 import Row
 
@@ -22,7 +23,7 @@ from pipeline.ledger.changes import read_mark
 from pipeline.ledger.ledger import Ledger
 from pipeline.load.aggregate import Groups, count_groups
 from pipeline.model.data_resource import Summary
-from pipeline.model.exact_sums import Exact, Totals, exact
+from pipeline.model.exact_sums import WIDEST, Exact, Totals, exact
 from pipeline.verify.compare import UNREADABLE, Difference, shown
 from pipeline.verify.source import CHANGED, Recount
 
@@ -130,8 +131,9 @@ class _Table:
         for name, total in expected_sums.items():
             bound = rows * ROUNDING * sums.get(SIZE + name, 0)  # 0 for integers and decimals
             if name not in sums or abs(Fraction(sums[name]) - total) > bound:
-                found = _number(sums[name]) if name in sums else "no such column"
-                yield Difference(self.prefix, None, f"sum of {name} of {key}", _number(total), found)
+                digits = {"exact": SIZE + name not in sums}
+                found = _number(sums[name], **digits) if name in sums else "no such column"
+                yield Difference(self.prefix, None, f"sum of {name} of {key}", _number(total, **digits), found)
 
     def _expected(self, row: Row) -> tuple[int, dict[str, Exact]]:
         """Return the rows of a source that the table should have, and the sums of those columns that both know."""
@@ -162,5 +164,9 @@ def _is_unsettled(row: Row) -> bool:
     return bool(unknown or row["status"] in ("pending", "failed"))
 
 
-def _number(total: Exact) -> str:
-    return str(total if total == int(total) else float(total))
+def _number(total: Exact, *, exact: bool) -> str:
+    """Return a sum as a person reads it: one of integers or decimals to the last digit."""
+    if total == int(total):
+        return str(int(total))
+    with localcontext(prec=WIDEST):
+        return f"{Decimal(total.numerator) / total.denominator:f}" if exact else str(float(total))

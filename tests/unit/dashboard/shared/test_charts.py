@@ -1,6 +1,7 @@
 import json
 import math
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -27,6 +28,11 @@ def summary(groups: list[str], measures: list[str], **columns: list[Any]) -> Sum
 
 def series(options: dict[str, Any]) -> dict[str, list[Any]]:
     return {one["name"]: one["data"] for one in options["series"]}
+
+
+def test_exact_numbers_are_drawn_as_the_browsers_numbers() -> None:
+    chart = summary_chart(summary(["a"], ["paid"], a=["x", "y"], paid=[Decimal("0.10"), Decimal("2.50")], rows=[1, 1]))
+    assert json.loads(json.dumps(series(chart.options))) == {"paid": [0.1, 2.5]}
 
 
 def test_each_measure_is_a_row_of_bars() -> None:

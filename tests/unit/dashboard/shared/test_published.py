@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -154,10 +155,13 @@ def test_sums_stay_exact_to_64_bits(store: ObjectStore) -> None:
         ([1.5, math.inf], math.inf),
         ([1.5, math.nan, None], None),
         ([math.inf, -math.inf], math.nan),
+        ([Decimal("0.10")] * 3, Decimal("0.30")),
+        ([Decimal("1" * 30 + ".01"), Decimal("0.01")], Decimal("1" * 30 + ".02")),
+        ([Decimal("0.10"), None], None),
     ],
 )
 def test_a_sum_of_sums_is_exact_or_unknown_and_never_another(
-    store: ObjectStore, values: list[Any], total: float | None
+    store: ObjectStore, values: list[Any], total: float | Decimal | None
 ) -> None:
     columns = {"kind": [f"{number}" for number in range(len(values))], "rows": [1] * len(values), "sum": values}
     columns["half"] = ["a"] * len(values)

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 import pyarrow as pa
@@ -198,6 +198,11 @@ def test_examples_are_rows_of_the_contract(tmp_path):
         "boolean": [{}, {"enum": [True]}],
         "date": [{}, {"minimum": "2030-01-01"}],
         "datetime": [{}, {"maximum": "1999-12-31T23:59:59Z"}],
+        **{
+            type_: [{}]
+            for type_ in TYPES
+            if type_ not in ("string", "integer", "number", "boolean", "date", "datetime")
+        },
     }
     fields = [
         {"name": f"{type_}{number}", "type": type_.replace("text", "string"), "constraints": one}
@@ -215,6 +220,23 @@ def test_examples_are_rows_of_the_contract(tmp_path):
     assert (first["number1"], first["number2"], first["boolean1"]) == (1e6, -0.5, True)
     assert first["date1"] == date(2030, 1, 1)
     assert first["datetime1"] == datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+def test_exact_numbers_stay_exact(write, loads):
+    """As Arrow's decimals, or as Python's where the transform leaves Arrow, and in the examples."""
+    fields = [
+        {"name": "price", "type": "number", "decimal": {"precision": 9, "scale": 2}, "constraints": {"minimum": 0.1}},
+        {"name": "tiny", "type": "number", "decimal": {"precision": 1, "scale": 1}},
+        {"name": "at", "type": "time", "format": "%-I:%M %p"},
+    ]
+    lines = ["frame['double'] = frame['price'] + frame['price']", "frame['price'] = [v for v in frame['price']]"]
+    dataset = write(*lines, fields=fields)
+    assert loads(dataset, b"price,tiny,at\n0.10,0.5,3:07 PM\n9999999.99,.9,12:00 AM\n").record.first_problem is None
+    rows = loads.clean()
+    assert str(rows.schema.field("price").type) == "decimal128(9, 2)"
+    assert rows["double"].to_pylist() == [Decimal("0.20"), Decimal("19999999.98")]
+    assert rows["price"].to_pylist() == [Decimal("0.10"), Decimal("9999999.99")]
+    assert rows["at"].to_pylist() == [time(15, 7), time(0)]
 
 
 def test_a_first_batch_of_nulls_tells_nothing(write, loads):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from threading import Event
 
@@ -160,6 +161,38 @@ def test_nothing_is_found_where_the_tables_are_right(lake):
     lake.update()
     lake.open(CLEAN_TABLE).optimize.compact()
     assert lake.found() == []
+
+
+PAYMENTS = {
+    "name": "payments",
+    "schema": {
+        "fields": [
+            {"name": "paid", "type": "number", "decimal": {"precision": 18, "scale": 2}, "groupChar": ","},
+            {"name": "at", "type": "time", "format": "%-I:%M %p"},
+        ]
+    },
+    "summary": {"sum": ["paid"]},
+}
+
+
+def test_exact_numbers_and_times_of_day(lake, tmp_path):
+    """Delta has decimals, and no times of day: these are text there. A cent is found that no float would tell."""
+    (tmp_path / "payments.json").write_text(json.dumps(PAYMENTS))
+    lake.datasets |= read_datasets(tmp_path)
+    lake.ledger.start_run({name: dataset.fingerprint for name, dataset in lake.datasets.items()})
+    key, prefix = RAW + "payments/a.csv", table_prefix(CLEAN, "payments")
+    lake.put(key, 'paid,at\n"9,007,199,254,740,993.01",3:07 PM\n0.10,12:00 AM\n0.20,\n1.005,1:00 PM\n')
+    lake.load()
+    lake.update()
+    assert lake.found() == []
+    rows = lake.open(prefix).to_pyarrow_table().sort_by("_line")
+    assert rows.schema.field("paid").type == pa.decimal128(18, 2)
+    assert rows["paid"].to_pylist() == [Decimal("9007199254740993.01"), Decimal("0.10"), Decimal("0.20")]
+    assert rows["at"].to_pylist() == ["15:07:00.000000", "00:00:00.000000", None]
+    lake.rewrite(prefix, with_value("paid", key, Decimal("9007199254740993.02")))
+    [found] = lake.found()
+    assert (found.what, found.key) == (f"sum of paid of {key}", prefix)
+    assert (found.expected, found.found) == ("9007199254740993.31", "9007199254740993.32")
 
 
 @pytest.mark.parametrize(
