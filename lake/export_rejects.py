@@ -61,7 +61,8 @@ def export_rejects(
         if info.etag != rejects.etag:
             raise CannotExport(f"{key} was changed after it was loaded: export again once its new version is loaded")
         try:
-            with closing(_Lines(stream, key, encoding, most)) as lines:
+            end = "\n" if suffix in _OBJECTS else ""
+            with closing(_Lines(stream, key, encoding, most, end)) as lines:
                 _copy(lines, rejects, dialect, suffix, out)
         except (pa.ArrowException, UnicodeError, LookupError) as error:
             raise CannotExport(f"{key} cannot be read as text: {error}") from error
@@ -71,12 +72,13 @@ def export_rejects(
 class _Lines:
     """The physical lines of a source with their line ends, counted from 1; bytes that are no text pass unchanged."""
 
-    def __init__(self, stream: BinaryIO, key: str, encoding: str, most: int | None) -> None:
+    def __init__(self, stream: BinaryIO, key: str, encoding: str, most: int | None, end: str) -> None:
+        """Read lines of a source that end with `end`; "" is a line end of any kind."""
         codec = CODECS.get(key.lower()[key.rfind(".") :])
         plain = io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(stream), codec) if codec else stream)  # type: ignore[type-var]
         bom = next((name for mark, name in BOMS.items() if plain.peek(4).startswith(mark)), None)
         self.encoding, self.number, self._key, self._left = bom or encoding, 0, key, most
-        self._text = io.TextIOWrapper(plain, self.encoding, errors="surrogateescape", newline="")
+        self._text = io.TextIOWrapper(plain, self.encoding, errors="surrogateescape", newline=end)
 
     def close(self) -> None:
         """Close the stream."""

@@ -75,6 +75,8 @@ def _read_rejected(store: ObjectStore, key: str) -> tuple[dict[str, Any], dict[i
     record = next(_records(problems), None)
     if record is None:
         raise CannotExport(f"{key} has no rejected records: there is no object {rejected_key(key)}")
+    if not record:
+        raise CannotExport(f"{rejected_key(key)} has no record of a load: load {key} again")
     if record["status"] == "refused":
         reason = f"{key} is refused as a whole ({record['first_problem']})"
         raise CannotExport(f"{reason}: correct the whole file, and put it under the same name")

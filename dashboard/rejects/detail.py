@@ -4,10 +4,12 @@ from html import escape
 
 import streamlit as st
 
+from dashboard.rejects import export
 from dashboard.rejects.excerpt import Excerpt, cell, is_json_lines, json_value, read_excerpt
 from dashboard.rejects.remedies import remedy
 from dashboard.shared import formats
 from dashboard.shared.published import BY_URL, UNKNOWN, Format, Published
+from dashboard.shared.rejected import MENDED, STATE
 from dashboard.shared.selection import Row, close_button
 
 MAX_LINES = 20  # of one record that are shown
@@ -25,7 +27,8 @@ def show(problem: Row, published: Published) -> None:
     """Draw the open problem."""
     key, line, lines = problem["source_key"], problem["line"], _lines(problem)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown(f"**{formats.plain(key)}**" + (f", line {line}" if line else "") + _badges(problem))
+        mended = " :green-badge[mended]" if problem.get(STATE) == MENDED else ""
+        st.markdown(f"**{formats.plain(key)}**" + (f", line {line}" if line else "") + _badges(problem) + mended)
         close_button("reject")
     st.markdown(
         f"{formats.plain(problem['message'] or '')}  \n**What to do:** {formats.plain(remedy(problem['rule']))}"
@@ -44,6 +47,8 @@ def show(problem: Row, published: Published) -> None:
             st.caption(_contract(problem["dataset"], format_))
         if _is_newer(excerpt, key, published):
             st.caption("The file was changed since then: these are its lines now.")
+        elif line:
+            export.show(key, published, format_)
 
 
 def _badges(problem: Row) -> str:

@@ -12,7 +12,7 @@ from dashboard.shared import formats, notices
 from dashboard.shared.failures import one_sentence
 from dashboard.shared.problem_counts import Counts, by_rule
 from dashboard.shared.published import Published
-from dashboard.shared.rejected import Problems, matching
+from dashboard.shared.rejected import STATE, Problems, matching
 from dashboard.shared.selection import choice, close, open_table
 from dashboard.shared.tables import STILL, download, table
 from lake.status import Status
@@ -47,25 +47,26 @@ def _nothing(status: Status) -> None:
 
 
 def _problems(problems: Problems, counts: Counts, published: Published) -> None:
-    counted, matches = _filtered(counts.frame, problems.frame)
+    counted, matches = _filtered(counts.frame, problems)
     for key, reason in problems.unread.items():
         text = f"**{formats.plain(key)} is not shown:** {formats.plain(reason)}."
         st.warning(text, icon=":material/visibility_off:")
     if not counted.empty:
         timeline.show(counted)
         _counts(by_rule(counted, matches).head(MAX_ROWS))
-    st.caption(timeline.coverage(counted, counts))
+    st.caption(timeline.coverage(counted, counts) + _mended(problems))
     if not matches.empty:
-        _table(matches, published, _compared(matches, counted, problems))
+        _table(matches, published, _compared(matches, counted, problems), [*[STATE] * bool(problems.mended), *COLUMNS])
     elif not problems.frame.empty:
         st.info("No problem that was read matches the filters.", icon=":material/filter_alt_off:")
     st.caption(_scope(problems))
 
 
-def _filtered(*frames: pd.DataFrame) -> list[pd.DataFrame]:
-    """Draw the filters; return the rows of each frame that match them."""
+def _filtered(counts: pd.DataFrame, problems: Problems) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Draw the filters; return the counts and the problems that match them."""
     with st.container(horizontal=True):  # two by two on a narrow screen
-        chosen = {name: choice("reject", name, *(frame[name] for frame in frames)) for name in FILTERS}
+        chosen = {name: choice("reject", name, counts[name], problems.frame[name]) for name in FILTERS}
+        of_problems = {STATE: choice("reject", STATE, problems.frame[STATE])} if problems.mended else {}
         file = st.text_input(
             "File",
             key="reject-file",
@@ -76,7 +77,16 @@ def _filtered(*frames: pd.DataFrame) -> list[pd.DataFrame]:
             on_change=close,
             args=("reject",),
         )
-    return [matching(frame, chosen, (file or "").strip()) for frame in frames]
+    part = (file or "").strip()
+    return matching(counts, chosen, part), matching(problems.frame, chosen | of_problems, part)
+
+
+def _mended(problems: Problems) -> str:
+    """Return how many of the rejected records are mended, which the counts do not tell; empty if none is."""
+    if not problems.mended:
+        return ""
+    records = formats.count(problems.rejected, "rejected record")
+    return f" Mended, and counted too: {formats.number(problems.mended)} of {records}."
 
 
 def _counts(counts: pd.DataFrame) -> None:
@@ -104,9 +114,9 @@ def _compared(matches: pd.DataFrame, counted: pd.DataFrame, problems: Problems) 
     )
 
 
-def _table(matches: pd.DataFrame, published: Published, compared: str) -> None:
+def _table(matches: pd.DataFrame, published: Published, compared: str, columns: list[str]) -> None:
     shown = matches.head(MAX_ROWS)
-    row = open_table(shown, "reject", COLUMNS, _columns())
+    row = open_table(shown, "reject", columns, _columns())
     if row:
         with st.container(border=True, key="reject-opened"):
             detail.show(row, published)
@@ -114,7 +124,7 @@ def _table(matches: pd.DataFrame, published: Published, compared: str) -> None:
     if not row and len(shown) < len(matches):
         note += f" The table and the download have the first {formats.number(MAX_ROWS)}: use the filters to see others."
     with st.container(horizontal=True, vertical_alignment="center"):
-        download(shown, "Download these problems", "rejects.csv", "reject-download")
+        download(shown[columns], "Download these problems", "rejects.csv", "reject-download")
         st.caption(note)
 
 

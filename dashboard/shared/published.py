@@ -26,7 +26,9 @@ from lake.stores.base import InvalidKey, ObjectInfo, ObjectStore
 
 MAX_KEPT = 8  # summaries by fewer groups that are kept
 
-_LOAD_TYPES = {field.name: field.type for field in LOADS_SCHEMA if field.name not in ("size", "problems", "position")}
+_MENDED = ("rows_mended", "mended")  # columns that an older pipeline does not publish
+_UNUSED = ("size", "problems", "position")
+_LOAD_TYPES = {field.name: field.type for field in LOADS_SCHEMA if field.name not in _UNUSED}
 
 T = TypeVar("T")
 
@@ -39,6 +41,7 @@ class UnreadableError(ValueError):
 class Format:
     """The file format in a dataset's contract; an empty delimiter means unknown.
 
+    `dialect` has all of it by the names of the standard's Table Dialect; it is empty where it was not published.
     `headers` maps a field to its header in the file, and its number among the columns with that header. It has only the
     fields whose header is not their name.
     """
@@ -47,6 +50,7 @@ class Format:
     delimiter: str = ""
     quote: str = '"'
     headers: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    dialect: Mapping[str, Any] = field(default_factory=dict)
 
 
 UNKNOWN = Format()  # where the pipeline did not publish it
@@ -218,7 +222,8 @@ def _format(schema: pa.Schema) -> Format:
     if not file:
         return UNKNOWN
     headers = {name: (str(header), int(number)) for name, (header, number) in file["headers"].items()}
-    return Format(str(file["encoding"]), str(file["delimiter"]), str(file["quoteChar"]), headers)
+    dialect = dict(file.get("dialect", {}))
+    return Format(str(file["encoding"]), str(file["delimiter"]), str(file["quoteChar"]), headers, dialect)
 
 
 def _roles(schema: pa.Schema) -> tuple[list[str], list[str]]:
@@ -235,6 +240,8 @@ def _is_number(type_: pa.DataType) -> bool:
 def _typed(loads: pa.Table) -> pa.Table:
     """Cast loads to the types that the pages need. Raises if a column is missing or cannot be cast."""
     for name, type_ in _LOAD_TYPES.items():
+        if name in _MENDED and name not in loads.column_names:
+            loads = loads.append_column(name, pa.nulls(len(loads), type_))
         loads = loads.set_column(loads.schema.get_field_index(name), name, loads[name].cast(type_))
         if name in ("source_key", "dataset", "status") and loads[name].null_count:
             raise ValueError(f"column {name} has no value in {loads[name].null_count} rows")

@@ -5,10 +5,11 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dashboard.shared import formats
@@ -21,6 +22,7 @@ MAX_FILES = 50  # files that are read: the newest with problems
 MAX_OBJECT = 64_000_000  # bytes: a larger object is not fetched
 FILE_PROBLEMS = 1000  # problems that are read of one file, so that one bad file does not hide the others
 FILE_MEMORY = 1_000_000  # bytes of one file's problems, because a raw record may have 4 KiB
+STATE, OPEN, MENDED = "state", "open", "mended"  # of a problem: whether its record was corrected and put back
 BATCH = 100  # problems that are read at once: how far those two limits may be exceeded
 
 
@@ -33,6 +35,8 @@ class Problems:
     read: int = 0  # files that were read
     total: int = 0  # problems of the files that were read, in `frame` or not
     unread: dict[str, str] = field(default_factory=dict)  # key of an object to the reason why it was not read
+    rejected: int = 0  # records of all these files, read or not
+    mended: int = 0  # of these records
 
 
 class _Load(NamedTuple):
@@ -40,6 +44,7 @@ class _Load(NamedTuple):
     dataset: str
     etag: str
     latest: object
+    mended: tuple[int, ...] = ()  # the first lines whose rejects are mended
 
 
 class _File(NamedTuple):
@@ -65,8 +70,8 @@ class Rejected:
             if self._newest is None or self._newest[0] is not loads:
                 bad = loads[(loads["rows_rejected"].fillna(0) > 0) | (loads["status"] == "refused")]
                 newest = bad.head(MAX_FILES)[list(_Load._fields)].itertuples(index=False, name=None)
-                self._files = dict(self._read([_Load(*row) for row in newest]))
-                self._newest = loads, _problems(self._files, len(bad))
+                self._files = dict(self._read([_load(*row) for row in newest]))
+                self._newest = loads, _problems(self._files, bad)
             return self._newest[1]
 
     def _read(self, loads: list[_Load]) -> Iterable[tuple[str, _File]]:
@@ -105,20 +110,30 @@ def _first_problems(file: pq.ParquetFile) -> tuple[pa.Table, int]:
     return pa.concat_tables(batches), file.metadata.num_rows
 
 
-def _problems(files: dict[str, _File], bad: int) -> Problems:
-    tables = [_with_dataset(file.load.dataset, file.problems) for file in files.values()]
-    table = pa.concat_tables([_with_dataset("", REJECTED_SCHEMA.empty_table()), *tables])
+def _load(source_key: str, dataset: str, etag: str, latest: object, mended: Any) -> _Load:
+    lines = () if mended is None or mended is pd.NA else tuple(map(int, mended))
+    return _Load(source_key, dataset, etag, latest, lines)
+
+
+def _problems(files: dict[str, _File], bad: pd.DataFrame) -> Problems:
+    tables = [_with_state(file.load, file.problems) for file in files.values()]
+    table = pa.concat_tables([_with_state(_Load("", "", "", None), REJECTED_SCHEMA.empty_table()), *tables])
     return Problems(
         table.to_pandas(types_mapper=pd.ArrowDtype),
-        files=bad,
+        files=len(bad),
         read=sum(not file.unread for file in files.values()),
         total=sum(file.total for file in files.values()),
         unread={key: file.unread for key, file in files.items() if file.unread},
+        rejected=int(bad["rows_rejected"].sum()),
+        mended=int(bad["rows_mended"].sum()),
     )
 
 
-def _with_dataset(name: str, problems: pa.Table) -> pa.Table:
-    return problems.add_column(0, "dataset", pa.repeat(pa.scalar(name, pa.string()), problems.num_rows))
+def _with_state(load: _Load, problems: pa.Table) -> pa.Table:
+    """Add to the problems of a file its dataset, and of each whether it is open or mended."""
+    is_mended = pc.is_in(problems["line"], pa.array(load.mended, pa.int64()))
+    problems = problems.append_column(STATE, pc.if_else(is_mended, MENDED, OPEN).cast(pa.string()))
+    return problems.add_column(0, "dataset", pa.repeat(pa.scalar(load.dataset, pa.string()), problems.num_rows))
 
 
 def matching(frame: pd.DataFrame, chosen: dict[str, list[str]], file: str = "") -> pd.DataFrame:

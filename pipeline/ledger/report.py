@@ -24,7 +24,7 @@ NEWEST_LOADS = 5_000
 
 NAMED = 10  # folders without a contract that a status names, and datasets whose tables are behind
 
-MENDED_LINES = 1_000  # of one file that are published, the first: a page reads as many of its problems
+MENDED_LINES = 2_000  # of one file that are published, the first: more than a page reads of its problems
 
 LATENCY_LOADS = 1_000  # the newest loads found by event, over which percentiles are taken
 

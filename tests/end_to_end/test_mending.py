@@ -1,11 +1,15 @@
 """Rejected records from export to mended: exported, corrected, put back, and shown as mended; also after kill -9."""
 
 import signal
+from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import expect
 
+from tests.support.browser import click_row
 from tests.support.dying import Death
 from tests.support.lake import HEADER, Lake, history
+from tests.support.pages import serving
 
 KEY = "raw/companydata/a.csv"
 GOOD = "1-Jan,Books,S,5,1,9"
@@ -79,6 +83,45 @@ def test_marks_end_with_the_version_that_they_are_of_and_with_their_file(local_l
     assert lake.finish("once") == 0
     assert mended(lake)["a.csv"] == []  # another version, whose records may be others
     assert lake.command("verify").returncode == 0
+
+
+@pytest.fixture
+def address(local_lake, tmp_path) -> Iterator[str]:
+    log = tmp_path / "dashboard.log"
+    with serving(log, LAKE_URL=local_lake.store.url) as url:
+        yield url
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.needs_browser
+def test_a_person_mends_with_the_page(local_lake, tmp_path, address, browser_page):
+    """The open problem has the file to correct, and what to do with it; put back, its reject is shown as mended."""
+    lake, file = local_lake, tmp_path / "download.csv"
+    lake.put("companydata/a.csv", content(GOOD, *BAD[:2]))
+    with lake.pipeline():
+        lake.wait_loaded("companydata/a.csv")
+        browser_page.goto(f"{address}/rejects")
+        table = browser_page.get_by_test_id("stDataFrame").last
+        expect(table).to_contain_text("many")
+        expect(browser_page.get_by_text("State", exact=True)).to_have_count(0)
+        click_row(browser_page, 0)
+        with browser_page.expect_download() as download:
+            browser_page.get_by_role("button", name="Download 2 rejected records of this file").click()
+        assert download.value.suggested_filename == "a.fixed-1.csv"
+        expect(browser_page.get_by_text("make put FILE=a.fixed-1.csv DATASET=companydata")).to_be_visible()
+        download.value.save_as(file)
+
+        put(lake, "a.fixed-1.csv", file.read_text(), ("many", "5"))
+        lake.wait_loaded("companydata/a.fixed-1.csv")
+        expect(browser_page.get_by_role("button", name="Download 1 rejected record of this file")).to_be_visible()
+        browser_page.get_by_role("button", name="Close").click()
+        expect(table).to_contain_text("mended")
+        expect(browser_page.get_by_text("Mended, and counted too: 1 of 3 rejected records.")).to_be_visible()
+        state = browser_page.get_by_label("State", exact=True)
+        state.fill("open")
+        state.press("Enter")
+        expect(table).not_to_contain_text("many")
+        expect(table).to_contain_text("none")
 
 
 STEPS = [

@@ -104,6 +104,15 @@ def browser_page(browser: Browser) -> Iterator[Page]:
     assert not errors, "\n".join(errors)
 
 
+def click_row(page: Page, row: int) -> None:
+    """Select a row of the page's last table, whose cells are drawn on a canvas."""
+    table = page.get_by_test_id("stDataFrame").last
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + 15, box["y"] + 35 + 35 * row + 17)
+
+
 def opens(port: int, host: str) -> int:
     """Ask a page's server for the connection of its page, as a browser does that was led to it by another name."""
     headers = {

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 from dashboard.query.sandbox import AT_ONCE
 from lake.stores import open_store
 from lake.stores.base import ObjectStore
+from tests.support.browser import click_row
 from tests.support.minio_server import until
 from tests.support.pages import serving
 from tests.support.project import ROOT
@@ -154,15 +155,6 @@ def test_the_rejects_page_is_live_and_keeps_its_filter(
         "raw/orders/a-new.csv",
         "raw/orders/a.csv",
     ]
-
-
-def click_row(page: Page, row: int) -> None:
-    """Select a row of the page's last table, whose cells are drawn on a canvas."""
-    table = page.get_by_test_id("stDataFrame").last
-    table.scroll_into_view_if_needed()
-    box = table.bounding_box()
-    assert box
-    page.mouse.click(box["x"] + 15, box["y"] + 35 + 35 * row + 17)
 
 
 def test_an_open_load_stays_while_new_ones_come(store: ObjectStore, address: str, browser_page: Page) -> None:

@@ -44,6 +44,15 @@ def test_each_problem_is_a_row_the_newest_file_first(store: ObjectStore) -> None
     assert (problems.files, problems.read, problems.total, problems.unread) == (2, 2, 4, {})
 
 
+def test_a_problem_is_mended_or_open(store: ObjectStore) -> None:
+    put_rejected(store, A, [problem(3), problem(3, "required", "Dept", ""), problem(9)])
+    put_rejected(store, B, [problem(3), refusal()])
+    publish_loads(store, [bad(A, 1, rows_rejected=2, rows_mended=1, mended=[3]), bad(B)])
+    problems = read(Published(store))
+    assert problems.frame["state"].tolist() == ["mended", "mended", "open", "open", "open"]
+    assert (problems.rejected, problems.mended) == (3, 1)
+
+
 def test_a_lake_without_rejects_reads_nothing(tmp_path: Path) -> None:
     store = CountingStore(tmp_path)
     publish_loads(store, [load(A), load(B, status="pending", rows_rejected=None)])

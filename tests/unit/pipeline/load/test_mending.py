@@ -84,6 +84,30 @@ def test_the_export_has_the_form_of_the_source_and_mends_it(loads, write_dataset
         export(loads, dataset.contract, key)
 
 
+def test_json_lines_have_the_mark_as_one_more_key(loads, write_dataset):
+    """What is no object has no place for a mark, and comes as it is."""
+    dataset, key = write_dataset(), "raw/numbers/a.jsonl"
+    good, bad = b'{"name":"a","n":1}', [b'{"name":"b",\r"n":"x"}', b"[1]", b"{ }", b'{"name":"d","n":-1}']
+    loads(dataset, b"\n\n".join([good, *bad[:2]]) + b"\r\n" + b"\n".join(bad[2:]), key)
+    of = version(loads, key)
+    proposed, content = export(loads, dataset.contract, key)
+    assert proposed == "raw/numbers/a.fixed-1.jsonl"
+    assert content.decode().split("\n") == [
+        f'{{"name":"b",\r"n":"x","_mends":"3@{of}"}}',
+        "[1]\r",
+        f'{{ "_mends":"6@{of}"}}',
+        f'{{"name":"d","n":-1,"_mends":"7@{of}"}}',
+        "",
+    ]
+    loads(dataset, content.replace(b'"x"', b"2").replace(b'{ "', b'{"name":"e","'), proposed)
+    assert list(read_rejected_records(loads.store, key).open) == [5, 7]
+    second, content = export(loads, dataset.contract, proposed)
+    assert (second, content.decode()) == (
+        "raw/numbers/a.fixed-2.jsonl",
+        f'[1]\r\n{{"name":"d","n":-1,"_mends":"7@{of}"}}\n',
+    )
+
+
 def test_each_record_comes_once_with_its_own_bytes(loads, write_dataset):
     """However many problems it has, whatever its bytes are, and however long it is; a broken line comes as it is."""
     dataset = write_dataset()

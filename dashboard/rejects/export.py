@@ -1,0 +1,42 @@
+"""Export of the open problem's file: its rejected records as a file to correct, and what to do with it."""
+
+import io
+import json
+
+import streamlit as st
+
+from dashboard.shared import formats
+from dashboard.shared.published import BY_URL, Format, Published
+from lake.export_rejects import Export, export_rejects
+from lake.mending import MENDS
+from lake.rejects import CannotExport
+
+MAX_CHARACTERS = 20_000_000  # of a source that are read: a second
+
+
+def show(key: str, published: Published, format_: Format) -> None:
+    """Draw a button that saves the rejected records of a file, and how to put them back; or why there is none."""
+    loads = published.loads()
+    states = [] if loads is None else loads.loc[loads["source_key"] == key, ["etag", "rows_mended"]].to_numpy().tolist()
+    try:
+        dialect = json.dumps({"delimiter": format_.delimiter, "quoteChar": format_.quote, **format_.dialect})
+        result, content = _export(published, key, format_.encoding, dialect, str(states))
+    except (CannotExport, OSError) as error:
+        st.caption(f"{formats.plain(str(error))}.")
+        return
+    name, records = result.key.rpartition("/")[2], formats.count(result.records, "rejected record")
+    label = f"Download {records} of this file"
+    st.download_button(label, content, name, "text/csv", "reject-export", on_click="ignore", icon=":material/download:")
+    st.caption(
+        f"**To mend:** correct the values in `{formats.plain(name)}` and keep its column `{MENDS}`. Put it back as "
+        f"**{formats.plain(result.key)}**: `make put FILE={name} DATASET={key.split('/')[1]}`, or with any S3 client. "
+        "Its rows are loaded, and the rejects whose records pass are shown as mended."
+    )
+
+
+@st.cache_data(ttl=30, max_entries=3, show_spinner=False, hash_funcs=BY_URL)
+def _export(published: Published, key: str, encoding: str, dialect: str, _state: str) -> tuple[Export, bytes]:
+    """Return an export and its content."""
+    out = io.BytesIO()
+    result = export_rejects(published.store, key, encoding, json.loads(dialect), out, MAX_CHARACTERS)
+    return result, out.getvalue()
