@@ -6,14 +6,16 @@ import re
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from lake.layout import STATUS
+from lake.layout import LOADS, STATUS
 from lake.stores.base import ObjectStore
 from tests.support.compose import Stack
 from tests.support.lake import company_csv
 from tests.support.minio_server import until
+from tests.support.stack_data import published
 
 FILES = 200
 LONG = "raw/companydata/long.csv"
@@ -105,3 +107,22 @@ with socket.create_connection(("scheduler", 8786), timeout=10) as connection:
 def test_the_scheduler_takes_nobody_without_a_certificate(stack: Stack) -> None:
     done = stack.compose("exec", "-T", "worker", "python", "-c", STRANGER, check=False)
     assert "CERTIFICATE_REQUIRED" in done.stderr
+
+
+def test_an_edit_of_the_mounted_contracts_needs_no_build(stack: Stack) -> None:
+    """Pipeline and worker take a new contract up by themselves: the file that it lacked is loaded."""
+    contract, key = Path(stack.variables["PIPELINE_DATASETS"], "things.json"), "raw/things/a.csv"
+    store = stack.store()
+
+    def found() -> str:
+        return next((row["status"] for row in published(stack, LOADS) if row["source_key"] == key), "")
+
+    try:
+        store.put(key, b"way\nx\n")
+        until(lambda: found() == "refused", 60, "a file without a contract")
+        contract.write_text('{"name": "things", "schema": {"fields": [{"name": "way"}]}}')
+        contract.chmod(0o644)
+        until(lambda: found() == "loaded", 60, "a file with a contract")
+    finally:
+        contract.unlink(missing_ok=True)
+        store.delete(key)
