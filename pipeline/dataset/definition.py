@@ -1,6 +1,7 @@
 """Definition of a dataset: the bytes of its contract and of its transform, all of one moment."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,10 +42,10 @@ def read_definition(path: Path) -> Definition:
         SettingError: one of them cannot be read; the message says which, and why.
     """
     definition = Definition(path, _read(path))
-    try:
-        return Definition(path, definition.contract, _read(definition.script))
-    except FileNotFoundError:
-        return definition
+    if definition.script.exists():  # otherwise a debugger that stops where errors are raised would stop here
+        with suppress(FileNotFoundError):
+            return Definition(path, definition.contract, _read(definition.script))
+    return definition
 
 
 def read_definitions(folder: Path) -> list[Definition]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -122,9 +123,8 @@ def _look(folder: Path) -> Look:
     seen = dict[Path, tuple[int, ...]]()
     for path in contract_paths(folder):
         for file in (path, path.with_suffix(".py")):
-            try:
-                stat = file.stat()
-            except OSError:
-                continue
-            seen[file] = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
+            if file.exists():  # otherwise a debugger that stops where errors are raised would stop here all the time
+                with suppress(OSError):
+                    stat = file.stat()
+                    seen[file] = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
     return seen
