@@ -70,7 +70,7 @@ WHAT = {
 def lakelet(source: Path, target: Path) -> dict[str, Any]:
     """Load one file as the pipeline does, from a folder to a folder."""
     lake = target.parent / "lake"
-    key = "raw/sales/sales.csv"
+    key = f"raw/sales/sales{source.suffix}"
     place = lake / key
     place.parent.mkdir(parents=True, exist_ok=True)
     place.unlink(missing_ok=True)

@@ -44,7 +44,11 @@ def read_line(raw: bytes, line: int, contract: Contract) -> tuple[list[str | Non
     cells = [cell(values.get(field.heading.text), field) for field in contract.fields]
     problems = [Problem(rule, message, line, column, raw=shown) for rule, message, column in _faults(pairs, contract)]
     if problems:
-        problems += _cell_problems(cells, line, shown, contract)
+        counts = Counter(key for key, _ in pairs)
+        once = [
+            (text, field) for text, field in zip(cells, contract.fields, strict=True) if counts[field.heading.text] < 2
+        ]
+        problems += _cell_problems(once, line, shown, contract)
     return cells, problems
 
 
@@ -177,8 +181,10 @@ def shown_key(key: str) -> str:
     return shortened(key.encode("utf-8", "backslashreplace").decode().replace("\0", r"\u0000"))
 
 
-def _cell_problems(cells: Sequence[str | None], line: int, shown: str, contract: Contract) -> Iterator[Problem]:
-    for text, field in zip(cells, contract.fields, strict=True):
+def _cell_problems(
+    cells: Sequence[tuple[str | None, FieldSpec]], line: int, shown: str, contract: Contract
+) -> Iterator[Problem]:
+    for text, field in cells:
         if text is None or not not_text(text):
             for rule, message in explain(text, field, contract.missing_of(field)):
                 yield Problem(rule, message, line, field.name, text and text[:VALUE_LIMIT], shown)

@@ -121,6 +121,11 @@ BAD = {
         [(line, "id", "type") for line in range(1, 6)],
     ),
     "a duplicate key": ('{"id":1,"text":"a","id":2}\n{"id":2}', [row(2, 2)], [(1, None, "fields")]),
+    "a duplicate key and wrong cells": (
+        '{"id":1,"id":null,"p":"x"}',
+        [],
+        [(1, None, "fields"), (1, "price", "type")],
+    ),
     "a surplus key": ('{"id":1,"more":2}\n{"id":2}', [row(2, 2)], [(1, None, "fields")]),
     "a surplus key and wrong cells": (
         '{"more":1,"p":"x"}',
