@@ -2,7 +2,6 @@
 
 import codecs
 import io
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -11,7 +10,8 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from lake.mending import MENDS, fixed_key, mark_of, suffix_of
+from lake.mending import fixed_key, mark_of, suffix_of
+from lake.record_forms import Cells, Objects
 from lake.rejects import CannotExport, RejectedRecords, next_number, read_rejected_records
 from lake.stores.base import ObjectStore
 
@@ -105,9 +105,9 @@ class _Lines:
 
 
 def _copy(lines: _Lines, rejects: RejectedRecords, dialect: Mapping[str, Any], suffix: str, out: BinaryIO) -> None:
-    """Copy the header and the rejected records, each with its mark; a fixed file has its marks already."""
+    """Copy the rejected records, each with its mark, and what stands above and below the records."""
     encoder, left = codecs.getincrementalencoder(lines.encoding)("surrogateescape"), len(rejects.open)
-    form = _Objects() if suffix in _OBJECTS else _Cells(dialect, suffix, marked=rejects.mends is not None)
+    form = Objects() if suffix in _OBJECTS else Cells(dialect, suffix, marked=rejects.mends is not None)
     out.write(encoder.encode(form.header(lines)))
     for line in lines:
         number = lines.number
@@ -115,72 +115,10 @@ def _copy(lines: _Lines, rejects: RejectedRecords, dialect: Mapping[str, Any], s
             record = line if rejects.open[number] else form.whole(line, lines)
             out.write(encoder.encode(form.marked(record, mark_of(number, rejects.version))))
             left -= 1
-            if not left:
-                return
-    raise CannotExport("the file does not have the lines that were rejected: verify it, or load it again")
-
-
-class _Objects:
-    """Records that are JSON objects, one in each line."""
-
-    def header(self, _: _Lines) -> str:
-        """Return the lines above the first record: none."""
-        return ""
-
-    def whole(self, line: str, _: _Lines) -> str:
-        """Return the record that begins with a line: the line."""
-        return line
-
-    def marked(self, record: str, mark: str) -> str:
-        """Return a record with its mark; one that is no object, or has a mark, as it is."""
-        text, end = _split_end(record, "\n")
-        body = text.rstrip()
-        if not body.endswith("}") or f'"{MENDS}"' in body:
-            return text + end
-        comma = "" if body[:-1].rstrip().endswith("{") else ","
-        return f"{body[:-1]}{comma}{json.dumps(MENDS)}:{json.dumps(mark)}}}{end}"
-
-
-class _Cells:
-    """Records that are cells between delimiters; a quoted cell may have line ends."""
-
-    def __init__(self, dialect: Mapping[str, Any], suffix: str, *, marked: bool) -> None:
-        self._delimiter = dialect.get("delimiter") or ("\t" if suffix == ".tsv" else ",")
-        self._quote, self._is_marked, self._end = dialect.get("quoteChar") or '"', marked, "\n"
-        self._quotes = re.compile(re.escape(self._quote))
-
-    def header(self, lines: _Lines) -> str:
-        """Return all lines up to the header, with the column of marks in it."""
-        above = ""
-        for line in lines:
-            if line.strip("\ufeff\r\n"):
-                record = self.whole(line, lines)
-                self._end = _split_end(record, self._end)[1]
-                return above + self.marked(record, MENDS)
-            above += line
-        return above
-
-    def whole(self, line: str, lines: _Lines) -> str:
-        """Return the record that begins with a line, whose quotes are in order: it goes on while one is open."""
-        parts, quotes = [line], self._count(line)
-        while quotes % 2 and (line := next(lines, "")):
-            parts.append(line)
-            quotes += self._count(line)
-        return "".join(parts)
-
-    def _count(self, line: str) -> int:
-        return len(self._quotes.findall(line))
-
-    def marked(self, record: str, mark: str) -> str:
-        """Return a record with one more cell; in a file with marks, as it is."""
-        text, end = _split_end(record, self._end)
-        if self._is_marked:
-            return text + end
-        cell = f"{self._quote}{mark}{self._quote}" if self._delimiter in mark else mark
-        return f"{text}{self._delimiter}{cell}{end}"
-
-
-def _split_end(record: str, otherwise: str) -> tuple[str, str]:
-    """Split a record from its line end; the last record of a file may have none."""
-    text = record.removesuffix("\n").removesuffix("\r") if record.endswith("\n") else record.removesuffix("\r")
-    return text, record[len(text) :] or otherwise
+        else:
+            out.write(encoder.encode(form.between(line, number)))
+        if not left and not form.goes_on(number):
+            break
+    if left:
+        raise CannotExport("the file does not have the lines that were rejected: verify it, or load it again")
+    out.write(encoder.encode(form.footer()))

@@ -19,7 +19,8 @@ def show(key: str, published: Published, format_: Format) -> None:
     loads = published.loads()
     states = [] if loads is None else loads.loc[loads["source_key"] == key, ["etag", "rows_mended"]].to_numpy().tolist()
     try:
-        dialect = json.dumps({"delimiter": format_.delimiter, "quoteChar": format_.quote, **format_.dialect})
+        older = {"delimiter": format_.delimiter, "quoteChar": format_.quote}  # of a pipeline that publishes no more
+        dialect = json.dumps(older if format_.dialect is None else format_.dialect)
         result, content = _export(published, key, format_.encoding, dialect, str(states))
     except (CannotExport, OSError) as error:
         st.caption(f"{formats.plain(str(error))}.")

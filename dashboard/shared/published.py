@@ -41,7 +41,7 @@ class UnreadableError(ValueError):
 class Format:
     """The file format in a dataset's contract; an empty delimiter means unknown.
 
-    `dialect` has all of it by the names of the standard's Table Dialect; it is empty where it was not published.
+    `dialect` has all of it by the names of the standard's Table Dialect; None where it was not published.
     `headers` maps a field to its header in the file, and its number among the columns with that header. It has only the
     fields whose header is not their name.
     """
@@ -50,7 +50,7 @@ class Format:
     delimiter: str = ""
     quote: str = '"'
     headers: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    dialect: Mapping[str, Any] = field(default_factory=dict)
+    dialect: Mapping[str, Any] | None = None
 
 
 UNKNOWN = Format()  # where the pipeline did not publish it
@@ -222,7 +222,7 @@ def _format(schema: pa.Schema) -> Format:
     if not file:
         return UNKNOWN
     headers = {name: (str(header), int(number)) for name, (header, number) in file["headers"].items()}
-    dialect = dict(file.get("dialect", {}))
+    dialect = file.get("dialect")
     return Format(str(file["encoding"]), str(file["delimiter"]), str(file["quoteChar"]), headers, dialect)
 
 

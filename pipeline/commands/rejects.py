@@ -46,7 +46,7 @@ def export(
     store = open_store(settings.lake, os.environ)
     try:
         with tempfile.TemporaryFile() as file:
-            dialect = contract.dialect.model_dump()
+            dialect = contract.dialect.model_dump(exclude_unset=True)
             result = export_rejects(store, key, contract.encoding, dialect, cast(BinaryIO, file))
             file.seek(0)
             name = out or result.key.rpartition("/")[2]

@@ -99,7 +99,7 @@ def _file(contract: Contract) -> dict[str, Any]:
         "encoding": contract.encoding,
         "delimiter": contract.dialect.delimiter,
         "quoteChar": contract.dialect.quoteChar,
-        "dialect": contract.dialect.model_dump(),
+        "dialect": contract.dialect.model_dump(mode="json", exclude_unset=True),
         "headers": renamed,  # field to what the file calls it, and which it is of the columns with this name
     }
 

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import re
 from functools import partial
 
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ from lake.rejects import CannotExport, read_rejected_records
 from lake.schemas import METADATA_KEY
 from pipeline.load import fixed_files
 from pipeline.model.contract import Contract
-from tests.support.loads import Loads
+from tests.support.loads import NUMBERS, Loads
 
 HEADER = b"name,n,x\n"
 
@@ -25,7 +26,9 @@ HEADER = b"name,n,x\n"
 def export(loads: Loads, contract: Contract, key: str = Loads.key, most: int | None = None) -> tuple[str, bytes]:
     """Export rejected records; return the proposed key and the file."""
     out = io.BytesIO()
-    result = export_rejects(loads.store, key, contract.encoding, contract.dialect.model_dump(), out, most)
+    result = export_rejects(
+        loads.store, key, contract.encoding, contract.dialect.model_dump(exclude_unset=True), out, most
+    )
     return result.key, out.getvalue()
 
 
@@ -81,6 +84,44 @@ def test_the_export_has_the_form_of_the_source_and_mends_it(loads, write_dataset
         {"n": 9, "_line": 8},
     ]
     with pytest.raises(CannotExport, match=r"all 3 rejected records of .* are mended"):
+        export(loads, dataset.contract, key)
+
+
+DIALECTS = {
+    "no header": ({"header": False}, "x.csv", "a,1,1\nb,x,2\n", "b,x,2,2@{}\n"),
+    "tabs": ({}, "x.tsv", "name\tn\tx\nb\tx\t2\n", "name\tn\tx\t_mends\nb\tx\t2\t2@{}\n"),
+    "title, comments and a total": (
+        {"headerRows": [3], "commentChar": "#", "commentRows": [6], "footerRows": 2},
+        "x.csv",
+        'Sales, "all\n\nname,n,x\n#"1\na,1,1\nunits,,\nb,x,2\n\nall,1,2\n"of ""1""",,',
+        'Sales, "all\n\nname,n,x,_mends\n\n\nunits,,\nb,x,2,7@{}\nall,1,2\nof 1,,\n',
+    ),
+    "a header of two rows": (
+        {"headerRows": [1, 2], "headerJoin": ""},
+        "x.csv",
+        '"na",\nme,n,x\nb,x,2\n',
+        "na,,,\nme,n,x,_mends\nb,x,2,3@{}\n",
+    ),
+    "escapes": (
+        {"escapeChar": "\\", "doubleQuote": False},
+        "x.csv",
+        'name,n,x\n"a\\"\nb",x,2\nc\\\nd\\",y,2\n',
+        'name,n,x,_mends\n"a\\"\nb",x,2,2@{0}\nc\\\nd\\",y,2,4@{0}\n',
+    ),
+    "line ends": ({"lineTerminator": "\r\n"}, "x.csv", "name,n,x\r\nb,1,2\n", "name,n,x,_mends\r\nb,1,2,2@{}\r\n"),
+}
+
+
+@pytest.mark.parametrize(("dialect", "name", "text", "expected"), DIALECTS.values(), ids=DIALECTS)
+def test_the_same_contract_reads_the_export(loads, write_dataset, dialect, name, text, expected):
+    """Title, comments by their number and footer stay where the dialect looks for them; corrected, all is mended."""
+    schema = {"fields": NUMBERS["schema"]["fields"]}
+    dataset, key = write_dataset(dialect=dialect, schema=schema), f"raw/numbers/{name}"
+    loads(dataset, text.encode(), key)
+    proposed, content = export(loads, dataset.contract, key)
+    assert content.decode() == expected.format(version(loads, key))
+    loads(dataset, re.sub(rb"[xy]([,\t]2)", rb"7\1", content), proposed)
+    with pytest.raises(CannotExport, match="are mended"):
         export(loads, dataset.contract, key)
 
 

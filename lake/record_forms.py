@@ -1,0 +1,152 @@
+"""Forms of the records in a text file: where a record ends, how it takes a mark, what stands above and below."""
+
+import csv
+import io
+import json
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from lake.mending import MENDS
+
+
+class Lines(Iterator[str], Protocol):
+    """Physical lines with their line ends; `number` is that of the last one, from 1."""
+
+    number: int
+
+
+class Objects:
+    """Records that are JSON objects, one in each line."""
+
+    def header(self, _: Lines) -> str:
+        """Return the lines above the first record: none."""
+        return ""
+
+    def between(self, _line: str, _number: int) -> str:
+        """Return what is written for a line that is not exported: nothing."""
+        return ""
+
+    def goes_on(self, _number: int) -> bool:
+        """Return whether lines after the last rejected record are needed: never."""
+        return False
+
+    def footer(self) -> str:
+        """Return the lines below the last record: none."""
+        return ""
+
+    def whole(self, line: str, _: Lines) -> str:
+        """Return the record that begins with a line: the line."""
+        return line
+
+    def marked(self, record: str, mark: str) -> str:
+        """Return a record with its mark; one that is no object, or has a mark, as it is."""
+        text, end = _split_end(record, "\n")
+        body = text.rstrip()
+        if not body.endswith("}") or f'"{MENDS}"' in body:
+            return text + end
+        comma = "" if body[:-1].rstrip().endswith("{") else ","
+        return f"{body[:-1]}{comma}{json.dumps(MENDS)}:{json.dumps(mark)}}}{end}"
+
+
+class Cells:
+    """Records that are cells between delimiters, in a dialect; a quoted cell may have line ends."""
+
+    def __init__(self, dialect: Mapping[str, Any], suffix: str, *, marked: bool) -> None:
+        """Take the dialect by the names of the standard's Table Dialect; `marked`: the file has its marks already."""
+        self._delimiter = dialect.get("delimiter") or ("\t" if suffix == ".tsv" else ",")
+        self._quote, self._escape = dialect.get("quoteChar") or '"', dialect.get("escapeChar")
+        self._end, self._is_marked, self._dialect = dialect.get("lineTerminator") or "", marked, dialect
+        self._comment, self._comment_rows = dialect.get("commentChar"), set(dialect.get("commentRows") or ())
+        rows = list(dialect.get("headerRows") or (1,)) if dialect.get("header", True) else []
+        self._rows = [] if rows == [1] else rows  # lines of the header; if it has none, the first record is it
+        self._last_comment = max(self._comment_rows, default=0)
+        self._footer: deque[str] = deque(maxlen=dialect.get("footerRows") or 0)
+
+    def header(self, lines: Lines) -> str:
+        """Return all lines up to the header, with the column of marks in it."""
+        if not self._dialect.get("header", True):
+            return ""
+        parts, records = list[str](), dict[int, str]()
+        for line in lines:
+            number = lines.number
+            if number in self._rows or not (self._rows or self._is_no_record(line, number)):
+                records[len(parts)] = line = self.whole(line, lines)
+            parts.append(line)
+            if number in (self._rows[-1:] or [number]) and records:
+                break
+        for place, text in zip(records, self._with_marks([*records.values()]), strict=True):
+            parts[place] = text
+        return "".join(parts)
+
+    def _with_marks(self, rows: list[str]) -> list[str]:
+        """Return the rows of a header with the name of one more column in the last; other rows are filled up to it."""
+        self._end = self._end or (_split_end(rows[0], "\n")[1] if rows else "\n")
+        if len(rows) < 2 or self._is_marked:
+            return [self.marked(row, MENDS) for row in rows]
+        style: dict[str, Any] = {"delimiter": self._delimiter, "quotechar": self._quote, "escapechar": self._escape}
+        style |= {
+            name.lower(): self._dialect.get(name, name == "doubleQuote") for name in ("doubleQuote", "skipInitialSpace")
+        }
+        cells = [next(csv.reader(io.StringIO(row, newline=""), **style), [""]) for row in rows]
+        width, texts = max(map(len, cells)), list[str]()
+        for number, row in enumerate(cells, 1):
+            sink = io.StringIO(newline="")
+            filled = [*row, *row[-1:] * (width - len(row)), MENDS if number == len(cells) else ""]
+            csv.writer(sink, lineterminator=self._end, **style).writerow(filled)
+            texts.append(sink.getvalue())
+        return texts
+
+    def _is_no_record(self, line: str, number: int) -> bool:
+        text = line.strip("\ufeff\r\n")
+        return not text or number in self._comment_rows or bool(self._comment and text.startswith(self._comment))
+
+    def between(self, line: str, number: int) -> str:
+        """Return what is written for a line that is not exported: lines whose number matters keep it."""
+        if self._footer.maxlen and not self._is_no_record(line, number):
+            self._footer.append(line)
+        if number > self._last_comment:
+            return ""
+        return line if number in self._comment_rows else self._end or "\n"
+
+    def goes_on(self, number: int) -> bool:
+        """Return whether lines after the last rejected record are needed: comments by their number, and the footer."""
+        return number < self._last_comment or bool(self._footer.maxlen)
+
+    def footer(self) -> str:
+        """Return the last lines, without quotes: nobody reads them, and each must be one record."""
+        special = re.compile(f"[{re.escape(self._quote + (self._escape or ''))}]")
+        lines = (_split_end(line, "")[0] for line in self._footer)
+        return "".join(f"{special.sub('', line) or '-'}{self._end or chr(10)}" for line in lines)
+
+    def whole(self, line: str, lines: Lines) -> str:
+        """Return the record that begins with a line, whose quotes are in order: it goes on while one is open."""
+        record = line
+        while self._is_open(record) and (line := next(lines, "")):
+            record += line
+        return record
+
+    def _is_open(self, text: str) -> bool:
+        """Return whether a quote is open at the end of a text, or its line end is escaped."""
+        if self._escape:
+            plain = re.sub(re.escape(self._escape) + r"(\r\n|.)", "", text, flags=re.DOTALL)
+            if text.endswith(("\r", "\n")) and not plain.endswith(("\r", "\n")):
+                return True
+            text = plain
+        return text.count(self._quote) % 2 == 1
+
+    def marked(self, record: str, mark: str) -> str:
+        """Return a record with one more cell; in a file with marks, as it is. Its line end is the contract's."""
+        text, end = _split_end(record, self._end or "\n")
+        end = self._dialect.get("lineTerminator") or end
+        if self._is_marked:
+            return text + end
+        cell = f"{self._quote}{mark}{self._quote}" if self._delimiter in mark else mark
+        return f"{text}{self._delimiter}{cell}{end}"
+
+
+def _split_end(record: str, otherwise: str) -> tuple[str, str]:
+    """Split a record from its line end; the last record of a file may have none."""
+    text = record.removesuffix("\n").removesuffix("\r") if record.endswith("\n") else record.removesuffix("\r")
+    return text, record[len(text) :] or otherwise
