@@ -21,11 +21,14 @@ from pipeline.load.aggregate import count_groups
 from pipeline.load.fixed_files import Marks, seekable
 from pipeline.load.fixity import checked
 from pipeline.load.write import Part, Staged, write_load, write_refusal
+from pipeline.model.contract import Contract
 from pipeline.model.load_record import LoadRecord
 from pipeline.model.problem import Problem, Refused
 from pipeline.model.task import NO_CONTRACT, BeingWritten, NotReady, Outcome, Result, Skipped, SourceGone, Task
-from pipeline.readers.base import Batch, Reader
+from pipeline.readers.base import Batch, Limits, Reader
 from pipeline.readers.formats import is_small, reader_of
+from pipeline.readers.unique.reference import unique_batches_plainly
+from pipeline.readers.unique.stage import unique_batches
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -133,14 +136,25 @@ def stage(
 
 
 def _stage(content: BinaryIO, record: LoadRecord, dataset: Dataset, place: Path | None, *, reference: bool) -> Staged:
-    reader = reader_of(record.source_key)
-    read = partial(reader.reference if reference else reader.read, key=record.source_key, limits=dataset.limits)
+    reader, folder = reader_of(record.source_key), None if place is None else place.parent
+    read = partial(_read, key=record.source_key, limits=dataset.limits, folder=folder, reference=reference)
     if fixed_number(record.source_key) is None:
         with seekable(content, place) if reader.seeks else nullcontext(content) as source:
             return write_load(_parts(read(source, contract=dataset.contract), dataset), record, dataset, place)
     with seekable(content, place) as copy:
         marks = Marks(record.source_key)
         return write_load(_parts(marks.batches(read, copy, dataset.contract), dataset), record, dataset, place, marks)
+
+
+def _read(
+    stream: BinaryIO, contract: Contract, key: str, limits: Limits, folder: Path | None, *, reference: bool
+) -> Iterator[Batch]:
+    """Yield the batches of a source, in which no key of the contract is there twice."""
+    reader = reader_of(key)
+    batches = (reader.reference if reference else reader.read)(stream, key, contract, limits=limits)
+    if reference and contract.keys:
+        return unique_batches_plainly(batches, contract)
+    return unique_batches(batches, contract, folder)
 
 
 def _parts(batches: Iterable[Batch], dataset: Dataset) -> Iterator[Part]:
@@ -199,8 +213,9 @@ def _stage_together(files: Sequence[SmallFile], dataset: Dataset, reader: Reader
         try:
             if isinstance(batch, Refused):
                 raise batch
-            tables.append(dataset.transform_rows(batch.rows))
-            parts.append((file.record, batch))
+            [unique] = unique_batches([batch], dataset.contract, None)
+            tables.append(dataset.transform_rows(unique.rows))
+            parts.append((file.record, unique))
         except Refused as refusal:
             results[file.record.source_key] = write_refusal(refusal, file.record, None)
     counts = count_groups(dataset.contract.summary, tables)

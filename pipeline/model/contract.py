@@ -11,6 +11,7 @@ from pipeline.model.data_resource import NO_LIMIT, Match, RejectsLimit, Summary
 from pipeline.model.descriptive import Fixity
 from pipeline.model.dialect import Dialect
 from pipeline.model.field import FieldSpec, Heading, headings
+from pipeline.model.keys import Key
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Contract:
     rejects: RejectsLimit = NO_LIMIT
     fixity: Fixity | None = None
     reads_text: bool = False  # files that end in .txt are sources
+    keys: tuple[Key, ...] = ()
 
     @cached_property
     def header(self) -> tuple[str, ...] | None:

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from lake.layout import DATASET_NAME
 from pipeline.model.descriptive import Described
@@ -11,6 +11,20 @@ from pipeline.model.dialect import Dialect
 from pipeline.model.field import FieldSpec, MissingValues, Part
 
 Match = Literal["exact", "equal", "subset"]  # of the header and the fields
+
+
+def _names(value: object) -> object:
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else ()
+    if not names or len(set(map(str, names))) < len(names):
+        raise ValueError("expected the name of a field, or a list of different names")
+    return names
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+
+
+def _no_foreign_keys(_: object) -> None:
+    raise ValueError("not supported: use a query, which may join any datasets; docs/datasets.md has one")
 
 
 class Schema(Part):
@@ -22,6 +36,9 @@ class Schema(Part):
     fields: tuple[FieldSpec, ...] = Field(min_length=1, strict=False)
     missingValues: MissingValues = ("",)  # noqa: N815
     fieldsMatch: Match = "exact"  # noqa: N815
+    primaryKey: Names = ()  # noqa: N815
+    uniqueKeys: tuple[Names, ...] = Field(default=(), strict=False)  # noqa: N815
+    foreignKeys: Annotated[None, BeforeValidator(_no_foreign_keys)] = None  # noqa: N815
 
 
 class Summary(Part):

@@ -75,10 +75,14 @@ def as_cell(value: str | float | bool) -> str:
 _Options = Annotated[tuple[str | int | float | bool, ...] | None, Field(strict=False)]
 
 
+_OF_ALL = ("required", "unique")  # checks that are not of a value alone
+
+
 class Constraints(Part):
     """The checks of one field, by the standard's names; bounds and `enum` are written as a cell would be."""
 
     required: bool = False
+    unique: bool = False
     minimum: int | float | str | None = None
     maximum: int | float | str | None = None
     exclusiveMinimum: int | float | str | None = None  # noqa: N815
@@ -91,7 +95,7 @@ class Constraints(Part):
     @cached_property
     def rules(self) -> list[tuple[str, Any]]:
         """The checks that there are of a value, by name, in the order in which a reject tells them."""
-        checks = {rule: getattr(self, rule) for rule in Constraints.model_fields if rule != "required"}
+        checks = {rule: getattr(self, rule) for rule in Constraints.model_fields if rule not in _OF_ALL}
         return [(rule, bound) for rule, bound in checks.items() if bound is not None]
 
 

@@ -14,8 +14,10 @@ from pydantic import ValidationError
 from common.errors import SettingError
 from pipeline.model.check_field import field_problems
 from pipeline.model.contract import Contract
-from pipeline.model.data_resource import Resource
+from pipeline.model.data_resource import Resource, Schema
 from pipeline.model.dialect import dialect_problems
+from pipeline.model.field import FieldSpec
+from pipeline.model.keys import keys_of
 from pipeline.model.problem import LIST_LIMIT, listed, shortened
 from pipeline.model.text_encoding import encoding_problem
 
@@ -31,7 +33,7 @@ def read_contract(path: Path, content: bytes | None = None) -> Contract:
     table = resource.table
     return Contract(
         resource.name,
-        table.fields,
+        tuple(_with_key(field, table) for field in table.fields),
         table.fieldsMatch,
         resource.encoding,
         resource.dialect,
@@ -40,7 +42,15 @@ def read_contract(path: Path, content: bytes | None = None) -> Contract:
         resource.rejects,
         resource.fixity,
         resource.format.lower() == "txt",
+        tuple(dict.fromkeys(keys_of(table))),
     )
+
+
+def _with_key(field: FieldSpec, table: Schema) -> FieldSpec:
+    """Return a field as it is checked: one of the primary key is required."""
+    if field.name not in table.primaryKey:
+        return field
+    return field.model_copy(update={"constraints": field.constraints.model_copy(update={"required": True})})
 
 
 def _read_json(path: Path, content: bytes) -> Any:
@@ -97,6 +107,7 @@ def _check(path: Path, resource: Resource) -> None:
     if len(columns) < len(fields):
         repeated = [str(column) for column, count in columns.items() if count > 1]
         raise SettingError(f"{path}: schema.fields: the column {listed(repeated)} is there more than once: {WAY_OUT}")
+    _check_keys(path, resource.table)
     for field in fields:
         for problem in field_problems(field):
             raise SettingError(f"{path}: field {shortened(field.name)!r}: {problem}")
@@ -117,6 +128,12 @@ def _dialect_problems(resource: Resource) -> Iterator[str]:
 def _missing(resource: Resource) -> frozenset[str]:
     null = resource.dialect.nullSequence
     return frozenset(resource.table.missingValues) | (frozenset() if null is None else {null})
+
+
+def _check_keys(path: Path, table: Schema) -> None:
+    for key in keys_of(table):
+        if unknown := set(key.names) - {field.name for field in table.fields}:
+            raise SettingError(f"{path}: schema.{key.rule}: there is no field {listed(sorted(unknown))}")
 
 
 WAY_OUT = 'give one of them another name, and say by "header" what the file calls it'

@@ -1,7 +1,7 @@
 """Interface of a reader, and its results: batches of typed rows, and problems."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import chain
 
@@ -26,12 +26,14 @@ class Limits:
 class Batch:
     """Some records in order: `rows` are the good ones, typed, with `_line`; `rejected` counts the others.
 
-    `problems` may be an iterator that builds its messages lazily: iterate over it once.
+    `problems` may be an iterator that builds its messages lazily: iterate over it once. `texts` returns the texts of
+    good records, as a problem would show them, by their numbers in `rows`.
     """
 
     rows: pa.Table
     problems: Iterable[Problem]
     rejected: int
+    texts: Callable[[Sequence[int]], list[str]] = field(default=lambda rows: [""] * len(rows), compare=False)
 
 
 def batch_schema(contract: Contract) -> pa.Schema:
@@ -68,7 +70,17 @@ def read_each(
         except Refused as refusal:
             results.append(refusal)
             continue
-        rows = pa.concat_tables([batch_schema(contract).empty_table(), *(batch.rows for batch in batches)])
-        problems = chain.from_iterable(batch.problems for batch in batches)
-        results.append(Batch(rows, problems, sum(batch.rejected for batch in batches)))
+        results.append(_joined(batches, batch_schema(contract)))
     return results
+
+
+def _joined(batches: Sequence[Batch], schema: pa.Schema) -> Batch:
+    """Join the batches of one file."""
+
+    def texts(rows: Sequence[int]) -> list[str]:
+        places = [(batch, number) for batch in batches for number in range(batch.rows.num_rows)]
+        return [text for batch, number in (places[row] for row in rows) for text in batch.texts([number])]
+
+    rows = pa.concat_tables([schema.empty_table(), *(batch.rows for batch in batches)])
+    problems = chain.from_iterable(batch.problems for batch in batches)
+    return Batch(rows, problems, sum(batch.rejected for batch in batches), texts)

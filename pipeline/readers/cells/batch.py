@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,9 +49,17 @@ def check_records(records: Records, contract: Contract) -> Batch:
     malformed[[*records.malformed]] = True
     rejected = _any([malformed, *invalid], len(malformed))
     rows = pa.table([*typed, pa.array(records.lines)], schema=batch_schema(contract))
+    texts = partial(_texts, records, rejected)
     if not rejected.any():
-        return Batch(rows, (), 0)
-    return Batch(rows.filter(pa.array(~rejected)), _problems(records, contract, rejected, invalid), int(rejected.sum()))
+        return Batch(rows, (), 0, texts)
+    problems = _problems(records, contract, rejected, invalid)
+    return Batch(rows.filter(pa.array(~rejected)), problems, int(rejected.sum()), texts)
+
+
+def _texts(records: Records, rejected: Mask, rows: Sequence[int]) -> list[str]:
+    """Return the texts of good records, by their numbers among these."""
+    numbers = np.flatnonzero(~rejected)[list(rows)].tolist()
+    return [records.raw(number)[:VALUE_LIMIT] for number in numbers]
 
 
 def _any(masks: Sequence[Mask], size: int) -> Mask:
@@ -79,13 +88,14 @@ def _explain(number: int, records: Records, contract: Contract, invalid: Sequenc
 
 def check_plainly(records: Records, contract: Contract) -> Batch:
     """Do as `check_records`, one cell after the other: the reference for tests and `verify`."""
-    rows, problems, rejected = list[dict[str, Any]](), list[Problem](), 0
+    rows, problems, rejected = list[dict[str, Any]](), list[Problem](), np.zeros(len(records.lines), bool)
     for number, line in enumerate(records.lines.tolist()):
         if found := [*_explain(number, records, contract, [True] * len(contract.fields))]:
             problems += found
-            rejected += 1
+            rejected[number] = True
             continue
         cells = zip(contract.fields, records.columns, strict=True)
         values = {spec.name: parse(text[number].as_py(), spec, contract.missing_of(spec)) for spec, text in cells}
         rows.append({**values, "_line": line})
-    return Batch(pa.Table.from_pylist(rows, batch_schema(contract)), problems, rejected)
+    table = pa.Table.from_pylist(rows, batch_schema(contract))
+    return Batch(table, problems, int(rejected.sum()), partial(_texts, records, rejected))

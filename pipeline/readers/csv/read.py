@@ -65,10 +65,10 @@ def _take_row(block: Block, rows: HeaderRows) -> Block:
 def make_batch(rows: pa.Table, rejects: Rejects) -> Batch:
     """Return a block's batch: of its rows the good ones, and the problems of its rejects."""
     if not (rejects.malformed.any() or rejects.invalid or rejects.block.faults):
-        return Batch(rows, (), 0)
+        return Batch(rows, (), 0, rejects.texts)
     marks = rejects.marks
     rows = rows.filter(pa.array(~marks[~rejects.malformed])) if rejects.invalid else rows
-    return Batch(rows, rejects.problems(), int(marks.sum()) + len(rejects.block.faults))
+    return Batch(rows, rejects.problems(), int(marks.sum()) + len(rejects.block.faults), rejects.texts)
 
 
 def check_block(block: Block, header: Header, contract: Contract) -> tuple[pa.Table, Rejects]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline.model.contract import Contract
 from pipeline.readers.base import Batch, Limits, batch_schema
 from pipeline.readers.cells.parse import parse
-from pipeline.readers.csv.explain import explain_fault, explain_record
+from pipeline.readers.csv.explain import explain_fault, explain_record, shown_text
 from pipeline.readers.csv.header import Header, HeaderRows
 from pipeline.readers.csv.plain_split import Piece, cut_plainly
 from pipeline.readers.csv.record import split_record
@@ -44,7 +44,7 @@ def read_csv_plainly(
 
 
 def _batch(pieces: list[Piece], header: Header, contract: Contract) -> Batch:
-    rows, problems, rejected = [], [], 0
+    rows, good, problems, rejected = [], list[bytes](), [], 0
     columns = header.columns(contract.fields)
     for piece in pieces:
         if piece.fault:
@@ -56,7 +56,9 @@ def _batch(pieces: list[Piece], header: Header, contract: Contract) -> Batch:
             rejected += 1
         else:
             rows.append(_row(piece, header, contract))
-    return Batch(pa.Table.from_pylist(rows, batch_schema(contract)), problems, rejected)
+            good.append(piece.text)
+    table = pa.Table.from_pylist(rows, batch_schema(contract))
+    return Batch(table, problems, rejected, lambda numbers: [shown_text(good[number]) for number in numbers])
 
 
 def _row(piece: Piece, header: Header, contract: Contract) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import functools
 import heapq
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -44,6 +44,11 @@ class Rejects:
         if self.invalid:
             marks[~self.malformed] = functools.reduce(np.logical_or, self.invalid.values())
         return marks
+
+    def texts(self, rows: Sequence[int]) -> list[str]:
+        """Return the texts of good records, by their numbers among these."""
+        block, numbers = self.block, np.flatnonzero(~self.marks)[list(rows)].tolist()
+        return [shown_text(block.data[block.starts[number] : block.stops[number]]) for number in numbers]
 
     def problems(self) -> Iterator[Problem]:
         """Yield all problems in the order of lines, built about `PROBLEMS` at a time: each has its record's text."""
