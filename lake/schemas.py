@@ -15,6 +15,7 @@ LOADS_SCHEMA = pa.schema({
     "first_problem": TEXT, "found_by": TEXT, "attempts": COUNT, "stale": pa.bool_(),
     "landed_at": TIME, "noticed_at": TIME, "started_at": TIME, "loaded_at": TIME,
     "problems": pa.list_(PROBLEM_COUNT), "position": COUNT, "rows_mended": COUNT, "mended": pa.list_(COUNT),
+    "drift": TEXT,
 })  # fmt: skip
 
 REJECTED_SCHEMA = pa.schema({

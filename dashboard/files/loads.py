@@ -16,7 +16,7 @@ from lake.status import Files
 MAX_LOADS = 500  # rows of the table, after the filters: all rows are sent again whenever one changes
 STATUSES = [name for name in Files.model_fields if name != "stale"]
 COLUMNS = ["source_key", "dataset", "status", "rows_kept", "rows_rejected", "milliseconds", "loaded_at"]
-COLUMNS += ["found_by", "first_problem", "landed_at", "attempts", "stale"]
+COLUMNS += ["found_by", "first_problem", "drift", "landed_at", "attempts", "stale"]
 
 
 def show(loads: pd.DataFrame | None, *, remote: bool) -> None:
@@ -59,6 +59,9 @@ def _load(load: Row, *, remote: bool) -> None:
     if load["first_problem"]:
         st.markdown("First problem")
         st.code(load["first_problem"], language=None, wrap_lines=True)
+    if load["drift"]:
+        st.markdown("Its columns are not quite those of the contract")
+        st.code(load["drift"], language=None, wrap_lines=True)
     if load["rows_rejected"] or load["status"] == "refused":
         st.markdown(f"[All its problems](/rejects?reject-file={quote(key)})")
     left, right = st.columns(2, gap="medium")
@@ -110,6 +113,7 @@ def _columns() -> dict[str, ColumnConfig]:
         "milliseconds": column.NumberColumn("ms to loaded", format="%,d", help="Milliseconds from landed to loaded."),
         "found_by": column.TextColumn("found by"),
         "first_problem": column.TextColumn("first problem", width="large"),
+        "drift": column.TextColumn("drift", width="medium", help="How its columns differ from those of the contract."),
         "landed_at": column.DatetimeColumn("landed", format=TIME),
         "loaded_at": column.DatetimeColumn("loaded", format=TIME),
         "stale": column.CheckboxColumn("stale", help="Loaded under an older fingerprint or from an older version."),

@@ -24,7 +24,7 @@ from pipeline.model.read_contract import alike_names, read_contract
 from pipeline.readers.base import Limits
 from pipeline.readers.cells.validate import check_rules
 
-FORMAT_VERSION = "7"  # of what we write: a new one makes every load stale
+FORMAT_VERSION = "8"  # of what we write: a new one makes every load stale
 
 GROUPS = "text, whole numbers, numbers, booleans, dates or times with a date"
 

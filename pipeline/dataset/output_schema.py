@@ -187,7 +187,7 @@ def _kept(script: Path, field: pa.Field) -> pa.Field:
 
 def example_rows(contract: Contract) -> pa.Table:
     """Return rows that a file of this contract may have, without nulls."""
-    columns = map(_examples, contract.fields)
+    columns = [*map(_examples, contract.fields), *([pa.array(['{"a": "b"}'] * EXAMPLES)] if contract.more else [])]
     return pa.table([*columns, pa.array(range(2, 2 + EXAMPLES), pa.int64())], batch_schema(contract))
 
 

@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS source (
     rows_dropped INTEGER NOT NULL DEFAULT 0,
     rows_rejected INTEGER NOT NULL DEFAULT 0,
     first_problem TEXT,
+    drift TEXT,  -- how its columns differ from those of the contract
     problems TEXT NOT NULL DEFAULT '[]',  -- [rule, column, count] of each that it has
     clean_etag TEXT,
     rejected_etag TEXT,

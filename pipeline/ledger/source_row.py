@@ -38,6 +38,7 @@ def result_columns(record: LoadRecord) -> dict[str, object]:
         "rows_rejected": record.rows_rejected,
         "fingerprint": record.fingerprint,
         "first_problem": record.first_problem,
+        "drift": record.drift,
         "problems": json.dumps(record.problems or [], ensure_ascii=False),
         "share": json.dumps(record.share or [], ensure_ascii=False),
         "mends": json.dumps(record.mends) if record.mends else None,

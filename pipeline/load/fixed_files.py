@@ -65,7 +65,7 @@ class Marks:
             if mark and mark not in self._seen and self._has_room():
                 self._seen.add(mark)
                 self.mends.passed.setdefault(mark[1], []).append(mark[0])
-        return Batch(batch.rows.drop_columns([MENDS]), self._marked(self.mends, batch), batch.rejected)
+        return replace(batch, rows=batch.rows.drop_columns([MENDS]), problems=self._marked(self.mends, batch))
 
     def _marked(self, mends: Mends, batch: Batch) -> Iterator[Problem]:
         """Yield the problems of a batch, and keep the mark of each rejected record whose text is not cut."""

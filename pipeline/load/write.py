@@ -114,6 +114,7 @@ def _add_rows(record: LoadRecord, batch: Batch, kept: int) -> LoadRecord:
         rows_kept=record.rows_kept + kept,
         rows_dropped=record.rows_dropped + batch.rows.num_rows - kept,
         rows_rejected=record.rows_rejected + batch.rejected,
+        drift=batch.drift,
     )
 
 

@@ -13,6 +13,8 @@ from pipeline.model.dialect import Dialect
 from pipeline.model.field import FieldSpec, Heading, headings
 from pipeline.model.keys import Key
 
+MORE = "_more"  # column for what the contract does not know of a record, as a JSON object
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -29,6 +31,7 @@ class Contract:
     fixity: Fixity | None = None
     reads_text: bool = False  # files that end in .txt are sources
     keys: tuple[Key, ...] = ()
+    more: bool = False
 
     @cached_property
     def header(self) -> tuple[str, ...] | None:
@@ -69,4 +72,6 @@ class Contract:
         columns: list[pa.Field] = []
         for field in self.fields:
             columns.append(pa.field(field.name, field.arrow_type, not field.constraints.required))  # noqa: PERF401
+        if self.more:
+            columns.append(pa.field(MORE, pa.string()))
         return pa.schema(columns)

@@ -10,7 +10,7 @@ from pipeline.model.descriptive import Described
 from pipeline.model.dialect import Dialect
 from pipeline.model.field import FieldSpec, MissingValues, Part
 
-Match = Literal["exact", "equal", "subset"]  # of the header and the fields
+Match = Literal["exact", "equal", "subset", "superset", "partial"]  # of the header and the fields
 
 
 def _names(value: object) -> object:
@@ -80,3 +80,4 @@ class Resource(Described):
     table: Schema = Field(alias="schema")
     summary: Summary = Summary()
     rejects: RejectsLimit = NO_LIMIT
+    more: bool = False  # our addition: keep what the contract does not know, in the column `_more`

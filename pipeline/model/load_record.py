@@ -12,6 +12,8 @@ from pipeline.model.exact_sums import Share
 
 Counts = list[list[str | int | None]]  # of problems: [[rule, column, count], …], the most first
 
+_RARE = ("drift", "mends")  # values that a footer has only if there is something to tell
+
 
 @dataclass(frozen=True)
 class LoadRecord:
@@ -30,12 +32,13 @@ class LoadRecord:
     first_problem: str | None = None
     problems: Counts | None = None
     share: Share | None = None
+    drift: str | None = None  # how its columns differ from those of the contract, in words
     mends: dict[str, Any] | None = None  # of a fixed file: its marks, as `lake.mending.Mends` has them
 
     @property
     def footer(self) -> dict[bytes, bytes]:
         """The record as Parquet's key and value."""
-        values = {name: value for name, value in vars(self).items() if name != "mends" or value is not None}
+        values = {name: value for name, value in vars(self).items() if name not in _RARE or value is not None}
         return {METADATA_KEY: json.dumps(values, ensure_ascii=False).encode()}
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from common.errors import SettingError
 from pipeline.model.check_field import field_problems
-from pipeline.model.contract import Contract
+from pipeline.model.contract import MORE, Contract
 from pipeline.model.data_resource import Resource, Schema
 from pipeline.model.dialect import dialect_problems
 from pipeline.model.field import FieldSpec
@@ -43,6 +43,7 @@ def read_contract(path: Path, content: bytes | None = None) -> Contract:
         resource.fixity,
         resource.format.lower() == "txt",
         tuple(dict.fromkeys(keys_of(table))),
+        resource.more,
     )
 
 
@@ -108,6 +109,7 @@ def _check(path: Path, resource: Resource) -> None:
         repeated = [str(column) for column, count in columns.items() if count > 1]
         raise SettingError(f"{path}: schema.fields: the column {listed(repeated)} is there more than once: {WAY_OUT}")
     _check_keys(path, resource.table)
+    _check_more(path, resource)
     for field in fields:
         for problem in field_problems(field):
             raise SettingError(f"{path}: field {shortened(field.name)!r}: {problem}")
@@ -134,6 +136,14 @@ def _check_keys(path: Path, table: Schema) -> None:
     for key in keys_of(table):
         if unknown := set(key.names) - {field.name for field in table.fields}:
             raise SettingError(f"{path}: schema.{key.rule}: there is no field {listed(sorted(unknown))}")
+
+
+def _check_more(path: Path, resource: Resource) -> None:
+    if resource.more and resource.table.fieldsMatch not in ("subset", "partial"):
+        raise SettingError(f"{path}: more: it goes with fieldsMatch 'subset' or 'partial': others refuse such a file")
+    names = [field.name for field in resource.table.fields]
+    if resource.more and MORE in map(str.casefold, names):
+        raise SettingError(f"{path}: schema.fields: {MORE!r} is the column that `more` adds: {WAY_OUT}")
 
 
 WAY_OUT = 'give one of them another name, and say by "header" what the file calls it'

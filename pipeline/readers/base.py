@@ -27,13 +27,15 @@ class Batch:
     """Some records in order: `rows` are the good ones, typed, with `_line`; `rejected` counts the others.
 
     `problems` may be an iterator that builds its messages lazily: iterate over it once. `texts` returns the texts of
-    good records, as a problem would show them, by their numbers in `rows`.
+    good records, as a problem would show them, by their numbers in `rows`. `drift` is how the file differs from its
+    contract in its columns, in words.
     """
 
     rows: pa.Table
     problems: Iterable[Problem]
     rejected: int
     texts: Callable[[Sequence[int]], list[str]] = field(default=lambda rows: [""] * len(rows), compare=False)
+    drift: str | None = None
 
 
 def batch_schema(contract: Contract) -> pa.Schema:
@@ -83,4 +85,4 @@ def _joined(batches: Sequence[Batch], schema: pa.Schema) -> Batch:
 
     rows = pa.concat_tables([schema.empty_table(), *(batch.rows for batch in batches)])
     problems = chain.from_iterable(batch.problems for batch in batches)
-    return Batch(rows, problems, sum(batch.rejected for batch in batches), texts)
+    return Batch(rows, problems, sum(batch.rejected for batch in batches), texts, batches[0].drift if batches else None)

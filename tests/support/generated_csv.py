@@ -61,7 +61,12 @@ LINE_END = st.sampled_from([b"\n", b"\r\n", b"\r", b"\n\n"])
 BODY = st.lists(st.tuples(RECORD, LINE_END).map(b"".join), max_size=12).map(b"".join)
 
 
-HEADER = st.sampled_from([b"s,n,t\n", b"t,s,n\r\n", b'"n",extra,t,s\r', b"t,s,extra,n,t\n", b',t,"",s\r\n'])
+HEADER = st.sampled_from(
+    [
+        *(b"s,n,t\n", b"t,s,n\r\n", b'"n",extra,t,s\r', b"t,s,extra,n,t\n", b',t,"",s\r\n', b"t,n,s\n", b"s,t\n"),
+        *(b"n\r", b"x,t,x,n,x\n", b"x,y\n", b'"",t\n'),
+    ]
+)
 
 
 def column(name: str, *kinds: dict) -> st.SearchStrategy[dict]:
@@ -99,6 +104,12 @@ CONTRACT_FIELDS = st.tuples(
         {"header": ["", 2]},
     ),
 ).map(list)
+
+
+# How a header must fit the fields, and whether surplus columns are kept.
+MATCHES = st.sampled_from(
+    [("subset", False), ("subset", True), ("partial", False), ("partial", True), ("superset", False)]
+)
 
 
 MISSING = st.sampled_from([[""], ["", "a"], []])

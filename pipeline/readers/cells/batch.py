@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.model.contract import Contract
+from pipeline.model.contract import MORE, Contract
 from pipeline.model.problem import VALUE_LIMIT, Problem
 from pipeline.readers.base import Batch, batch_schema
 from pipeline.readers.cells.explain import explain
@@ -28,6 +28,7 @@ class Records:
         columns: for each field its cells (`pa.string()`), written as the field's own format has them.
         lines: of the records (`int64[n]`).
         raw: returns the text of a record, by its number.
+        more: for each record the text of `_more`, or null, if the contract has this column.
         malformed: by number, the problems of the records that are wrong whatever their cells are.
     """
 
@@ -35,6 +36,7 @@ class Records:
     lines: NDArray[np.int64]
     raw: Callable[[int], str]
     malformed: Mapping[int, Sequence[Problem]] = field(default_factory=dict)
+    more: pa.Array | None = None
 
 
 def check_records(records: Records, contract: Contract) -> Batch:
@@ -48,7 +50,8 @@ def check_records(records: Records, contract: Contract) -> Batch:
     malformed = np.zeros(len(records.lines), bool)
     malformed[[*records.malformed]] = True
     rejected = _any([malformed, *invalid], len(malformed))
-    rows = pa.table([*typed, pa.array(records.lines)], schema=batch_schema(contract))
+    others = [_more(records)] if contract.more else []
+    rows = pa.table([*typed, *others, pa.array(records.lines)], schema=batch_schema(contract))
     texts = partial(_texts, records, rejected)
     if not rejected.any():
         return Batch(rows, (), 0, texts)
@@ -60,6 +63,10 @@ def _texts(records: Records, rejected: Mask, rows: Sequence[int]) -> list[str]:
     """Return the texts of good records, by their numbers among these."""
     numbers = np.flatnonzero(~rejected)[list(rows)].tolist()
     return [records.raw(number)[:VALUE_LIMIT] for number in numbers]
+
+
+def _more(records: Records) -> pa.Array:
+    return pa.nulls(len(records.lines), pa.string()) if records.more is None else records.more
 
 
 def _any(masks: Sequence[Mask], size: int) -> Mask:
@@ -96,6 +103,8 @@ def check_plainly(records: Records, contract: Contract) -> Batch:
             continue
         cells = zip(contract.fields, records.columns, strict=True)
         values = {spec.name: parse(text[number].as_py(), spec, contract.missing_of(spec)) for spec, text in cells}
+        if contract.more:
+            values[MORE] = _more(records)[number].as_py()
         rows.append({**values, "_line": line})
     table = pa.Table.from_pylist(rows, batch_schema(contract))
     return Batch(table, problems, int(rejected.sum()), partial(_texts, records, rejected))

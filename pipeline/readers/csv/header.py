@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from lake.mending import MENDS
 from pipeline.model.contract import Contract
 from pipeline.model.field import FieldSpec, Heading, headings
 from pipeline.model.problem import Problem, Refused, listed, shortened
@@ -12,16 +13,31 @@ from pipeline.readers.csv.record import split_record
 
 @dataclass(frozen=True)
 class Header:
-    """The names in the file, in order, and the place of each of the contract's fields among them."""
+    """The names in the file, in order, and the place of each of the contract's fields among them.
+
+    Attributes:
+        names: as the file has them.
+        places: of the fields; None for one that the file lacks, which is null in every record.
+        more: places of the columns that go into `_more`.
+        drift: how the header differs from the contract, in words; None if it does not.
+    """
 
     names: list[str]
-    places: list[int]
+    places: list[int | None]
+    more: Sequence[int] = ()
+    drift: str | None = None
+
+    @property
+    def more_names(self) -> list[str]:
+        """The names of the columns that go into `_more`."""
+        return [self.names[place] for place in self.more]
 
     def columns(self, fields: Iterable[FieldSpec]) -> list[Column]:
         """Return what a problem calls each column of the file, and the field that it is, if it is one."""
         columns: list[Column] = [(shortened(name), None) for name in self.names]
         for field, place in zip(fields, self.places, strict=True):
-            columns[place] = (field.name, field)
+            if place is not None:
+                columns[place] = (field.name, field)
         return columns
 
 
@@ -42,12 +58,13 @@ class HeaderRows:
         if len(self._rows) == len(dialect.headerRows):
             self.header = map_header(join_rows(self._rows, dialect.headerJoin), self.contract)
 
-    def end(self) -> None:
-        """Refuse a file that ends before its header is whole."""
+    def end(self) -> Header:
+        """Return the header, or refuse a file that ends before its header is whole."""
         if self.header is None:
             if self.contract.dialect.first_lines:
                 raise _no_record_in(self.contract.dialect.headerRows[len(self._rows)])
-            map_header([], self.contract)
+            return map_header([], self.contract)
+        return self.header
 
 
 def join_rows(rows: Sequence[Sequence[str]], join: str) -> list[str]:
@@ -94,13 +111,27 @@ def map_header(names: list[str], contract: Contract) -> Header:
         message = f"the header does not fit ({'; '.join(faults)}): expected {wanted}, found {shown}"
         raise Refused(Problem("header", message, raw=shown_text(contract.dialect.delimiter.join(names).encode())))
     places = {heading: place for place, heading in enumerate(actual)}
-    return Header(names, [places[heading] for heading in expected])
+    more = [place for heading, place in places.items() if heading not in set(expected)] if contract.more else []
+    return Header(names, [places.get(heading) for heading in expected], more, _drift(actual, expected))
+
+
+def _drift(actual: list[Heading], expected: list[Heading]) -> str | None:
+    """Return how a header that fits differs from the contract all the same; None if it does not."""
+    present, wanted = set(actual), set(expected)
+    differences = list[str]()
+    if beyond := [str(heading) for heading in actual if heading not in wanted]:
+        differences.append(f"it has {listed(beyond)}")
+    if missing := [_bare(heading) for heading in expected if heading not in present]:
+        differences.append(f"it lacks {listed(missing)}")
+    if [heading for heading in actual if heading in wanted] != [one for one in expected if one in present]:
+        differences.append("the order differs")
+    return "; ".join(differences) or None
 
 
 def _faults(actual: list[Heading], expected: list[Heading], contract: Contract) -> Iterator[str]:
     present, wanted = set(actual), set(expected)
     beyond = [heading for heading in actual if heading not in wanted]
-    missing = [_bare(heading) for heading in expected if heading not in present]
+    missing = [_bare(heading) for heading in _lacking(present, contract)]
     # A name that occurs twice must be numbered by its field; where no field has the name, it does not matter.
     unnumbered = {field.heading.text for field in contract.fields if not field.says_which}
     twice = dict.fromkeys(heading.text for heading in beyond if heading.number > 1 and heading.text in unnumbered)
@@ -109,10 +140,18 @@ def _faults(actual: list[Heading], expected: list[Heading], contract: Contract) 
         yield f'a name is there twice, {listed([*map(repr, twice)])}: a field says by "header" which it is'
     if missing:
         yield f"it lacks {listed(missing)}"
-    if unknown and contract.match != "subset":
+    if unknown and contract.match not in ("subset", "partial"):
         yield f"it has {listed(unknown)}"
     if actual != expected and contract.match == "exact" and not (missing or beyond):
         yield "the order differs"
+
+
+def _lacking(present: set[Heading], contract: Contract) -> list[Heading]:
+    """Return the columns that a file lacks and must have; one of a fixed file that lacks its marks is not one."""
+    lacking = [field for field in contract.fields if field.heading not in present]
+    if contract.match in ("superset", "partial") and len(lacking) < len(contract.fields):
+        lacking = [field for field in lacking if field.constraints.required or field.name == MENDS]
+    return [field.heading for field in lacking]
 
 
 def _bare(heading: Heading) -> str:

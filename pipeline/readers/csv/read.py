@@ -1,7 +1,7 @@
 """Read a CSV stream to batches: typed good rows with their lines, and a problem for every reject."""
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from pipeline.model.contract import Contract
 from pipeline.readers.base import Batch, Limits, batch_schema
+from pipeline.readers.cells.more import more_column
 from pipeline.readers.cells.validate import bare, check_cells, nulled
-from pipeline.readers.csv.blocks import Block, Offsets, drop, drop_first, hold_back
+from pipeline.readers.csv.blocks import Block, drop, drop_first, hold_back
 from pipeline.readers.csv.header import Header, HeaderRows
 from pipeline.readers.csv.record import splitter
 from pipeline.readers.csv.rejects import Rejects
@@ -40,8 +41,12 @@ def read_csv(
 
 
 def blocks_of(chunks: Iterable[bytes], contract: Contract, limits: Limits) -> Iterator[tuple[Block, Header]]:
-    """Yield the records after the header in blocks, each with the header; `Refused` if the header does not fit."""
-    rows, held, footer = HeaderRows(contract), None, contract.dialect.footerRows
+    """Yield the records after the header in blocks, of which one may be empty, each with the header.
+
+    Raises:
+        Refused: the header does not fit.
+    """
+    rows, held, footer, begun = HeaderRows(contract), None, contract.dialect.footerRows, False
     for block in cut(chunks, contract.dialect, limits.record):
         while rows.header is None and len(block):
             block = _take_row(block, rows)
@@ -49,8 +54,12 @@ def blocks_of(chunks: Iterable[bytes], contract: Contract, limits: Limits) -> It
             if footer:
                 block, held = hold_back(held, block, footer)
             if len(block):
+                begun = True
                 yield block, rows.header
-    rows.end()
+    header = rows.end()
+    if not begun:
+        nothing = np.empty(0, np.int64)
+        yield Block(b"", nothing, nothing, nothing, []), header
 
 
 def _take_row(block: Block, rows: HeaderRows) -> Block:
@@ -65,20 +74,28 @@ def _take_row(block: Block, rows: HeaderRows) -> Block:
 def make_batch(rows: pa.Table, rejects: Rejects) -> Batch:
     """Return a block's batch: of its rows the good ones, and the problems of its rejects."""
     if not (rejects.malformed.any() or rejects.invalid or rejects.block.faults):
-        return Batch(rows, (), 0, rejects.texts)
+        return Batch(rows, (), 0, rejects.texts, rejects.header.drift)
     marks = rejects.marks
     rows = rows.filter(pa.array(~marks[~rejects.malformed])) if rejects.invalid else rows
-    return Batch(rows, rejects.problems(), int(marks.sum()) + len(rejects.block.faults), rejects.texts)
+    return Batch(
+        rows, rejects.problems(), int(marks.sum()) + len(rejects.block.faults), rejects.texts, rejects.header.drift
+    )
 
 
 def check_block(block: Block, header: Header, contract: Contract) -> tuple[pa.Table, Rejects]:
     """Parse and check a block. Return the rows of its well-formed records, the invalid ones too, and the rejects."""
     malformed = _mark_binary(block)
     parsed = drop(block, malformed) if malformed.any() else block
-    columns, misfits = _parse(parsed, header, contract)
+    texts, misfits = _parse(parsed, header, contract)
     if misfits:
         malformed[np.flatnonzero(~malformed)[misfits]] = True
-    rows, invalid = _check(columns, contract, block.lines[~malformed])
+    lines = block.lines[~malformed]
+    nulls = pa.nulls(len(lines), pa.string())  # of a field that the file lacks
+    columns = [nulls if place is None else texts[place] for place in header.places]
+    if header.more:  # their words for null are text
+        columns = [nulled(column, bare(contract.common_missing)) for column in columns]
+        nulls = more_column(header.more_names, [texts[place] for place in header.more])
+    rows, invalid = _check(columns, contract, [*([nulls] if contract.more else []), pa.array(lines)])
     cells = {number: columns[number] for number in invalid}
     return rows, Rejects(block, header, contract, malformed, invalid, cells)
 
@@ -104,19 +121,24 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Array], list[int]]:
-    """Split records into columns of text with Arrow. Return these, and the records with another number of fields."""
+def _parse(block: Block, header: Header, contract: Contract) -> tuple[dict[int, pa.Array], list[int]]:
+    """Split records into columns of text with Arrow.
+
+    Returns:
+        Those of the fields and of `_more`, by their place, and the records with another number of fields.
+    """
+    places = [*(place for place in header.places if place is not None), *header.more]
     if not len(block.starts):
-        return [pa.array([], pa.string())] * len(header.places), []
+        return dict.fromkeys(places, pa.array([], pa.string())), []
     if contract.dialect.is_rare:
-        return _parse_plainly(block, header, contract)
+        return _parse_plainly(block, header, places, contract)
     misfits: list[int] = []
 
     def note(row: pyarrow.csv.InvalidRow) -> str:
         misfits.append(row.number - 1)
         return "skip"
 
-    names, wanted = [*map(str, range(len(header.names)))], [*map(str, header.places)]
+    names, wanted = [*map(str, range(len(header.names)))], [*map(str, places)]
     table = pyarrow.csv.read_csv(
         # Arrow would take a byte order mark at its start for one; an empty line before it is skipped.
         pa.BufferReader(b"\n" + block.data if block.data.startswith(b"\xef\xbb\xbf") else block.data),
@@ -131,17 +153,19 @@ def _parse(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Ar
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(wanted, pa.string()),
             include_columns=wanted,
-            null_values=sorted(bare(contract.common_missing)),
+            null_values=[] if header.more else sorted(bare(contract.common_missing)),
             strings_can_be_null=True,
             check_utf8=False,
         ),
     )
     if table.num_rows + len(misfits) != len(block.starts):
         raise AssertionError(f"{len(block.starts)} records, but Arrow saw {table.num_rows} + {len(misfits)}")
-    return [table[name].chunk(0) for name in wanted], misfits  # it was one block: to combine is to copy
+    return {place: table[str(place)].chunk(0) for place in places}, misfits  # it was one block: to combine is to copy
 
 
-def _parse_plainly(block: Block, header: Header, contract: Contract) -> tuple[list[pa.Array], list[int]]:
+def _parse_plainly(
+    block: Block, header: Header, places: Sequence[int], contract: Contract
+) -> tuple[dict[int, pa.Array], list[int]]:
     """Do as `_parse`, one record after the other, for a dialect that Arrow does not read as we do."""
     split, misfits, records = splitter(contract.dialect), list[int](), list[list[bytes]]()
     for number, text in enumerate(block.texts()):
@@ -150,15 +174,15 @@ def _parse_plainly(block: Block, header: Header, contract: Contract) -> tuple[li
             records.append(cells)
         else:
             misfits.append(number)
-    missing, columns = bare(contract.common_missing), list[pa.Array]()
-    for place in header.places:
+    columns = dict[int, pa.Array]()
+    for place in places:
         text = pa.array([cells[place] for cells in records], pa.binary()).cast(pa.string())
-        columns.append(nulled(text, missing))
+        columns[place] = text if header.more else nulled(text, bare(contract.common_missing))
     return columns, misfits
 
 
 def _check(
-    columns: list[pa.Array], contract: Contract, lines: Offsets
+    columns: list[pa.Array], contract: Contract, others: list[pa.Array]
 ) -> tuple[pa.Table, dict[int, NDArray[np.bool_]]]:
     """Cast and check all columns. Return the rows and, by the field's number, a mask of those that break a rule."""
     typed, invalid = [], {}
@@ -170,4 +194,4 @@ def _check(
         typed.append(values)
         if masks:
             invalid[number] = functools.reduce(pc.or_, masks).to_numpy(zero_copy_only=False)
-    return pa.table([*typed, pa.array(lines)], schema=batch_schema(contract)), invalid
+    return pa.table([*typed, *others], schema=batch_schema(contract)), invalid

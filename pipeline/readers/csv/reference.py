@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from pipeline.model.contract import Contract
+from pipeline.model.contract import MORE, Contract
 from pipeline.readers.base import Batch, Limits, batch_schema
+from pipeline.readers.cells.more import more_text
 from pipeline.readers.cells.parse import parse
 from pipeline.readers.csv.explain import explain_fault, explain_record, shown_text
 from pipeline.readers.csv.header import Header, HeaderRows
@@ -28,7 +29,7 @@ def read_csv_plainly(
 ) -> Iterator[Batch]:
     """Yield a file's records, a batch for each block; `Refused` if the file as a whole cannot be loaded."""
     contract = contract.of_file(key)
-    rows, held = HeaderRows(contract), list[Piece]()
+    rows, held, begun = HeaderRows(contract), list[Piece](), False
     chunks = text_chunks(stream, key, contract.encoding, block_size, limits)
     for pieces in cut_plainly(chunks, contract.dialect, limits.record):
         while rows.header is None and pieces:
@@ -39,8 +40,11 @@ def read_csv_plainly(
             count = max(0, len(pieces) - contract.dialect.footerRows)
             pieces, held = pieces[:count], pieces[count:]
             if pieces:
+                begun = True
                 yield _batch(pieces, rows.header, contract)
-    rows.end()
+    header = rows.end()
+    if not begun:
+        yield _batch([], header, contract)
 
 
 def _batch(pieces: list[Piece], header: Header, contract: Contract) -> Batch:
@@ -58,11 +62,17 @@ def _batch(pieces: list[Piece], header: Header, contract: Contract) -> Batch:
             rows.append(_row(piece, header, contract))
             good.append(piece.text)
     table = pa.Table.from_pylist(rows, batch_schema(contract))
-    return Batch(table, problems, rejected, lambda numbers: [shown_text(good[number]) for number in numbers])
+    return Batch(
+        table, problems, rejected, lambda numbers: [shown_text(good[number]) for number in numbers], header.drift
+    )
 
 
 def _row(piece: Piece, header: Header, contract: Contract) -> dict[str, Any]:
     cells = split_record(piece.text, contract.dialect)
     placed = zip(contract.fields, header.places, strict=True)
-    values = {field.name: parse(cells[place].decode(), field, contract.missing_of(field)) for field, place in placed}
-    return {**values, "_line": piece.line}
+    row: dict[str, Any] = {"_line": piece.line}
+    for field, place in placed:
+        row[field.name] = None if place is None else parse(cells[place].decode(), field, contract.missing_of(field))
+    if header.more:
+        row[MORE] = more_text(header.more_names, [cells[place].decode() for place in header.more])
+    return row

@@ -73,7 +73,7 @@ class Rejects:
         shown = functools.cache(lambda start, stop: shown_text(self.block.data[start:stop]))
         split = functools.lru_cache(SPLIT)(self._split)
         records, before = np.flatnonzero(~malformed) + part.start, int((~self.malformed[: part.start]).sum())
-        for number in sorted(self.invalid, key=self.header.places.__getitem__):
+        for number in sorted(self.invalid, key=self._place):
             at = np.flatnonzero(self.invalid[number][before : before + len(records)])
             if len(at):
                 cells = self.cells[number].take(pa.array(before + at)).to_pylist()
@@ -89,13 +89,19 @@ class Rejects:
         shown: Callable[[int, int], str],
     ) -> Iterator[Problem]:
         """Yield the problems of one field's cells, each of another record; a null is a missing value."""
-        field, place = self.contract.fields[number], self.header.places[number]
+        field, place = self.contract.fields[number], self._place(number)
         block, contract = self.block, self.contract
         ends = (part[records].tolist() for part in (block.starts, block.stops, block.lines))
         for start, stop, line, text in zip(*ends, cells, strict=True):
             cell = split(start, stop)[place] if text is None else text.encode()
             record = shown(start, stop)
             yield from _not_empty(explain_cell(cell, record, line, field, contract), record, line)
+
+    def _place(self, number: int) -> int:
+        """Return the place of a field that has cells."""
+        place = self.header.places[number]
+        assert place is not None
+        return place
 
     def _split(self, start: int, stop: int) -> list[bytes]:
         return split_record(self.block.data[start:stop], self.contract.dialect)

@@ -34,7 +34,7 @@ def read_small_files(
         own = contract.of_file(key)
         chunks = text_chunks(BytesIO(content), key, own.encoding, BLOCK_SIZE, limits)
         try:
-            for block, header in blocks_of([b"".join(chunks)], own, limits):  # none for a header alone
+            for block, header in blocks_of([b"".join(chunks)], own, limits):
                 group = (own.dialect.delimiter, *header.names)
                 groups.setdefault(group, []).append((number, block, header, own))
         except Refused as refusal:

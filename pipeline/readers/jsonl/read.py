@@ -14,7 +14,7 @@ from pipeline.readers.cells.batch import Records, check_records
 from pipeline.readers.csv.explain import shown_text
 from pipeline.readers.decode import BLOCK_SIZE, text_chunks
 from pipeline.readers.jsonl.lines import SPACE, Lines, cut_lines
-from pipeline.readers.jsonl.record import check_headings, keys_of
+from pipeline.readers.jsonl.record import check_headings, keys_of, more_of
 from pipeline.readers.jsonl.reference import read_or_reject, too_long
 from pipeline.readers.jsonl.structure import Marks, Mask, Offsets, find_marks
 from pipeline.readers.jsonl.values import Spans, cells_of
@@ -76,7 +76,11 @@ def _records(lines: Lines, contract: Contract, limit: int) -> Records:
         line = numbers[number]
         return shown_text(text[marks.starts[line] : marks.stops[line]])
 
-    return Records(columns, numbers + lines.first, raw, malformed)
+    more = None
+    if contract.more:
+        spans = zip(marks.starts[numbers].tolist(), marks.stops[numbers].tolist(), strict=True)
+        more = pa.array([more_of(text[start:stop], contract) for start, stop in spans], pa.string())
+    return Records(columns, numbers + lines.first, raw, malformed, more)
 
 
 def _read_alike(text: bytes, marks: Marks, contract: Contract, limit: int) -> tuple[list[Part], Offsets]:

@@ -162,7 +162,26 @@ def _faults(pairs: Sequence[tuple[str, Value]], contract: Contract) -> Iterator[
 
 def takes_surplus(contract: Contract) -> bool:
     """Return whether an object may have keys that the contract does not have."""
-    return contract.match == "subset"
+    return contract.match in ("subset", "partial")
+
+
+def more_of(raw: bytes, contract: Contract) -> str | None:
+    """Return the members of a line that the contract does not have, as they are written; None if there are none."""
+    try:
+        pairs = parse_object(_decode(raw))
+    except _BadLine:
+        return None
+    names = {field.heading.text for field in contract.fields}
+    members = [f"{_quoted(key)}: {_written(value)}" for key, value in pairs if key not in names]
+    return f"{{{', '.join(members)}}}" if members else None
+
+
+def _written(value: Value) -> str:
+    return _quoted(value.text) if value.kind == "string" else value.text
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=bool(not_text(text)))
 
 
 def not_text(text: str) -> str:

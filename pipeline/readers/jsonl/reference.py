@@ -13,7 +13,7 @@ from pipeline.readers.cells.batch import Records, check_plainly
 from pipeline.readers.csv.explain import shown_text
 from pipeline.readers.decode import BLOCK_SIZE, text_chunks
 from pipeline.readers.jsonl.lines import SPACE, Lines, cut_lines
-from pipeline.readers.jsonl.record import check_headings, read_line
+from pipeline.readers.jsonl.record import check_headings, more_of, read_line
 
 
 def read_jsonl_plainly(
@@ -49,7 +49,8 @@ def _records(lines: Lines, contract: Contract, limit: int) -> Records:
         numbers.append(lines.first + len(ends) - 1)
         cells.append([None] * len(contract.fields))
     columns = [pa.array([row[number] for row in cells], pa.string()) for number in range(len(contract.fields))]
-    return Records(columns, np.array(numbers, np.int64), lambda number: shown_text(texts[number]), malformed)
+    more = pa.array([more_of(text, contract) for text in texts], pa.string()) if contract.more else None
+    return Records(columns, np.array(numbers, np.int64), lambda number: shown_text(texts[number]), malformed, more)
 
 
 def read_or_reject(text: bytes, number: int, contract: Contract, limit: int) -> tuple[list[str | None], list[Problem]]:

@@ -55,6 +55,12 @@ def json_text(value: pa.Scalar) -> str | None:
     return json.dumps(_jsonable(value.as_py()), ensure_ascii=False) if value.is_valid else None
 
 
+def more_texts(batch: pa.RecordBatch) -> pa.Array:
+    """Return the rows of some columns as JSON objects."""
+    rows = batch.to_pylist()
+    return pa.array([json.dumps(_jsonable(row), ensure_ascii=False) for row in rows], pa.string())
+
+
 def _jsonable(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _jsonable(one) for key, one in value.items()}

@@ -8,7 +8,7 @@ import pyarrow.types as at
 from pipeline.model.contract import Contract
 from pipeline.model.field import FieldSpec
 from pipeline.model.problem import Problem, Refused, listed, shortened
-from pipeline.readers.csv.header import map_header
+from pipeline.readers.csv.header import Header, map_header
 
 Test = Callable[[pa.DataType], bool]
 
@@ -48,14 +48,17 @@ def value_type(type_: pa.DataType) -> pa.DataType:
     return type_.value_type if at.is_dictionary(type_) else type_
 
 
-def fit(schema: pa.Schema, contract: Contract) -> list[str]:
-    """Return the name of each field's column, or refuse the file: by its names, or by the types of its columns."""
-    places = map_header(schema.names, contract).places
-    names = [schema.names[place] for place in places]
+def fit(schema: pa.Schema, contract: Contract) -> Header:
+    """Match the columns of a file with the fields, or refuse the file: by its names, or by the types of its columns."""
+    header = map_header(schema.names, contract)
+    places = header.places
+    names = [*(schema.names[place] for place in places if place is not None), *header.more_names]
     if twice := [*map(repr, sorted({name for name in names if schema.names.count(name) > 1}))]:
         raise Refused(Problem("header", f"columns have the same name, {listed(twice)}: rename them"))
     misfits = list[tuple[str, str]]()
     for field, place in zip(contract.fields, places, strict=True):
+        if place is None:
+            continue
         type_ = value_type(schema.types[place])
         expected, tests = _FITS.get(field.type, ("", []))
         if not (is_text(type_) or at.is_null(type_) or any(test(type_) for test in tests)):
@@ -65,7 +68,7 @@ def fit(schema: pa.Schema, contract: Contract) -> list[str]:
         messages = "; ".join(message for _, message in misfits)
         message = f"columns have another type than their fields: {messages}: change the file, or the contract"
         raise Refused(Problem("type", message, column=misfits[0][0] if len(misfits) == 1 else None))
-    return names
+    return header
 
 
 def native(field: FieldSpec, type_: pa.DataType) -> FieldSpec:

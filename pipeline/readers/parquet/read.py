@@ -11,12 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.model.contract import Contract
+from pipeline.model.field import FieldSpec
 from pipeline.model.problem import VALUE_LIMIT, Problem, Refused
 from pipeline.readers.base import Batch, Limits, read_each
 from pipeline.readers.cells.batch import Records, check_plainly, check_records
 from pipeline.readers.csv.explain import shown_text
+from pipeline.readers.csv.header import Header
 from pipeline.readers.decode import BLOCK_SIZE
-from pipeline.readers.parquet.cells import plain_text, write_column
+from pipeline.readers.parquet.cells import more_texts, plain_text, write_column
 from pipeline.readers.parquet.file import batches_of, open_parquet, refuse_broken
 from pipeline.readers.parquet.fit import fit, native
 
@@ -31,8 +33,8 @@ def read_parquet(
     limits: Limits = Limits(),  # noqa: B008 (it never changes)
 ) -> Iterator[Batch]:
     """Yield a file's rows in batches, numbered from 1; `Refused` if the file as a whole cannot be loaded."""
-    for records, spec in _records(stream, key, contract, block_size, limits, _write_columns):
-        yield check_records(records, spec)
+    for records, spec, drift in _records(stream, key, contract, block_size, limits, _write_columns):
+        yield replace(check_records(records, spec), drift=drift)
 
 
 def read_parquet_plainly(
@@ -43,8 +45,8 @@ def read_parquet_plainly(
     limits: Limits = Limits(),  # noqa: B008 (it never changes)
 ) -> Iterator[Batch]:
     """Do as `read_parquet`, value by value: the reference for people, tests and `verify`."""
-    for records, spec in _records(stream, key, contract, block_size, limits, _write_plainly):
-        yield check_plainly(records, spec)
+    for records, spec, drift in _records(stream, key, contract, block_size, limits, _write_plainly):
+        yield replace(check_plainly(records, spec), drift=drift)
 
 
 def read_small_parquet(
@@ -58,22 +60,35 @@ def read_small_parquet(
 
 def _records(
     stream: BinaryIO, _: str, contract: Contract, block_size: int, limits: Limits, texts: Texts
-) -> Iterator[tuple[Records, Contract]]:
-    """Yield the records of a file, each with the contract whose fields are written as the columns are."""
+) -> Iterator[tuple[Records, Contract, str | None]]:
+    """Yield the records of a file, each with the contract of its columns as they are written, and the drift."""
     size = stream.seek(0, SEEK_END)
     stream.seek(0)
     file = open_parquet(stream)
-    names = fit(file.schema_arrow, contract)
-    fields = tuple(
-        native(field, file.schema_arrow.field(name).type) for field, name in zip(contract.fields, names, strict=True)
-    )
+    header, schema = fit(file.schema_arrow, contract), file.schema_arrow
+    placed = zip(contract.fields, header.places, strict=True)
+    fields = tuple(field if place is None else native(field, schema.types[place]) for field, place in placed)
     spec, first = replace(contract, fields=fields), 1
-    for part in batches_of(file, names, size, block_size, limits):
+    names, known = list[str](), list[FieldSpec]()
+    for field, place in zip(fields, header.places, strict=True):
+        if place is not None:
+            names.append(schema.names[place])
+            known.append(field)
+    there = replace(spec, fields=tuple(known))
+    for part in batches_of(file, [*names, *header.more_names], size, block_size, limits):
         batch = part.select(names)
         with refuse_broken():
-            columns = texts(batch, spec)
-        yield _checked(batch, columns, first, spec, limits.record), spec
+            columns = texts(batch, there)
+            more = more_texts(part.select(header.more_names)) if header.more else None
+        records = _checked(batch, columns, first, there, limits.record)
+        yield replace(records, columns=_in_places(records, header), more=more), spec, header.drift
         first += batch.num_rows
+
+
+def _in_places(records: Records, header: Header) -> list[pa.Array]:
+    """Return the columns by field, of which the file may lack some."""
+    columns, nothing = iter(records.columns), pa.nulls(len(records.lines), pa.string())
+    return [nothing if place is None else next(columns) for place in header.places]
 
 
 def _write_columns(batch: pa.RecordBatch, contract: Contract) -> list[pa.Array]:

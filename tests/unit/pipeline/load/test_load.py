@@ -23,7 +23,7 @@ from pipeline.load import write
 from pipeline.load.load import load
 from pipeline.model.problem import Refused
 from pipeline.model.task import Result, Skipped, SourceGone, Task
-from pipeline.readers.base import Batch, Limits, batch_schema
+from pipeline.readers.base import Limits
 from pipeline.readers.csv.reference import read_csv_plainly
 from pipeline.readers.csv.small_files import read_small_files
 from pipeline.readers.formats import READERS
@@ -31,7 +31,7 @@ from pipeline.service.context import Pipeline
 from pipeline.service.executor import InlineExecutor
 from pipeline.service.workers import process
 from tests.support.corpus import FILES
-from tests.support.generated_csv import BODY, CONTRACT_FIELDS, HEADER, MISSING, RECORD, batches_of, contract_of
+from tests.support.generated_csv import BODY, CONTRACT_FIELDS, HEADER, MATCHES, MISSING, RECORD, batches_of, contract_of
 from tests.support.project import DATASETS
 
 SMALL = [odd for odd in FILES if len(odd.content) < 100_000]
@@ -39,18 +39,18 @@ CONTENT = st.tuples(HEADER, BODY, RECORD).map(b"".join) | st.sampled_from([b"", 
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(CONTENT, max_size=6), CONTRACT_FIELDS, MISSING)
-def test_reading_together_is_reading_alone(tmp_path_factory, contents, fields, missing):
-    schema = {"fieldsMatch": "subset", "fields": fields, "missingValues": missing}
-    contract, limits = contract_of(tmp_path_factory.getbasetemp(), schema=schema), Limits(record=50)
+@given(st.lists(CONTENT, max_size=6), CONTRACT_FIELDS, MISSING, MATCHES)
+def test_reading_together_is_reading_alone(tmp_path_factory, contents, fields, missing, match):
+    schema = {"fieldsMatch": match[0], "fields": fields, "missingValues": missing}
+    contract = contract_of(tmp_path_factory.getbasetemp(), schema=schema, more=match[1])
+    limits = Limits(record=50)
     together = read_small_files([("a.csv", content) for content in contents], contract, limits)
     for content, result in zip(contents, together, strict=True):
         batches, problem = batches_of(read_csv_plainly, io.BytesIO(content), "a.csv", contract, limits=limits)
         if isinstance(result, Refused):
             assert result.problem == problem
         else:
-            empty = Batch(batch_schema(contract).empty_table(), [], 0)  # of a header alone
-            assert ([replace(result, problems=list(result.problems))], None) == (batches or [empty], problem)
+            assert ([replace(result, problems=list(result.problems))], None) == (batches, problem)
 
 
 @pytest.mark.parametrize("seed", range(5))

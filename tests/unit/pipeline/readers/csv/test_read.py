@@ -26,6 +26,7 @@ from tests.support.generated_csv import (
     DIALECT,
     FIELDS,
     HEADER,
+    MATCHES,
     MISSING,
     ODD_FILE,
     RECORD,
@@ -71,11 +72,15 @@ def refused(content: bytes, contract: Contract, key: str = "a.csv", **settings) 
     return refusal.value.problem.rule
 
 
+SIZES = st.tuples(st.integers(1, 90), st.integers(30, 60), st.integers(1, 9))  # of block, record, problems at a time
+
+
 @settings(max_examples=500, deadline=None)
-@given(HEADER, BODY, RECORD, st.integers(1, 90), st.integers(30, 60), CONTRACT_FIELDS, MISSING, st.integers(1, 9))
-def test_the_fast_way_is_the_plain_way(tmp_path_factory, header, body, rest, block_size, limit, fields, missing, told):
-    schema = {"fieldsMatch": "subset", "fields": fields, "missingValues": missing}
-    contract = contract_of(tmp_path_factory.getbasetemp(), schema=schema)
+@given(HEADER, BODY, RECORD, SIZES, CONTRACT_FIELDS, MISSING, MATCHES)
+def test_the_fast_way_is_the_plain_way(tmp_path_factory, header, body, rest, sizes, fields, missing, match):
+    block_size, limit, told = sizes
+    schema = {"fieldsMatch": match[0], "fields": fields, "missingValues": missing}
+    contract = contract_of(tmp_path_factory.getbasetemp(), schema=schema, more=match[1])
     content = header + body + rest
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rejects, "PROBLEMS", told)
