@@ -149,7 +149,7 @@ def _table(name: str, summary: Summary) -> None:
     frame = summary.frame[[*summary.groups, *summary.measures, "rows"]].head(MAX_ROWS)
     table(frame, f"table-{name}", amounts=[*summary.measures, "rows"])
     if summary.measures and frame[summary.measures].isna().any(axis=None):
-        st.caption(f"{formats.NULL}: a sum beyond 64 bits, or a sum of such sums.")
+        st.caption(f"{formats.NULL}: a sum beyond 64 bits, or 38 digits, or a sum of such sums.")
     if len(frame) < len(summary.frame):
         st.caption(f"The first {formats.number(MAX_ROWS)} of {formats.number(len(summary.frame))} groups.")
 

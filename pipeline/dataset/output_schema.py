@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from decimal import Decimal
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -220,3 +221,6 @@ def _cells(field: FieldSpec) -> Iterator[str]:
         yield from _CELLS[field.type]
         yield from _DECIMALS if field.decimal else ()
     yield from (str(one) for one in (checks.minimum, checks.maximum) if one is not None)
+    if field.type in ("integer", "number", "year"):
+        beside = ((checks.exclusiveMinimum, 1), (checks.exclusiveMaximum, -1))
+        yield from (f"{Decimal(str(bound)) + step:f}" for bound, step in beside if bound is not None)

@@ -26,6 +26,7 @@ TEXTS = {  # formats of the type string
     "uuid": "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}",
     "binary": "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?",
 }
+CURRENCIES = " \t\u00a0\u202f$\u00a2\u00a3\u00a4\u00a5\u20ac\u20b9"  # and spaces: some of those in `_AHEAD`
 
 # What stands around a number that is not bare: nothing that may be a sign (a minus of any kind, or the parenthesis of
 # accounts), and no other number.

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ import pyarrow.types as at
 from pipeline.model.field import FieldSpec
 from pipeline.readers.parquet.fit import is_text
 
+_NANOS = r"(\.[0-9]{6})000$"  # of a time of day, if there are none
 _PLAIN = (1e-4, 1e10)  # between them Arrow writes a float as Python does, but for a `.0`
 
 
@@ -32,6 +34,8 @@ def write_column(column: pa.Array, field: FieldSpec) -> pa.Array:
         return pa.array([decimal_text(value, field) for value in column.to_pylist()], pa.string())
     if at.is_timestamp(type_):
         return _times(column, field)
+    if at.is_time(type_):
+        return pc.replace_substring_regex(column.cast(pa.string()), pattern=_NANOS, replacement=r"\1")
     return column.cast(pa.string())
 
 
@@ -119,6 +123,8 @@ def _plain_value(value: Any, type_: pa.DataType, field: FieldSpec) -> str | None
         return decimal_text(value.as_py(), field)
     if at.is_timestamp(type_):
         return _plain_time(value.value, type_.unit, field)
+    if at.is_time(type_):
+        return re.sub(_NANOS, r"\1", value.cast(pa.string()).as_py())
     return str(value.cast(pa.string()).as_py()) if at.is_date(type_) else str(value.as_py())
 
 

@@ -27,6 +27,10 @@ def _is_json(type_: pa.DataType) -> bool:
     return any(test(type_) for test in (*plain, at.is_timestamp, at.is_null))
 
 
+def _is_list(type_: pa.DataType) -> bool:
+    return any(test(type_) for test in (at.is_list, at.is_large_list, at.is_fixed_size_list))
+
+
 def is_nested_json(type_: pa.DataType) -> bool:
     """Return whether a column is nested, and can be written as JSON."""
     return at.is_nested(type_) and _is_json(type_)
@@ -40,6 +44,11 @@ _FITS: dict[str, tuple[str, Sequence[Test]]] = {
     "boolean": ("booleans", [at.is_boolean]),
     "date": ("dates, or timestamps at midnight,", [at.is_date, at.is_timestamp]),
     "datetime": ("timestamps", [at.is_timestamp]),
+    "time": ("times of day", [at.is_time]),
+    "year": ("integers", [at.is_integer]),
+    "object": ("structs or maps, which become JSON,", [lambda type_: is_nested_json(type_) and not _is_list(type_)]),
+    "array": ("lists, which become JSON,", [lambda type_: is_nested_json(type_) and _is_list(type_)]),
+    "any": ("values", [lambda type_: _is_json(type_) or at.is_time(type_)]),
 }
 
 

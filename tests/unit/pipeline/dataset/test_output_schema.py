@@ -193,7 +193,7 @@ def test_examples_are_rows_of_the_contract(tmp_path):
     """So a transform that relies on its contract does not fail on them; text is text, not a number."""
     bounds = {
         "text": [{}, {"minLength": 40}, {"maxLength": 1}, {"enum": ["DE", "FR"]}, {"pattern": "[A-Z]{3}"}],
-        "integer": [{}, {"minimum": 2000, "maximum": 2030}, {"maximum": -1}, {"enum": [5]}],
+        "integer": [{}, {"minimum": 2000, "maximum": 2030}, {"maximum": -1}, {"enum": [5]}, {"exclusiveMinimum": 5000}],
         "number": [{}, {"minimum": 1e6}, {"maximum": -0.5}],
         "boolean": [{}, {"enum": [True]}],
         "date": [{}, {"minimum": "2030-01-01"}],
@@ -216,7 +216,7 @@ def test_examples_are_rows_of_the_contract(tmp_path):
     first = rows.to_pylist()[0]
     assert not first["text0"].isdigit()
     assert (len(first["text1"]), len(first["text2"]), first["text3"], len(first["text4"])) == (40, 1, "DE", 3)
-    assert (first["integer1"], first["integer2"], first["integer3"]) == (2000, -1, 5)
+    assert [first[f"integer{number}"] for number in range(1, 5)] == [2000, -1, 5, 5001]
     assert (first["number1"], first["number2"], first["boolean1"]) == (1e6, -0.5, True)
     assert first["date1"] == date(2030, 1, 1)
     assert first["datetime1"] == datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)

@@ -63,6 +63,7 @@ KINDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (LOOSE, {"(5)": REJECTED, "5-": REJECTED, "\u22125": REJECTED, "5\u2013": REJECTED, "5½": REJECTED}),
     (LOOSE, {"10²": REJECTED, "CO2 5": REJECTED, "5 e3": REJECTED, "1,5": REJECTED, "\u0665": REJECTED, "x": REJECTED}),
     (POUNDS, {"£63,124.71": 63124.71, "1,234 kg": 1234.0, "£,5": 5.0, "1,,2": REJECTED}),
+    ({**LOOSE, "decimalChar": "$"}, {"5$50": 5.5, "$5": 0.5, "x$5": 5.0}),
     (EUROS, {"54.422,92 €": 54422.92, "€,5": 0.5, "(1.234,00)": REJECTED, "5,-": REJECTED}),
     ({"type": "number", "groupChar": "\u202f", "decimalChar": ","}, {"1\u202f234,5": 1234.5, "1 234,5": REJECTED}),
     ({"type": "integer", "groupChar": "."}, {"1.234": 1234, "-1.2": -12, "1..2": REJECTED, "9" * 19: REJECTED}),

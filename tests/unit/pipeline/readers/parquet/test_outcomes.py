@@ -2,7 +2,7 @@
 
 import io
 import struct
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
 import duckdb
@@ -53,6 +53,7 @@ def values(data: bytes, field: dict, tmp_path):
 
 INTEGER, NUMBER, STRING = {"type": "integer"}, {"type": "number"}, {"type": "string"}
 DATE, DATETIME, BOOLEAN = {"type": "date", "format": "%d.%m.%Y"}, {"type": "datetime"}, {"type": "boolean"}
+TIME = {"type": "time", "format": "%-I:%M %p"}
 NAIVE = NOON.replace(tzinfo=None)
 NS = pa.array([1_769_860_800_000_000_000, 1_769_860_800_000_000_001], pa.timestamp("ns"))
 
@@ -65,6 +66,18 @@ COLUMNS = {
         INTEGER,
         [12, 0, 10**15, *["type"] * 3],
     ),
+    "exact decimals": (
+        pa.array([Decimal("1.50"), Decimal("1.505"), None], pa.decimal128(20, 3)),
+        {**NUMBER, "decimal": {"precision": 5, "scale": 2}},
+        [Decimal("1.50"), "type", None],
+    ),
+    "times of day": (pa.array([0, 54_420_000_001], pa.time64("us")), TIME, [time(0), time(15, 7, 0, 1)]),
+    "times in seconds": (pa.array([54_420, None], pa.time32("s")), TIME, [time(15, 7), None]),
+    "times in nanoseconds": (pa.array([54_420_000_001_000, 1], pa.time64("ns")), TIME, [time(15, 7, 0, 1), "type"]),
+    "years": (pa.array([2026, 20260], pa.int16()), {"type": "year"}, [2026, "type"]),
+    "lists": (pa.array([[1, 2], None, []]), {"type": "array"}, ["[1, 2]", None, "[]"]),
+    "structs": (pa.array([{"a": 1}]), {"type": "object"}, ['{"a": 1}']),
+    "integers as they are": (pa.array([1, None]), {"type": "any"}, ["1", None]),
     "decimals that are whole": (pa.array([Decimal("12.00"), Decimal("1.50")]), INTEGER, [12, "type"]),
     "float": (pa.array([0.1, 1e300, 1e-7, float("inf"), None]), NUMBER, [0.1, 1e300, 1e-7, "type", None]),
     "float32": (pa.array([0.5, 0.1], pa.float32()), NUMBER, [0.5, 0.10000000149011612]),
