@@ -3,6 +3,7 @@
 import codecs
 import io
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ class _Lines:
         if self._left is not None:
             self._left -= len(line)
             if self._left < 0:
-                command = f"python -m pipeline rejects export {self._key}"
+                command = f"python -m pipeline rejects export {shlex.quote(self._key)}"
                 raise CannotExport(f"{self._key} is too large for a page: run `{command}`")
         return line
 

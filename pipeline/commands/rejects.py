@@ -1,6 +1,7 @@
 """Commands on rejected records: `rejects export`."""
 
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -77,5 +78,5 @@ def _show(key: str, result: Export, name: str) -> None:
     records = f"{result.records:,} rejected {'record' if result.records == 1 else 'records'} of {key}"
     left_out = f"; {result.mended:,} more are mended already" if result.mended else ""
     typer.echo(printable(f"wrote {name if name != '-' else 'to stdout'}: {records}{left_out}"), err=True)
-    put = f"python -m lake put {name if name != '-' else 'FILE'} --key {result.key}"
+    put = f"python -m lake put {shlex.quote(name) if name != '-' else 'FILE'} --key {shlex.quote(result.key)}"
     typer.echo(printable(f"correct it, keep its column {MENDS}, then put it as {result.key}: {put}"), err=True)

@@ -1,5 +1,7 @@
 """Rejected records from export to mended: exported, corrected, put back, and shown as mended; also after kill -9."""
 
+import json
+import shlex
 import signal
 from collections.abc import Iterator
 
@@ -161,6 +163,20 @@ def test_a_ledger_that_is_gone_is_told_by_the_objects(local_lake):
     (lake.state / "ledger.sqlite").unlink()
     assert lake.finish("once") == 0
     assert mended(lake)["a.csv"] == [3]  # by the footer of the clean object, which is adopted
+
+
+def test_the_command_to_put_a_file_back_can_be_given_to_a_shell_as_it_is(local_lake, tmp_path):
+    """Whatever the name is, for anyone may have put the file. A file of tabs has its marks after a tab."""
+    lake, key = local_lake, "raw/things/a $(exit 3) 'b'.tsv"
+    lake.environ["PIPELINE_DATASETS"] = str(tmp_path)
+    described = {"name": "things", "schema": {"fields": [{"name": "id", "type": "integer"}, {"name": "what"}]}}
+    (tmp_path / "things.json").write_text(json.dumps(described))
+    lake.store.put(key, b"id\twhat\nx\ty\n")
+    assert lake.finish("once") == 0
+    told = lake.command("rejects", "export", key, "--out", "-")
+    assert told.stdout.startswith("id\twhat\t_mends\nx\ty\t2@"), told.stderr
+    [line] = [line for line in told.stderr.splitlines() if "--key" in line]
+    assert shlex.split(line[line.index("python ") :])[-2:] == ["--key", key.replace(".tsv", ".fixed-1.tsv")]
 
 
 def test_the_command_writes_no_file_that_is_there(local_lake, tmp_path):

@@ -236,6 +236,9 @@ def test_why_nothing_can_be_exported(loads, write_dataset):
     loads(dataset, HEADER + b"a,x,1\n")
     with pytest.raises(CannotExport, match="too large for a page: run `python -m pipeline rejects export raw/numbers"):
         exported(most=12)
+    loads(dataset, HEADER + b"a,x,1\n", "raw/numbers/$(x).csv")
+    with pytest.raises(CannotExport, match=r"`python -m pipeline rejects export 'raw/numbers/\$\(x\).csv'`"):
+        exported("raw/numbers/$(x).csv", most=12)
     loads.store.put(Loads.key, HEADER + b"a,y,1\n")
     with pytest.raises(CannotExport, match="was changed after it was loaded"):
         exported()
