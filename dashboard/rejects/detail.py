@@ -8,7 +8,8 @@ from dashboard.rejects import export
 from dashboard.rejects.excerpt import Excerpt, cell, is_json_lines, json_value, read_excerpt
 from dashboard.rejects.remedies import remedy
 from dashboard.shared import formats
-from dashboard.shared.published import BY_URL, UNKNOWN, Format, Published
+from dashboard.shared.file_format import UNKNOWN, Format
+from dashboard.shared.published import BY_URL, Published
 from dashboard.shared.rejected import MENDED, STATE
 from dashboard.shared.selection import Row, close_button
 
@@ -19,8 +20,8 @@ MARK = "background:#f6c453; color:#1c2b33; border-radius:3px; padding:0 2px"
 
 
 @st.cache_data(ttl=30, max_entries=20, show_spinner=False, hash_funcs=BY_URL)
-def _excerpt(published: Published, key: str, line: int | None, lines: int, encoding: str) -> Excerpt:
-    return read_excerpt(published.store, key, line, lines, encoding)
+def _excerpt(published: Published, key: str, line: int | None, lines: int, format_: Format) -> Excerpt:
+    return read_excerpt(published.store, key, line, lines, format_)
 
 
 def show(problem: Row, published: Published) -> None:
@@ -35,8 +36,8 @@ def show(problem: Row, published: Published) -> None:
     )
     try:
         summary = published.summary(problem["dataset"] or "")
-        format_ = summary.format if summary else UNKNOWN
-        excerpt = _excerpt(published, key, line and int(line), lines, format_.encoding)
+        format_ = (summary.format if summary else UNKNOWN).of_file(key)
+        excerpt = _excerpt(published, key, line and int(line), lines, format_)
     except FileNotFoundError:
         st.info("The file is no longer there.")
     except (OSError, ValueError) as error:

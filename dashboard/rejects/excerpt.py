@@ -1,7 +1,6 @@
 """The lines of a source around a problem, and the place of the value in them; for any content of the file."""
 
 import codecs
-import csv
 import io
 import json
 import re
@@ -10,8 +9,8 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
+from dashboard.shared.file_format import UNKNOWN, Format
 from dashboard.shared.objects import reread
-from dashboard.shared.published import UNKNOWN, Format
 from lake.stores.base import ObjectInfo, ObjectStore
 
 CONTEXT = 2  # lines before and after the record
@@ -43,7 +42,7 @@ def is_json_lines(key: str) -> bool:
     return bool(_JSON_LINES.search(key))
 
 
-def read_excerpt(store: ObjectStore, key: str, line: int | None, lines: int = 1, encoding: str = "utf-8") -> Excerpt:
+def read_excerpt(store: ObjectStore, key: str, line: int | None, lines: int = 1, format_: Format = UNKNOWN) -> Excerpt:
     """Read `lines` lines from `line` on and some around them; for a problem of the whole file (None), its first lines.
 
     Raises:
@@ -55,18 +54,18 @@ def read_excerpt(store: ObjectStore, key: str, line: int | None, lines: int = 1,
         raise ValueError("a Parquet file has rows and no lines: the column “raw text” has the row, as JSON")
     first = line or 1
     wanted = range(max(1, first - CONTEXT), first + lines + CONTEXT)
-    info, texts = reread(lambda: _read(store, key, wanted, encoding))
+    info, texts = reread(lambda: _read(store, key, wanted, format_))
     if line and line not in texts:
         raise ValueError(f"the file has no line {line}, or it stands too far from the start to be shown here")
     header = texts.pop(HEADER, "")
     return Excerpt(texts, header, info.etag)
 
 
-def _read(store: ObjectStore, key: str, wanted: range, encoding: str) -> tuple[ObjectInfo, dict[int, str]]:
+def _read(store: ObjectStore, key: str, wanted: range, format_: Format) -> tuple[ObjectInfo, dict[int, str]]:
     with store.open(key) as (info, stream):
         try:
-            text = _text(stream, key, encoding)  # which closes the stream when it goes: after the block
-            return info, _lines(text, wanted)
+            text = _text(stream, key, format_.encoding)  # which closes the stream when it goes: after the block
+            return info, _lines(text, wanted, format_)
         except (pa.ArrowException, OSError, UnicodeError, LookupError) as error:
             raise ValueError(f"the file cannot be read as text: {error}") from error
 
@@ -80,28 +79,23 @@ def _text(stream: BinaryIO, key: str, encoding: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(plain, encoding, errors="backslashreplace", newline=end)
 
 
-def _lines(text: io.TextIOWrapper, wanted: range) -> dict[int, str]:
-    """Return the header, which is the first line that is not empty, and the wanted lines, each cut to `MAX_LINE`."""
+def _lines(text: io.TextIOWrapper, wanted: range, format_: Format) -> dict[int, str]:
+    """Return the lines of the header, joined by a line feed, and the wanted lines, each cut to `MAX_LINE`."""
     lines: dict[int, str] = {}
-    number, read = 1, 0
+    number, read, starts = 1, 0, True
     while number < wanted.stop and read < MAX_CHARACTERS and (piece := text.readline(MAX_LINE)):
         if number in wanted:
             lines.setdefault(number, piece.rstrip("\n"))  # the first piece of a long line
-        if HEADER not in lines and piece != "\n":
-            lines[HEADER] = piece.rstrip("\n")
-        number, read = number + piece.endswith("\n"), read + len(piece)
+        if starts and format_.is_header(number, piece.rstrip("\n"), found=HEADER in lines):
+            lines[HEADER] = "\n".join([*filter(None, [lines.get(HEADER)]), piece.rstrip("\n")])
+        starts = piece.endswith("\n")
+        number, read = number + starts, read + len(piece)
     return lines
 
 
 def cell(line: str, header: str, column: str, format_: Format = UNKNOWN) -> tuple[int, int] | None:
     """Return start and end of the cell of a column in a line; None if they cannot be determined."""
-    delimiter, quote = format_.delimiter or max(",;\t|", key=header.count), format_.quote
-    names = next(csv.reader([header], delimiter=delimiter, quotechar=quote), [])
-    q, d = re.escape(quote), re.escape(delimiter)
-    cells = re.finditer(rf"((?:{q}(?:[^{q}]|{q}{q})*{q}|[^{d}{q}])*)(?:{d}|$)", line)
-    spans = [match.span(1) for match in cells]
-    if not line.endswith(delimiter):
-        spans.pop()  # the empty match at the end
+    names, spans = format_.names(header), format_.cells(line, header)
     name, number = format_.headers.get(column, (column, 1))
     places = [place for place, header_name in enumerate(names) if header_name == name]
     place = places[number - 1] if number <= len(places) else len(spans)

@@ -6,7 +6,8 @@ import json
 import streamlit as st
 
 from dashboard.shared import formats
-from dashboard.shared.published import BY_URL, Format, Published
+from dashboard.shared.file_format import Format
+from dashboard.shared.published import BY_URL, Published
 from lake.export_rejects import Export, export_rejects
 from lake.mending import MENDS
 from lake.rejects import CannotExport

@@ -3,7 +3,7 @@
 import io
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal, localcontext
@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dashboard.shared.file_format import UNKNOWN, Format, read_format
 from dashboard.shared.objects import fetch
 from dashboard.shared.problem_counts import Counts, count_problems
 from dashboard.shared.rejected import Problems, Rejected
@@ -35,25 +36,6 @@ T = TypeVar("T")
 
 class UnreadableError(ValueError):
     """Raised for a published object that a pipeline of this version would not write; the message names it."""
-
-
-@dataclass(frozen=True)
-class Format:
-    """The file format in a dataset's contract; an empty delimiter means unknown.
-
-    `dialect` has all of it by the names of the standard's Table Dialect; None where it was not published.
-    `headers` maps a field to its header in the file, and its number among the columns with that header. It has only the
-    fields whose header is not their name.
-    """
-
-    encoding: str = "utf-8"
-    delimiter: str = ""
-    quote: str = '"'
-    headers: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    dialect: Mapping[str, Any] | None = None
-
-
-UNKNOWN = Format()  # where the pipeline did not publish it
 
 
 @dataclass(frozen=True)
@@ -209,21 +191,12 @@ def parse_summary(data: bytes, info: ObjectInfo) -> Summary:
             raise TypeError(f"column {name} is {table.schema.field(name).type}: expected numbers")
     order: list[tuple[str, Literal["ascending", "descending"]]] = [(name, "ascending") for name in groups]
     table = (table.sort_by(order) if order else table).select([*groups, *measures, "rows"])
-    return Summary(_frame(table), groups, measures, info.modified, _format(table.schema))
+    return Summary(_frame(table), groups, measures, info.modified, read_format(_metadata(table.schema).get("file")))
 
 
 def _metadata(schema: pa.Schema) -> dict[str, Any]:
     metadata: dict[str, Any] = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
     return metadata
-
-
-def _format(schema: pa.Schema) -> Format:
-    file = _metadata(schema).get("file")
-    if not file:
-        return UNKNOWN
-    headers = {name: (str(header), int(number)) for name, (header, number) in file["headers"].items()}
-    dialect = file.get("dialect")
-    return Format(str(file["encoding"]), str(file["delimiter"]), str(file["quoteChar"]), headers, dialect)
 
 
 def _roles(schema: pa.Schema) -> tuple[list[str], list[str]]:

@@ -101,6 +101,7 @@ def _file(contract: Contract) -> dict[str, Any]:
         "quoteChar": contract.dialect.quoteChar,
         "dialect": contract.dialect.model_dump(mode="json", exclude_unset=True),
         "headers": renamed,  # field to what the file calls it, and which it is of the columns with this name
+        "columns": [] if contract.dialect.header else [field.name for field in contract.fields],
     }
 
 

@@ -1,6 +1,7 @@
 import gzip
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from dashboard.rejects import excerpt
 from dashboard.rejects.excerpt import cell, json_value, read_excerpt
 from dashboard.rejects.remedies import REMEDIES, UNKNOWN, remedy
-from dashboard.shared.published import Format
+from dashboard.shared.file_format import Format
 from lake.stores.base import ObjectStore
 from tests.support.project import ROOT
 
@@ -98,10 +99,39 @@ def test_the_header_is_the_first_line_that_is_not_empty(store: ObjectStore) -> N
 
 def test_a_file_is_decoded_as_its_contract_says_or_its_mark(store: ObjectStore) -> None:
     store.put(KEY, "a\nÄ€\n".encode("cp1252"))
-    assert read_excerpt(store, KEY, 2, encoding="cp1252").lines[2] == "Ä€"
+    assert read_excerpt(store, KEY, 2, format_=Format("cp1252")).lines[2] == "Ä€"
     for marked in ("utf-8-sig", "utf-16", "utf-32"):
         store.put(KEY, "a\nÄ€\n".encode(marked))
-        assert read_excerpt(store, KEY, 2, encoding="cp1252").lines[2] == "Ä€"
+        assert read_excerpt(store, KEY, 2, format_=Format("cp1252")).lines[2] == "Ä€"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "content", "header"),
+    [
+        ({"commentChar": "#"}, b"#x\n\na,b\n1,2\n", "a,b"),
+        ({"commentRows": [1]}, b"x,y\na,b\n1,2\n", "a,b"),
+        ({"headerRows": [2, 4]}, b"x\nu\n--\na,b\n1,2\n", "u a,u b"),
+        ({"headerRows": [1, 2], "headerJoin": "/"}, b"u,\na,b\n1,2\n", "u/a,b"),
+        ({"escapeChar": "\\", "skipInitialSpace": True}, b'x\\,y, "a""b"\n1,2\n', 'x,y,a"b'),
+    ],
+    ids=str,
+)
+def test_the_header_is_where_the_dialect_has_it(
+    store: ObjectStore, dialect: dict[str, Any], content: bytes, header: str
+) -> None:
+    store.put(KEY, content)
+    format_ = Format(delimiter=",", dialect=dialect)
+    found = read_excerpt(store, KEY, content.count(b"\n"), format_=format_)
+    assert ",".join(format_.names(found.header)) == header
+
+
+def test_a_cell_is_found_where_the_dialect_has_it() -> None:
+    format_ = Format(delimiter=",", dialect={"escapeChar": "\\"}, columns=("a", "b"))
+    for line in (r"x\,y,z", r'"x\"y",z', r'"x,y",z', "\0,z"):
+        assert line[slice(*cell(line, "", "b", format_) or ())] == "z"
+    plain = Format(delimiter=",")
+    assert cell("x,y\tz", "a\tb", "b", plain.of_file("a.tsv.gz")) == (4, 5)
+    assert Format(delimiter=",", dialect={"delimiter": ","}).of_file("a.tsv").delimiter == ","
 
 
 def test_a_cell_is_found_as_the_contract_says() -> None:
