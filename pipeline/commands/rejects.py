@@ -37,7 +37,7 @@ def export(
 
     Records that are mended already are left out.
     """
-    origin = source(key)
+    origin = source(key, {key.removeprefix(RAW).partition("/")[0]})  # the contract says whether it is read
     if not key.startswith(RAW) or origin.ignored:
         raise SettingError(f"KEY is {key!r}: {origin.ignored or 'expected one that begins with raw/'}")
     path = settings.datasets / f"{origin.dataset}.json"
