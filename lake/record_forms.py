@@ -121,20 +121,21 @@ class Cells:
         return "".join(f"{special.sub('', line) or '-'}{self._end or chr(10)}" for line in lines)
 
     def whole(self, line: str, lines: Lines) -> str:
-        """Return the record that begins with a line, whose quotes are in order: it goes on while one is open."""
-        record = line
-        while self._is_open(record) and (line := next(lines, "")):
-            record += line
-        return record
+        """Return the record that begins with a line, whose quotes are in order.
 
-    def _is_open(self, text: str) -> bool:
-        """Return whether a quote is open at the end of a text, or its line end is escaped."""
-        if self._escape:
-            plain = re.sub(re.escape(self._escape) + r"(\r\n|.)", "", text, flags=re.DOTALL)
-            if text.endswith(("\r", "\n")) and not plain.endswith(("\r", "\n")):
-                return True
-            text = plain
-        return text.count(self._quote) % 2 == 1
+        It goes on while a quote is open, or where the line end is escaped. Each line is looked at once.
+        """
+        parts, quotes = [line], 0
+        while True:
+            plain, ends = self._without_escapes(line), ("\r", "\n")
+            quotes += plain.count(self._quote)
+            is_escaped = line.endswith(ends) and not plain.endswith(ends)
+            if not (quotes % 2 or is_escaped) or not (line := next(lines, "")):
+                return "".join(parts)
+            parts.append(line)
+
+    def _without_escapes(self, text: str) -> str:
+        return re.sub(re.escape(self._escape) + r"(\r\n|.)", "", text, flags=re.DOTALL) if self._escape else text
 
     def marked(self, record: str, mark: str) -> str:
         """Return a record with one more cell; in a file with marks, as it is. Its line end is the contract's."""
