@@ -15,7 +15,7 @@ MONTHS = [date(2026, month, 1).strftime("%B") for month in range(1, 13)]
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of column: the field, and how good and bad cells of it are made."""
+    """Kind of column: the field, and how good and bad cells of it are made."""
 
     field: dict[str, Any]
     good: Callable[[random.Random], Cell]

@@ -59,7 +59,7 @@ _PLAIN = set("YmdHMS")  # whose digits need no change
 
 @dataclass(frozen=True)
 class TimeFormat:
-    """A format of dates or times.
+    """Format of dates or times.
 
     Attributes:
         pieces: its directives and the texts between them, in turns, a text first.
