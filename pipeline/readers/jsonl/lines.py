@@ -7,6 +7,7 @@ from pipeline.model.problem import VALUE_LIMIT, Problem, Refused
 from pipeline.readers.csv.explain import shown_text
 from pipeline.readers.decode import mark_last
 
+BLOCK_SIZE = 2 << 20  # bytes of text that are read at a time: their marks take twenty times as much
 SPACE = b" \t\r\n"
 
 

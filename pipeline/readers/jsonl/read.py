@@ -12,8 +12,8 @@ from pipeline.model.problem import Problem, Refused
 from pipeline.readers.base import Batch, Limits, read_each
 from pipeline.readers.cells.batch import Records, check_records
 from pipeline.readers.csv.explain import shown_text
-from pipeline.readers.decode import BLOCK_SIZE, text_chunks
-from pipeline.readers.jsonl.lines import SPACE, Lines, cut_lines
+from pipeline.readers.decode import text_chunks
+from pipeline.readers.jsonl.lines import BLOCK_SIZE, SPACE, Lines, cut_lines
 from pipeline.readers.jsonl.record import check_headings, keys_of, more_of
 from pipeline.readers.jsonl.reference import read_or_reject, too_long
 from pipeline.readers.jsonl.structure import Marks, Mask, Offsets, find_marks

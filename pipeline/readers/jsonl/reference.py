@@ -11,8 +11,8 @@ from pipeline.model.problem import VALUE_LIMIT, Problem
 from pipeline.readers.base import Batch, Limits
 from pipeline.readers.cells.batch import Records, check_plainly
 from pipeline.readers.csv.explain import shown_text
-from pipeline.readers.decode import BLOCK_SIZE, text_chunks
-from pipeline.readers.jsonl.lines import SPACE, Lines, cut_lines
+from pipeline.readers.decode import text_chunks
+from pipeline.readers.jsonl.lines import BLOCK_SIZE, SPACE, Lines, cut_lines
 from pipeline.readers.jsonl.record import check_headings, more_of, read_line
 
 

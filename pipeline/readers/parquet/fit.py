@@ -48,6 +48,7 @@ _FITS: dict[str, tuple[str, Sequence[Test]]] = {
     "year": ("integers", [at.is_integer]),
     "object": ("structs or maps, which become JSON,", [lambda type_: is_nested_json(type_) and not _is_list(type_)]),
     "array": ("lists, which become JSON,", [lambda type_: is_nested_json(type_) and _is_list(type_)]),
+    "geopoint": ("a nested column, which becomes JSON,", [is_nested_json]),
     "any": ("values", [lambda type_: _is_json(type_) or at.is_time(type_)]),
 }
 
@@ -81,8 +82,8 @@ def fit(schema: pa.Schema, contract: Contract) -> Header:
 
 
 def native(field: FieldSpec, type_: pa.DataType) -> FieldSpec:
-    """Return a field for a column's cells: typed values are written in the default form, text has the field's own."""
-    if is_text(value_type(type_)):
+    """Return a field for a column's cells: typed values are written in the default form, text and JSON as they are."""
+    if is_text(value_type(type_)) or at.is_nested(type_):
         return field
     own = {"format", "decimalChar", "groupChar", "bareNumber", "trueValues", "falseValues"}
     return FieldSpec.model_construct(

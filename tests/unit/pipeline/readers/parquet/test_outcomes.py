@@ -119,6 +119,18 @@ COLUMNS = {
         ['{"x": "é", "d": "2026-01-31", "f": "nan"}'],
     ),
     "a map": (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())), STRING, ['[["k", 1]]']),
+    "an exact decimal": (
+        pa.array([Decimal("12345678901234.56"), Decimal("0.10")]),
+        NUMBER | {"decimal": {"precision": 16, "scale": 2}},
+        [Decimal("12345678901234.56"), Decimal("0.10")],
+    ),
+    "times of day with nanoseconds": (
+        pa.array([43_200_000_000_000, 43_200_000_000_001], pa.time64("ns")),
+        {"type": "time"},
+        [NAIVE.time(), "type"],
+    ),
+    "a list in an array": (pa.array([[1, 2]]), {"type": "array"}, ["[1, 2]"]),
+    "a pair in a geopoint": (pa.array([[1.5, 2.0]]), {"type": "geopoint", "format": "array"}, ["[1.5, 2.0]"]),
     "missing words": (pa.array([-99, 1]), INTEGER | {"missingValues": ["-99"]}, [None, 1]),
     "required": (pa.array([1, None]), INTEGER | {"constraints": {"required": True}}, [1, "required"]),
     "a minimum": (pa.array([1, -1]), INTEGER | {"constraints": {"minimum": 0}}, [1, "minimum"]),
@@ -151,6 +163,7 @@ MISFITS = {
     "a time of day": (pa.array([NOON.time()]), DATETIME, "found time64"),
     "a list in a number": (pa.array([[1]]), NUMBER, "found list"),
     "a struct with binary": (pa.array([{"x": b"\xff"}]), STRING, "found struct"),
+    "a list in an object": (pa.array([[1, 2]]), {"type": "object"}, "expected structs or maps"),
     "bytes of one size": (pa.array([b"ab"], pa.binary(2)), STRING, "found fixed_size_binary"),
 }
 
