@@ -5,7 +5,7 @@ from functools import partial
 from random import Random
 
 from simulator.exam.bad_values import VALUES, Value
-from simulator.exam.case import SHAPES, Draw, File, Kind, Row, Verdict, cells, record, sheet
+from simulator.exam.case import ORDINARY, Draw, File, Kind, Row, Verdict, cells, record, sheet
 
 Bad = tuple[str | bytes, Sequence[Verdict]]  # a physical line as it is written, and what is wrong with it
 Spoil = Callable[[Row, Random], list[Bad]]
@@ -83,7 +83,7 @@ SPOILS: dict[str, Spoil] = {
 
 def kinds_of(dataset: str) -> tuple[str, ...]:
     """Return the kinds of fault that a record of a dataset can have."""
-    return tuple(kind for kind in SPOILS if dataset in VALUES.get(kind, SHAPES))
+    return tuple(kind for kind in SPOILS if dataset in VALUES.get(kind, ORDINARY))
 
 
 def one_of(kinds: Sequence[str], row: Row, chance: Random) -> list[Bad]:
@@ -152,7 +152,7 @@ def _large(draw: Draw) -> File:
 
 
 FAULTS: dict[str, Kind] = {
-    **{kind: Kind(partial(spoiled, spoil), tuple(VALUES.get(kind, SHAPES)))
+    **{kind: Kind(partial(spoiled, spoil), tuple(VALUES.get(kind, ORDINARY)))
        for kind, spoil in SPOILS.items()},
     "a bit of all": Kind(partial(spoiled, _any)),
     "large with quoted line ends": Kind(_large, ("companydata",)),

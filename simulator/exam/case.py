@@ -30,8 +30,12 @@ class Shape:
     sums: Sequence[str]
 
 
+STOCK = ("article", "store", "supplier", "units")
+ORDINARY = ("companydata", "orders")  # datasets that any kind of fault may be put into
+
 SHAPES = {
     "companydata": Shape(COMPANYDATA, "Dept", ("Month", "Dept", "Store"), ("Sold", "Returned", "Ordered")),
+    "stock": Shape(STOCK, "store", ("article", "store"), ("units",)),
     "orders": Shape(ORDERS, "country", ("order_id", "customer", "email", "country", "product"), ("quantity", "total")),
 }
 
@@ -86,7 +90,7 @@ class Kind:
     """One kind of case: the function that makes a file of it, and the datasets that have such files."""
 
     make: Callable[[Draw], File]
-    datasets: Sequence[str] = tuple(SHAPES)
+    datasets: Sequence[str] = ORDINARY
 
 
 @dataclass
@@ -127,8 +131,18 @@ class Sheet:
 
 def good_rows(dataset: str, seed: int, number: int, rows: int = ROWS) -> list[Row]:
     """Return the rows of one good file."""
+    if dataset == "stock":
+        return _stock(Random(f"{seed}/{number}"), rows)
     data = DATASETS[dataset](seed, rows, number)
     return list(csv.DictReader(io.StringIO(data.decode(), newline="")))
+
+
+def _stock(chance: Random, rows: int) -> list[Row]:
+    articles = [f"A-{number:04}" for number in chance.sample(range(10_000), rows)]
+    return [
+        {"article": article, "store": chance.choice("NS"), "supplier": "", "units": str(chance.randrange(500))}
+        for article in articles
+    ]
 
 
 def sheet(draw: Draw, ends: Sequence[str] = ("\n",)) -> Sheet:

@@ -19,9 +19,10 @@ from simulator.exam.case import SHAPES, Draw, File, Kind, Number, good_rows
 from simulator.exam.file_encodings import FORM_KINDS
 from simulator.exam.odd_records import ODDITIES
 from simulator.exam.record_files import RECORD_FILES
+from simulator.exam.stock import STOCK_KINDS
 
 CONTRACTS = Path(__file__).parent / "datasets"
-KINDS: dict[str, Kind] = {**WHOLES, **FORM_KINDS, **ODDITIES, **FAULTS, **RECORD_FILES}
+KINDS: dict[str, Kind] = {**WHOLES, **FORM_KINDS, **ODDITIES, **FAULTS, **RECORD_FILES, **STOCK_KINDS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def test_every_answer_is_right_and_damage_is_named(lake, tmp_path):
     exam(writer, 2, second)
     assert lake.command("once").returncode == 0
     for key in (first, second):  # from now on, each exam's files are not alone in the lake
-        assert_right(simulator(reader, "grade", "--key", str(key), "--json"), notes=2)
+        assert_right(simulator(reader, "grade", "--key", str(key), "--json"), notes=3)
     assert_verified(lake)
 
     mistakes = damage(lake, second)

@@ -19,9 +19,9 @@ Lines = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 RUNS = 16  # in memory; more of them are merged into one
-SPILLED = 1 << 20  # rows in memory, which are then put into a file as one run
-LOG_SIZE = 16 << 20  # bytes of keys in memory
-_BITS = 28  # of a hash that make its place in the filter, which takes 32 MiB
+SPILLED = 1 << 19  # rows in memory, which are then put into a file as one run
+LOG_SIZE = 4 << 20  # bytes of keys in memory
+_BITS = 27  # of a hash that make its place in the filter, which takes 16 MiB
 
 
 class Run(NamedTuple):

@@ -120,7 +120,7 @@ def test_an_empty_lake_fails(tmp_path: Path) -> None:
     said = json.loads(done.stdout)
     assert said["score"] < 20
     assert (len(said["faults"]), sum(kind["files"] for kind in said["faults"].values())) == (12, 12)
-    assert said["summaries"] == {"files": 2, "wrong": 2}
+    assert said["summaries"] == {"files": 3, "wrong": 3}
     assert len(said["mistakes"]) == sum(kind["wrong"] for kind in said["faults"].values()) + 2
     assert list(said["contracts"]) == sorted(one.name for one in DATASETS.iterdir() if one.name[0] != "_")
     table = simulator("grade", "--key", key, **lake)
