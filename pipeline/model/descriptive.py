@@ -67,7 +67,7 @@ class Described(Part):
 
     @property
     def fixity(self) -> Fixity | None:
-        """What the contract says of the bytes of one file; None if it says nothing, or names no file."""
+        """Size and hash of one file by the contract; None if it has neither, or names no file."""
         paths = (self.path,) if isinstance(self.path, str) else self.path
         if not all(paths) or (self.bytes is None and self.hash is None):
             return None
