@@ -22,7 +22,7 @@ _SPACE, _QUOTE, _NULL, _BRACKETS = ord(" "), ord('"'), ord("n"), tuple(b"{[")
 
 @dataclass(frozen=True)
 class Spans:
-    """Where the values of a key stand in a text, in its order, and how many quotes each has.
+    """Places of the values of a key in a text, in its order, and the number of quotes in each.
 
     In `shadow`, which is the same text, no character is escaped.
     """

@@ -1,4 +1,4 @@
-"""Which columns of a Parquet file fit which fields, or why the file is refused."""
+"""Match the columns of a Parquet file with the fields of a contract, or refuse the file."""
 
 from collections.abc import Callable, Sequence
 

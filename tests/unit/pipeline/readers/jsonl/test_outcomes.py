@@ -215,7 +215,7 @@ def test_surplus_keys_are_ignored_only_in_a_subset(match, tmp_path):
 
 
 def test_values_have_the_form_that_the_field_has(tmp_path):
-    """A number's point and a boolean's word are those of JSON, whatever the contract says of text."""
+    """Numbers and booleans are those of JSON, whatever the contract says of text."""
     words = {"trueValues": ["ja"], "falseValues": ["nein"]}
     german = {"decimalChar": ",", "groupChar": "."}
     fields = [*FIELDS[:1], FIELDS[1] | german, FIELDS[2], FIELDS[3] | words, FIELDS[4]]

@@ -144,7 +144,7 @@ COLUMNS = {
 
 @pytest.mark.parametrize(("column", "field", "expected"), COLUMNS.values(), ids=COLUMNS)
 def test_a_column(column, field, expected, tmp_path):
-    """A word stands for the rule of a reject."""
+    """In the expected values, a word is the rule of a reject."""
     rules = {"type", "required", "minimum", "maximum", "encoding"}
     kept = {line: value for line, value in enumerate(expected, 1) if value not in rules}
     rejected = [(line, "a", value) for line, value in enumerate(expected, 1) if value in rules]
@@ -269,7 +269,7 @@ def test_a_page_that_is_damaged_refuses_the_file(tmp_path):
 
 
 def test_a_text_that_is_repeated_beyond_the_limit_refuses_the_file(tmp_path):
-    """A dictionary has it once: it must not be written out."""
+    """In its dictionary the text is there once: it must not be written out."""
     data = written({"a": pa.DictionaryArray.from_arrays(pa.array([0] * 100_000, pa.int32()), ["x" * 100_000])})
     assert len(data) < 300_000
     rows, _, refusal = outcome(data, [{"name": "a"}], tmp_path, limits=Limits(grown=1 << 24, ratio=20))
