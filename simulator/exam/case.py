@@ -28,6 +28,7 @@ class Shape:
     group: str
     texts: Sequence[str]
     sums: Sequence[str]
+    rows: str = "companydata"  # the data set of the simulator that has its rows
 
 
 STOCK = ("article", "store", "supplier", "units")
@@ -36,8 +37,11 @@ ORDINARY = ("companydata", "orders")  # datasets that any kind of fault may be p
 SHAPES = {
     "companydata": Shape(COMPANYDATA, "Dept", ("Month", "Dept", "Store"), ("Sold", "Returned", "Ordered")),
     "stock": Shape(STOCK, "store", ("article", "store"), ("units",)),
-    "orders": Shape(ORDERS, "country", ("order_id", "customer", "email", "country", "product"), ("quantity", "total")),
+    "orders": Shape(
+        ORDERS, "country", ("order_id", "customer", "email", "country", "product"), ("quantity", "total"), "orders"
+    ),
 }
+SHAPES |= dict.fromkeys(("exports", "headless"), SHAPES["companydata"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ def good_rows(dataset: str, seed: int, number: int, rows: int = ROWS) -> list[Ro
     """Return the rows of one good file."""
     if dataset == "stock":
         return _stock(Random(f"{seed}/{number}"), rows)
-    data = DATASETS[dataset](seed, rows, number)
+    data = DATASETS[SHAPES[dataset].rows](seed, rows, number)
     return list(csv.DictReader(io.StringIO(data.decode(), newline="")))
 
 

@@ -16,13 +16,14 @@ from simulator.batch import put_all
 from simulator.exam.bad_files import WHOLES, bomb
 from simulator.exam.bad_records import FAULTS
 from simulator.exam.case import SHAPES, Draw, File, Kind, Number, good_rows
+from simulator.exam.dialects import DIALECTS
 from simulator.exam.file_encodings import FORM_KINDS
 from simulator.exam.odd_records import ODDITIES
 from simulator.exam.record_files import RECORD_FILES
 from simulator.exam.stock import STOCK_KINDS
 
 CONTRACTS = Path(__file__).parent / "datasets"
-KINDS: dict[str, Kind] = {**WHOLES, **FORM_KINDS, **ODDITIES, **FAULTS, **RECORD_FILES, **STOCK_KINDS}
+KINDS: dict[str, Kind] = {**WHOLES, **FORM_KINDS, **ODDITIES, **FAULTS, **RECORD_FILES, **STOCK_KINDS, **DIALECTS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from lake.layout import CLEAN, REJECTED, clean_key, rejected_key, source_key
 from lake.stores.s3 import S3Store
 from lake.stores.users import User, prepare
+from simulator.exam.case import SHAPES
 from simulator.exam.exam import KINDS
 from simulator.exam.grade import Mistake, grade, read_key
 from tests.support.lake import Lake
@@ -45,7 +46,7 @@ def test_every_answer_is_right_and_damage_is_named(lake, tmp_path):
     exam(writer, 2, second)
     assert lake.command("once").returncode == 0
     for key in (first, second):  # from now on, each exam's files are not alone in the lake
-        assert_right(simulator(reader, "grade", "--key", str(key), "--json"), notes=3)
+        assert_right(simulator(reader, "grade", "--key", str(key), "--json"), notes=len(SHAPES))
     assert_verified(lake)
 
     mistakes = damage(lake, second)
