@@ -17,9 +17,11 @@ _PARQUET = ".parquet"
 NAME_BYTES = 255 - len(_PARQUET)  # file systems hold names of 255 bytes, and a result adds its suffix
 KEY_BYTES = MAX_KEY_BYTES - len(REJECTED) + len(RAW) - len(_PARQUET)
 _PACKED = ("", ".gz", ".zst")
+WORKBOOKS = (".xlsx", ".xls", ".ods")
 SUFFIXES = (  # of the sources that the pipeline loads, in any case
     *(suffix + packed for suffix in (".csv", ".tsv", ".jsonl", ".ndjson") for packed in _PACKED),
     ".parquet",
+    *WORKBOOKS,
 )
 TEXT_SUFFIXES = tuple(".txt" + packed for packed in _PACKED)  # of sources where the contract asks for them
 TABBED = tuple(".tsv" + packed for packed in _PACKED)  # of the sources whose values are separated by tabs

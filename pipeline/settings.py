@@ -70,7 +70,7 @@ class ReadSettings(ContractSettings):
             envvar="PIPELINE_GROWN_MIB",
             min=1,
             max=1 << 30,
-            help="Largest decompressed size, in MiB, of a file that expands more than 200 times.",
+            help="Largest size, in MiB, of a file that expands more than 200 times; memory to read a workbook.",
         ),
     ] = 1024
 

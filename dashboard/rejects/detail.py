@@ -5,7 +5,15 @@ from html import escape
 import streamlit as st
 
 from dashboard.rejects import export
-from dashboard.rejects.excerpt import Excerpt, cell, is_json_lines, json_value, read_excerpt
+from dashboard.rejects.excerpt import (
+    Excerpt,
+    cell,
+    cells_of,
+    has_lines,
+    is_json_lines,
+    json_value,
+    read_excerpt,
+)
 from dashboard.rejects.remedies import remedy
 from dashboard.shared import formats
 from dashboard.shared.file_format import UNKNOWN, Format
@@ -26,7 +34,7 @@ def _excerpt(published: Published, key: str, line: int | None, lines: int, forma
 
 def show(problem: Row, published: Published) -> None:
     """Draw the open problem."""
-    key, line, lines = problem["source_key"], problem["line"], _lines(problem)
+    key, line = problem["source_key"], problem["line"]
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         mended = " :green-badge[mended]" if problem.get(STATE) == MENDED else ""
         st.markdown(f"**{formats.plain(key)}**" + (f", line {line}" if line else "") + _badges(problem) + mended)
@@ -34,6 +42,32 @@ def show(problem: Row, published: Published) -> None:
     st.markdown(
         f"{formats.plain(problem['message'] or '')}  \n**What to do:** {formats.plain(remedy(problem['rule']))}"
     )
+    if has_lines(key):
+        _show_lines(problem, published)
+    else:
+        _show_row(problem)
+
+
+def _show_row(problem: Row) -> None:
+    """Draw the row of a file that has no lines of text, as far as the problem has it."""
+    if not problem["line"]:
+        st.caption(
+            "The file is no text, so there are no lines to show. Download it, and open it in a spreadsheet program."
+        )
+        return
+    cells = cells_of(problem["raw"] or "")
+    bad = cells.index(problem["value"]) if problem["value"] in cells else None
+    shown = [
+        f'<mark style="{MARK}">{escape(text)}</mark>' if place == bad else escape(text)
+        for place, text in enumerate(cells)
+    ]
+    number = f'<span style="{NUMBER}">{problem["line"]}</span>'
+    st.html(f'<pre style="{STYLE}">{number}{" │ ".join(shown)}</pre>')
+    st.caption(f"The cells of row {problem['line']}. The file is no text: open it to see the rows around.")
+
+
+def _show_lines(problem: Row, published: Published) -> None:
+    key, line, lines = problem["source_key"], problem["line"], _lines(problem)
     try:
         summary = published.summary(problem["dataset"] or "")
         format_ = (summary.format if summary else UNKNOWN).of_file(key)

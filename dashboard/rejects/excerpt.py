@@ -1,6 +1,7 @@
 """The lines of a source around a problem, and the place of the value in them; for any content of the file."""
 
 import codecs
+import csv
 import io
 import json
 import re
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from dashboard.shared.file_format import UNKNOWN, Format
 from dashboard.shared.objects import reread
+from lake.layout import WORKBOOKS
 from lake.stores.base import ObjectInfo, ObjectStore
 
 CONTEXT = 2  # lines before and after the record
@@ -40,6 +42,16 @@ class Excerpt:
 def is_json_lines(key: str) -> bool:
     """Return whether each line of a file is an object in JSON, by the file's name."""
     return bool(_JSON_LINES.search(key))
+
+
+def has_lines(key: str) -> bool:
+    """Return whether the lines around a problem can be shown: a workbook has none."""
+    return not key.lower().endswith(WORKBOOKS)
+
+
+def cells_of(raw: str) -> list[str]:
+    """Return the cells of a workbook's row, which a problem has with tabs between them."""
+    return next(csv.reader([raw], "excel-tab"), [])
 
 
 def read_excerpt(store: ObjectStore, key: str, line: int | None, lines: int = 1, format_: Format = UNKNOWN) -> Excerpt:

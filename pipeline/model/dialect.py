@@ -44,6 +44,8 @@ class Dialect(Part):
     doubleQuote: bool = True  # noqa: N815
     lineTerminator: Literal["\n", "\r\n", "\r"] | None = None  # noqa: N815
     nullSequence: str | None = None  # noqa: N815
+    sheetName: str | None = None  # noqa: N815 (of a workbook; it goes before the number)
+    sheetNumber: Annotated[int | None, Field(ge=1)] = None  # noqa: N815
 
     @cached_property
     def is_rare(self) -> bool:

@@ -19,8 +19,8 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _BINARY = {
-    b"PK\x03\x04": "an Excel workbook or another zip",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"PK\x03\x04": "a workbook or another zip: name a workbook .xlsx or .ods",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook: name it .xls",
     b"\x1f\x8b": "gzip: add .gz to its name",
     b"\x28\xb5\x2f\xfd": "zstd: add .zst to its name",
     b"PAR1": "Parquet",

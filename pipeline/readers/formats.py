@@ -9,6 +9,7 @@ from pipeline.readers.csv.small_files import read_small_files
 from pipeline.readers.jsonl.read import read_jsonl, read_small_jsonl
 from pipeline.readers.jsonl.reference import read_jsonl_plainly
 from pipeline.readers.parquet.read import read_parquet, read_parquet_plainly, read_small_parquet
+from pipeline.readers.workbook.read import read_small_workbooks, read_workbook, read_workbook_plainly
 
 SMALL = 1 << 20  # bytes of a source whose results are kept in memory until they are put, not in staged files
 
@@ -16,6 +17,7 @@ _CSV = Reader(read_csv, read_small_files, read_csv_plainly)
 _CSV_PACKED = replace(_CSV, compressed=True)
 _JSONL = Reader(read_jsonl, read_small_jsonl, read_jsonl_plainly)
 _JSONL_PACKED = replace(_JSONL, compressed=True)
+_WORKBOOK = Reader(read_workbook, read_small_workbooks, read_workbook_plainly, compressed=True)
 
 READERS = {
     ".csv": _CSV,
@@ -34,6 +36,9 @@ READERS = {
     ".ndjson.gz": _JSONL_PACKED,
     ".ndjson.zst": _JSONL_PACKED,
     ".parquet": Reader(read_parquet, read_small_parquet, read_parquet_plainly, compressed=True, seeks=True),
+    ".xlsx": _WORKBOOK,
+    ".xls": _WORKBOOK,
+    ".ods": _WORKBOOK,
 }
 """The reader of each suffix in `SUFFIXES` and `TEXT_SUFFIXES` of `lake.layout`.
 

@@ -79,7 +79,7 @@ def _no_contract(draw: Draw) -> File:
 
 
 def _no_csv(draw: Draw) -> File:
-    suffix = draw.chance.choice([".txt", ".json", ".csv.bz2", ".csv.tmp", ".xlsx", ".csvx", "", ".csv~", ".gz"])
+    suffix = draw.chance.choice([".txt", ".json", ".csv.bz2", ".csv.tmp", ".xlsm", ".csvx", "", ".csv~", ".gz"])
     return File(draw.dataset, suffix, [bytes(good(draw).data)], IGNORED)
 
 

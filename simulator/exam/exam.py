@@ -21,9 +21,19 @@ from simulator.exam.file_encodings import FORM_KINDS
 from simulator.exam.odd_records import ODDITIES
 from simulator.exam.record_files import RECORD_FILES
 from simulator.exam.stock import STOCK_KINDS
+from simulator.exam.workbooks import WORKBOOKS
 
 CONTRACTS = Path(__file__).parent / "datasets"
-KINDS: dict[str, Kind] = {**WHOLES, **FORM_KINDS, **ODDITIES, **FAULTS, **RECORD_FILES, **STOCK_KINDS, **DIALECTS}
+KINDS: dict[str, Kind] = {
+    **WHOLES,
+    **FORM_KINDS,
+    **ODDITIES,
+    **FAULTS,
+    **RECORD_FILES,
+    **STOCK_KINDS,
+    **DIALECTS,
+    **WORKBOOKS,
+}
 
 
 @dataclass(frozen=True, slots=True)

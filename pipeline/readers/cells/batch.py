@@ -30,6 +30,7 @@ class Records:
         raw: returns the text of a record, by its number.
         more: for each record the text of `_more`, or null, if the contract has this column.
         malformed: by number, the problems of the records that are wrong whatever their cells are.
+        wrong: by the number of a record and that of a field, why a cell is wrong whatever its text is.
     """
 
     columns: Sequence[pa.Array]
@@ -37,6 +38,7 @@ class Records:
     raw: Callable[[int], str]
     malformed: Mapping[int, Sequence[Problem]] = field(default_factory=dict)
     more: pa.Array | None = None
+    wrong: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
 
 def check_records(records: Records, contract: Contract) -> Batch:
@@ -47,6 +49,8 @@ def check_records(records: Records, contract: Contract) -> Batch:
         values, masks = check_cells(nulled(text, bare(missing)), spec, missing)
         typed.append(values)
         invalid.append(_any([mask.to_numpy(zero_copy_only=False) for mask in masks], len(text)))
+    for number, place in records.wrong:
+        invalid[place][number] = True
     malformed = np.zeros(len(records.lines), bool)
     malformed[[*records.malformed]] = True
     rejected = _any([malformed, *invalid], len(malformed))
@@ -85,11 +89,13 @@ def _explain(number: int, records: Records, contract: Contract, invalid: Sequenc
         yield from records.malformed[number]
         return
     line, raw = int(records.lines[number]), records.raw(number)[:VALUE_LIMIT]
-    for spec, text, wrong in zip(contract.fields, records.columns, invalid, strict=True):
+    for place, (spec, text, wrong) in enumerate(zip(contract.fields, records.columns, invalid, strict=True)):
         if wrong:
             cell = text[number].as_py()
             value = None if cell is None else cell[:VALUE_LIMIT]
-            for rule, message in explain(cell, spec, contract.missing_of(spec)):
+            reason = records.wrong.get((number, place))
+            broken = [("type", reason)] if reason else explain(cell, spec, contract.missing_of(spec))
+            for rule, message in broken:
                 yield Problem(rule, message, line, spec.name, value, raw)
 
 

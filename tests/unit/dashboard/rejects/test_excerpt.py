@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from dashboard.rejects import excerpt
-from dashboard.rejects.excerpt import cell, json_value, read_excerpt
+from dashboard.rejects.excerpt import cell, cells_of, has_lines, json_value, read_excerpt
 from dashboard.rejects.remedies import REMEDIES, UNKNOWN, remedy
 from dashboard.shared.file_format import Format
 from lake.stores.base import ObjectStore
@@ -81,6 +81,12 @@ def test_a_parquet_file_has_no_lines(store: ObjectStore) -> None:
     store.put("raw/orders/A.PARQUET", b"PAR1")
     with pytest.raises(ValueError, match="rows and no lines"):
         read_excerpt(store, "raw/orders/A.PARQUET", 1)
+
+
+def test_a_workbook_has_cells_and_no_lines() -> None:
+    assert has_lines("raw/orders/a.CSV.GZ")
+    assert not has_lines("raw/orders/a.XLSX")
+    assert cells_of('1\t"two\nlines"\t"a ""b"""\t\tx') == ["1", "two\nlines", 'a "b"', "", "x"]
 
 
 def test_reading_is_bounded(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:

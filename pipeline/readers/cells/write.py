@@ -1,0 +1,138 @@
+"""Write values as text in a field's own form, so that cells which have a type go through the same checks as text."""
+
+import functools
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.model.field import FieldSpec
+from pipeline.readers.cells.parse import parse
+
+_MIDNIGHT = time()
+_PLAIN = (1e-4, 1e10)  # between them Arrow writes a float64 without an exponent, with the same digits as Python
+
+
+def as_written(value: Any, field: FieldSpec) -> str | None:
+    """Return a value as a file would have it in the field's own form; text as it is, and None for the empty text.
+
+    A value that the field's form cannot hold is written in the default form, which then is wrong for the field.
+    """
+    return (_WRITERS.get(type(value)) or _text)(value, field)
+
+
+def write_column(values: Sequence[Any], field: FieldSpec) -> pa.Array:
+    """Return `as_written` of all values, as text."""
+    kinds = set(map(type, values))
+    if kinds == {float}:
+        return write_floats(np.array(values), field)
+    if kinds == {str}:
+        return write_text(values)
+    if kinds == {bool}:
+        words = [pa.scalar(as_written(value, field), pa.string()) for value in (True, False)]
+        return pc.if_else(pa.array(values), *words)
+    return pa.array([as_written(value, field) for value in values], pa.string())
+
+
+def write_text(values: Sequence[str]) -> pa.Array:
+    """Return text as it is, with null for the empty text."""
+    return pa.array([text or None for text in values] if "" in values else values, pa.string())
+
+
+def write_floats(numbers: NDArray[np.float64], field: FieldSpec) -> pa.Array:
+    """Return `as_written` of all numbers: Arrow writes most of them at once."""
+    sizes = np.abs(numbers)
+    plain = (sizes == 0) | ((sizes >= _PLAIN[0]) & (sizes < _PLAIN[1]))
+    shown = np.where(plain, numbers, 0) + 0.0  # no -0
+    whole = shown.astype(np.int64)
+    text = pc.cast(pa.array(whole if np.all(whole == shown) else shown), pa.string())
+    if not plain.all():
+        others = pa.array([number_text(number) for number in numbers[~plain].tolist()], pa.string())
+        text = pc.replace_with_mask(text, pa.array(~plain), others)
+    return _with_decimal_char(text, field)
+
+
+def _with_decimal_char(text: pa.Array, field: FieldSpec) -> pa.Array:
+    point = _decimal_char(field)
+    return text if point == "." else pc.replace_substring(text, ".", point)
+
+
+def _decimal_char(field: FieldSpec) -> str:
+    if field.type == "integer" and field.groupChar == ".":
+        return ","  # so that 12.5 is not read as 125, but is wrong
+    return field.decimalChar if field.type == "number" else "."
+
+
+def _text(value: Any, _: FieldSpec) -> str | None:
+    return str(value) if value is not None and value != "" else None
+
+
+def _boolean(value: bool, field: FieldSpec) -> str:
+    if field.type == "boolean":
+        return next(iter(field.trueValues if value else field.falseValues), str(value))
+    return "TRUE" if value else "FALSE"  # as a spreadsheet shows it, and saves it as CSV
+
+
+def _number(value: float, field: FieldSpec) -> str:
+    return number_text(value).replace(".", _decimal_char(field))
+
+
+def number_text(value: float) -> str:
+    """Return the shortest text of a number that is exactly it: 12.0 as `12`, 0.1 as `0.1`."""
+    if -(2.0**63) < value < 2.0**63 and value == int(value):
+        return str(int(value))
+    return repr(value)
+
+
+def _date(value: date, field: FieldSpec) -> str:
+    if field.type == "datetime":
+        return _formatted(datetime.combine(value, _MIDNIGHT), field)
+    return _formatted(value, field) if field.type == "date" else value.isoformat()
+
+
+def _datetime(value: datetime, field: FieldSpec) -> str:
+    if field.type == "date" and value.timetz() == _MIDNIGHT:
+        return _formatted(value.date(), field)
+    return _formatted(value, field) if field.type == "datetime" else value.isoformat()
+
+
+def _time(value: time, _: FieldSpec) -> str:
+    return value.isoformat()
+
+
+def _duration(value: timedelta, _: FieldSpec) -> str:
+    """Return hours, minutes and seconds, as a spreadsheet shows them: `30:00:00`."""
+    minutes, seconds = divmod(abs(value) // timedelta(microseconds=1), 60_000_000)
+    hours, minutes = divmod(minutes, 60)
+    fraction = f"{seconds % 1_000_000:06}".rstrip("0")
+    sign = "-" if value < timedelta() else ""
+    return f"{sign}{hours}:{minutes:02}:{seconds // 1_000_000:02}{'.' * bool(fraction)}{fraction}"
+
+
+def _formatted(value: date, field: FieldSpec) -> str:
+    return value.isoformat() if field.format == "default" else _by_format(value, field)
+
+
+@functools.lru_cache(1 << 16)
+def _by_format(value: date, field: FieldSpec) -> str:
+    text = value.strftime(field.format.replace("%Y", f"{value.year:04}"))
+    try:
+        exact = parse(text, field, frozenset()) == parse(value.isoformat(), field.plain, frozenset())
+    except ValueError:
+        exact = False
+    return text if exact else value.isoformat()
+
+
+_WRITERS: dict[type, Callable[[Any, FieldSpec], str | None]] = {
+    bool: _boolean,
+    int: _number,
+    float: _number,
+    date: _date,
+    datetime: _datetime,
+    time: _time,
+    timedelta: _duration,
+}

@@ -1,0 +1,115 @@
+"""Workbooks with damaged bytes, and the process that reads them: always rows or a refusal, never a crash."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline.model.problem import Refused
+from pipeline.readers.base import Limits
+from pipeline.readers.workbook import process
+from pipeline.readers.workbook.process import COMMAND, sheet_rows
+from tests.support.workbooks import FILES, ONE, SHEET, WRITTEN, edited
+
+BOOKS = [ONE, WRITTEN[0].content, *((FILES / f"formulas.{kind}").read_bytes() for kind in ("xls", "ods", "xlsx"))]
+LIMITS = Limits(grown=32 << 20)
+
+
+def read(content: bytes) -> int | str:
+    """Return how many rows come, or the rule of the refusal."""
+    try:
+        return sum(len(rows) for _, _, rows in sheet_rows(io.BytesIO(content), None, None, LIMITS))
+    except Refused as refusal:
+        return refusal.problem.rule
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.sampled_from(BOOKS),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
+    st.floats(0.3, 1),
+)
+def test_damaged_bytes(content, changes, length):
+    damaged = bytearray(content)
+    for place, byte in changes:
+        damaged[int(place * len(damaged))] = byte
+    outcome = read(bytes(damaged[: max(1, int(len(damaged) * length))]))
+    assert outcome in ("workbook", "size") or isinstance(outcome, int)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_damaged_xml(data):
+    """The zip is sound, so that the damage reaches the XML."""
+    part = data.draw(st.sampled_from(["xl/workbook.xml", "xl/_rels/workbook.xml.rels", "xl/styles.xml", SHEET]))
+    with zipfile.ZipFile(io.BytesIO(ONE)) as file:
+        text = bytearray(file.read(part))
+    for _ in range(data.draw(st.integers(1, 4))):
+        text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
+    outcome = read(edited(ONE, part, lambda _: bytes(text)))
+    assert outcome in ("workbook", "size") or isinstance(outcome, int)
+
+
+def test_a_process_that_is_killed_is_no_fault_of_the_file(monkeypatch):
+    monkeypatch.setattr(process, "COMMAND", [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
+    with pytest.raises(RuntimeError, match="ended with -9: was it killed, is memory short"):
+        read(ONE)
+
+
+@pytest.mark.parametrize(
+    ("number", "rule", "words"),
+    [(signal.SIGABRT, "size", "takes more than 32 MiB of memory"), (signal.SIGSEGV, "workbook", "damaged")],
+)
+def test_a_process_that_breaks_down_refuses_the_file(monkeypatch, number, rule, words):
+    monkeypatch.setattr(process, "COMMAND", [sys.executable, "-c", f"import os; os.kill(os.getpid(), {number})"])
+    with pytest.raises(Refused, match=words) as caught:
+        [*sheet_rows(io.BytesIO(ONE), None, None, LIMITS)]
+    assert caught.value.problem.rule == rule
+
+
+def test_the_process_ends_when_nobody_reads_on():
+    rows = sheet_rows(io.BytesIO(ONE), None, None, LIMITS)
+    next(rows)
+    before = children()
+    assert before
+    rows.close()
+    assert not children() & before
+
+
+def test_the_process_ends_with_the_one_that_started_it():
+    """As after kill -9: its input ends, though it waits for nothing, and though nobody reads its output."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe) as program:
+        request = process.Request(None, None, process.Bounds(LIMITS.grown, LIMITS.ratio), LIMITS.grown)
+        process._send(program.stdin, request, io.BytesIO(large()))
+        program.stdin.close()
+        assert program.wait(60) == 1
+
+
+def large() -> bytes:
+    """Write a workbook whose rows do not fit into a pipe."""
+    row = b"<row>" + b"<c><v>1</v></c>" * 10 + b"</row>"
+    return edited(ONE, SHEET, lambda data: data.replace(b"</sheetData>", row * 20_000 + b"</sheetData>"))
+
+
+def children() -> set[int]:
+    """Return the processes that this thread has started, by their ids."""
+    return {*map(int, Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split())}
+
+
+def test_it_is_told_by_signals_of_a_group_to_go_on():
+    """Ctrl-C goes to all processes of a terminal: the pipeline finishes what is in flight."""
+    rows = sheet_rows(io.BytesIO(large()), None, None, LIMITS)
+    next(rows)
+    [child] = children()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(child, number)
+    assert sum(len(block) for _, _, block in rows) > 1_000
