@@ -106,7 +106,7 @@ class _Lines:
 
 
 def _copy(lines: _Lines, rejects: RejectedRecords, dialect: Mapping[str, Any], suffix: str, out: BinaryIO) -> None:
-    """Copy the rejected records, each with its mark, and what stands above and below the records."""
+    """Copy the rejected records, each with its mark, below what stands above the records."""
     encoder, left = codecs.getincrementalencoder(lines.encoding)("surrogateescape"), len(rejects.open)
     form = Objects() if suffix in _OBJECTS else Cells(dialect, suffix, marked=rejects.mends is not None)
     out.write(encoder.encode(form.header(lines)))
@@ -122,4 +122,3 @@ def _copy(lines: _Lines, rejects: RejectedRecords, dialect: Mapping[str, Any], s
             break
     if left:
         raise CannotExport("the file does not have the lines that were rejected: verify it, or load it again")
-    out.write(encoder.encode(form.footer()))

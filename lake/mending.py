@@ -6,6 +6,7 @@ A person corrects rejected records in a file of their own, a fixed file, and put
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,14 @@ class Mends:
 
     passed: dict[str, list[int]] = field(default_factory=dict)
     rejected: dict[str, list[list[int]]] = field(default_factory=dict)
+
+
+def fixed_dialect(dialect: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the dialect of a fixed file with marks: that of its source, but no last record is a footer.
+
+    A person may remove records and add some at the end; what is taken for a footer would be lost in silence.
+    """
+    return {**dialect, "footerRows": 0}
 
 
 def read_mends(record: dict[str, Any]) -> Mends | None:

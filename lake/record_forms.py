@@ -1,10 +1,9 @@
-"""Forms of the records in a text file: where a record ends, how it takes a mark, what stands above and below."""
+"""Forms of the records in a text file: where a record ends, how it takes a mark, what stands above."""
 
 import csv
 import io
 import json
 import re
-from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -32,10 +31,6 @@ class Objects:
         """Return whether lines after the last rejected record are needed: never."""
         return False
 
-    def footer(self) -> str:
-        """Return the lines below the last record: none."""
-        return ""
-
     def whole(self, line: str, _: Lines) -> str:
         """Return the record that begins with a line: the line."""
         return line
@@ -62,7 +57,6 @@ class Cells:
         rows = list(dialect.get("headerRows") or (1,)) if dialect.get("header", True) else []
         self._rows = [] if rows == [1] else rows  # lines of the header; if it has none, the first record is it
         self._last_comment = max(self._comment_rows, default=0)
-        self._footer: deque[str] = deque(maxlen=dialect.get("footerRows") or 0)
 
     def header(self, lines: Lines) -> str:
         """Return all lines up to the header, with the column of marks in it."""
@@ -104,21 +98,13 @@ class Cells:
 
     def between(self, line: str, number: int) -> str:
         """Return what is written for a line that is not exported: lines whose number matters keep it."""
-        if self._footer.maxlen and not self._is_no_record(line, number):
-            self._footer.append(line)
         if number > self._last_comment:
             return ""
         return line if number in self._comment_rows else self._end or "\n"
 
     def goes_on(self, number: int) -> bool:
-        """Return whether lines after the last rejected record are needed: comments by their number, and the footer."""
-        return number < self._last_comment or bool(self._footer.maxlen)
-
-    def footer(self) -> str:
-        """Return the last lines, without quotes: nobody reads them, and each must be one record."""
-        special = re.compile(f"[{re.escape(self._quote + (self._escape or ''))}]")
-        lines = (_split_end(line, "")[0] for line in self._footer)
-        return "".join(f"{special.sub('', line) or '-'}{self._end or chr(10)}" for line in lines)
+        """Return whether lines after the last rejected record are needed: comments by their number."""
+        return number < self._last_comment
 
     def whole(self, line: str, lines: Lines) -> str:
         """Return the record that begins with a line, whose quotes are in order.

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from common.logs import fields
-from lake.mending import MENDS, Mark, Mends, last_mark, read_mark
+from lake.mending import MENDS, Mark, Mends, fixed_dialect, last_mark, read_mark
 from pipeline.model.contract import Contract
+from pipeline.model.dialect import Dialect
 from pipeline.model.field import FieldSpec
 from pipeline.model.problem import VALUE_LIMIT, Problem, Refused
 from pipeline.readers.base import Batch
@@ -22,8 +23,10 @@ log = logging.getLogger(__name__)
 
 
 def with_marks(contract: Contract) -> Contract:
-    """Return a contract with one more field: the marks."""
-    return replace(contract, fields=(*contract.fields, FieldSpec(name=MENDS)))
+    """Return a contract with one more field, the marks, and the dialect of a file that has them."""
+    dialect = fixed_dialect(contract.dialect.model_dump(exclude_unset=True, by_alias=True))
+    marked = (*contract.fields, FieldSpec(name=MENDS))
+    return replace(contract, fields=marked, dialect=Dialect.model_validate(dialect))  # a copy would have caches
 
 
 @contextmanager

@@ -94,7 +94,7 @@ DIALECTS = {
         {"headerRows": [3], "commentChar": "#", "commentRows": [6], "footerRows": 2},
         "x.csv",
         'Sales, "all\n\nname,n,x\n#"1\na,1,1\nunits,,\nb,x,2\n\nall,1,2\n"of ""1""",,',
-        'Sales, "all\n\nname,n,x,_mends\n\n\nunits,,\nb,x,2,7@{}\nall,1,2\nof 1,,\n',
+        'Sales, "all\n\nname,n,x,_mends\n\n\nunits,,\nb,x,2,7@{}\n',
     ),
     "a header of two rows": (
         {"headerRows": [1, 2], "headerJoin": ""},
@@ -114,7 +114,7 @@ DIALECTS = {
 
 @pytest.mark.parametrize(("dialect", "name", "text", "expected"), DIALECTS.values(), ids=DIALECTS)
 def test_the_same_contract_reads_the_export(loads, write_dataset, dialect, name, text, expected):
-    """Title, comments by their number and footer stay where the dialect looks for them; corrected, all is mended."""
+    """Title and comments by their number stay where the dialect looks for them; corrected, all is mended."""
     schema = {"fields": NUMBERS["schema"]["fields"]}
     dataset, key = write_dataset(dialect=dialect, schema=schema), f"raw/numbers/{name}"
     loads(dataset, text.encode(), key)
@@ -123,6 +123,22 @@ def test_the_same_contract_reads_the_export(loads, write_dataset, dialect, name,
     loads(dataset, re.sub(rb"[xy]([,\t]2)", rb"7\1", content), proposed)
     with pytest.raises(CannotExport, match="are mended"):
         export(loads, dataset.contract, key)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_no_record_of_a_fixed_file_is_a_footer(loads, write_dataset, suffix):
+    """A record that a person adds at the end is loaded; of a file without marks, the last record is the footer."""
+    text = HEADER + b"a,1,1\nb,x,2\nall,1,1\n"
+    separate = (lambda content: content.replace(b",", b"\t")) if suffix == ".tsv" else bytes
+    dataset, key = write_dataset(dialect={"footerRows": 1}), f"raw/numbers/a{suffix}"
+    loads(dataset, separate(text), key)
+    proposed, content = export(loads, dataset.contract, key)
+    assert content == separate(f"name,n,x,_mends\nb,x,2,3@{version(loads, key)}\n".encode())
+    loads(dataset, content.replace(b"x\t2", b"7\t2").replace(b"x,2", b"7,2") + separate(b"new,8,2,\n"), proposed)
+    assert loads.clean(proposed)["name"].to_pylist() == ["b", "new"]
+
+    loads(dataset, text.replace(b",x,", b",3,"), "raw/numbers/b.fixed-1.csv")  # without marks: a file like any other
+    assert "all" not in loads.clean("raw/numbers/b.fixed-1.csv")["name"].to_pylist()
 
 
 def test_json_lines_have_the_mark_as_one_more_key(loads, write_dataset):
