@@ -17,7 +17,7 @@ from pipeline.load.dry_run import dry_run
 from pipeline.settings import DatasetSettings, ReadSettings
 
 app = typer.Typer()
-contracts = typer.Typer(help="Check the contracts, or draft one for a CSV file of yours.", no_args_is_help=True)
+contracts = typer.Typer(help="Check the contracts, or draft one for a file of yours.", no_args_is_help=True)
 app.add_typer(contracts, name="contract")
 
 
@@ -56,10 +56,10 @@ def check_contracts(
 
 @contracts.command("draft")
 def draft_contract(
-    file: Annotated[Path, typer.Argument(help="A CSV file (.csv, .csv.gz or .csv.zst) with a header.")],
+    file: Annotated[Path, typer.Argument(help="A file of any format that is loaded, with a header.")],
     name: Annotated[str, typer.Option(help="Name of the dataset; by default from the file's name.")] = "",
 ) -> None:
-    """Print a first contract for a CSV file, and on stderr a note for each guess that a person should check."""
+    """Print a first contract for a file, and on stderr a note for each guess that a person should check."""
     try:
         with file.open("rb") as stream:
             contract, notes = draft.draft(stream, file.name, name or draft.dataset_name(file.name))

@@ -1,4 +1,4 @@
-"""Draft a contract from a CSV file, with notes on every guess that a person should check."""
+"""Draft a contract from a file, with notes on every guess that a person should check."""
 
 import json
 import re
@@ -6,9 +6,10 @@ from typing import Any, BinaryIO
 
 from common.errors import SettingError
 from pipeline.dataset.draft_names import field_names, header_of
-from pipeline.dataset.infer_dialect import Sample, read_sample
+from pipeline.dataset.infer_dialect import Sample
 from pipeline.dataset.infer_types import describe
-from pipeline.dataset.survey import MISSING, Column, Survey, read_survey
+from pipeline.dataset.survey import MISSING, Column, Survey
+from pipeline.dataset.survey_file import survey_file
 from pipeline.model.problem import Refused
 
 
@@ -26,14 +27,16 @@ def draft(stream: BinaryIO, file: str, name: str) -> tuple[dict[str, Any], list[
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise SettingError(f"--name: {name!r} cannot be a dataset's: expected a-z, 0-9, - and _, such as my-sales")
     try:
-        sample = read_sample(stream, file)
-        survey = read_survey(stream, file, sample)
+        sample, survey = survey_file(stream, file)
     except Refused as refusal:
         raise SettingError(f"{file}: {refusal.problem}") from None
     _check_some_fit(survey, file)
     sample.notes += survey.notes()
     names = field_names(sample.header)
-    specs = [describe(column, name, sample) for column, name in zip(survey.columns, names, strict=True)]
+    specs = [
+        {"name": name, **sample.types[column.name]} if column.name in sample.types else describe(column, name, sample)
+        for column, name in zip(survey.columns, names, strict=True)
+    ]
     missing = _missing(survey.columns, specs, sample)
     for spec, column in zip(specs, survey.columns, strict=True):
         words = column.exact if spec["type"] == "string" else column.words
@@ -62,7 +65,7 @@ def _with_headers(specs: list[dict[str, Any]], header: list[str]) -> list[dict[s
 
 def dataset_name(file: str) -> str:
     """Return a dataset's name from a file name: `My Sales.csv.gz` to `my-sales`."""
-    stem = re.sub(r"\.csv(\.gz|\.zst)?\Z|\.\w+\Z", "", file, flags=re.IGNORECASE).lower()
+    stem = re.sub(r"(?:\.(?:csv|tsv|txt|jsonl|ndjson))?(?:\.gz|\.zst)\Z|\.\w+\Z", "", file, flags=re.IGNORECASE).lower()
     return re.sub(r"[^a-z0-9_-]+", "-", stem).strip("-_") or "dataset"
 
 
@@ -80,8 +83,8 @@ def _resource(file: str, name: str, sample: Sample, schema: dict[str, Any]) -> d
         "$schema": "https://datapackage.org/profiles/2.0/dataresource.json",
         "name": name,
         "path": file,
-        "encoding": sample.encoding,
-        "dialect": sample.dialect,
+        **({"encoding": sample.encoding} if sample.encoding else {}),
+        **({"dialect": sample.dialect} if sample.dialect else {}),
         "schema": schema,
     }
 

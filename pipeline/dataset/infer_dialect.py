@@ -3,15 +3,17 @@
 import codecs
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from common.errors import SettingError
+from pipeline.dataset.infer_rows import Record, has_units, header_place
 from pipeline.model.dialect import Dialect
 from pipeline.readers.base import Limits
 from pipeline.readers.cells.patterns import NUMBER
+from pipeline.readers.csv.blocks import Fault
 from pipeline.readers.csv.explain import FAULTS
 from pipeline.readers.csv.record import split_record
 from pipeline.readers.csv.split import cut
@@ -28,32 +30,45 @@ _DECIMAL_COMMA = re.compile(rb"[+-]?[0-9]+,[0-9]+")
 
 @dataclass
 class Sample:
-    """Dialect, encoding and header of a file, with notes for a person."""
+    """Dialect, encoding (empty where a format has its own) and header of a file, with notes for a person."""
 
-    dialect: dict[str, str]
+    dialect: dict[str, Any]
     encoding: str = "utf-8"
     header: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    types: dict[str, dict[str, Any]] = field(default_factory=dict)  # of columns whose type the file itself tells
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """The first records of a file, split at one delimiter: the number of fields of each, and its first line."""
+    """The first records of a file, split at one delimiter, and which of them is the header."""
 
     delimiter: str
-    counts: list[int]
-    lines: list[int]
+    records: list[Record]
+    place: int
+    fault: Fault | None  # in the first line that is not empty
 
     @property
     def width(self) -> int:
         """Return the most frequent number of fields above one; in a tie, that of the header."""
-        counts = Counter(count for count in self.counts if count > 1)
-        return max(counts, key=lambda count: (counts[count], count == self.counts[0]), default=1)
+        counts = Counter(len(record.cells) for record in self.records if len(record.cells) > 1)
+        return max(counts, key=lambda count: (counts[count], count == len(self.header.cells)), default=1)
 
     @property
     def share(self) -> float:
-        """Return the share of the records that have this width."""
-        return self.counts.count(self.width) / len(self.counts) if self.width > 1 else 0.0
+        """Return the share of the records from the header on that have this width."""
+        counts = [len(record.cells) for record in self.records[self.place :]]
+        return counts.count(self.width) / len(counts) if self.width > 1 else 0.0
+
+    @property
+    def is_even(self) -> bool:
+        """Return whether the header has as many fields as most records, and is a record at all."""
+        return self.fault is None and len(self.header.cells) == self.width and self.share > 0.5
+
+    @property
+    def header(self) -> Record:
+        """The record that has the names."""
+        return self.records[self.place]
 
 
 def read_sample(stream: BinaryIO, file: str) -> Sample:
@@ -63,22 +78,23 @@ def read_sample(stream: BinaryIO, file: str) -> Sample:
         Refused: the file is not text.
         SettingError: the pipeline cannot read such a file.
     """
-    sample = Sample({"delimiter": ","}, _mark(stream))
+    sample = Sample({}, _mark(stream))
     sample.encoding = _encoding(stream, file, sample) if sample.encoding == "utf-8" else sample.encoding
     head = _head(stream, file, sample.encoding)
-    if mark := re.match(rb'"?sep=.?"?[\r\n]', head, re.IGNORECASE):
-        line = mark[0].decode().strip()
-        raise SettingError(f"{file}: line 1 is {line}, for Excel alone: take it out of the file; the contract says it")
-    quote = _quote(head, sample.notes)
-    best = _best(head, quote, file, sample.notes)
-    sample.dialect = {"delimiter": best} | ({"quoteChar": quote} if quote != '"' else {})
-    sample.header = _header(head, best, quote, file)
+    if mark := re.match(rb'"?sep=.?"?(?=[\r\n])', head, re.IGNORECASE):  # for Excel alone
+        head = head[mark.end() :]
+    form = _form(head, sample.notes)
+    best = _best(head, form, sample.notes)
+    if best.fault:
+        raise SettingError(f"{file}: line {best.fault.line}: the header is no record: {FAULTS[best.fault.rule]}")
+    if not head.strip():
+        raise SettingError(f"{file}: it is empty: expected a header and some records")
+    sample.dialect = {"delimiter": best.delimiter, **form.model_dump(exclude_unset=True)}
+    add_header(sample, best.records, best.place, titled=bool(best.place or mark))
+    if "\ufffd" in "".join(sample.header) and "\ufffd".encode() not in head:
+        raise SettingError("the header is not UTF-8: save the file as UTF-8")
     if all(re.fullmatch(NUMBER, name.strip(" \t")) for name in sample.header):
         sample.notes.append("header: the first line looks like data, but the pipeline takes it for the names")
-    if len(sample.header) > 2 and sum(map(bool, sample.header)) <= 1:
-        sample.notes.append(
-            "header: only one of its columns has a name: if the line is a title, take it out of the file"
-        )
     return sample
 
 
@@ -127,37 +143,61 @@ def _head(stream: BinaryIO, file: str, encoding: str) -> bytes:
     return head
 
 
-def _quote(head: bytes, notes: list[str]) -> str:
-    if b'"' in head or not re.search(rb"(?:^|[,;\t|])'[^'\r\n]*'(?:[,;\t|\r\n]|\Z)", head, re.MULTILINE):
-        return '"'
-    notes.append("quoteChar: values stand in '…', so ' is taken for the quote: is it part of them?")
-    return "'"
+def _form(head: bytes, notes: list[str]) -> Dialect:
+    """Return the properties of a dialect that concern quotes and comments, those that are not the default."""
+    form: dict[str, Any] = {}
+    if _has_comments(head):
+        form["commentChar"] = "#"
+        notes.append('commentChar: lines that begin with "#" are taken for comments: is none of them a record?')
+    if b'"' not in head and re.search(rb"(?:^|[,;\t|])'[^'\r\n]*'(?:[,;\t|\r\n]|\Z)", head, re.MULTILINE):
+        form["quoteChar"] = "'"
+        notes.append("quoteChar: values stand in '…', so ' is taken for the quote: is it part of them?")
+    quote = form.get("quoteChar", '"').encode()
+    if re.search(rb"\\" + quote + rb"(?![,;\t|\r\n]|\Z)", head):
+        form |= {"escapeChar": "\\", "doubleQuote": False}
+        notes.append("escapeChar: a backslash is taken for what makes a quote part of a value")
+    if re.search(rb"(?:^|[,;\t|])\\N(?:[,;\t|\r\n]|\Z)", head, re.MULTILINE):
+        form["nullSequence"] = "\\N"
+    if re.search(rb"[,;\t|] +" + quote + rb"[^\r\n]*" + quote + rb" *[,;\t|\r\n]", head):
+        form["skipInitialSpace"] = True
+    return Dialect.model_validate(form)
 
 
-def _best(head: bytes, quote: str, file: str, notes: list[str]) -> str:
-    """Return the delimiter that cuts the records most evenly; `SettingError` where lines stand above the header."""
-    cuts = [_cut(head, delimiter, quote) for delimiter in _DELIMITERS]
+def _has_comments(head: bytes) -> bool:
+    """Return whether the lines that begin with "#" are comments: not a header `#id,name`, nor records `#1,…`."""
+    lines = [line for line in head.splitlines()[:RECORDS] if line.strip()]
+    marked = [line.startswith(b"#") for line in lines]
+    if not any(marked) or all(marked):
+        return False
+    if marked.index(False) == 1 and not any(marked[1:]):  # the first line alone
+        counts = [max(line.count(mark) for mark in map(str.encode, _DELIMITERS)) for line in lines[:2]]
+        return counts[0] != counts[1] or not counts[0]
+    return 2 * sum(marked) < len(lines) or marked.index(False) > 1
+
+
+def _best(head: bytes, form: Dialect, notes: list[str]) -> _Cut:
+    """Return the cut at the delimiter that cuts the records most evenly."""
+    cuts = [_cut(head, delimiter, form) for delimiter in _DELIMITERS]
     # A header of the same width tells more than an even cut: a decimal comma in each record cuts evenly too.
-    best = max(cuts, key=lambda one: (one.counts[0] == one.width and one.share > 0.5, one.share, one.width))
-    if best.width == 1 or best.counts[0] == 1:
-        if best.width > 1 and not (best.width == 2 and _all_decimal(head, best)):
-            _check_above(best, file)
-        return next((one.delimiter for one in cuts if one.width == 1), best.delimiter)  # it is one column
-    _check_above(best, file)
-    even = [one.delimiter for one in cuts if one is not best and one.share > 0.9 and one.counts[0] == one.width]
+    best = max(cuts, key=lambda one: (one.is_even and not one.place, one.is_even, one.share, one.width))
+    single = next((one for one in cuts if one.width == 1), best)
+    if best.width == 1 or (best.width == 2 and len(best.records[0].cells) == 1 and _all_decimal(head, best)):
+        return single  # it is one column
+    even = [one.delimiter for one in cuts if one is not best and one.share > 0.9 and one.place == best.place]
     notes += [f"delimiter: {other!r} cuts the lines evenly too; taken: {best.delimiter!r}" for other in even]
-    return best.delimiter
+    return best
 
 
-def _cut(head: bytes, delimiter: str, quote: str) -> _Cut:
-    dialect = Dialect(delimiter=delimiter, quoteChar=quote)
-    counts, lines = list[int](), list[int]()
+def _cut(head: bytes, delimiter: str, form: Dialect) -> _Cut:
+    dialect = form.model_copy(update={"delimiter": delimiter})
+    records = list[Record]()
+    fault: Fault | None = None
     for block in cut([head], dialect, Limits().record):
-        spans = islice(zip(block.starts, block.stops, block.lines, strict=True), RECORDS - len(counts))
-        for start, stop, line in spans:
-            counts.append(len(split_record(block.data[start:stop], dialect)))
-            lines.append(int(line))
-    return _Cut(delimiter, counts or [1], lines or [1])
+        if not records and block.faults and not (len(block.lines) and block.lines[0] < block.faults[0].line):
+            fault = fault or block.faults[0]
+        for text, line in islice(zip(block.texts(), block.lines.tolist(), strict=True), RECORDS):
+            records.append(Record(line, [cell.decode("utf-8", "replace") for cell in split_record(text, dialect)]))
+    return _Cut(delimiter, records or [Record(1, [""])], header_place(records), fault)
 
 
 def _all_decimal(head: bytes, found: _Cut) -> bool:
@@ -165,30 +205,15 @@ def _all_decimal(head: bytes, found: _Cut) -> bool:
     return found.delimiter == "," and all(_DECIMAL_COMMA.fullmatch(line) for line in head.split()[1:])
 
 
-def _check_above(found: _Cut, file: str) -> None:
-    """Raise `SettingError` if the first record is a title above the header."""
-    width = found.width
-    place = found.counts.index(width)
-    rest = found.counts[place:]
-    if 2 * found.counts[0] <= width and len(rest) > 1 and rest.count(width) > len(rest) / 2:
-        cells = f"{found.counts[0]} cell" + ("s" if found.counts[0] > 1 else "")
-        header = f"line {found.lines[place]} has {width}, as most records after it"
-        raise SettingError(
-            f"{file}: line {found.lines[0]} has {cells} and {header}: lines above the header are not supported yet, so "
-            f"take them out of the file (or, if it has fewer columns, quote the values that have a {found.delimiter!r})"
-        )
-
-
-def _header(head: bytes, delimiter: str, quote: str, file: str) -> list[str]:
-    dialect = Dialect(delimiter=delimiter, quoteChar=quote)
-    for block in cut([head], dialect, Limits().record):
-        faults = [fault for fault in block.faults if not len(block.lines) or fault.line < block.lines[0]]
-        if faults:
-            raise SettingError(f"{file}: line {faults[0].line}: the header is no record: {FAULTS[faults[0].rule]}")
-        if len(block.starts):
-            cells = split_record(block.data[block.starts[0] : block.stops[0]], dialect)
-            try:
-                return [cell.decode() for cell in cells]
-            except UnicodeDecodeError:
-                raise SettingError(f"{file}: the header is not UTF-8: save the file as UTF-8") from None
-    raise SettingError(f"{file}: it is empty: expected a header and some records")
+def add_header(sample: Sample, records: Sequence[Record], place: int, *, titled: bool) -> None:
+    """Add the names of the columns, and the lines in which they stand if that is not the first record alone."""
+    header = records[place]
+    sample.header = list(header.cells)
+    if titled:
+        sample.dialect["headerRows"] = [header.line]
+        sample.notes.append(f"headerRows: the header is line {header.line}; what is above it is no record")
+    if has_units(records, place):
+        below = records[place + 1]
+        sample.dialect["headerRows"] = [header.line, below.line]
+        sample.header = [" ".join(filter(None, pair)) for pair in zip(header.cells, below.cells, strict=True)]
+        sample.notes.append(f"headerRows: line {below.line} has units, and is taken for a part of the header")

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.dataset.infer_dialect import Sample
-from pipeline.dataset.survey import DATES, NUMBERS, Column, candidates, spec_of, time_formats
+from pipeline.dataset.survey import CLOCKS, DATES, NUMBERS, Column, candidates, is_of, mostly, spec_of, time_formats
 from pipeline.model.field import FieldSpec
 from pipeline.model.problem import shortened
 from pipeline.readers.cells.patterns import INTEGER
@@ -18,13 +18,17 @@ _AMOUNT = r"[0-9][0-9.,' \u00a0\u202f]*"
 _LOOKS = (
     ("amounts of money", rf"[+-]?\(?[+-]?(?:[€$£¥₹]|[A-Z]{{3}} ?)\s*[+-]?{_AMOUNT}-?\)?"),
     ("amounts of money", rf"\(?[+-]?{_AMOUNT}\s*(?:[€$£¥₹]|[A-Z]{{3}})-?\)?"),
-    ("percentages", r"[+-]?[0-9.,]+\s?%"),
     ("dates", r"[0-9]{1,2}[/.-][0-9]{1,2}[/.-](?:[0-9]{4}|[0-9]{2})"),
     ("dates", r"[0-9]{1,2}[ ./-]*[A-Za-zäûéç]{3,9}[ .,/-]+(?:[0-9]{4}|[0-9]{2})|[A-Z][a-z]{2,8} [0-9]{1,2}, [0-9]{4}"),
-    ("times with AM or PM", r".*[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?\s?[AaPp]\.?[Mm]\.?"),
     ("times of day, or durations", r"[0-9]{1,3}:[0-9]{2}(?::[0-9]{2})?"),
     ("dates with times", r"[0-9]{1,4}[/.-][0-9]{1,2}[/.-][0-9]{1,4},?[ T]+[0-9]{1,2}:[0-9]{2}.*"),
     ("numbers", rf"\(?[+-]?{_AMOUNT}-?\)?"),
+)
+
+
+_SIGNED = re.compile(
+    r"(?P<sign>[+-]?)(?P<before>[€$£¥₹]|[A-Z]{3}|)[ \u00a0\u202f]?(?P<number>[+-]?[0-9][0-9.,' \u00a0\u202f]*?)"
+    r"[ \u00a0\u202f]?(?P<after>[€$£¥₹%]|[A-Z]{3}|)"
 )
 
 
@@ -48,8 +52,7 @@ _Note = Callable[[str], None]
 
 
 def _fits(values: list[str], spec: FieldSpec) -> bool:
-    first = check_column(pa.array(values[:1]), spec, frozenset())[1]
-    return not first[0].as_py() and not any(check_column(pa.array(values), spec, frozenset())[1].to_pylist())
+    return is_of(values[0], spec) and not any(check_column(pa.array(values), spec, frozenset())[1].to_pylist())
 
 
 def _whole_number(values: list[str], _: Sample, note: _Note) -> dict[str, Any] | None:
@@ -96,7 +99,7 @@ def _number(values: list[str], sample: Sample, note: _Note) -> dict[str, Any] | 
         return {"type": "string"}
     point, group = able[0]
     if (",", None) in able and (".", ",") in able:
-        point, group = (",", None) if sample.dialect["delimiter"] == ";" else (".", ",")
+        point, group = (",", None) if sample.dialect.get("delimiter") == ";" else (".", ",")
         note(f"is {values[0]} a fraction, or thousands? Taken: decimalChar {point!r}")
     elif (point, group) == (".", None) and (",", ".") in able and any("." in value for value in values):
         note(f"is {values[0]} a fraction, or thousands? Taken: decimalChar {point!r}")
@@ -150,7 +153,26 @@ def _dated(type_: str, formats: list[str], values: list[str], note: _Note) -> di
     return {"type": type_, "format": able[0]} if able else None
 
 
-_GUESSES = (_whole_number, _boolean, _number, _date, _datetime)
+def _time(values: list[str], _: Sample, note: _Note) -> dict[str, Any] | None:
+    return _dated("time", CLOCKS, values, note)
+
+
+def _amount(values: list[str], sample: Sample, note: _Note) -> dict[str, Any] | None:
+    """Describe numbers with one sign beside them, such as `£63,124.71` or `80 %`."""
+    matches = [_SIGNED.fullmatch(value) for value in values]
+    signs = {match["before"] or match["after"] for match in matches if match} - {""}
+    if not all(matches) or len(signs) != 1:
+        return None
+    numbers = [f"{match['sign']}{match['number']}" for match in matches if match]
+    found = _number(numbers, sample, note)
+    if not found or found["type"] != "number":
+        return None
+    field = found | {"bareNumber": False}
+    note(f"{signs.pop()!r} is left out: {shortened(values[0])} becomes {numbers[0]}")
+    return field if _fits(values, FieldSpec(name="x", **field)) else None
+
+
+_GUESSES = (_whole_number, _boolean, _number, _date, _datetime, _time, _amount)
 
 
 def _note_form(values: list[str], column: Column, note: _Note) -> None:
@@ -173,6 +195,8 @@ def _note_form(values: list[str], column: Column, note: _Note) -> None:
 def _note_near_type(values: list[str], missing: list[str], note: _Note) -> bool:
     """Add a note on a type that most values have, because the others may be mistakes; return whether there is one."""
     for spec in candidates():
+        if not mostly(values, spec):
+            continue
         wrong = check_column(pa.array(values, pa.string()), spec, frozenset())[1].to_pylist()
         bad = [one or not _in_threes(value, spec) for one, value in zip(wrong, values, strict=True)]
         if 0 < sum(bad) <= len(values) / 4:

@@ -1,40 +1,49 @@
 """Collect the different values of each column of a file, block by block, in bounded memory."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
-from typing import BinaryIO
+from operator import attrgetter
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.dataset.infer_dialect import WHOLE, Sample
+from pipeline.dataset.infer_rows import BEFORE, LAST, Record
 from pipeline.model.contract import Contract
-from pipeline.model.data_resource import Summary
+from pipeline.model.data_resource import Match, Summary
 from pipeline.model.dialect import Dialect
 from pipeline.model.field import FieldSpec, headings
 from pipeline.model.problem import shortened
 from pipeline.readers.base import Batch
+from pipeline.readers.cells.parse import parse
 from pipeline.readers.cells.validate import check_column
-from pipeline.readers.csv.read import read_csv
 
 VALUES = 10_000  # different values that a column keeps: the first ones
 ROOM = 2_000_000  # of all columns together
 LATE = 100  # later values that a column keeps because they differ in type
-BLOCK = 8 << 20
 REJECTS = 100_000  # rejected records that are counted by rule
 
-MISSING = ("", "NA", "N/A", "n/a", "na", "#N/A", "NULL", "null", "None", "none", "NaN", "nan", "-", "--", "?")
+MISSING = (
+    *("", "NA", "N/A", "n/a", "na", "#N/A", "NULL", "null", "None", "none", "NaN", "nan", "-", "--", "?"),
+    *map("*".__mul__, range(1, 13)),  # of weather stations, and where a value is hidden
+)
 _MISSING = pa.array(MISSING)
 _CANONICAL = r"\A-?(?:0|[1-9][0-9]*)(?:[.,][0-9]+)?\z"
 
 NUMBERS = [(".", None), (",", None), (",", "."), (".", ","), (",", " "), (".", " "), (".", "'"), (",", "'")]
-DATES = ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d"]
+DATES = [
+    *("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d"),
+    *("%-d/%-m/%Y", "%-m/%-d/%Y", "%-d.%-m.%Y", "%-d-%-m-%Y", "%-m-%-d-%Y"),
+    *("%-d/%-m/%y", "%-m/%-d/%y", "%-d.%-m.%y", "%-d-%-m-%y"),
+    *("%-d %b %Y", "%-d %B %Y", "%-d-%b-%Y", "%-d-%b-%y", "%b %-d, %Y", "%B %-d, %Y"),
+]
+CLOCKS = ["%H:%M:%S", "%H:%M", "%-H:%M:%S", "%-H:%M", "%-I:%M:%S %p", "%-I:%M %p", "%-I:%M%p"]
 
 
-def spec_of(type_: str, **properties: str | None) -> FieldSpec:
+def spec_of(type_: str, **properties: str | bool | None) -> FieldSpec:
     """Return a field of a type, to judge values by."""
     return FieldSpec(name="x", type=type_, **properties)  # type: ignore[arg-type]
 
@@ -42,7 +51,8 @@ def spec_of(type_: str, **properties: str | None) -> FieldSpec:
 @cache
 def time_formats() -> list[str]:
     """Return the formats of a date with a time."""
-    return [f"{day}{between}{time}" for day in DATES for between in " T" for time in ("%H:%M:%S", "%H:%M")]
+    formats = [f"{day}{between}{clock}" for day in DATES for between in (" ", ", ") for clock in CLOCKS]
+    return [*formats, *(f"{day}T{clock}" for day in DATES for clock in CLOCKS[:2])]
 
 
 @cache
@@ -53,6 +63,7 @@ def candidates() -> list[FieldSpec]:
         *(spec_of("number", decimalChar=point, groupChar=group) for point, group in NUMBERS),
         *(spec_of("date", format=form) for form in ("default", *DATES)),
         *(spec_of("datetime", format=form) for form in ("default", *time_formats())),
+        *(spec_of("time", format=form) for form in ("default", *CLOCKS)),
         spec_of("boolean"),
     ]
 
@@ -73,8 +84,11 @@ class Column:
     _likely: list[FieldSpec] | None = None
 
     def add(self, cells: pa.Array) -> None:
-        """Add the cells of a block."""
-        different = pc.unique(cells)
+        """Add the cells of a block; a null is a word for null by the dialect."""
+        if cells.null_count:
+            self.words.add("")
+            self.exact.add("")
+        different = pc.unique(cells.drop_null())
         self.exact.update(different.filter(pc.is_in(different, value_set=_MISSING)).to_pylist())
         bare = pc.unique(pc.ascii_trim(different, " \t"))
         null = pc.is_in(bare, value_set=_MISSING)
@@ -101,9 +115,22 @@ class Column:
             self.values.update(dict.fromkeys(kept))
 
 
+def is_of(value: str, spec: FieldSpec) -> bool:
+    """Return whether a value is of a type: of a few values that is known sooner than of a column."""
+    try:
+        return parse(value, spec, frozenset()) is not None
+    except ValueError:
+        return False
+
+
+def mostly(values: Sequence[str], spec: FieldSpec) -> bool:
+    """Return whether at least half of the first values are of a type."""
+    few = values[:20]
+    return 2 * sum(is_of(value, spec) for value in few) >= len(few)
+
+
 def _share_of_bad(values: pa.Array, spec: FieldSpec) -> float:
-    few = values.slice(0, 100)
-    if pc.mean(check_column(few, spec, frozenset())[1].cast(pa.int8())).as_py() > 1 / 2:
+    if not mostly(values.slice(0, 20).to_pylist(), spec):
         return 1.0
     return float(pc.mean(check_column(values, spec, frozenset())[1].cast(pa.int8())).as_py())
 
@@ -118,6 +145,7 @@ class Survey:
     rejected: int = 0
     by_rule: Counter[str] = field(default_factory=Counter)
     first: dict[str, int] = field(default_factory=dict)  # line, by rule
+    tail: deque[Record] = field(default_factory=lambda: deque(maxlen=LAST + BEFORE))  # the last records
 
     def notes(self) -> Iterator[str]:
         """Yield notes on records that will be rejected, and on the part that was not read."""
@@ -140,20 +168,30 @@ class Survey:
             yield f"{read}: no field is required, and the types are those of these rows: check that the others fit"
 
 
-def read_survey(stream: BinaryIO, file: str, sample: Sample) -> Survey:
-    """Read a file as the pipeline does, up to `WHOLE` bytes of text; `Refused` where the pipeline would refuse it."""
+def text_contract(sample: Sample, match: Match) -> Contract:
+    """Return a contract by which every cell of a file is text."""
     fields = [FieldSpec(name=f"c{n}", header=list(heading)) for n, heading in enumerate(headings(sample.header))]  # type: ignore[arg-type]
     dialect = Dialect.model_validate(sample.dialect)
-    contract = Contract("draft", tuple(fields), "exact", sample.encoding, dialect, frozenset(), Summary())
-    room = max(100, min(VALUES, ROOM // len(fields)))
+    missing = frozenset(filter(None, [dialect.nullSequence]))
+    return Contract("draft", tuple(fields), match, sample.encoding, dialect, missing, Summary())
+
+
+def survey(batches: Iterable[Batch], sample: Sample, split: Callable[[str], Sequence[str]] | None = None) -> Survey:
+    """Collect what was read by a `text_contract`, up to `WHOLE` bytes of text.
+
+    Args:
+        batches: of the file.
+        sample: of the file.
+        split: returns the cells of a record that has another number of them, as its problem shows it.
+    """
+    room = max(100, min(VALUES, ROOM // max(1, len(sample.header))))
     found, size = Survey([Column(name, room) for name in sample.header]), 0
-    stream.seek(0)
-    for batch in read_csv(stream, file, contract, BLOCK):
+    for batch in batches:
         if size > WHOLE:
             found.whole = False
             break
         size += _text_size(batch.rows)
-        _add(found, batch)
+        _add(found, batch, split)
     return found
 
 
@@ -164,17 +202,28 @@ def _text_size(rows: pa.Table) -> int:
     return size
 
 
-def _add(found: Survey, batch: Batch) -> None:
+def _add(found: Survey, batch: Batch, split: Callable[[str], Sequence[str]] | None) -> None:
     found.rows += batch.rows.num_rows
     if batch.rows.num_rows:
         for column, cells in zip(found.columns, batch.rows.columns, strict=False):  # the last column is `_line`
             column.add(cells.combine_chunks())
+    last = _last_rows(batch)
     if batch.rejected:
         told: dict[int, str] = {}
         for problem in islice(batch.problems, max(0, REJECTS - found.rejected)):
+            if split and problem.rule == "fields" and problem.raw is not None:
+                last.append(Record(problem.line or 0, split(problem.raw)))
             rule = "NUL" if "NUL" in problem.message and problem.rule == "encoding" else problem.rule
             told.setdefault(problem.line or 0, rule)
         for line, rule in told.items():
             found.first.setdefault(rule, line)
         found.by_rule.update(told.values())
         found.rejected += batch.rejected
+    found.tail.extend(sorted(last, key=attrgetter("line")))
+
+
+def _last_rows(batch: Batch) -> list[Record]:
+    """Return the last good records of a batch."""
+    rows = batch.rows.slice(max(0, batch.rows.num_rows - LAST - BEFORE))
+    *columns, lines = (column.to_pylist() for column in rows.columns)
+    return [Record(line, [cell or "" for cell in cells]) for line, *cells in zip(lines, *columns, strict=True)]

@@ -221,7 +221,7 @@ class FieldSpec(Part):
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.name, self.type, self.constraints))
+        return hash((self.name, self.type, self.format, self.constraints))
 
     def __hash__(self) -> int:
         """Return what is worked out once: a field is a key of caches, and its `enum` may be long."""
