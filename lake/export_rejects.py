@@ -116,9 +116,7 @@ def _copy(lines: _Lines, rejects: RejectedRecords, dialect: Mapping[str, Any], s
             record = line if rejects.open[number] else form.whole(line, lines)
             out.write(encoder.encode(form.marked(record, mark_of(number, rejects.version))))
             left -= 1
-        else:
-            out.write(encoder.encode(form.between(line, number)))
-        if not left and not form.goes_on(number):
+        if not left:
             break
     if left:
         raise CannotExport("the file does not have the lines that were rejected: verify it, or load it again")

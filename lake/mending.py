@@ -33,11 +33,13 @@ class Mends:
 
 
 def fixed_dialect(dialect: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the dialect of a fixed file with marks: that of its source, but no last record is a footer.
+    """Return the dialect of a fixed file with marks: no record of it is a footer, or a comment by its number.
 
-    A person may remove records and add some at the end; what is taken for a footer would be lost in silence.
+    A person may remove records and add some, so lines get other numbers: what is taken for a footer or a comment would
+    be lost in silence. Only the comments that fill the first lines, above the header, are still found by their number.
     """
-    return {**dialect, "footerRows": 0}
+    rows = sorted(set(dialect.get("commentRows") or ())) if dialect.get("header", True) else []
+    return {**dialect, "footerRows": 0, "commentRows": [row for line, row in enumerate(rows, 1) if row == line]}
 
 
 def read_mends(record: dict[str, Any]) -> Mends | None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from lake.mending import MENDS
+from lake.mending import MENDS, fixed_dialect
 
 
 class Lines(Iterator[str], Protocol):
@@ -22,14 +22,6 @@ class Objects:
     def header(self, _: Lines) -> str:
         """Return the lines above the first record: none."""
         return ""
-
-    def between(self, _line: str, _number: int) -> str:
-        """Return what is written for a line that is not exported: nothing."""
-        return ""
-
-    def goes_on(self, _number: int) -> bool:
-        """Return whether lines after the last rejected record are needed: never."""
-        return False
 
     def whole(self, line: str, _: Lines) -> str:
         """Return the record that begins with a line: the line."""
@@ -50,13 +42,14 @@ class Cells:
 
     def __init__(self, dialect: Mapping[str, Any], suffix: str, *, marked: bool) -> None:
         """Take the dialect by the names of the standard's Table Dialect; `marked`: the file has its marks already."""
+        dialect = fixed_dialect(dialect) if marked else dialect
         self._delimiter = dialect.get("delimiter") or ("\t" if suffix == ".tsv" else ",")
         self._quote, self._escape = dialect.get("quoteChar") or '"', dialect.get("escapeChar")
         self._end, self._is_marked, self._dialect = dialect.get("lineTerminator") or "", marked, dialect
         self._comment, self._comment_rows = dialect.get("commentChar"), set(dialect.get("commentRows") or ())
         rows = list(dialect.get("headerRows") or (1,)) if dialect.get("header", True) else []
         self._rows = [] if rows == [1] else rows  # lines of the header; if it has none, the first record is it
-        self._last_comment = max(self._comment_rows, default=0)
+        self._left_out = self._comment_rows.difference(fixed_dialect(dialect)["commentRows"])
 
     def header(self, lines: Lines) -> str:
         """Return all lines up to the header, with the column of marks in it."""
@@ -67,6 +60,8 @@ class Cells:
             number = lines.number
             if number in self._rows or not (self._rows or self._is_no_record(line, number)):
                 records[len(parts)] = line = self.whole(line, lines)
+            elif not self._rows and number in self._left_out:
+                continue
             parts.append(line)
             if number in (self._rows[-1:] or [number]) and records:
                 break
@@ -95,16 +90,6 @@ class Cells:
     def _is_no_record(self, line: str, number: int) -> bool:
         text = line.strip("\ufeff\r\n")
         return not text or number in self._comment_rows or bool(self._comment and text.startswith(self._comment))
-
-    def between(self, line: str, number: int) -> str:
-        """Return what is written for a line that is not exported: lines whose number matters keep it."""
-        if number > self._last_comment:
-            return ""
-        return line if number in self._comment_rows else self._end or "\n"
-
-    def goes_on(self, number: int) -> bool:
-        """Return whether lines after the last rejected record are needed: comments by their number."""
-        return number < self._last_comment
 
     def whole(self, line: str, lines: Lines) -> str:
         """Return the record that begins with a line, whose quotes are in order.

@@ -94,7 +94,19 @@ DIALECTS = {
         {"headerRows": [3], "commentChar": "#", "commentRows": [6], "footerRows": 2},
         "x.csv",
         'Sales, "all\n\nname,n,x\n#"1\na,1,1\nunits,,\nb,x,2\n\nall,1,2\n"of ""1""",,',
-        'Sales, "all\n\nname,n,x,_mends\n\n\nunits,,\nb,x,2,7@{}\n',
+        'Sales, "all\n\nname,n,x,_mends\nb,x,2,7@{}\n',
+    ),
+    "comments by their number above the header": (
+        {"commentRows": [1, 3, 5, 7], "commentChar": "#"},
+        "x.csv",
+        "Sales\n#1\n2026\nname,n,x\nunits,,\nb,x,2\nunits,,\n",
+        "Sales\n#1\nname,n,x,_mends\nb,x,2,6@{}\n",
+    ),
+    "comments by their number and no header": (
+        {"header": False, "commentRows": [1]},
+        "x.csv",
+        "t\nb,x,2\n",
+        "b,x,2,2@{}\n",
     ),
     "a header of two rows": (
         {"headerRows": [1, 2], "headerJoin": ""},
@@ -114,7 +126,7 @@ DIALECTS = {
 
 @pytest.mark.parametrize(("dialect", "name", "text", "expected"), DIALECTS.values(), ids=DIALECTS)
 def test_the_same_contract_reads_the_export(loads, write_dataset, dialect, name, text, expected):
-    """Title and comments by their number stay where the dialect looks for them; corrected, all is mended."""
+    """What stands above the header stays where the dialect looks for it; corrected, all is mended."""
     schema = {"fields": NUMBERS["schema"]["fields"]}
     dataset, key = write_dataset(dialect=dialect, schema=schema), f"raw/numbers/{name}"
     loads(dataset, text.encode(), key)
@@ -123,6 +135,18 @@ def test_the_same_contract_reads_the_export(loads, write_dataset, dialect, name,
     loads(dataset, re.sub(rb"[xy]([,\t]2)", rb"7\1", content), proposed)
     with pytest.raises(CannotExport, match="are mended"):
         export(loads, dataset.contract, key)
+
+
+def test_no_record_of_a_fixed_file_is_a_comment_by_its_number(loads, write_dataset):
+    """A person sorts the records, or removes some: each gets another line number. The same in a second export."""
+    dataset = write_dataset(dialect={"commentRows": [3, 4]})
+    loads(dataset, HEADER + b"a,x,1\nkg,kg,kg\ncm,cm,cm\nb,x,2\nc,y,3\nd,y,4\n")
+    first, content = export(loads, dataset.contract)
+    loads(dataset, content.replace(b",x,", b",7,").replace(b"n,7,_m", b"n,x,_m"), first)
+    assert loads.clean(first)["name"].to_pylist() == ["a", "b"]
+    _, content = export(loads, dataset.contract, first)
+    of = version(loads)
+    assert content == f"name,n,x,_mends\nc,y,3,6@{of}\nd,y,4,7@{of}\n".encode()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
