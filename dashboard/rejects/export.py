@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 
 import streamlit as st
 
@@ -29,11 +30,17 @@ def show(key: str, published: Published, format_: Format) -> None:
     name, records = result.key.rpartition("/")[2], formats.count(result.records, "rejected record")
     label = f"Download {records} of this file"
     st.download_button(label, content, name, "text/csv", "reject-export", on_click="ignore", icon=":material/download:")
-    st.caption(
-        f"**To mend:** correct the values in `{formats.plain(name)}` and keep its column `{MENDS}`. Put it back as "
-        f"**{formats.plain(result.key)}**: `make put FILE={name} DATASET={key.split('/')[1]}`, or with any S3 client. "
-        "Its rows are loaded, and the rejects whose records pass are shown as mended."
-    )
+    st.caption(f"**To mend:** correct the values, keep the column `{MENDS}`, and put the file back under this key:")
+    st.code(result.key, language=None, wrap_lines=True)
+    st.caption("With this command, or with any S3 client:")
+    st.code(put_command(name, key.split("/")[1]), language="bash", wrap_lines=True)
+    st.caption("Its rows are loaded, and the rejects whose records pass are shown as mended.")
+
+
+def put_command(name: str, dataset: str) -> str:
+    """Return the command that puts a file of this folder into a dataset, for a shell and for make."""
+    file, folder = (shlex.quote(text.replace("$", "$$")) for text in (name, dataset))
+    return f"make put FILE={file} DATASET={folder}"
 
 
 @st.cache_data(ttl=30, max_entries=3, show_spinner=False, hash_funcs=BY_URL)
