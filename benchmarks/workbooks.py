@@ -1,4 +1,4 @@
-"""A workbook, read and checked: Lakelet beside pandas with calamine and the same checks written by hand.
+"""Workbooks, read and checked: Lakelet beside pandas with calamine and the same checks written by hand.
 
     python -m benchmarks.workbooks [--rows 200000] [--rounds 3] [--file FILE]
 

@@ -62,7 +62,7 @@ class Pipeline:
     errors: list[BaseException] = field(default_factory=list)
 
     def end_outage(self) -> None:
-        """Let loads begin again."""
+        """Allow loads again."""
         self.back_at = time.monotonic()  # before `away` ends: who finds it ended compares the start of a load with this
         self.away.clear()
 

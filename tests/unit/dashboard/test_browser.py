@@ -216,7 +216,7 @@ def messages_of(page: Page) -> list[str | bytes]:
 
 
 def test_a_query_is_run_by_keyboard(store: ObjectStore, address: str, browser_page: Page) -> None:
-    """A press that ran the page twice would drop the file of a download while the browser asks for it."""
+    """Otherwise a press, which ran the page twice, would drop the file of a download while the browser asks for it."""
     asked = messages_of(browser_page)
     fill(store, [1405, 1333, 1290])
     browser_page.goto(f"{address}/query")

@@ -1,4 +1,4 @@
-"""How to put corrected records back: what the page shows can be given to a shell as it is."""
+"""Commands to put corrected records back: what the page shows can be given to a shell as it is."""
 
 import json
 import os

@@ -126,7 +126,7 @@ DIALECTS = {
 
 @pytest.mark.parametrize(("dialect", "name", "text", "expected"), DIALECTS.values(), ids=DIALECTS)
 def test_the_same_contract_reads_the_export(loads, write_dataset, dialect, name, text, expected):
-    """What stands above the header stays where the dialect looks for it; corrected, all is mended."""
+    """Lines above the header stay where the dialect looks for them; corrected, all is mended."""
     schema = {"fields": NUMBERS["schema"]["fields"]}
     dataset, key = write_dataset(dialect=dialect, schema=schema), f"raw/numbers/{name}"
     loads(dataset, text.encode(), key)
@@ -138,7 +138,7 @@ def test_the_same_contract_reads_the_export(loads, write_dataset, dialect, name,
 
 
 def test_no_record_of_a_fixed_file_is_a_comment_by_its_number(loads, write_dataset):
-    """A person sorts the records, or removes some: each gets another line number. The same in a second export."""
+    """Records that a person sorts, or removes: each gets another line number. The same in a second export."""
     dataset = write_dataset(dialect={"commentRows": [3, 4]})
     loads(dataset, HEADER + b"a,x,1\nkg,kg,kg\ncm,cm,cm\nb,x,2\nc,y,3\nd,y,4\n")
     first, content = export(loads, dataset.contract)
@@ -151,7 +151,7 @@ def test_no_record_of_a_fixed_file_is_a_comment_by_its_number(loads, write_datas
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
 def test_no_record_of_a_fixed_file_is_a_footer(loads, write_dataset, suffix):
-    """A record that a person adds at the end is loaded; of a file without marks, the last record is the footer."""
+    """Records that a person adds at the end are loaded; of a file without marks, the last record is the footer."""
     text = HEADER + b"a,1,1\nb,x,2\nall,1,1\n"
     separate = (lambda content: content.replace(b",", b"\t")) if suffix == ".tsv" else bytes
     dataset, key = write_dataset(dialect={"footerRows": 1}), f"raw/numbers/a{suffix}"
@@ -166,7 +166,7 @@ def test_no_record_of_a_fixed_file_is_a_footer(loads, write_dataset, suffix):
 
 
 def test_json_lines_have_the_mark_as_one_more_key(loads, write_dataset):
-    """What is no object has no place for a mark, and comes as it is."""
+    """Lines without an object have no place for a mark, and come as they are."""
     dataset, key = write_dataset(), "raw/numbers/a.jsonl"
     good, bad = b'{"name":"a","n":1}', [b'{"name":"b",\r"n":"x"}', b"[1]", b"{ }", b'{"name":"d","n":-1}']
     loads(dataset, b"\n\n".join([good, *bad[:2]]) + b"\r\n" + b"\n".join(bad[2:]), key)
