@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -159,7 +160,9 @@ class DaskExecutor:
     def _cancel_waiting(self) -> None:
         for batch in list(self._batches.values()):
             if batch.future and batch.worker not in self._link.workers:
-                batch.future.cancel()
+                # Of Dask, which has many kinds: the link may close the client now, and that ends the batch as well.
+                with suppress(Exception):
+                    batch.future.cancel()
 
     def renew(self, definitions: Iterable[Definition], fingerprints: Mapping[str, str]) -> None:
         """Send batches to workers that have these datasets; those that no worker has begun return to the ledger."""
