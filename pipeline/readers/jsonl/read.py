@@ -78,8 +78,9 @@ def _records(lines: Lines, contract: Contract, limit: int) -> Records:
 
     more = None
     if contract.more:
-        spans = zip(marks.starts[numbers].tolist(), marks.stops[numbers].tolist(), strict=True)
-        more = pa.array([more_of(text[start:stop], contract) for start, stop in spans], pa.string())
+        spans = zip(marks.starts.tolist(), marks.stops.tolist(), strict=True)
+        known = {line: more_of(text[start:stop], contract) for line, (start, stop) in enumerate(spans)}
+        more = pa.array(map(known.get, numbers.tolist()), pa.string())  # of a line that is cut, none
     return Records(columns, numbers + lines.first, raw, malformed, more)
 
 

@@ -26,8 +26,11 @@ _STEPS = np.array([0, 0, 1, 1, -1, -1, 0, 0, 0, 0], np.int64)  # of the depth, b
 
 
 def hide_escapes(text: bytes) -> bytes:
-    r"""Return a text of the same size where `\\`, `\"` and the CR of a CRLF are other characters."""
-    shadow = text.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in text else text
+    r"""Return a text of the same size where `\\`, `\"` and the CR of a CRLF are other characters.
+
+    No text in UTF-8 has those of the escapes: two keys that differ in them differ in the shadow too.
+    """
+    shadow = text.replace(b"\\\\", b"\xff\xff").replace(b'\\"', b"\xff\xfe") if b"\\" in text else text
     return shadow.replace(b"\r\n", b" \n") if b"\r\n" in shadow else shadow
 
 

@@ -100,6 +100,13 @@ def test_a_line_nearly_like_the_others(contracts, line):
         check(f"{first}\n{line}\n{first}".encode(), contracts[0])
 
 
+def test_keys_that_differ_in_their_escapes_alone_are_not_alike(tmp_path):
+    contract = contract_of(tmp_path, [{"name": "a__"}])
+    check(b'{"a__": "1"}\n{"a\\\\": "2"}\n{"a\\"": "3"}\n', contract)
+    rows, *_ = whole(read_jsonl, b'{"a\\\\": "1"}\n{"a\\"": "2"}\n{"a__": "3"}\n', contract)
+    assert rows["a__"].to_pylist() == [None, None, "3"]
+
+
 @given(TEXT, st.sampled_from(["", "\n"]), st.sampled_from([1, 50, 1 << 20, 1 << 20]), st.integers(0, 1))
 @example(['{"n": 1}', '{"t": "a\\\\", "n": 2}', '{"t": "a\\"", "n": 3}'], "", 1 << 20, 0)
 def test_both_readers_agree(contracts, lines, end, block_size, number):
@@ -130,3 +137,11 @@ def test_a_line_above_the_limit_is_rejected_wherever_a_block_ends(contracts, siz
     assert results[0][1:] == results[1][1:]
     long = [line for line, size in enumerate(sizes, 1) if size + 7 > limit]
     assert [problem.line for problem in results[0][1] if problem.rule == "size"] == long
+
+
+def test_a_line_above_the_limit_in_one_block_with_others_has_no_more(tmp_path):
+    contract = contract_of(tmp_path, [{"name": "n"}], more=True)
+    data = b'{"n": "1", "x": 2}\n{"n": "' + b"7" * 9000 + b'"}\n{"n": "3", "z": 1}\n'
+    rows, _, rejected, _ = whole(read_jsonl, data, contract, limits=Limits(record=200), block_size=6000)
+    assert rows["_more"].to_pylist() == ['{"x": 2}', '{"z": 1}']
+    assert rejected == 1
