@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.model.field import FieldSpec
 from pipeline.readers.cells.parse import parse
+from pipeline.readers.cells.time_formats import write_time
 
 _MIDNIGHT = time()
 _PLAIN = (1e-4, 1e10)  # between them Arrow writes a float64 without an exponent, with the same digits as Python
@@ -57,11 +58,12 @@ def write_floats(numbers: NDArray[np.float64], field: FieldSpec) -> pa.Array:
 
 
 def _with_decimal_char(text: pa.Array, field: FieldSpec) -> pa.Array:
-    point = _decimal_char(field)
+    point = decimal_char(field)
     return text if point == "." else pc.replace_substring(text, ".", point)
 
 
-def _decimal_char(field: FieldSpec) -> str:
+def decimal_char(field: FieldSpec) -> str:
+    """Return the decimal point of a number that is written for a field, which its reader takes for one."""
     if field.type == "integer" and field.groupChar == ".":
         return ","  # so that 12.5 is not read as 125, but is wrong
     return field.decimalChar if field.type == "number" else "."
@@ -78,7 +80,7 @@ def _boolean(value: bool, field: FieldSpec) -> str:
 
 
 def _number(value: float, field: FieldSpec) -> str:
-    return number_text(value).replace(".", _decimal_char(field))
+    return number_text(value).replace(".", decimal_char(field))
 
 
 def number_text(value: float) -> str:
@@ -100,8 +102,8 @@ def _datetime(value: datetime, field: FieldSpec) -> str:
     return _formatted(value, field) if field.type == "datetime" else value.isoformat()
 
 
-def _time(value: time, _: FieldSpec) -> str:
-    return value.isoformat()
+def _time(value: time, field: FieldSpec) -> str:
+    return _formatted(value, field) if field.type == "time" else value.isoformat()
 
 
 def _duration(value: timedelta, _: FieldSpec) -> str:
@@ -113,13 +115,13 @@ def _duration(value: timedelta, _: FieldSpec) -> str:
     return f"{sign}{hours}:{minutes:02}:{seconds // 1_000_000:02}{'.' * bool(fraction)}{fraction}"
 
 
-def _formatted(value: date, field: FieldSpec) -> str:
+def _formatted(value: date | time, field: FieldSpec) -> str:
     return value.isoformat() if field.format == "default" else _by_format(value, field)
 
 
 @functools.lru_cache(1 << 16)
-def _by_format(value: date, field: FieldSpec) -> str:
-    text = value.strftime(field.format.replace("%Y", f"{value.year:04}"))
+def _by_format(value: date | time, field: FieldSpec) -> str:
+    text = write_time(value, field)
     try:
         exact = parse(text, field, frozenset()) == parse(value.isoformat(), field.plain, frozenset())
     except ValueError:

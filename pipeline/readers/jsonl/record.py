@@ -11,6 +11,7 @@ from pipeline.model.contract import Contract
 from pipeline.model.field import FieldSpec
 from pipeline.model.problem import VALUE_LIMIT, Problem, Refused, listed, shortened
 from pipeline.readers.cells.explain import explain
+from pipeline.readers.cells.write import decimal_char
 from pipeline.readers.csv.explain import shown_text
 
 Kind = Literal["string", "null", "boolean", "nested", "number"]
@@ -224,8 +225,8 @@ def own_form(text: str, field: FieldSpec) -> str:
     if field.type == "boolean" and text in ("true", "false"):
         return next(iter(field.trueValues if text == "true" else field.falseValues), text)
     if field.type == "integer" and not text.lstrip("-").isdigit():
-        return _whole(text)
-    return text.replace(".", field.decimalChar) if field.type == "number" else text
+        return _whole(text).replace(".", decimal_char(field))
+    return text.replace(".", decimal_char(field)) if field.type == "number" else text
 
 
 def _whole(text: str) -> str:

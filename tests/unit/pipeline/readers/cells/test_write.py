@@ -1,6 +1,6 @@
 """Values as text in a field's own form: what is written is read again as the same value."""
 
-from datetime import UTC, date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from hypothesis import given
@@ -46,6 +46,19 @@ def test_a_date_is_read_again_or_is_wrong(value, format_):
         assert parse(text, field, NONE) == value
     except ValueError:
         assert text == value.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("value", "field", "text"),
+    [
+        (time(7, 30), FieldSpec(name="t", type="time", format="%H.%M"), "07.30"),
+        (time(0, 30), FieldSpec(name="t", type="time", format="%-I:%M %p"), "12:30 AM"),
+        (time(7, 30, 5), FieldSpec(name="t", type="time", format="%H.%M"), "07:30:05"),
+        (datetime(2026, 1, 31, 12), FieldSpec(name="d", type="datetime", format="%Y-%m-%dT%H%M%z"), "2026-01-31T1200Z"),
+    ],
+)
+def test_a_time_has_the_format_of_its_field_if_that_can_hold_it(value, field, text):
+    assert as_written(value, field) == text
 
 
 @given(st.datetimes(), st.sampled_from(["default", "%Y-%m-%d %H:%M:%S", "%d/%m/%Y %I:%M %p"]))

@@ -225,6 +225,13 @@ def test_values_have_the_form_that_the_field_has(tmp_path):
     check(data.replace('"1234.5"', "null"), rows, rejects, tmp_path=tmp_path, schema={"fields": fields})
 
 
+def test_a_fraction_is_no_integer_where_a_point_groups_digits(tmp_path):
+    fields = [FIELDS[0] | {"groupChar": "."}, *FIELDS[1:]]
+    data = '{"id":12.5}\n{"id":1000}\n{"id":"1.000"}\n{"id":1.5}'
+    rejects = [(1, "id", "type"), (4, "id", "type")]
+    check(data, [row(2, 1000), row(3, 1000)], rejects, tmp_path=tmp_path, schema={"fields": fields})
+
+
 def test_a_field_that_is_the_second_column_of_a_name_is_none_of_an_object(tmp_path):
     fields = [*FIELDS[:4], FIELDS[4] | {"header": ["day", 2]}]
     check('{"id":1}', refused="header", tmp_path=tmp_path, schema={"fields": fields})
