@@ -1,9 +1,10 @@
 """Interface of a reader, and its results: batches of typed rows, and problems."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
-from itertools import chain
+from itertools import accumulate, chain, groupby
 
 import pyarrow as pa
 
@@ -78,10 +79,13 @@ def read_each(
 
 def _joined(batches: Sequence[Batch], schema: pa.Schema) -> Batch:
     """Join the batches of one file."""
+    edges = [*accumulate((batch.rows.num_rows for batch in batches), initial=0)]
 
     def texts(rows: Sequence[int]) -> list[str]:
-        places = [(batch, number) for batch in batches for number in range(batch.rows.num_rows)]
-        return [text for batch, number in (places[row] for row in rows) for text in batch.texts([number])]
+        found = list[str]()
+        for number, some in groupby(rows, lambda row: bisect_right(edges, row) - 1):
+            found += batches[number].texts([row - edges[number] for row in some])
+        return found
 
     rows = pa.concat_tables([schema.empty_table(), *(batch.rows for batch in batches)])
     problems = chain.from_iterable(batch.problems for batch in batches)

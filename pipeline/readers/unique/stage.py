@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.model.contract import Contract
 from pipeline.model.keys import Key
 from pipeline.model.problem import VALUE_LIMIT, Problem, listed, shortened
-from pipeline.readers.base import Batch
+from pipeline.readers.base import PROBLEMS, Batch
 from pipeline.readers.unique.hashes import Hashes, hash_keys, is_exact
 from pipeline.readers.unique.index import Index, KeyLog, Lines
 
@@ -64,15 +64,20 @@ def _texts_of(batch: Batch, numbers: NDArray[np.int64]) -> Any:
 
 
 def _problems(batch: Batch, duplicates: Duplicates) -> Iterator[Problem]:
-    for number in sorted(duplicates):
-        [raw], line = batch.texts([number]), batch.rows["_line"][number].as_py()
-        for key, first in duplicates[number]:
-            values = [_shown(batch.rows[name][number].as_py()) for name in key.names]
-            value = ", ".join(values)
-            column = key.names[0] if len(key.names) == 1 else None
-            expected = "a value" if column else f"values of {listed(key.names)}"
-            message = f"expected {expected} that no record before has, found {shortened(value)!r} in line {first} too"
-            yield Problem(key.rule, message, line, column, value[:VALUE_LIMIT], raw)
+    numbers = sorted(duplicates)
+    for start in range(0, len(numbers), PROBLEMS):  # the texts of many are found in one pass over the batch
+        some = numbers[start : start + PROBLEMS]
+        for number, raw in zip(some, batch.texts(some), strict=True):
+            for key, first in duplicates[number]:
+                yield _problem(batch.rows, number, key, first, raw)
+
+
+def _problem(rows: pa.Table, number: int, key: Key, first: int, raw: str) -> Problem:
+    value = ", ".join(_shown(rows[name][number].as_py()) for name in key.names)
+    column = key.names[0] if len(key.names) == 1 else None
+    expected = "a value" if column else f"values of {listed(key.names)}"
+    message = f"expected {expected} that no record before has, found {shortened(value)!r} in line {first} too"
+    return Problem(key.rule, message, rows["_line"][number].as_py(), column, value[:VALUE_LIMIT], raw)
 
 
 def _shown(value: Any) -> str:
