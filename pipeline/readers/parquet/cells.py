@@ -27,7 +27,7 @@ def write_column(column: pa.Array, field: FieldSpec) -> pa.Array:
     if is_text(type_):
         return column.cast(pa.binary()).view(pa.string())
     if at.is_nested(type_):
-        return pa.array([json_text(value) for value in column], pa.string())
+        return pa.array([json_text(value, field) for value in column], pa.string())
     if at.is_floating(type_):
         return _floats(column.cast(pa.float64()), field)
     if at.is_decimal(type_):
@@ -54,9 +54,18 @@ def float_text(value: float | None) -> str | None:
     return str(int(value)) if abs(value) < 2.0**63 and value == int(value) else repr(value)
 
 
-def json_text(value: pa.Scalar) -> str | None:
-    """Return a nested value as JSON; in it, what JSON does not have (times, decimals, NaN) is text."""
-    return json.dumps(_jsonable(value.as_py()), ensure_ascii=False) if value.is_valid else None
+def json_text(value: pa.Scalar, field: FieldSpec) -> str | None:
+    """Return a nested value as JSON; in it, what JSON does not have (times, decimals, NaN) is text.
+
+    A map is a list of pairs. In an object field it is an object, unless it has a key twice: then it is wrong.
+    """
+    if not value.is_valid:
+        return None
+    try:
+        content = value.as_py(maps_as_pydicts="strict" if field.type == "object" else None)
+    except KeyError:
+        content = value.as_py()
+    return json.dumps(_jsonable(content), ensure_ascii=False)
 
 
 def more_texts(batch: pa.RecordBatch) -> pa.Array:
@@ -95,7 +104,7 @@ def _times(values: pa.Array, field: FieldSpec) -> pa.Array:
         whole = pc.equal(micros.cast(pa.timestamp("ns"), safe=False), times)
         texts = pc.if_else(whole, pc.binary_join_element_wise(micros.cast(pa.string()), "Z", ""), texts)
     if field.type == "date":
-        midnight = pc.match_substring_regex(texts, pattern=r" 00:00:00(\.0+)?Z\z")
+        midnight = pc.match_substring_regex(texts, pattern=r"\A.{10} 00:00:00(\.0+)?Z\z")
         texts = pc.if_else(midnight, pc.utf8_slice_codeunits(texts, 0, 10), texts)
     return texts
 
@@ -114,7 +123,7 @@ def plain_text(value: pa.Scalar, field: FieldSpec) -> bytes | None:
 
 def _plain_value(value: Any, type_: pa.DataType, field: FieldSpec) -> str | None:
     if at.is_nested(type_):
-        return json_text(value)
+        return json_text(value, field)
     if at.is_boolean(type_):
         return "true" if value.as_py() else "false"
     if at.is_floating(type_):

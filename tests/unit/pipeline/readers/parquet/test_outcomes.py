@@ -95,6 +95,7 @@ COLUMNS = {
         [NOON],
     ),
     "seconds": (pa.array([NAIVE], pa.timestamp("s")), DATETIME | {"format": "%d.%m.%Y %H:%M"}, [NOON]),
+    "a midnight beyond the years": (pa.array([253_402_300_800], pa.timestamp("s")), DATE, ["type"]),
     "nanoseconds": (NS, DATETIME, [NOON, "type"]),
     "text": (pa.array(["a", "", None, " b"]), STRING, ["a", None, None, " b"]),
     "large text": (pa.array(["a", "é"], pa.large_string()), STRING, ["a", "é"]),
@@ -119,6 +120,11 @@ COLUMNS = {
         ['{"x": "é", "d": "2026-01-31", "f": "nan"}'],
     ),
     "a map": (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())), STRING, ['[["k", 1]]']),
+    "a map in an object": (
+        pa.array([[("k", 1)], [("k", 1), ("k", 2)], None], pa.map_(pa.string(), pa.int64())),
+        {"type": "object"},
+        ['{"k": 1}', "type", None],
+    ),
     "an exact decimal": (
         pa.array([Decimal("12345678901234.56"), Decimal("0.10")]),
         NUMBER | {"decimal": {"precision": 16, "scale": 2}},
