@@ -14,6 +14,7 @@ from pipeline.model.dialect import Dialect
 from pipeline.model.field import FieldSpec
 from pipeline.model.problem import shortened
 from pipeline.readers.base import Batch, Limits
+from pipeline.readers.csv.header import join_rows
 from pipeline.readers.csv.read import read_csv
 from pipeline.readers.csv.record import split_record
 from pipeline.readers.decode import text_chunks
@@ -28,6 +29,7 @@ from pipeline.readers.workbook.read import as_text, read_sheet, read_workbook
 
 BLOCK = 8 << 20  # bytes of text that are read at a time
 HEAD_ROWS = 200  # of a workbook, to find its header
+MAX_PRECISION = 38  # of an exact number
 ROWS = 10_000  # of a Parquet file that are read at a time
 
 
@@ -67,7 +69,10 @@ def _read_text(stream: BinaryIO, file: str, sample: Sample) -> Survey:
     dialect = Dialect.model_validate(sample.dialect)
 
     def split(raw: str) -> list[str]:
-        return [cell.decode() for cell in split_record(raw.encode(), dialect)]
+        try:
+            return [cell.decode() for cell in split_record(raw.encode(), dialect)]
+        except ValueError:  # the text of a long record is cut, perhaps inside quotes
+            return [raw]
 
     stream.seek(0)
     return survey(read_csv(stream, file, text_contract(sample, "exact"), BLOCK), sample, split)
@@ -81,15 +86,17 @@ def _footer_note(footers: list[Record]) -> str:
 
 def _survey_workbook(stream: BinaryIO, file: str) -> tuple[Sample, Survey]:
     stream.seek(0)
-    rows = next(read_sheet(stream, Dialect(header=False), Limits()).parts)
+    rows = next(read_sheet(stream, Dialect(header=False), Limits()).parts, None)
+    if rows is None:
+        raise SettingError(f"{file}: its first sheet is empty: expected a header and some rows")
     lines = rows.lines[:HEAD_ROWS].tolist()
     cells = [[as_text(cell) or "" for cell in rows.row(place)] for place in range(len(lines))]
-    width = max(map(len, cells), default=0)
+    width = max(map(len, cells))
     records = [Record(line, [*row, *[""] * (width - len(row))]) for line, row in zip(lines, cells, strict=True)]
-    if not width:
-        raise SettingError(f"{file}: its first sheet is empty: expected a header and some rows")
     sample, place = Sample({}, ""), header_place(records)
     add_header(sample, records, place, titled=bool(place))
+    count = len(sample.dialect.get("headerRows", [1]))
+    sample.header = join_rows(cells[place : place + count], " ")  # as it is read: another row may be longer
 
     def read() -> Survey:
         stream.seek(0)
@@ -122,18 +129,20 @@ def _keys(raw: bytes) -> list[str]:
         return []
 
 
-def _survey_parquet(stream: BinaryIO, _: str) -> tuple[Sample, Survey]:
+def _survey_parquet(stream: BinaryIO, name: str) -> tuple[Sample, Survey]:
     sample = Sample({}, "")
     stream.seek(0)
     file_ = open_parquet(stream)
     sample.header = file_.schema_arrow.names
+    if not sample.header:
+        raise SettingError(f"{name}: it has no column: expected one at least")
     sample.types = {column.name: spec for column in file_.schema_arrow if (spec := _typed(value_type(column.type)))}
     return sample, survey(_as_text(file_, sample), sample)
 
 
 def _typed(type_: pa.DataType) -> dict[str, Any]:
     """Return the type of a field for a column's values; nothing for text, which may be anything."""
-    if pa.types.is_decimal(type_):
+    if pa.types.is_decimal(type_) and type_.precision <= MAX_PRECISION:
         return {"type": "number", "decimal": {"precision": type_.precision, "scale": type_.scale}}
     return next(({"type": word} for is_type, word in _TYPES if is_type(type_)), {})
 
@@ -141,6 +150,7 @@ def _typed(type_: pa.DataType) -> dict[str, Any]:
 _TYPES: list[tuple[Callable[[pa.DataType], bool], str]] = [
     (pa.types.is_integer, "integer"),
     (pa.types.is_floating, "number"),
+    (pa.types.is_decimal, "number"),
     (pa.types.is_boolean, "boolean"),
     (pa.types.is_date, "date"),
     (pa.types.is_timestamp, "datetime"),
@@ -152,9 +162,27 @@ _TYPES: list[tuple[Callable[[pa.DataType], bool], str]] = [
 def _as_text(file: pq.ParquetFile, sample: Sample) -> Iterator[Batch]:
     fields = [FieldSpec(name="x", type=sample.types.get(name, {"type": "string"})["type"]) for name in sample.header]
     for part in file.iter_batches(ROWS):
-        texts = [write_column(column, field) for column, field in zip(part.columns, fields, strict=True)]
+        texts = [
+            _readable(write_column(*one), name, sample)
+            for *one, name in zip(part.columns, fields, sample.header, strict=True)
+        ]
         numbers = pa.array(range(part.num_rows), pa.int64())
         yield Batch(pa.table([*texts, numbers], names=[*map(str, range(len(texts))), "_line"]), (), 0)
+
+
+def _readable(cells: pa.Array, name: str, sample: Sample) -> pa.Array:
+    """Return a column of text with null for each cell whose bytes are no text."""
+    try:
+        cells.validate(full=True)
+    except pa.ArrowInvalid:
+        sample.notes.append(f"column {name}: some of its values are not UTF-8: their records will be rejected")
+        values = cells.view(pa.binary()).to_pylist()
+        return pa.array([value if value is None or _is_utf8(value) else None for value in values]).cast(pa.string())
+    return cells
+
+
+def _is_utf8(value: bytes) -> bool:
+    return b"\0" not in value and value.decode(errors="replace").encode() == value
 
 
 _FORMATS: dict[str, Callable[[BinaryIO, str], tuple[Sample, Survey]]] = {

@@ -7,18 +7,25 @@ import json
 import re
 import subprocess
 import sys
+from decimal import Decimal
 
 import duckdb
 import frictionless
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from openpyxl import Workbook
 
 from common.errors import SettingError
 from pipeline.dataset import survey, survey_file
 from pipeline.dataset.dataset import read_dataset
 from pipeline.dataset.draft import dataset_name, draft, to_text
+from pipeline.model.read_contract import read_contract
+from pipeline.readers.base import Limits
 from pipeline.readers.csv.read import read_csv
+from pipeline.readers.formats import reader_of
 from tests.support.project import DATASETS
 
 
@@ -202,6 +209,40 @@ def test_what_was_not_read_is_not_claimed(monkeypatch):
     assert any(note.startswith("only the first 1 MiB") and "no field is required" in note for note in notes)
 
 
+def workbook(*rows: list[object]) -> bytes:
+    book, sink = Workbook(), io.BytesIO()
+    for row in rows:
+        book.active.append(row)
+    book.save(sink)
+    return sink.getvalue()
+
+
+def parquet(*columns: pa.Array) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table([*columns], ["a"][: len(columns)]), sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "file", "fields"),
+    [
+        (b"a,b,c\n1,2,3\n" + b'4,"' + b"y" * 5000 + b'"\n5,6,7\n', "my.csv", ["integer"] * 3),
+        (workbook(["a", "b"], [1, 2], [3, 4, "beside"], [5, 6]), "my.xlsx", ["integer"] * 2),
+        (parquet(pa.array([b"text", b"\xff"])), "my.parquet", ["string"]),
+        (parquet(pa.array([Decimal("1.5")], pa.decimal256(50, 2))), "my.parquet", ["number"]),
+    ],
+    ids=["the text of a reject is cut in quotes", "a row longer than the header", "bytes", "too many digits"],
+)
+def test_a_file_that_is_read_has_a_draft(tmp_path, content, file, fields):
+    made, notes = draft(io.BytesIO(content), file, "my")
+    contract = read_contract(tmp_path / "my.json", to_text(made).encode())
+    assert [field.type for field in contract.fields] == fields
+    batches = [*reader_of(file).read(io.BytesIO(content), file, contract, limits=Limits())]
+    rejected = sum(batch.rejected for batch in batches)
+    assert any(batch.rows.num_rows for batch in batches)
+    assert bool(rejected) == ("rejected" in str(notes))
+
+
 def test_utf8_with_a_wrong_byte_is_not_another_encoding():
     made, notes = draft(io.BytesIO("a,b\né,1\nü,2\n".encode() + b"\xe9,3\n"), "my.csv", "my")
     assert made["encoding"] == "utf-8"
@@ -223,6 +264,13 @@ def test_utf8_with_a_wrong_byte_is_not_another_encoding():
 def test_no_contract_fits(content, said):
     with pytest.raises(SettingError, match=said):
         draft(io.BytesIO(content), "my.csv", "my")
+
+
+def test_a_file_without_columns_has_no_draft():
+    with pytest.raises(SettingError, match="sheet is empty"):
+        draft(io.BytesIO(workbook()), "my.xlsx", "my")
+    with pytest.raises(SettingError, match="no column"):
+        draft(io.BytesIO(parquet()), "my.parquet", "my")
 
 
 @pytest.mark.parametrize(
