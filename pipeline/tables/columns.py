@@ -4,6 +4,10 @@ import pyarrow as pa
 
 from lake.schemas import LINEAGE
 
+_STATISTICS = "delta.dataSkippingStatsColumns"
+_EXACT_DIGITS = 15  # of a float
+_COLUMNS = 32  # that have statistics in a commit, as is usual
+
 
 def clean_table_schema(schema: pa.Schema) -> pa.Schema:
     """Return the columns of a clean table: the lineage, and those of the contract and the transform as Delta has them.
@@ -34,3 +38,20 @@ def _delta_type(type_: pa.DataType) -> pa.DataType:
     if types.is_float16(type_):
         return pa.float32()
     return type_
+
+
+def statistics_properties(schema: pa.Schema) -> dict[str, str]:
+    """Return properties of a table that keep statistics of its commits from telling something wrong; often none.
+
+    There a number is a float: by it, engines would skip a file that has an exact number of more digits. So columns of
+    such numbers have no statistics, nor have those whose names need more than quotes.
+    """
+    if not any(map(_is_wide, schema.types)):
+        return {}
+    plain = [field.name for field in schema if field.name.isidentifier() and field.name.isascii()]
+    columns = [name for name in plain if not _is_wide(schema.field(name).type)][:_COLUMNS]
+    return {_STATISTICS: ",".join(f"`{name}`" for name in columns)}
+
+
+def _is_wide(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_decimal(type_) and type_.precision > _EXACT_DIGITS)

@@ -5,7 +5,7 @@ between the commit and the ledger's mark repeats nothing.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from pipeline.ledger.changes import (
     write_mark,
 )
 from pipeline.ledger.database import Database
+from pipeline.tables.columns import statistics_properties
 from pipeline.tables.history import newest_checkpoint, shorten_log
 from pipeline.tables.objects import Objects
 
@@ -204,6 +205,10 @@ class Table:
     def _commit(self, table: DeltaTable | None, todo: _Todo) -> DeltaTable:
         """Commit results in one transaction; return the table after it."""
         objects = Objects(self.store, self.outputs, self.schema, self.staging)
+        statistics = statistics_properties(self.schema)
+        if table and not statistics.items() <= table.metadata().configuration.items():
+            ours = CommitProperties(custom_metadata=self._signature)
+            table.alter.set_table_properties(statistics, commit_properties=ours)
         transaction = Transaction(self._application, todo.position)
         properties = CommitProperties(app_transactions=[transaction], custom_metadata=self._signature)
         address, options = self.store.address(self.prefix)
@@ -211,7 +216,7 @@ class Table:
             table or address,
             objects.reader(todo.changes),
             storage_options=options,
-            configuration=self._configuration,
+            configuration=self._configuration | statistics,
             commit_properties=properties,
             writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP),
             **todo.mode,
@@ -223,7 +228,7 @@ class Table:
         return table or DeltaTable(address, storage_options=options)
 
     @property
-    def _configuration(self) -> Mapping[str, str | None]:
+    def _configuration(self) -> dict[str, str | None]:
         days = f"interval {self.keep} days"
         return {"delta.logRetentionDuration": days, "delta.deletedFileRetentionDuration": days}
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -15,6 +16,7 @@ from threading import Event, Thread
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from deltalake import write_deltalake
 from deltalake.exceptions import DeltaError
@@ -198,6 +200,30 @@ def test_the_columns_follow_the_contract(table_lake, write_dataset, caplog):
         {"_source_key": "raw/numbers/c.csv", "n": 1.0, "new": "3"},
     ]
     assert "1 files of an older contract have values that do not fit the present one" in caplog.text
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["new", "grown"])
+def test_an_exact_number_of_many_digits_is_found(table_lake, write_dataset, caplog, before):
+    """The statistics of a commit have floats: by them an engine would skip the file."""
+    if before:
+        table_lake.put("a.csv", rows(1))
+        table_lake.load()
+        table_lake.update()
+    fields = [{"name": "name"}, {"name": "n", "type": "integer"}]
+    exact_number = {"name": "x", "type": "number", "decimal": {"precision": 38, "scale": 2}}
+    schema, numbers = {"fields": [*fields, exact_number]}, [Decimal("123456789012345678.91"), Decimal("-2.25")]
+    table_lake.datasets["numbers"] = write_dataset(schema=schema, summary={"groupBy": [], "sum": []})
+    table_lake.ledger.start_run({"numbers": table_lake.datasets["numbers"].fingerprint})
+    table_lake.tables = None
+    for name in ("b.csv", "c.csv"):
+        table_lake.put(name, HEADER + "".join(f"g,1,{number}\n" for number in numbers))
+        table_lake.load()
+        table_lake.update()
+    table_lake.open().optimize.compact()
+    found = table_lake.open().to_pyarrow_dataset()
+    for number in numbers:
+        assert found.count_rows(filter=pc.field("x") == number) == 2
+    assert caplog.text.count("table built anew") == before
 
 
 def by_polars(address: str, stop: Event) -> Iterator[tuple[int, int]]:
