@@ -36,7 +36,7 @@ class Index:
     """Keys that were met, each with its line."""
 
     def __init__(self, folder: Path | None) -> None:
-        self._folder, self._runs = folder, list[Run]()
+        self._spilled, self._runs = _Spilled(folder) if folder else None, list[Run]()
         self._filter: NDArray[np.uint8] | None = None
 
     def may_have(self, hashes: Hashes) -> Mask:
@@ -63,8 +63,8 @@ class Index:
                 place = np.arange(len(many)) - np.repeat(np.cumsum(counts) - counts, counts)
                 numbers.append(order[many])
                 lines.append(np.asarray(run.lines[first[many] + place]))
-            if run.spilled:  # the pages of its file are no longer ours
-                _release(run)
+            if run.spilled and self._spilled:  # the pages of its file are no longer ours
+                self._spilled.release()
         if not numbers:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         return np.concatenate(numbers), np.concatenate(lines)
@@ -76,7 +76,16 @@ class Index:
         self._runs.append(Run(hashes, lines))
         in_memory = [run for run in self._runs if not run.spilled]
         if len(in_memory) > RUNS or sum(len(run.hashes) for run in in_memory) >= SPILLED:
-            self._runs = [*(run for run in self._runs if run.spilled), self._merge(in_memory)]
+            merged, spilled = _merged(in_memory), [run for run in self._runs if run.spilled]
+            if self._spilled is None or len(merged.hashes) < SPILLED:
+                self._runs = [*spilled, merged]
+            else:
+                self._runs = self._spilled.add(merged)
+
+    def close(self) -> None:
+        """Remove the file of the spilled runs."""
+        if self._spilled:
+            self._spilled.file.close()
 
     def _set(self, hashes: Hashes) -> None:
         assert self._filter is not None
@@ -85,14 +94,11 @@ class Index:
         if len(first):
             self._filter[places[first]] |= np.bitwise_or.reduceat(bits, first)
 
-    def _merge(self, runs: Sequence[Run]) -> Run:
-        hashes = np.concatenate([run.hashes for run in runs])
-        order = np.argsort(hashes, kind="stable")
-        hashes = hashes[order]
-        lines = np.concatenate([run.lines for run in runs])[order]
-        if self._folder is None or len(hashes) < SPILLED:
-            return Run(hashes, lines)
-        return Run(_in_file(hashes, self._folder), _in_file(lines, self._folder), spilled=True)
+
+def _merged(runs: Sequence[Run]) -> Run:
+    hashes = np.concatenate([run.hashes for run in runs])
+    order = np.argsort(hashes, kind="stable")
+    return Run(hashes[order], np.concatenate([run.lines for run in runs])[order])
 
 
 def _bits(hashes: Hashes) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -101,17 +107,33 @@ def _bits(hashes: Hashes) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     return numbers >> 3, np.left_shift(1, numbers & 7).astype(np.uint8)
 
 
-def _in_file(values: Any, folder: Path) -> Any:
-    with tempfile.TemporaryFile(dir=folder) as file:
-        values.tofile(file)
-        file.flush()
-        return np.memmap(file, values.dtype, "r", shape=values.shape)
+class _Spilled:
+    """Spilled runs in one file, for a process may have few files open, and a mapped one counts too."""
 
+    def __init__(self, folder: Path) -> None:
+        self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed with the index)
+        self._sizes = list[int]()
+        self._map: mmap.mmap | None = None
 
-def _release(run: Run) -> None:
-    files: list[Any] = [run.hashes, run.lines]
-    for values in files:
-        values._mmap.madvise(mmap.MADV_DONTNEED)
+    def add(self, run: Run) -> list[Run]:
+        """Add a run to the file; return all that are in it."""
+        self._sizes.append(len(run.hashes))
+        self.file.write(run.hashes.tobytes())
+        self.file.write(run.lines.tobytes())
+        self.file.flush()
+        self._map = mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ)
+        runs, place = list[Run](), 0
+        for size in self._sizes:
+            hashes = np.frombuffer(self._map, np.uint64, size, place)
+            lines = np.frombuffer(self._map, np.int64, size, place + hashes.nbytes)
+            runs.append(Run(hashes, lines, spilled=True))
+            place += hashes.nbytes + lines.nbytes
+        return runs
+
+    def release(self) -> None:
+        """Give the pages of the file back."""
+        if self._map:
+            self._map.madvise(mmap.MADV_DONTNEED)
 
 
 class KeyLog:

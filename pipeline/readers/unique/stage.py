@@ -43,6 +43,7 @@ def unique_batches(batches: Iterable[Batch], contract: Contract, folder: Path | 
     finally:
         for keys in met:
             keys.log.close()
+            keys.index.close()
 
 
 def without(batch: Batch, duplicates: Duplicates) -> Batch:

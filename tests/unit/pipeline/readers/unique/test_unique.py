@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -155,3 +156,14 @@ def test_the_texts_of_many_duplicates_are_looked_up_together(tmp_path):
     [batch] = unique_batches([joined], contract, None)
     assert [problem.raw for problem in batch.problems] == [*map(str, [*range(1, 3000), *range(3000)])]
     assert len(asked) <= 4  # and not once for each, which takes hours for a file of 1 MiB
+
+
+def test_however_many_runs_are_spilled_few_files_are_open(tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "SPILLED", 4)
+    met, before = index.Index(tmp_path), len([*Path("/dev/fd").iterdir()])
+    for first in range(0, 400, 4):
+        met.add(np.arange(first, first + 4, dtype=np.uint64), np.arange(first, first + 4))
+    assert len([*Path("/dev/fd").iterdir()]) < before + 5
+    numbers, lines = met.find(np.array([399, 400, 7], np.uint64))
+    assert (numbers.tolist(), lines.tolist()) == ([2, 0], [7, 399])
+    met.close()
