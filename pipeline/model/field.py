@@ -87,8 +87,8 @@ class Constraints(Part):
     maximum: int | float | str | None = None
     exclusiveMinimum: int | float | str | None = None  # noqa: N815
     exclusiveMaximum: int | float | str | None = None  # noqa: N815
-    minLength: int | None = None  # noqa: N815
-    maxLength: int | None = None  # noqa: N815
+    minLength: Annotated[int, Field(ge=0, lt=1 << 63)] | None = None  # noqa: N815
+    maxLength: Annotated[int, Field(ge=0, lt=1 << 63)] | None = None  # noqa: N815
     pattern: str | None = None
     enum: Annotated[_Options, AfterValidator(lambda options: options and tuple(map(as_cell, options)))] = None
 

@@ -66,6 +66,7 @@ def fields(*changes: dict) -> dict:
         (fields({"type": "array", "constraints": {"enum": ["[]"]}}), ["f0", "enum", "array"]),
         (fields({"type": "duration", "constraints": {"minimum": "P1D"}}), ["f0", "minimum", "duration"]),
         (fields({"type": "object", "constraints": {"jsonSchema": {}}}), ["f0", "jsonSchema", "not supported"]),
+        (fields({"type": "object", "constraints": {"minLength": 1 << 70}}), ["f0", "minLength"]),
         (fields({"type": "year", "format": "%y"}), ["f0", "format", "year"]),
         (fields({"type": "time", "format": "%H:%M %Y"}), ["f0", "%Y", "time"]),
         (fields({"type": "list", "itemType": "year"}), ["f0", "itemType"]),
