@@ -20,7 +20,7 @@ DEPTH = 100  # of brackets within each other
 INTEGER_DIGITS = 19  # of the longest integer within 64 bits
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?')  # also one without an end, which is looked for once
 _KINDS: dict[str, Kind] = {
     '"': "string", "n": "null", "t": "boolean", "f": "boolean", "{": "nested", "[": "nested",
 }  # fmt: skip

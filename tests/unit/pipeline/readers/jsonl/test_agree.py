@@ -145,3 +145,13 @@ def test_a_line_above_the_limit_in_one_block_with_others_has_no_more(tmp_path):
     rows, _, rejected, _ = whole(read_jsonl, data, contract, limits=Limits(record=200), block_size=6000)
     assert rows["_more"].to_pylist() == ['{"x": 2}', '{"z": 1}']
     assert rejected == 1
+
+
+def test_a_string_without_an_end_is_looked_for_once(tmp_path):
+    """Were each of its quotes a start of its own, this line would take hours, by its size squared."""
+    cut = '{"a":"' + "{" * 201 + '\\"x' * 300_000
+    contract = contract_of(tmp_path, [{"name": "a", "type": "object"}])
+    data = f'{cut}\n{json.dumps({"a": cut[:900_000]})}\n{{"a": {{}}}}'.encode()
+    rows, problems, *_ = whole(read_jsonl, data, contract, limits=Limits(record=2 << 20))
+    assert [(problem.line, problem.rule) for problem in problems] == [(1, "json"), (2, "type")]
+    assert rows["_line"].to_pylist() == [3]
