@@ -37,10 +37,17 @@ def field_problems(field: FieldSpec) -> Iterator[str]:
         if value != FieldSpec.model_fields[name].default and field.type not in types:
             takes = ", ".join(sorted(types))
             yield f"{name} {shortened(str(value))!r} does not go with type {field.type!r}: it takes {takes}"
-    if field.type == "number" and field.groupChar == field.decimalChar:
-        yield "groupChar: it is the decimalChar as well"
+    yield from _separator_problems(field)
     for word in (*field.trueValues, *field.falseValues):
         if word != word.strip(" \t"):
             yield f"trueValues, falseValues: {shortened(word)!r} has spaces around it, which a cell loses before"
     if both := set(field.trueValues) & set(field.falseValues):
         yield f"falseValues: {shortened(min(both))!r} is among the trueValues as well"
+
+
+def _separator_problems(field: FieldSpec) -> Iterator[str]:
+    for name in ("decimalChar", "groupChar"):
+        if (value := getattr(field, name) or ".") in "+-eE0123456789":
+            yield f"{name}: {value!r} has a meaning of its own in a number"
+    if field.type == "number" and field.groupChar == field.decimalChar:
+        yield "groupChar: it is the decimalChar as well"

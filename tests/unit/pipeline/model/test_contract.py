@@ -47,6 +47,8 @@ def fields(*changes: dict) -> dict:
         ({"dialect": {"delimiter": "§"}}, ["dialect.delimiter"]),
         (fields({"type": "date", "groupChar": "."}), ["f0", "groupChar", "integer, number"]),
         (fields({"type": "number", "groupChar": "."}), ["f0", "groupChar", "decimalChar"]),
+        (fields({"type": "integer", "groupChar": "-"}), ["f0", "groupChar", "'-'", "a meaning of its own"]),
+        (fields({"type": "number", "decimalChar": "e"}), ["f0", "decimalChar", "'e'", "a meaning of its own"]),
         (fields({"type": "string", "bareNumber": False}), ["f0", "bareNumber", "integer, number"]),
         (fields({"type": "integer", "trueValues": ["ja"]}), ["f0", "trueValues", "boolean"]),
         (fields({"type": "boolean", "trueValues": ["0"]}), ["f0", "falseValues", "'0'", "trueValues"]),
