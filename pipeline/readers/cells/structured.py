@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from pipeline.model.field import FieldSpec
 
-_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
+_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
 _POINT = re.compile(rf"({_NUMBER})[ \t]*,[ \t]*({_NUMBER})")
 _MARKS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)  # a string without an end is looked for once
 DEEPEST = 200  # levels of JSON

@@ -159,3 +159,9 @@ def test_a_value_is_written_in_the_default_format():
     field = spec(type="datetime")
     assert read([write_time(datetime(2026, 1, 31, 12), field)], field) == [datetime(2026, 1, 31, 12, tzinfo=UTC)]
     assert write_time(date(2026, 1, 31), spec(type="datetime", format="%-I %p %M %d %b %Y")) == "12 AM 00 31 Jan 2026"
+
+
+def test_a_point_of_very_many_digits_is_wrong_at_once():
+    """Were there two ways to take a digit, this would take hours, by the number of digits squared."""
+    [(rule, _)] = explain("1" * 1_000_000, spec(type="geopoint"), frozenset())
+    assert rule == "type"
