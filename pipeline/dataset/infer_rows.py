@@ -75,17 +75,20 @@ def has_units(records: Sequence[Record], header: int) -> bool:
 def count_footers(records: Sequence[Record], width: int) -> int:
     """Return how many records at the end of a file are totals or notes, of the last ones that are given.
 
-    A footer has another number of cells, or the word for a total in a cell, or it is a note: see `_is_note`.
+    A footer has another number of cells, or the word for a total in a cell, or it is a note: see `_is_note`. A line
+    with a wrong quote, which has no cells, counts if a footer is above it: else it may be a record that is cut short.
     """
     last = records[-LAST:]
     before = [record for record in records[-LAST - BEFORE : -LAST] if len(record.cells) == width]
     before = before or [record for record in records[: len(records) // 2] if len(record.cells) == width]
     count = 0
-    for record in reversed(last):
+    for number, record in enumerate(reversed(last), 1):
+        if not record.cells:
+            continue
         total = any(_TOTAL.fullmatch(cell.strip().rstrip(":").strip()) for cell in record.cells)
         if len(record.cells) == width and not total and not _is_note(record, before):
             break
-        count += 1
+        count = number
     return 0 if count == len(last) else count
 
 

@@ -213,6 +213,8 @@ def _add(found: Survey, batch: Batch, split: Callable[[str], Sequence[str]] | No
         for problem in islice(batch.problems, max(0, REJECTS - found.rejected)):
             if split and problem.rule == "fields" and problem.raw is not None:
                 last.append(Record(problem.line or 0, split(problem.raw)))
+            if problem.rule in ("quote", "size"):
+                last.append(Record(problem.line or 0, ()))
             rule = "NUL" if "NUL" in problem.message and problem.rule == "encoding" else problem.rule
             told.setdefault(problem.line or 0, rule)
         for line, rule in told.items():

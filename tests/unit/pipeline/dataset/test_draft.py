@@ -175,6 +175,15 @@ def test_titles_above_the_header_and_units_below_it(tmp_path, content, rows, nam
     assert any(note.startswith("headerRows: ") for note in notes)
 
 
+def test_a_note_below_the_total_may_have_a_quote_in_it(tmp_path):
+    records = b"".join(b"%d,%d,%d\n" % (number, number + 3, number * 2) for number in range(30))
+    fields, made, _, rows = drafted(b"id,n,m\n" + records + b'Total,99,\n* see "notes"\n', tmp_path)
+    assert (made["dialect"]["footerRows"], fields["id"]["type"], len(rows)) == (2, "integer", 30)
+    cut, notes = draft(io.BytesIO(b"id,n,m\n" + records + b'30,"33\n'), "my.csv", "my")
+    assert "footerRows" not in cut["dialect"]
+    assert any("line 32: its quotes are not in order" in note for note in notes)
+
+
 LATE = [
     (b"1", b"x", {"type": "string"}, "1 of 30,001 different values are no integer ('x')"),
     (b"1", b"", {"type": "integer"}, None),
