@@ -70,11 +70,19 @@ def json_text(value: pa.Scalar, field: FieldSpec) -> str | None:
 
 def more_texts(batch: pa.RecordBatch) -> pa.Array:
     """Return the rows of some columns as JSON objects."""
-    rows = batch.to_pylist()
+    rows = pa.RecordBatch.from_arrays([*map(_text_as_bytes, batch.columns)], batch.schema.names).to_pylist()
     return pa.array([json.dumps(_jsonable(row), ensure_ascii=False) for row in rows], pa.string())
 
 
+def _text_as_bytes(column: pa.Array) -> pa.Array:
+    """Return text as its bytes, for some of it may be no UTF-8; other values as they are."""
+    values = column.dictionary_decode() if at.is_dictionary(column.type) else column
+    return values.cast(pa.binary()) if is_text(values.type) else values
+
+
 def _jsonable(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
     if isinstance(value, dict):
         return {str(key): _jsonable(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

@@ -326,3 +326,16 @@ def test_small_files_are_read_one_by_one(tmp_path):
     one, refusal = reader_of("raw/d/A.PARQUET").read_small_files(files, contract, Limits())
     assert one.rows["a"].to_pylist() == ["x"]
     assert isinstance(refusal, Refused)
+
+
+def test_what_the_contract_does_not_know_is_kept_as_text(tmp_path):
+    texts = pa.array([b"caf\xc3\xa9", b"caf\xe9", None], pa.binary())
+    data = written({"a": [1, 2, 3], "b": texts, "c": texts.view(pa.string()), "d": pa.array(["x", None, "x"])})
+    contract = contract_of(tmp_path, more=True, schema={"fields": [{"name": "a"} | INTEGER], "fieldsMatch": "subset"})
+    for reader in (read_parquet, read_parquet_plainly):
+        [batch], _ = batches_of(reader, io.BytesIO(data), "a.parquet", contract)
+        assert batch.rows["_more"].to_pylist() == [
+            '{"b": "café", "c": "café", "d": "x"}',
+            r'{"b": "caf\\xe9", "c": "caf\\xe9", "d": null}',
+            '{"b": null, "c": null, "d": "x"}',
+        ]
