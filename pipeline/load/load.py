@@ -153,7 +153,7 @@ def _read(
     reader = reader_of(key)
     batches = (reader.reference if reference else reader.read)(stream, key, contract, limits=limits)
     if reference and contract.keys:
-        return unique_batches_plainly(batches, contract)
+        return unique_batches_plainly(batches, contract, folder)
     return unique_batches(batches, contract, folder)
 
 

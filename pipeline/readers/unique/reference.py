@@ -6,6 +6,8 @@ It is the reference for tests and `verify`, and has none of the shortcuts.
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.model.contract import Contract
@@ -14,9 +16,10 @@ from pipeline.readers.base import Batch
 from pipeline.readers.unique.stage import without
 
 
-def unique_batches_plainly(batches: Iterable[Batch], contract: Contract) -> Iterator[Batch]:
-    """Yield batches without the records whose key was there before, which are rejected."""
-    with closing(sqlite3.connect("")) as db:  # a file that SQLite removes, with little of it in memory
+def unique_batches_plainly(batches: Iterable[Batch], contract: Contract, folder: Path | None = None) -> Iterator[Batch]:
+    """Yield batches without the records whose key was there before, which are rejected; `folder` has room for keys."""
+    with TemporaryDirectory(prefix="keys-", dir=folder) as place, closing(sqlite3.connect(Path(place, "keys"))) as db:
+        db.execute("PRAGMA journal_mode = OFF")  # nothing is ever undone
         db.execute("CREATE TABLE met (key TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID")
         for batch in batches:
             duplicates = dict[int, list[tuple[Key, int]]]()

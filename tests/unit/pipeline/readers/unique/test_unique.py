@@ -167,3 +167,15 @@ def test_however_many_runs_are_spilled_few_files_are_open(tmp_path, monkeypatch)
     numbers, lines = met.find(np.array([399, 400, 7], np.uint64))
     assert (numbers.tolist(), lines.tolist()) == ([2, 0], [7, 399])
     met.close()
+
+
+def test_the_keys_of_the_reference_are_in_the_folder_that_has_room(tmp_path):
+    contract = contract_with(tmp_path, unique=["integer"])
+    room = tmp_path / "room"
+    room.mkdir()
+    rest = unique_batches_plainly(batches(contract, [[("a", 1, 1.5, True, None, None)]] * 2), contract, room)
+    assert next(rest).rows.num_rows == 1
+    assert [*room.rglob("keys")] != []  # where temporary files are otherwise, the stack has 64 MiB
+    assert next(rest).rejected == 1
+    assert next(rest, None) is None
+    assert [*room.iterdir()] == []
