@@ -62,7 +62,7 @@ class Format:
         quote, between = re.escape(self.quote), re.escape(delimiter)
         escape = re.escape(self._said.get("escapeChar") or "")
         pair = f"{escape}.|" if escape else ""
-        quoted = rf"{quote}(?:{pair}[^{quote}{escape}]|{quote}{quote})*{quote}"
+        quoted = rf"{quote}(?:{pair}[^{quote}{escape}]|{quote}{quote})*+{quote}"  # it gives back no pair of quotes
         found = re.finditer(rf"((?:{quoted}|{pair}[^{between}{quote}{escape}])*)(?:{between}|$)", line)
         spans = [match.span(1) for match in found]
         if not line.endswith(delimiter):

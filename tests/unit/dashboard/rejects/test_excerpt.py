@@ -140,6 +140,12 @@ def test_a_cell_is_found_where_the_dialect_has_it() -> None:
     assert Format(delimiter=",", dialect={"delimiter": ","}).of_file("a.tsv").delimiter == ","
 
 
+def test_a_line_of_many_quotes_is_cut_at_once() -> None:
+    """Were there several ways to pair them, this would take forever: a power of two by their number."""
+    line = "a," + '"' * 1001 + ",b"
+    assert Format(delimiter=",").cells(line, "a,b,c")[0] == (0, 1)
+
+
 def test_a_cell_is_found_as_the_contract_says() -> None:
     german = Format("cp1252", ";", "'", {"amount": ("Betrag", 2)})
     line = "'a;\"b';2,5;x"
