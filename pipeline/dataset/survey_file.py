@@ -1,5 +1,6 @@
 """Survey a file of any format that is read: how it is written, and what is in its columns."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
@@ -12,7 +13,7 @@ from pipeline.dataset.infer_rows import Record, count_footers, header_place
 from pipeline.dataset.survey import Survey, survey, text_contract
 from pipeline.model.dialect import Dialect
 from pipeline.model.field import FieldSpec
-from pipeline.model.problem import shortened
+from pipeline.model.problem import listed, shortened
 from pipeline.readers.base import Batch, Limits
 from pipeline.readers.csv.header import join_rows
 from pipeline.readers.csv.read import read_csv
@@ -136,6 +137,8 @@ def _survey_parquet(stream: BinaryIO, name: str) -> tuple[Sample, Survey]:
     sample.header = file_.schema_arrow.names
     if not sample.header:
         raise SettingError(f"{name}: it has no column: expected one at least")
+    if twice := [repr(column) for column, count in Counter(sample.header).items() if count > 1]:
+        raise SettingError(f"{name}: columns have the same name, {listed(twice)}: rename them, for no load takes this")
     sample.types = {column.name: spec for column in file_.schema_arrow if (spec := _typed(value_type(column.type)))}
     return sample, survey(_as_text(file_, sample), sample)
 

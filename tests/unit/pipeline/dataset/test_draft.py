@@ -228,7 +228,7 @@ def workbook(*rows: list[object]) -> bytes:
 
 def parquet(*columns: pa.Array) -> bytes:
     sink = io.BytesIO()
-    pq.write_table(pa.table([*columns], ["a"][: len(columns)]), sink)
+    pq.write_table(pa.table([*columns], ["a"] * len(columns)), sink)
     return sink.getvalue()
 
 
@@ -275,7 +275,9 @@ def test_no_contract_fits(content, said):
         draft(io.BytesIO(content), "my.csv", "my")
 
 
-def test_a_file_without_columns_has_no_draft():
+def test_a_file_that_no_load_takes_has_no_draft():
+    with pytest.raises(SettingError, match="columns have the same name, 'a'"):
+        draft(io.BytesIO(parquet(pa.array([1]), pa.array(["x"]))), "my.parquet", "my")
     with pytest.raises(SettingError, match="sheet is empty"):
         draft(io.BytesIO(workbook()), "my.xlsx", "my")
     with pytest.raises(SettingError, match="no column"):
