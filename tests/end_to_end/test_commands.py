@@ -99,7 +99,7 @@ def busy(executor: dict | None) -> dict | None:
 
 
 def test_the_log_says_what_became_of_each_file(lake):
-    spoiled, odd, text = "companydata/a'b\"c.csv", "companydata/a\u202eb.csv", "companydata/x.tsv"
+    spoiled, odd, text = "companydata/a'b\"c.csv", "companydata/a\u202eb.csv", "companydata/x.pdf"
     with lake.pipeline(SWEEP_SECONDS="1") as program:
         until(lambda: list(lake.store.list("published/status")))
         for name in (spoiled, odd, "nobody/a.csv"):
