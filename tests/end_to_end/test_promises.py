@@ -153,7 +153,7 @@ def test_what_is_not_ours_is_counted_and_left_alone(lake):
     assert (status["files"]["loaded"], status["files"]["refused"]) == (1, 1)
     assert "raw/<dataset>/" in loads["notes.txt"]["first_problem"]
     assert ".csv" in loads["companydata/picture.png"]["first_problem"]
-    assert "add nobody.json to" in loads["nobody/x.csv"]["first_problem"]
+    assert "put nobody.json into" in loads["nobody/x.csv"]["first_problem"]
     for name, content in odd.items():
         with lake.store.open(f"raw/{name}") as (_, stream):
             assert stream.read() == content

@@ -92,7 +92,7 @@ def _read_alike(text: bytes, marks: Marks, contract: Contract, limit: int) -> tu
     for _ in range(TEMPLATES):
         if not left.any():
             break
-        line = int(left.argmax())
+        line = int(np.argmax(left))
         left[line] = False
         keys = keys_of(text[marks.starts[line] : marks.stops[line]], contract)
         if 2 * len(keys) + 1 == marks.count[line]:
