@@ -131,7 +131,7 @@ class _Spilled:
         return runs
 
     def release(self) -> None:
-        """Give the pages of the file back."""
+        """Return the pages of the file to the system."""
         if self._map:
             self._map.madvise(mmap.MADV_DONTNEED)
 

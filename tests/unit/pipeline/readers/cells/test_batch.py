@@ -30,7 +30,7 @@ def test_records_are_checked_at_once_as_they_are_one_by_one(rows, malformed, wro
     ] * 3
     broken = {number: [Problem("fields", "…", number + 2)] for number in malformed if number < len(rows)}
     errors = {(number, place): f"error {number}" for number, place in wrong if number < len(rows)}
-    records = Records(columns, np.arange(2, len(rows) + 2), lambda number: str(rows[number]), broken, errors)
+    records = Records(columns, np.arange(2, len(rows) + 2), lambda number: str(rows[number]), broken, wrong=errors)
     fast, plain = check_records(records, CONTRACT), check_plainly(records, CONTRACT)
     assert fast.rows.equals(plain.rows)
     assert (list(fast.problems), fast.rejected) == (list(plain.problems), plain.rejected)
