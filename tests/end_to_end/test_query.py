@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from streamlit.testing.v1 import AppTest
 
 from dashboard.query import page
@@ -162,7 +162,9 @@ def test_what_was_published_before_the_last_commit_is_read_from_the_objects(with
     last = newest.tables[place].position
     [key] = newest.after(NAME, last - 1)
     address, options = with_tables.store.address(place)
-    DeltaTable(address, storage_options=options).delete("_source_key = '" + key.replace("'", "''") + "'")
+    nothing = DeltaTable(address, storage_options=options).to_pyarrow_table().slice(0, 0)
+    where = {"mode": "overwrite", "predicate": "_source_key = '" + key.replace("'", "''") + "'"}  # as a commit replaces
+    write_deltalake(address, nothing, storage_options=options, **where)
     before = replace(newest, tables={place: replace(newest.tables[place], position=last - 1, files=1)})
     view = table_view(with_tables.store, PREFIX, before)
     assert view
