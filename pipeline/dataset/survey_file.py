@@ -26,7 +26,8 @@ from pipeline.readers.jsonl.record import parse_object
 from pipeline.readers.parquet.cells import write_column
 from pipeline.readers.parquet.file import open_parquet
 from pipeline.readers.parquet.fit import value_type
-from pipeline.readers.workbook.read import as_text, read_sheet, read_workbook
+from pipeline.readers.workbook.read import read_workbook
+from pipeline.readers.workbook.sheet import as_text, read_sheet
 
 BLOCK = 8 << 20  # bytes of text that are read at a time
 HEAD_ROWS = 200  # of a workbook, to find its header
