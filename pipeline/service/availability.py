@@ -97,7 +97,7 @@ def resume_with_room(pipeline: Pipeline, key: str) -> None:
     """End the pause for lack of room, and log it, once the file that had no room has another outcome."""
     if pipeline.no_room and pipeline.no_room.key == key:
         log.info(fields(pipeline.no_room.outage.ended, lake=pipeline.store.url))
-        pipeline.no_room = None
+        pipeline.no_room, pipeline.back_at = None, time.monotonic()
 
 
 def _wait_for_room(pipeline: Pipeline, no_room: NoRoom) -> None:

@@ -56,7 +56,7 @@ class Pipeline:
     wake: Event = field(default_factory=Event)  # there may be work, or room for it
     changed: Event = field(default_factory=Event)  # there is something to publish
     away: Event = field(default_factory=Event)  # nothing can be loaded now: see `availability.probe`
-    back_at: float = -math.inf  # when `away` ended last, by the monotonic clock
+    back_at: float = -math.inf  # when an outage or a pause of it ended last, by the monotonic clock
     no_room: NoRoom | None = None  # a disk or the store had no room for a load
     started: Event = field(default_factory=Event)  # the first listing is done
     errors: list[BaseException] = field(default_factory=list)

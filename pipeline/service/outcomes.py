@@ -124,7 +124,8 @@ def _release_or_fail(pipeline: Pipeline, task: Task, error: Exception, origin: O
     """Count a failed attempt, unless an outage is the reason: then return the task to the queue."""
     if outage := outage_of(error):
         pipeline.ledger.release(task)
-        pause_for_room(pipeline, task.source_key, outage)
+        if origin.began >= pipeline.back_at:  # an older load may have met an outage that is over
+            pause_for_room(pipeline, task.source_key, outage)
         return
     if pipeline.away.is_set() or probe(pipeline):  # every other file would meet the same
         pipeline.ledger.release(task)

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.errors import StoreUnavailable
+from common.errors import StoreFull, StoreUnavailable
 from lake.layout import clean_key, rejected_key
+from lake.stores.base import ObjectChanged
 from pipeline.dataset.dataset import read_datasets
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.task_queue import SECONDS
@@ -29,6 +30,7 @@ from pipeline.readers.csv.small_files import read_small_files
 from pipeline.readers.formats import READERS
 from pipeline.service.context import Pipeline
 from pipeline.service.executor import InlineExecutor
+from pipeline.service.outcomes import Origin, record_outcomes
 from pipeline.service.workers import process
 from tests.support.corpus import FILES
 from tests.support.generated_csv import BODY, CONTRACT_FIELDS, HEADER, MATCHES, MISSING, RECORD, batches_of, contract_of
@@ -272,6 +274,25 @@ def test_an_error_that_comes_after_the_end_of_an_outage_is_no_attempt(pipeline, 
     assert (states(pipeline), len(outages)) == ([("pending", 0, 0)] * 3, 1)
     process(pipeline, pipeline.ledger.take(1, pipeline.pace))
     assert states(pipeline)[0] == ("failed", 0, 1)
+
+
+def test_a_load_that_met_a_full_store_before_there_was_room_pauses_nothing(pipeline, caplog):
+    caplog.set_level("INFO")
+    first, second, third = pipeline.ledger.take(1, pipeline.pace)
+
+    def end(task: Task, outcome: Exception, began: float) -> bool:
+        record_outcomes(pipeline, {task: outcome}, Origin("worker", began))
+        return pipeline.away.is_set()
+
+    assert end(first, StoreFull("no room"), time.monotonic())
+    pipeline.end_outage()
+    began = time.monotonic()
+    assert not end(first, ObjectChanged("written to"), began)  # by a user: it met no lack of room any more
+    assert not end(second, StoreFull("no room"), began)
+    assert end(third, StoreFull("no room"), time.monotonic())
+    events = [record.message.partition(" lake=")[0] for record in caplog.records]
+    assert events == ["store full", "store has room", "store full"]
+    assert states(pipeline) == [("pending", 0, 0)] * 3
 
 
 def test_one_that_cannot_be_committed_fails_alone_and_each_log_line_names_the_worker(pipeline, monkeypatch, caplog):
