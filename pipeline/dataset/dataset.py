@@ -22,7 +22,7 @@ from pipeline.model.contract import Contract
 from pipeline.model.problem import LIST_LIMIT, listed, shortened
 from pipeline.model.read_contract import alike_names, read_contract
 from pipeline.readers.base import Limits
-from pipeline.readers.cells.validate import check_rules
+from pipeline.readers.cells.check_rules import rule_problems
 
 FORMAT_VERSION = "8"  # of what we write: a new one makes every load stale
 
@@ -72,11 +72,8 @@ def make_dataset(definition: Definition, limits: Limits) -> Dataset:
     path = definition.path
     contract = read_contract(path, definition.contract)
     for field in contract.fields:
-        try:
-            check_rules(field)
-        except (ValueError, pa.ArrowException) as error:
-            reason = shortened(str(error), LIST_LIMIT)
-            raise SettingError(f"{path}: field {shortened(field.name)!r}: constraints: {reason}") from error
+        for problem in rule_problems(field, contract.missing_of(field)):
+            raise SettingError(f"{path}: field {shortened(field.name)!r}: {problem}")
     transform, schema = None, contract.schema
     if definition.transform is not None:
         module = _module(definition.script, definition.transform)

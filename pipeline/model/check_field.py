@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pipeline.model.field import FieldSpec
+from pipeline.model.field import FALSE, TRUE, FieldSpec
 from pipeline.model.problem import shortened
 
 _ORDERED = {"integer", "number", "date", "datetime", "time", "year", "yearmonth"}
@@ -43,6 +43,14 @@ def field_problems(field: FieldSpec) -> Iterator[str]:
             yield f"trueValues, falseValues: {shortened(word)!r} has spaces around it, which a cell loses before"
     if both := set(field.trueValues) & set(field.falseValues):
         yield f"falseValues: {shortened(min(both))!r} is among the trueValues as well"
+
+
+def null_problems(field: FieldSpec, missing: frozenset[str]) -> Iterator[str]:
+    """Yield each word for true or false that a contract has chosen, and that is null in the field as well."""
+    for name, words, usual in (("trueValues", field.trueValues, TRUE), ("falseValues", field.falseValues, FALSE)):
+        if words != usual and (both := missing.intersection(words)):
+            found = f"{shortened(min(both))!r} is null in this field as well"
+            yield f"{name}: {found}: remove it, or give the field missingValues without it"
 
 
 def _separator_problems(field: FieldSpec) -> Iterator[str]:

@@ -22,9 +22,9 @@ class Fixity(NamedTuple):
     digest: str | None
 
     def applies(self, source_key: str) -> bool:
-        """Return whether a source is that file: `path` is the last part of its key, or all after its dataset."""
+        """Return whether a source is that file: `path` is its name, or ends in all of its key after the dataset."""
         rest = source_key.split("/", 2)[-1]
-        return self.path in (rest, rest.rpartition("/")[2])
+        return self.path == rest.rpartition("/")[2] or f"/{self.path}".endswith(f"/{rest}")
 
 
 def parsed_hash(text: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from pipeline.model.field import OneCharacter, Part
 
 MAX_FOOTER = 100  # records that are held back until the end of a file: each may be as large as its limit
 
-_FIRST = (1,)
+_FIRST, _JOIN = (1,), " "  # the standard's defaults, which a contract may name
 
 
 def _ascending(rows: tuple[int, ...]) -> tuple[int, ...]:
@@ -35,7 +35,7 @@ class Dialect(Part):
     quoteChar: OneCharacter = '"'  # noqa: N815
     header: bool = True
     headerRows: Annotated[_Rows, AfterValidator(_ascending)] = Field(default=_FIRST, strict=False)  # noqa: N815
-    headerJoin: str = " "  # noqa: N815
+    headerJoin: str = _JOIN  # noqa: N815
     commentChar: _Comment | None = None  # noqa: N815
     commentRows: _Rows = Field(default=(), strict=False)  # noqa: N815
     footerRows: Annotated[int, Field(ge=0, le=MAX_FOOTER)] = 0  # noqa: N815
@@ -82,8 +82,12 @@ def dialect_problems(dialect: Dialect) -> Iterator[str]:
     yield from _character_problems(dialect, "delimiter")
     if (tabbed := dialect.of_file(".tsv")) is not dialect:
         yield from _character_problems(tabbed, "delimiter of a .tsv file")
-    if not dialect.header and "headerRows" in dialect.model_fields_set:
+    if not dialect.header and dialect.headerRows != _FIRST:
         yield "headerRows: header is false, so no line is a header: remove one of the two"
+    if dialect.headerJoin != _JOIN and not (dialect.header and len(dialect.headerRows) > 1):
+        yield "headerJoin: it joins the rows of a header that has several: name these in headerRows, or remove it"
+    if dialect.sheetName is not None and dialect.sheetNumber not in (None, 1):
+        yield f"sheetNumber: it is {dialect.sheetNumber}, and sheetName names a sheet as well: remove one of the two"
     if both := set(dialect.commentRows).intersection(dialect.headerRows if dialect.first_lines else ()):
         yield f"commentRows: line {min(both)} is one of the headerRows as well: remove it from one of the two"
 

@@ -72,7 +72,8 @@ def as_cell(value: str | float | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-_Options = Annotated[tuple[str | int | float | bool, ...] | None, Field(strict=False)]
+_Option = str | int | float | bool
+_Options = Annotated[tuple[_Option, ...], Field(strict=False, min_length=1)]
 
 
 _OF_ALL = ("required", "unique")  # checks that are not of a value alone
@@ -90,7 +91,7 @@ class Constraints(Part):
     minLength: Annotated[int, Field(ge=0, lt=1 << 63)] | None = None  # noqa: N815
     maxLength: Annotated[int, Field(ge=0, lt=1 << 63)] | None = None  # noqa: N815
     pattern: str | None = None
-    enum: Annotated[_Options, AfterValidator(lambda options: options and tuple(map(as_cell, options)))] = None
+    enum: Annotated[_Options, AfterValidator(lambda options: tuple(map(as_cell, options)))] | None = None
 
     @cached_property
     def rules(self) -> list[tuple[str, Any]]:
@@ -166,7 +167,7 @@ def _words(value: object) -> object:
     return [one["value"] for one in value]
 
 
-Words = Annotated[tuple[str, ...], Field(strict=False)]
+Words = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 MissingValues = Annotated[tuple[str, ...], BeforeValidator(_words), Field(strict=False)]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from common.errors import SettingError
-from pipeline.model.check_field import field_problems
+from pipeline.model.check_field import field_problems, null_problems
 from pipeline.model.contract import MORE, Contract
 from pipeline.model.data_resource import Resource, Schema
 from pipeline.model.dialect import dialect_problems
@@ -31,7 +31,7 @@ def read_contract(path: Path, content: bytes | None = None) -> Contract:
         raise SettingError(_error_text(path, document, error)) from None
     _check(path, resource)
     table = resource.table
-    return Contract(
+    contract = Contract(
         resource.name,
         tuple(_with_key(field, table) for field in table.fields),
         table.fieldsMatch,
@@ -45,6 +45,10 @@ def read_contract(path: Path, content: bytes | None = None) -> Contract:
         tuple(dict.fromkeys(keys_of(table))),
         resource.more,
     )
+    for field in contract.fields:
+        for problem in (*field_problems(field), *null_problems(field, contract.missing_of(field))):
+            raise SettingError(f"{path}: field {shortened(field.name)!r}: {problem}")
+    return contract
 
 
 def _with_key(field: FieldSpec, table: Schema) -> FieldSpec:
@@ -110,9 +114,6 @@ def _check(path: Path, resource: Resource) -> None:
         raise SettingError(f"{path}: schema.fields: the column {listed(repeated)} is there more than once: {WAY_OUT}")
     _check_keys(path, resource.table)
     _check_more(path, resource)
-    for field in fields:
-        for problem in field_problems(field):
-            raise SettingError(f"{path}: field {shortened(field.name)!r}: {problem}")
 
 
 def _dialect_problems(resource: Resource) -> Iterator[str]:
@@ -162,7 +163,8 @@ def alike_names(names: Iterable[str]) -> str:
 
 def _error_text(path: Path, content: Any, error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    what = "this is not supported" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+    words = {"extra_forbidden": "this is not supported", "too_short": "expected at least one value"}
+    what = words.get(first["type"]) or first["msg"].removeprefix("Value error, ")
     steps = list(first["loc"])
     if steps[:2] == ["schema", "fields"] and len(steps) > 2:
         field = content["schema"]["fields"][steps[2]]

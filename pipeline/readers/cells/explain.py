@@ -1,7 +1,7 @@
 """Explain why a cell is wrong: every rule that it breaks."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -24,9 +24,15 @@ def explain(text: str | None, field: FieldSpec, missing: frozenset[str]) -> list
         return [("required", "a value is required, found none")] if field.constraints.required else []
     return [
         (rule, f"expected {_RULES[rule][0]} {_shown(bound)}, found {shortened(text)!r}")
-        for rule, bound in field.constraints.rules
-        if _RULES[rule][1](value, bound, field)
+        for rule, bound in broken_rules(value, field, field.constraints.rules)
     ]
+
+
+def broken_rules(value: Any, field: FieldSpec, rules: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Yield the rules, with their bounds, that a value of a field breaks."""
+    for rule, bound in rules:
+        if _RULES[rule][1](value, bound, field):
+            yield rule, bound
 
 
 def _matches(text: str, pattern: str) -> bool:

@@ -9,33 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.model.field import SPACED, TYPES, FieldSpec
-from pipeline.model.problem import shortened
 from pipeline.readers.cells.cast import CASTS
 from pipeline.readers.cells.fast_parse import Mask, has_plain_form, odd_numbers, plain_times
 from pipeline.readers.cells.parse import literal
-from pipeline.readers.cells.patterns import TEXTS, full_match
-from pipeline.readers.cells.structured import GEOPOINTS, size
-from pipeline.readers.cells.time_formats import time_format
+from pipeline.readers.cells.patterns import full_match
+from pipeline.readers.cells.structured import size
 
 Check = Callable[[pa.Array], pa.Array]
-
-
-def check_rules(field: FieldSpec) -> None:
-    """Raise `ValueError` or `ArrowException` if a rule of the field is itself wrong, such as its pattern or format."""
-    if field.format != "default":
-        _check_format(field)
-    values = pa.array(["x"]) if field.type == "string" else pa.nulls(1, field.arrow_type)
-    for check in _constraints(field):
-        check(values)
-
-
-def _check_format(field: FieldSpec) -> None:
-    formats = {"string": [*TEXTS], "geopoint": [*GEOPOINTS]}.get(field.type)
-    if formats is None:
-        time_format(field)
-    elif field.format not in formats:
-        found = shortened(field.format)
-        raise ValueError(f"format {found!r} is not supported for a {field.type}: it takes {', '.join(formats)}")
 
 
 def check_column(text: pa.Array, field: FieldSpec, missing: frozenset[str]) -> tuple[pa.Array, pa.Array]:

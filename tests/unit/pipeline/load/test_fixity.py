@@ -36,6 +36,9 @@ class OneWay(io.BytesIO):
         ({"hash": WRONG}, "b.csv", ""),
         ({"hash": WRONG, "path": "2026/a.csv"}, "2026/a.csv", "hash"),
         ({"hash": WRONG, "path": "2026/a.csv"}, "2025/2026/a.csv", ""),
+        ({"hash": WRONG, "path": "data/2026/a.csv"}, "2026/a.csv", "hash"),
+        ({"hash": WRONG, "path": "https://example.org/a.csv"}, "a.csv", "hash"),
+        ({"hash": WRONG, "path": "data/aa.csv"}, "a.csv", ""),
     ],
 )
 def test_size_and_hash(loads, write_dataset, described, key, rule):

@@ -92,7 +92,13 @@ def fields(*changes: dict) -> dict:
         ({"dialect": {"skipInitialSpace": True, "delimiter": " "}}, ["dialect.skipInitialSpace", "delimiter"]),
         ({"dialect": {"headerRows": [2, 1]}}, ["dialect.headerRows", "ascending"]),
         ({"dialect": {"headerRows": [0]}}, ["dialect.headerRows"]),
-        ({"dialect": {"header": False, "headerRows": [1]}}, ["dialect.headerRows", "header is false"]),
+        ({"dialect": {"header": False, "headerRows": [2]}}, ["dialect.headerRows", "header is false"]),
+        ({"dialect": {"headerJoin": "-"}}, ["dialect.headerJoin", "name these in headerRows"]),
+        ({"dialect": {"header": False, "headerJoin": ""}}, ["dialect.headerJoin", "remove it"]),
+        (
+            {"dialect": {"sheetName": "A", "sheetNumber": 2}},
+            ["dialect.sheetNumber", "it is 2", "remove one of the two"],
+        ),
         ({"dialect": {"headerRows": [2], "commentRows": [3, 2]}}, ["dialect.commentRows", "line 2"]),
         ({"dialect": {"footerRows": 101}}, ["dialect.footerRows", "100"]),
         ({"dialect": {"lineTerminator": ";"}}, ["dialect.lineTerminator"]),
@@ -107,7 +113,13 @@ def fields(*changes: dict) -> dict:
         (fields({"type": "integer", "constraints": {"pattern": "a"}}), ["f0", "constraints.pattern", "integer"]),
         (fields({"type": "string", "constraints": {"minimum": 3}}), ["f0", "constraints.minimum", "string"]),
         (fields({"type": "integer", "constraints": {"minimum": "many"}}), ["f0", "many"]),
-        (fields({"type": "string", "constraints": {"pattern": "("}}), ["f0", "constraints"]),
+        (fields({"type": "string", "constraints": {"pattern": "("}}), ["f0", "constraints.pattern: '(' is no pattern"]),
+        (fields({"type": "boolean", "trueValues": []}), ["f0", "trueValues: expected at least one value"]),
+        (fields({"type": "boolean", "falseValues": ["", "nein"]}), ["f0", "falseValues: '' is null", "missingValues"]),
+        (
+            {"dialect": {"nullSequence": "-"}} | fields({"type": "boolean", "trueValues": ["x", "-"]}),
+            ["f0", "trueValues: '-' is null"],
+        ),
         (fields({"name": "twice"}, {"name": "twice"}), ["twice", "more than once"]),
         ({"schema": {"fields": []}}, ["schema.fields"]),
         ({"schema": {**NUMBERS["schema"], "fieldsMatch": "some"}}, ["schema.fieldsMatch"]),
@@ -159,6 +171,59 @@ def test_what_describes_has_no_effect(write_dataset):
     assert frictionless.Resource.validate_descriptor({**NUMBERS, **DESCRIBED, "schema": schema, "path": "a.csv"}).valid
     assert (described.schema, described.fixity, described.match) == (plain.schema, None, plain.match)
     assert write_dataset(hash="0" * 32, bytes=1).contract.fixity is None  # of no file
+
+
+@pytest.mark.parametrize(
+    ("type_", "rules", "named"),
+    [
+        ("integer", {"minimum": 3, "maximum": 2}, "maximum: it is 2 and minimum is 3, so no value can pass: correct"),
+        ("integer", {"exclusiveMinimum": 3, "exclusiveMaximum": 4}, "exclusiveMaximum: it is 4"),
+        ("number", {"minimum": 3, "exclusiveMaximum": 3}, "exclusiveMaximum: it is 3"),
+        ("number", {"exclusiveMinimum": "1e3", "maximum": 999}, "maximum: it is 999"),
+        ("date", {"minimum": "2026-10-01", "maximum": "2026-09-30"}, "maximum: it is 2026-09-30"),
+        ("datetime", {"minimum": "2026-01-01T00:00:00Z", "maximum": "2026-01-01T01:00:00+02:00"}, "maximum"),
+        ("time", {"minimum": "10:00", "maximum": "09:59:59"}, "maximum"),
+        ("yearmonth", {"minimum": "2026-10", "maximum": "2026-09"}, "maximum"),
+        ("array", {"minLength": 3, "maxLength": 2}, "maxLength: it is 2 and minLength is 3"),
+        ("string", {"enum": []}, "enum: expected at least one value"),
+        ("string", {"enum": ["a", "bb"], "maxLength": 1}, "enum: 'bb' can never pass, for maxLength is 1: correct"),
+        ("string", {"enum": ["a", "b"], "pattern": "a"}, "enum: 'b' can never pass, for pattern is a"),
+        ("date", {"enum": ["2026-01-01"], "minimum": "2026-01-02"}, "enum: '2026-01-01' can never pass, for minimum"),
+    ],
+    ids=str,
+)
+def test_rules_that_contradict_each_other_are_named(write_dataset, type_, rules, named):
+    with pytest.raises(SettingError) as error:
+        write_dataset(**fields({"type": type_, "constraints": rules}), summary={})
+    assert f"numbers.json: field 'f0': constraints.{named}" in str(error.value)
+
+
+def test_an_option_must_have_the_format_of_its_field(write_dataset):
+    with pytest.raises(
+        SettingError, match=r"'f0': constraints\.enum: expected an e-mail address, .* found 'x': correct"
+    ):
+        write_dataset(**fields({"format": "email", "constraints": {"enum": ["a@b.de", "x"]}}), summary={})
+
+
+@pytest.mark.parametrize(
+    ("dialect", "field"),
+    [
+        (
+            {
+                "delimiter": ",", "quoteChar": '"', "doubleQuote": True, "skipInitialSpace": False, "header": False,
+                "headerRows": [1], "headerJoin": " ", "commentRows": [1], "sheetNumber": 1, "sheetName": "A",
+            },
+            {"type": "boolean", "trueValues": ["true", "True", "TRUE", "1"], "missingValues": ["", "0"]},
+        ),
+        ({}, {"constraints": {"enum": ["", "A"], "minLength": 1, "maxLength": 1, "pattern": "A", "required": True}}),
+        ({}, {"type": "integer", "constraints": {"minimum": 3, "exclusiveMaximum": 4, "maximum": 3, "enum": [3]}}),
+        ({}, {"type": "number", "constraints": {"exclusiveMinimum": 3, "exclusiveMaximum": 4}}),
+    ],
+    ids=range(4),
+)  # fmt: skip
+def test_defaults_and_rules_that_agree_are_taken(write_dataset, dialect, field):
+    """The standard's own defaults are, beside whatever else, and words for null among the options."""
+    assert write_dataset(**fields(field), dialect=dialect, summary={}).contract.dialect.header == (not dialect)
 
 
 def test_the_name_must_be_the_files(tmp_path):
