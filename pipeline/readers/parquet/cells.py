@@ -63,21 +63,44 @@ def json_text(value: pa.Scalar, field: FieldSpec) -> str | None:
         return None
     try:
         content = value.as_py(maps_as_pydicts="strict" if field.type == "object" else None)
-    except KeyError:
-        content = value.as_py()
+    except (KeyError, ValueError, OverflowError):
+        content = _python_value(value)
     return json.dumps(_jsonable(content), ensure_ascii=False)
 
 
 def more_texts(batch: pa.RecordBatch) -> pa.Array:
     """Return the rows of some columns as JSON objects."""
-    rows = pa.RecordBatch.from_arrays([*map(_text_as_bytes, batch.columns)], batch.schema.names).to_pylist()
+    columns = [_python_values(column) for column in batch.columns]
+    rows = (dict(zip(batch.schema.names, values, strict=True)) for values in zip(*columns, strict=True))
     return pa.array([json.dumps(_jsonable(row), ensure_ascii=False) for row in rows], pa.string())
 
 
-def _text_as_bytes(column: pa.Array) -> pa.Array:
-    """Return text as its bytes, for some of it may be no UTF-8; other values as they are."""
+def _python_values(column: pa.Array) -> list[Any]:
+    """Return the values of a column for `_jsonable`; text as its bytes, for some of it may be no UTF-8."""
     values = column.dictionary_decode() if at.is_dictionary(column.type) else column
-    return values.cast(pa.binary()) if is_text(values.type) else values
+    if is_text(values.type):
+        values = values.cast(pa.binary())
+    if values.type == pa.time64("ns"):  # Python's would lose the nanoseconds
+        texts = pc.replace_substring_regex(values.cast(pa.string()), pattern=r"\.0{9}$", replacement="")
+        values = pc.replace_substring_regex(texts, pattern=_NANOS, replacement=r"\1")
+    try:
+        return list(values.to_pylist())
+    except (ValueError, OverflowError):
+        return [*map(_python_value, values)]
+
+
+def _python_value(value: pa.Scalar) -> Any:
+    """Return a value as Python has it, or else as Arrow's text: such as a time beyond the year 9999."""
+    try:
+        return value.as_py()
+    except (ValueError, OverflowError):
+        if isinstance(value, pa.StructScalar):
+            return {name: _python_value(member) for name, member in value.items()}
+        if isinstance(value, pa.MapScalar):
+            return [[*map(_python_value, pair.values())] for pair in value.values]
+        if at.is_nested(value.type):
+            return [*map(_python_value, value.values)]
+        return value.cast(pa.string()).as_py()
 
 
 def _jsonable(value: Any) -> Any:

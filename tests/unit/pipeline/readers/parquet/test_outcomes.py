@@ -1,6 +1,7 @@
 """Parquet files by several writers, whose outcomes were worked out by hand, and by both readers."""
 
 import io
+import json
 import struct
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -118,6 +119,11 @@ COLUMNS = {
         pa.array([{"x": "é", "d": DAY, "f": float("nan")}]),
         STRING,
         ['{"x": "é", "d": "2026-01-31", "f": "nan"}'],
+    ),
+    "a struct with a time beyond the years": (
+        pa.array([{"t": 253_402_300_800}, {"t": 0}], pa.struct([("t", pa.timestamp("s"))])),
+        STRING,
+        ['{"t": "10000-01-01 00:00:00.000"}', '{"t": "1970-01-01 00:00:00"}'],
     ),
     "a map": (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())), STRING, ['[["k", 1]]']),
     "a map in an object": (
@@ -339,3 +345,32 @@ def test_what_the_contract_does_not_know_is_kept_as_text(tmp_path):
             r'{"b": "caf\\xe9", "c": "caf\\xe9", "d": null}',
             '{"b": null, "c": null, "d": "x"}',
         ]
+
+
+BEYOND = 253_402_300_800_000  # milliseconds: the first of the year 10000, which no time of Python has
+ODD_TIMES = {
+    "a time": (pa.array([BEYOND, 0], pa.timestamp("ms")), ["10000-01-01 00:00:00.000", "1970-01-01 00:00:00"]),
+    "one of a zone": (pa.array([BEYOND], pa.timestamp("ms", "UTC")), ["10000-01-01 00:00:00.000Z"]),
+    "one that repeats": (pa.array([BEYOND], pa.timestamp("ms")).dictionary_encode(), ["10000-01-01 00:00:00.000"]),
+    "nanoseconds": (pa.array([1, None], pa.timestamp("ns")), ["1970-01-01 00:00:00.000000001", None]),
+    "a day": (pa.array([2_932_897], pa.date32()), ["10000-01-01"]),
+    "a time of day": (
+        pa.array([1, 1000, 0, None], pa.time64("ns")),
+        ["00:00:00.000000001", "00:00:00.000001", "00:00:00", None],
+    ),
+    "a list": (pa.array([[BEYOND, None]], pa.list_(pa.timestamp("ms"))), [["10000-01-01 00:00:00.000", None]]),
+    "a map": (
+        pa.array([[("k", BEYOND)]], pa.map_(pa.string(), pa.timestamp("ms"))),
+        [[["k", "10000-01-01 00:00:00.000"]]],
+    ),
+}
+
+
+@pytest.mark.parametrize(("column", "expected"), ODD_TIMES.values(), ids=ODD_TIMES)
+def test_a_surplus_time_that_python_cannot_hold_is_kept_as_text(column, expected, tmp_path):
+    contract = contract_of(tmp_path, more=True, schema={"fields": [{"name": "a"} | INTEGER], "fieldsMatch": "subset"})
+    data = written({"a": pa.array([1] * len(column)), "b": column})
+    for reader in (read_parquet, read_parquet_plainly):
+        [batch], refusal = batches_of(reader, io.BytesIO(data), "a.parquet", contract)
+        assert refusal is None
+        assert [json.loads(text)["b"] for text in batch.rows["_more"].to_pylist()] == expected
