@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.acero
 
 from common.errors import SettingError
+from common.messages import LIST_LIMIT, listed, shortened
 from lake.mending import MENDS
 from pipeline.dataset.definition import Definition, read_definition, read_definitions
 from pipeline.dataset.output_schema import output_schema
 from pipeline.dataset.transform import Transform, apply_transform
 from pipeline.dataset.user_code import call_user_code
 from pipeline.model.contract import Contract
-from pipeline.model.problem import LIST_LIMIT, listed, shortened
 from pipeline.model.read_contract import alike_names, read_contract
 from pipeline.readers.base import Limits
 from pipeline.readers.cells.check_rules import rule_problems

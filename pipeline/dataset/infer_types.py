@@ -6,10 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from common.messages import shortened
 from pipeline.dataset.infer_dialect import Sample
 from pipeline.dataset.survey import CLOCKS, DATES, NUMBERS, Column, candidates, is_of, mostly, spec_of, time_formats
 from pipeline.model.field import FieldSpec
-from pipeline.model.problem import shortened
 from pipeline.readers.cells.patterns import INTEGER
 from pipeline.readers.cells.validate import check_column
 

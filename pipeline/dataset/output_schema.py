@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from common.errors import SettingError
+from common.messages import LIST_LIMIT, shortened
 from pipeline.dataset.columns import WORDS, WrongColumn, exact_column, fits, own_column
 from pipeline.dataset.transform import Transform, to_frame
 from pipeline.dataset.user_code import call_user_code
 from pipeline.model.contract import Contract
 from pipeline.model.field import TYPES, FieldSpec
-from pipeline.model.problem import LIST_LIMIT, shortened
 from pipeline.readers.base import batch_schema
 from pipeline.readers.cells import validate
 

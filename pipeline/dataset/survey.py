@@ -10,13 +10,13 @@ from operator import attrgetter
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.messages import shortened
 from pipeline.dataset.infer_dialect import WHOLE, Sample
 from pipeline.dataset.infer_rows import BEFORE, LAST, Record
 from pipeline.model.contract import Contract
 from pipeline.model.data_resource import Match, Summary
 from pipeline.model.dialect import Dialect
 from pipeline.model.field import FieldSpec, headings
-from pipeline.model.problem import shortened
 from pipeline.readers.base import Batch
 from pipeline.readers.cells.parse import parse
 from pipeline.readers.cells.validate import check_column

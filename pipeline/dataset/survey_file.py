@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.errors import SettingError
+from common.messages import listed, shortened
 from pipeline.dataset.infer_dialect import WHOLE, Sample, add_header, read_sample
 from pipeline.dataset.infer_rows import Record, count_footers, header_place
 from pipeline.dataset.survey import Survey, survey, text_contract
 from pipeline.model.dialect import Dialect
 from pipeline.model.field import FieldSpec
-from pipeline.model.problem import listed, shortened
 from pipeline.readers.base import Batch, Limits
 from pipeline.readers.csv.header import join_rows
 from pipeline.readers.csv.read import read_csv

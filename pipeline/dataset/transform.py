@@ -9,9 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.messages import LIST_LIMIT, shortened
 from pipeline.dataset.columns import WrongColumn, exact_column
 from pipeline.dataset.user_code import call_user_code
-from pipeline.model.problem import LIST_LIMIT, Problem, Refused, shortened
+from pipeline.model.problem import Problem, Refused
 
 Transform = Callable[[pd.DataFrame], pd.DataFrame]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from common.messages import shortened
 from pipeline.model.field import FALSE, TRUE, FieldSpec
-from pipeline.model.problem import shortened
 
 _ORDERED = {"integer", "number", "date", "datetime", "time", "year", "yearmonth"}
 _SIZED = {"string", "list", "object", "array"}

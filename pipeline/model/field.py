@@ -17,7 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.model.problem import VALUE_LIMIT, shortened
+from common.messages import shortened
+from pipeline.model.problem import VALUE_LIMIT
 
 TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),

@@ -12,13 +12,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from common.errors import SettingError
+from common.messages import LIST_LIMIT, listed, shortened
 from pipeline.model.check_field import field_problems, null_problems
 from pipeline.model.contract import MORE, Contract
 from pipeline.model.data_resource import Resource, Schema
 from pipeline.model.dialect import dialect_problems
 from pipeline.model.field import FieldSpec
 from pipeline.model.keys import keys_of
-from pipeline.model.problem import LIST_LIMIT, listed, shortened
 from pipeline.model.text_encoding import encoding_problem
 
 

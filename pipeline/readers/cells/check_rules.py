@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.messages import LIST_LIMIT, shortened
 from pipeline.model.field import FieldSpec, as_cell
-from pipeline.model.problem import LIST_LIMIT, shortened
 from pipeline.readers.cells.explain import broken_rules
 from pipeline.readers.cells.parse import literal, parse
 from pipeline.readers.cells.patterns import TEXTS, full_match

@@ -1,7 +1,7 @@
 """Words for what a cell must be, for the messages of rejects."""
 
+from common.messages import listed, shortened
 from pipeline.model.field import FALSE, TRUE, Digits, FieldSpec
-from pipeline.model.problem import listed, shortened
 
 _EXPECTED = {
     "string": "text",

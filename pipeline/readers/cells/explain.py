@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from common.messages import listed, shortened
 from pipeline.model.field import FieldSpec
-from pipeline.model.problem import listed, shortened
 from pipeline.readers.cells.parse import literal, parse
 from pipeline.readers.cells.patterns import full_match
 from pipeline.readers.cells.structured import size

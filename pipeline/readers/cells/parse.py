@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from common.messages import shortened
 from pipeline.model.field import SPACED, FieldSpec, as_cell
-from pipeline.model.problem import shortened
 from pipeline.readers.cells.exact_numbers import exact_number
 from pipeline.readers.cells.expected import expected
 from pipeline.readers.cells.patterns import (

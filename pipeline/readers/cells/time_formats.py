@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 
+from common.messages import shortened
 from pipeline.model.field import FieldSpec
-from pipeline.model.problem import shortened
 
 MONTHS = (
     *("January", "February", "March", "April", "May", "June"),

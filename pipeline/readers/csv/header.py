@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from common.messages import listed, shortened
 from lake.mending import MENDS
 from pipeline.model.contract import Contract
 from pipeline.model.field import FieldSpec, Heading, headings
-from pipeline.model.problem import Problem, Refused, listed, shortened
+from pipeline.model.problem import Problem, Refused
 from pipeline.readers.csv.explain import Column, fault_text, shown_text
 from pipeline.readers.csv.record import split_record
 

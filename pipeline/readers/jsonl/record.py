@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Literal, NamedTuple
 
+from common.messages import listed, shortened
 from pipeline.model.contract import Contract
 from pipeline.model.field import FieldSpec
-from pipeline.model.problem import VALUE_LIMIT, Problem, Refused, listed, shortened
+from pipeline.model.problem import VALUE_LIMIT, Problem, Refused
 from pipeline.readers.cells.explain import explain
 from pipeline.readers.cells.write import decimal_char
 from pipeline.readers.csv.explain import shown_text

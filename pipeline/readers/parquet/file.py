@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as at
 
-from pipeline.model.problem import Problem, Refused, shortened
+from common.messages import shortened
+from pipeline.model.problem import Problem, Refused
 from pipeline.readers.base import Limits
 from pipeline.readers.parquet.fit import is_text
 

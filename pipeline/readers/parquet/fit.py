@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.types as at
 
+from common.messages import listed, shortened
 from pipeline.model.contract import Contract
 from pipeline.model.field import FieldSpec
-from pipeline.model.problem import Problem, Refused, listed, shortened
+from pipeline.model.problem import Problem, Refused
 from pipeline.readers.csv.header import Header, map_header
 
 Test = Callable[[pa.DataType], bool]

@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from common.messages import listed, shortened
 from pipeline.model.contract import Contract
 from pipeline.model.keys import Key
-from pipeline.model.problem import VALUE_LIMIT, Problem, listed, shortened
+from pipeline.model.problem import VALUE_LIMIT, Problem
 from pipeline.readers.base import PROBLEMS, Batch
 from pipeline.readers.unique.hashes import Hashes, hash_keys, is_exact
 from pipeline.readers.unique.index import Index, KeyLog, Lines

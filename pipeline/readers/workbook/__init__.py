@@ -1,1 +1,1 @@
-"""Workbooks of Excel and OpenDocument: one sheet of a file, by python-calamine in a process of its own."""
+"""Workbooks: the header and the rows of a sheet, whose cells go through the checks of all formats."""

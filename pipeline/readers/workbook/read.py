@@ -9,15 +9,16 @@ from typing import BinaryIO, cast
 import numpy as np
 import pyarrow as pa
 
+from common.messages import shortened
+from common.workbook.cells import Cell, CellError, Column, column_letters, unpack
 from pipeline.model.contract import Contract
 from pipeline.model.field import FieldSpec
-from pipeline.model.problem import Problem, Refused, shortened
+from pipeline.model.problem import Problem, Refused
 from pipeline.readers.base import Batch, Limits, read_each
 from pipeline.readers.cells.batch import Records, check_plainly, check_records
 from pipeline.readers.cells.more import more_column
 from pipeline.readers.cells.write import write_column, write_floats, write_text
 from pipeline.readers.csv.header import Header, map_header
-from pipeline.readers.workbook.cells import Cell, CellError, Column, column_letters, unpack
 from pipeline.readers.workbook.sheet import Rows, as_text, has_value, read_sheet
 
 

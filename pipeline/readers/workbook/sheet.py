@@ -10,14 +10,16 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from common.workbook.archive import Bounds
+from common.workbook.cells import Block, Cell, CellError, Column, unpack
+from common.workbook.process import open_sheet
+from common.workbook.unreadable import Unreadable
 from pipeline.model.dialect import Dialect
 from pipeline.model.field import FieldSpec
 from pipeline.model.problem import Problem, Refused
 from pipeline.readers.base import Limits
 from pipeline.readers.cells.write import as_written
 from pipeline.readers.csv.header import join_rows
-from pipeline.readers.workbook.cells import Block, Cell, CellError, Column, unpack
-from pipeline.readers.workbook.process import sheet_rows
 
 _TEXT = FieldSpec(name="text")
 
@@ -52,11 +54,18 @@ class Sheet:
 
 def read_sheet(stream: BinaryIO, dialect: Dialect, limits: Limits) -> Sheet:
     """Read a sheet, as far as a dialect concerns one. `Refused` if the file cannot be read."""
-    received = sheet_rows(stream, dialect.sheetName, dialect.sheetNumber, limits)
+    received = _blocks(stream, dialect, limits)
     block = next(received)
     parts = (_without_comments(_filled(block), dialect) for block in chain([block], received))
     names = _header_rows(parts, dialect) if dialect.header else ([], parts)
     return Sheet(names[0], block[1], hold_back(names[1], dialect.footerRows))
+
+
+def _blocks(stream: BinaryIO, dialect: Dialect, limits: Limits) -> Iterator[Block]:
+    try:
+        yield from open_sheet(stream, dialect.sheetName, dialect.sheetNumber, Bounds(limits.grown, limits.ratio))[1]
+    except Unreadable as error:
+        raise Refused(Problem(error.rule, error.message)) from error
 
 
 def _without_comments(rows: Rows, dialect: Dialect) -> Rows:

@@ -1,8 +1,8 @@
-"""Program that reads one sheet of a workbook: `python -m pipeline.readers.workbook.program`.
+"""Program that reads one sheet of a workbook: `python -m common.workbook.program`.
 
 It runs in a process of its own, because calamine takes as much memory as a file makes it take, and ends the process
 where it gets none: a file of 5 KB can ask for 500 GB. It talks by pickled objects: a `Request` and the file's bytes
-come in, the sheet's rows go out. It ends when the process that started it ends.
+come in, the sheet's name and its rows go out. It ends when the process that started it ends.
 """
 
 import os
@@ -21,11 +21,12 @@ from typing import cast
 
 import python_calamine as calamine
 
-from pipeline.model.problem import Problem, Refused, listed
-from pipeline.readers.workbook.archive import Archive, Bounds
-from pipeline.readers.workbook.cells import Block, Cell, CellError, Column, join_columns, pack
-from pipeline.readers.workbook.compound_file import Errors, binary_errors, read_binary_workbook
-from pipeline.readers.workbook.signature import described, is_archive, is_compound_file
+from common.messages import listed
+from common.workbook.archive import Archive, Bounds
+from common.workbook.cells import Block, Cell, CellError, Column, join_columns, pack
+from common.workbook.compound_file import Errors, binary_errors, read_binary_workbook
+from common.workbook.signature import described, is_archive, is_compound_file
+from common.workbook.unreadable import Unreadable
 
 FindErrors = Callable[[str, int], Errors]  # of a sheet, by its name and its place among all sheets
 
@@ -84,19 +85,19 @@ def _send(message: object) -> None:
     sys.stdout.buffer.flush()
 
 
-def _outcome(error: BaseException) -> Problem | MemoryError | RuntimeError:
-    """Return the problem of a workbook that cannot be read; a `RuntimeError` is a mistake of ours."""
-    if isinstance(error, Refused):
-        return error.problem
+def _outcome(error: BaseException) -> Unreadable | MemoryError | RuntimeError:
+    """Return why a workbook cannot be read; a `RuntimeError` is a mistake of ours."""
+    if isinstance(error, Unreadable):
+        return error
     if isinstance(error, MemoryError):
         return MemoryError()
     if isinstance(error, (calamine.CalamineError, OSError)) or type(error).__name__ == "PanicException":
-        return Problem("workbook", f"the workbook is damaged, or has what cannot be read: {str(error)[:200]}")
+        return Unreadable("workbook", f"the workbook is damaged, or has what cannot be read: {str(error)[:200]}")
     return RuntimeError("".join(traceback.format_exception(error)))
 
 
-def read_sheet(content: bytes, request: Request) -> Iterator[Block]:
-    """Yield the rows of a sheet in blocks."""
+def read_sheet(content: bytes, request: Request) -> Iterator[str | Block]:
+    """Yield the name of a sheet, then its rows in blocks."""
     find: FindErrors
     if is_archive(content):
         archive = Archive(content, request.bounds)
@@ -105,15 +106,17 @@ def read_sheet(content: bytes, request: Request) -> Iterator[Block]:
         records = read_binary_workbook(content)
         find, with_durations = lambda _, place: binary_errors(records, place), False
     else:
-        raise Refused(Problem("workbook", described(content)))
+        raise Unreadable("workbook", described(content))
     book = calamine.load_workbook(BytesIO(content))
     place = _choose(book.sheets_metadata, request)
-    errors = find(book.sheets_metadata[place].name, place)  # first: it sees how far the sheet grows
+    name = book.sheets_metadata[place].name
+    errors = find(name, place)  # first: it sees how far the sheet grows
     sheet = book.get_sheet_by_index(place)
     column = min(
         [sheet.start[1] if sheet.start else MAX_COLUMNS, *(first for row in errors.values() for first, _, _ in row)]
     )
     rows = _rows(sheet, errors, column)
+    yield name
     yield from _blocks(map(_with_durations, rows) if with_durations else rows, column, sheet.width)
 
 
@@ -128,7 +131,7 @@ def _choose(sheets: list[calamine.SheetMetadata], request: Request) -> int:
         wanted, found = f"number {number}", visible[number - 1 : number]
     if not found:
         names = listed([repr(sheet.name) for sheet in with_cells]) or "none"
-        raise Refused(Problem("workbook", f"the workbook has no sheet {wanted}: its sheets with cells are {names}"))
+        raise Unreadable("workbook", f"the workbook has no sheet {wanted}: its sheets with cells are {names}")
     return next(place for place, sheet in enumerate(sheets) if sheet.name == found[0].name)
 
 

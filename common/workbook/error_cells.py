@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Iterable
 from xml.parsers import expat
 
-from pipeline.model.problem import Problem, Refused
-from pipeline.readers.workbook.compound_file import Errors
+from common.workbook.compound_file import Errors
+from common.workbook.unreadable import Unreadable
 
 MAX_ROWS = 1 << 20  # of a sheet
 
@@ -46,7 +46,7 @@ def _parse(pieces: Iterable[bytes], cells: "_Cells") -> None:
             parser.Parse(piece, False)
         parser.Parse(b"", True)
     except expat.ExpatError as error:
-        raise Refused(Problem("workbook", f"the workbook is damaged: its sheet is no XML ({error})")) from error
+        raise Unreadable("workbook", f"the workbook is damaged: its sheet is no XML ({error})") from error
 
 
 class _Cells:

@@ -6,37 +6,42 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-from pipeline.model.problem import Problem, Refused
-from pipeline.readers.base import Limits
-from pipeline.readers.workbook.archive import Bounds
-from pipeline.readers.workbook.cells import Block
-from pipeline.readers.workbook.program import Request
+from common.workbook.archive import Bounds
+from common.workbook.cells import Block
+from common.workbook.program import Request
+from common.workbook.unreadable import Unreadable
 
 PIECE = 1 << 20  # bytes of a file that are sent at a time
-COMMAND = [sys.executable, "-m", "pipeline.readers.workbook.program"]
+COMMAND = [sys.executable, "-m", "common.workbook.program"]
 
 
-def sheet_rows(stream: BinaryIO, name: str | None, number: int | None, limits: Limits) -> Generator[Block, None, None]:
-    """Yield the rows of a sheet in blocks.
+def open_sheet(
+    stream: BinaryIO, name: str | None, number: int | None, bounds: Bounds
+) -> tuple[str, Generator[Block, None, None]]:
+    """Return the name of a sheet, and its rows in blocks.
 
     Args:
         stream: the workbook.
         name: the name of the sheet.
         number: where there is no name, the number of the sheet among the visible ones, from 1; None for the first.
-        limits: what the workbook may grow to; it may take as much memory.
+        bounds: what the workbook may grow to; it may take as much memory.
 
     Raises:
-        Refused: the workbook cannot be read.
+        Unreadable: the workbook cannot be read; also while the rows are read.
     """
-    request = Request(name, number, Bounds(limits.grown, limits.ratio), limits.grown)
+    messages = _messages(stream, Request(name, number, bounds, bounds.grown), bounds)
+    return cast(str, next(messages)), cast(Generator[Block, None, None], messages)
+
+
+def _messages(stream: BinaryIO, request: Request, bounds: Bounds) -> Generator[str | Block, None, None]:
     with _program() as program:
         assert program.stdin
         assert program.stdout
         with suppress(BrokenPipeError):  # it has refused the file, or has ended: what it sent says so
             _send(program.stdin, request, stream)
-        while (message := _receive(program, program.stdout, limits)) is not None:
+        while (message := _receive(program, program.stdout, bounds)) is not None:
             yield message
 
 
@@ -64,35 +69,33 @@ def _send(end: object, request: Request, stream: BinaryIO) -> None:
     end.flush()  # type: ignore[attr-defined]
 
 
-def _receive(program: subprocess.Popen[bytes], end: object, limits: Limits) -> Block | None:
-    """Receive the next rows, or None after the last ones."""
+def _receive(program: subprocess.Popen[bytes], end: object, bounds: Bounds) -> str | Block | None:
+    """Receive the next message: the name of the sheet, rows, or None after the last ones."""
     try:
         message = pickle.load(end)  # type: ignore[arg-type] # noqa: S301 (from the program that was started here)
     except (EOFError, pickle.UnpicklingError):
         message = _end_of(program.wait())
     match message:
-        case None | (int(), int(), int(), list()):
+        case None | str() | (int(), int(), int(), list()):
             return message
-        case Problem():
-            raise Refused(message)
         case MemoryError():
-            raise Refused(_too_large(limits))
+            raise _too_large(bounds)
         case error:
             raise error
 
 
-def _end_of(code: int) -> BaseException | Problem:
+def _end_of(code: int) -> BaseException:
     """Return why the program ended without a word."""
     if code == -signal.SIGABRT:  # so Rust ends where it gets no memory
         return MemoryError()
     if code in (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGILL):
-        return Problem("workbook", "the workbook is damaged: what reads it broke down; open it and save it again")
+        return Unreadable("workbook", "the workbook is damaged: what reads it broke down; open it and save it again")
     return RuntimeError(f"the program that reads workbooks ended with {code}: was it killed, is memory short?")
 
 
-def _too_large(limits: Limits) -> Problem:
+def _too_large(bounds: Bounds) -> Unreadable:
     message = (
-        f"to read the workbook takes more than {limits.grown >> 20:,} MiB of memory: split it, save it as CSV, look "
+        f"to read the workbook takes more than {bounds.grown >> 20:,} MiB of memory: split it, save it as CSV, look "
         "for a cell far from the others, or raise PIPELINE_GROWN_MIB"
     )
-    return Problem("size", message)
+    return Unreadable("size", message)

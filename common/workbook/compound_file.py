@@ -6,7 +6,7 @@ The container is Microsoft's Compound File: streams in chains of sectors. The st
 import struct
 from collections.abc import Iterator
 
-from pipeline.model.problem import Problem, Refused
+from common.workbook.unreadable import Unreadable
 
 ERRORS = {
     0x00: "#NULL!", 0x07: "#DIV/0!", 0x0F: "#VALUE!", 0x17: "#REF!", 0x1D: "#NAME?", 0x24: "#NUM!", 0x2A: "#N/A",
@@ -23,7 +23,7 @@ class CompoundFile:
     """Streams of a compound file, by name."""
 
     def __init__(self, content: bytes) -> None:
-        """Read the directory; `Refused` if the file is damaged."""
+        """Read the directory; `Unreadable` if the file is damaged."""
         self._content, self._mini = content, b""
         self.streams: dict[str, tuple[int, int]] = {}
         try:
@@ -85,20 +85,20 @@ class CompoundFile:
 
 
 def read_binary_workbook(content: bytes) -> bytes:
-    """Return the BIFF records of an `.xls` file; `Refused` if it has none, or a password."""
+    """Return the BIFF records of an `.xls` file; `Unreadable` if it has none, or a password."""
     file = CompoundFile(content)
     if "EncryptedPackage" in file.streams:
-        raise Refused(Problem("workbook", PASSWORD))
+        raise Unreadable("workbook", PASSWORD)
     names = [name for name in ("Workbook", "Book", "WORKBOOK", "BOOK") if name in file.streams]
     if not names:
-        raise Refused(Problem("workbook", "the file is an old Office document, but not a workbook: save it as .xlsx"))
+        raise Unreadable("workbook", "the file is an old Office document, but not a workbook: save it as .xlsx")
     try:
         records = file.read(names[0])
     except (struct.error, IndexError) as error:
         raise _damaged(error) from error
     for kind, _, _ in _records(records, 0):
         if kind == _FILEPASS:
-            raise Refused(Problem("workbook", PASSWORD))
+            raise Unreadable("workbook", PASSWORD)
         if kind in (_SHEET, _EOF):
             break
     return records
@@ -107,8 +107,8 @@ def read_binary_workbook(content: bytes) -> bytes:
 PASSWORD = "the workbook is protected by a password: save it without one"  # noqa: S105 (a message)
 
 
-def _damaged(error: Exception) -> Refused:
-    return Refused(Problem("workbook", f"the workbook is damaged, or was not sent whole: {error}"))
+def _damaged(error: Exception) -> Unreadable:
+    return Unreadable("workbook", f"the workbook is damaged, or was not sent whole: {error}")
 
 
 def _records(data: bytes, at: int) -> Iterator[tuple[int, int, int]]:

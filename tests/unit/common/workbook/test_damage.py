@@ -13,22 +13,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.model.problem import Refused
-from pipeline.readers.base import Limits
-from pipeline.readers.workbook import process
-from pipeline.readers.workbook.process import COMMAND, sheet_rows
+from common.workbook import process
+from common.workbook.archive import Bounds
+from common.workbook.process import COMMAND, open_sheet
+from common.workbook.program import Request
+from common.workbook.unreadable import Unreadable
 from tests.support.workbooks import FILES, ONE, SHEET, WRITTEN, edited
 
 BOOKS = [ONE, WRITTEN[0].content, *((FILES / f"formulas.{kind}").read_bytes() for kind in ("xls", "ods", "xlsx"))]
-LIMITS = Limits(grown=32 << 20)
+BOUNDS = Bounds(32 << 20, 200)
 
 
 def read(content: bytes) -> int | str:
     """Return how many rows come, or the rule of the refusal."""
     try:
-        return sum(height for _, _, height, _ in sheet_rows(io.BytesIO(content), None, None, LIMITS))
-    except Refused as refusal:
-        return refusal.problem.rule
+        return sum(height for _, _, height, _ in open_sheet(io.BytesIO(content), None, None, BOUNDS)[1])
+    except Unreadable as error:
+        return error.rule
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -70,14 +71,14 @@ def test_a_process_that_is_killed_is_no_fault_of_the_file(monkeypatch):
 )
 def test_a_process_that_breaks_down_refuses_the_file(monkeypatch, number, rule, words):
     monkeypatch.setattr(process, "COMMAND", [sys.executable, "-c", f"import os; os.kill(os.getpid(), {number})"])
-    with pytest.raises(Refused, match=words) as caught:
-        [*sheet_rows(io.BytesIO(ONE), None, None, LIMITS)]
-    assert caught.value.problem.rule == rule
+    with pytest.raises(Unreadable, match=words) as caught:
+        open_sheet(io.BytesIO(ONE), None, None, BOUNDS)
+    assert caught.value.rule == rule
 
 
 def test_the_process_ends_when_nobody_reads_on():
     others = children()  # of tests before this one
-    rows = sheet_rows(io.BytesIO(ONE), None, None, LIMITS)
+    _, rows = open_sheet(io.BytesIO(ONE), None, None, BOUNDS)
     next(rows)
     [child] = children() - others
     rows.close()
@@ -88,7 +89,7 @@ def test_the_process_ends_with_the_one_that_started_it():
     """As after kill -9: its input ends, though it waits for nothing, and though nobody reads its output."""
     pipe = subprocess.PIPE
     with subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe) as program:
-        request = process.Request(None, None, process.Bounds(LIMITS.grown, LIMITS.ratio), LIMITS.grown)
+        request = Request(None, None, BOUNDS, BOUNDS.grown)
         process._send(program.stdin, request, io.BytesIO(large()))
         program.stdin.close()
         assert program.wait(60) == 1
@@ -108,7 +109,7 @@ def children() -> set[int]:
 def test_it_is_told_by_signals_of_a_group_to_go_on():
     """Ctrl-C goes to all processes of a terminal: the pipeline finishes what is in flight."""
     others = children()
-    rows = sheet_rows(io.BytesIO(large()), None, None, LIMITS)
+    _, rows = open_sheet(io.BytesIO(large()), None, None, BOUNDS)
     next(rows)
     [child] = children() - others
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -11,9 +11,9 @@ from io import BytesIO
 from xml.etree import ElementTree
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from pipeline.model.problem import Problem, Refused
-from pipeline.readers.workbook.compound_file import PASSWORD, Errors
-from pipeline.readers.workbook.error_cells import open_document_errors, sheet_errors
+from common.workbook.compound_file import PASSWORD, Errors
+from common.workbook.error_cells import open_document_errors, sheet_errors
+from common.workbook.unreadable import Unreadable
 
 PIECE = 1 << 16  # compressed bytes that are unpacked at a time
 GROWN_PIECE = 1 << 20  # bytes that come out of them at a time
@@ -30,7 +30,7 @@ class Bounds:
 
 
 class Archive:
-    """Zip of a workbook; `Refused` if it is damaged, has a password, or grows too far."""
+    """Zip of a workbook; `Unreadable` if it is damaged, has a password, or grows too far."""
 
     def __init__(self, content: bytes, bounds: Bounds) -> None:
         self._content, self._bounds = content, bounds
@@ -49,20 +49,20 @@ class Archive:
         if "content.xml" in self._parts and "mimetype" in self._parts:
             if self._read("mimetype").startswith(DOCUMENT):
                 return "ods"
-            raise Refused(Problem("workbook", "the file is an OpenDocument file, but not a spreadsheet"))
+            raise Unreadable("workbook", "the file is an OpenDocument file, but not a spreadsheet")
         if "xl/workbook.bin" in self._parts:
-            raise Refused(Problem("workbook", "the file is a binary workbook (.xlsb): save it as .xlsx"))
-        raise Refused(Problem("workbook", "the file is a zip, but not a workbook: expected .xlsx, .xls or .ods"))
+            raise Unreadable("workbook", "the file is a binary workbook (.xlsb): save it as .xlsx")
+        raise Unreadable("workbook", "the file is a zip, but not a workbook: expected .xlsx, .xls or .ods")
 
     def _check_directory(self) -> None:
         for info in self._parts.values():
             if info.flag_bits & 1:
-                raise Refused(Problem("workbook", PASSWORD))
+                raise Unreadable("workbook", PASSWORD)
             if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
                 part = f"its part {info.filename!r:.80} is packed by method {info.compress_type}"
-                raise Refused(Problem("workbook", f"{part}, expected 8 (deflate): save the workbook again"))
+                raise Unreadable("workbook", f"{part}, expected 8 (deflate): save the workbook again")
         if self.kind == "ods" and b"encryption-data" in self._read("meta-inf/manifest.xml"):
-            raise Refused(Problem("workbook", PASSWORD))
+            raise Unreadable("workbook", PASSWORD)
         self._check_growth(sum(info.file_size for name, info in self._parts.items() if name.endswith(".xml")))
 
     def _check_growth(self, grown: int) -> None:
@@ -71,7 +71,7 @@ class Archive:
                 f"the {len(self._content):,} bytes of the workbook grow to more than {self._bounds.grown:,}, and more "
                 f"than {self._bounds.ratio} times: split it, or raise PIPELINE_GROWN_MIB"
             )
-            raise Refused(Problem("size", message))
+            raise Unreadable("size", message)
 
     def errors(self, sheet: str) -> Errors:
         """Return the error cells of a sheet, after each part that calamine reads has been unpacked once."""
@@ -99,7 +99,7 @@ class Archive:
                 part = target[1:] if target.startswith("/") else f"xl/{target}"
                 if part.lower() in self._parts:
                     return part.lower()
-        raise Refused(Problem("workbook", f"the workbook is damaged: it has no cells for its sheet {sheet!r:.200}"))
+        raise Unreadable("workbook", f"the workbook is damaged: it has no cells for its sheet {sheet!r:.200}")
 
     def _read(self, name: str) -> bytes:
         return b"".join(self._unpack(name))
@@ -108,7 +108,7 @@ class Archive:
         """Yield the content of a part as it really is, whatever the directory says of its size."""
         info = self._parts.get(name)
         if info is None:
-            raise Refused(Problem("workbook", f"the workbook is damaged: its part {name} is not there"))
+            raise Unreadable("workbook", f"the workbook is damaged: its part {name} is not there")
         self._sizes[name] = 0  # it counts once, however often it is read
         for piece in _pieces(self._content, info):
             self._sizes[name] += len(piece)
@@ -138,5 +138,5 @@ def _pieces(content: bytes, info: ZipInfo) -> Iterator[bytes]:
         raise _damaged(f"its part {info.filename!r:.80} ends too early")
 
 
-def _damaged(error: object) -> Refused:
-    return Refused(Problem("workbook", f"the workbook is damaged, or was not sent whole: {error}"))
+def _damaged(error: object) -> Unreadable:
+    return Unreadable("workbook", f"the workbook is damaged, or was not sent whole: {error}")
