@@ -138,7 +138,7 @@ def start_run(ledger: Ledger, _objects: int) -> Figures:
 def published(ledger: Ledger, _objects: int) -> Figures:
     """Make the contents of `published/`."""
     datasets = read_datasets(DATASETS)
-    return _often(lambda: contents(ledger, datasets))
+    return _often(lambda: contents(ledger, datasets, None))
 
 
 # The sweeps first: the files of the last two are not in a listing that is made up.

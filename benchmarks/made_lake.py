@@ -73,7 +73,7 @@ class Made:
 
     def publish(self) -> None:
         """Publish what the Query page reads."""
-        for key, content in contents(self.ledger, self.datasets):
+        for key, content in contents(self.ledger, self.datasets, None):
             self.store.put(key, content)
 
     def append(self, files: int) -> None:

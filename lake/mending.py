@@ -6,7 +6,7 @@ A person corrects rejected records in a file of their own, a fixed file, and put
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ _FIXED = re.compile(r"(.*[^/])\.fixed-([1-9][0-9]{0,8})", re.DOTALL)
 _PACKED = re.compile(r"\.(gz|zst)$", re.IGNORECASE)
 
 Mark = tuple[int, str]  # the line of a rejected record, and the version of its source
+Passed = Mapping[tuple[str, str], Collection[int]]  # lines that marks mend, by stem of their fixed files and version
 
 
 @dataclass(frozen=True)
@@ -81,20 +82,25 @@ def fixed_number(source_key: str) -> int | None:
     return int(match[2]) if match else None
 
 
-def _stem(source_key: str) -> str:
+def stem(source_key: str) -> str:
     """Return the key of a source without its suffix; of a fixed file, that of the source that it mends."""
-    stem = source_key.removesuffix(suffix_of(source_key))
-    match = _FIXED.fullmatch(stem)
-    return match[1] if match else stem
+    name = source_key.removesuffix(suffix_of(source_key))
+    match = _FIXED.fullmatch(name)
+    return match[1] if match else name
 
 
 def fixed_key(source_key: str, number: int) -> str:
     """Return the key of a fixed file, which is not packed: of `raw/a/b.csv.gz` it is `raw/a/b.fixed-1.csv`."""
-    return f"{_stem(source_key)}.fixed-{number}{_PACKED.sub('', suffix_of(source_key))}"
+    return f"{stem(source_key)}.fixed-{number}{_PACKED.sub('', suffix_of(source_key))}"
+
+
+def stems(source_key: str) -> list[str]:
+    """Return the stems of the fixed files that mend a source: beside it, and right in the folder of the dataset."""
+    beside = stem(source_key)
+    dataset, _, rest = beside.removeprefix(RAW).partition("/")
+    return list(dict.fromkeys((beside, f"{RAW}{dataset}/{rest.rpartition('/')[2]}")))
 
 
 def fixed_prefixes(source_key: str) -> list[str]:
-    """Return the prefixes of a source's fixed files, without `raw/`: beside it, and right in the dataset's folder."""
-    beside = _stem(source_key).removeprefix(RAW)
-    top = f"{beside.partition('/')[0]}/{beside.rpartition('/')[2]}"
-    return [f"{place}.fixed-" for place in dict.fromkeys((beside, top))]
+    """Return the prefixes of a source's fixed files, without `raw/`."""
+    return [f"{place.removeprefix(RAW)}.fixed-" for place in stems(source_key)]

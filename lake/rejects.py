@@ -1,14 +1,14 @@
 """The rejected records of one version of a source, and which of them are mended; from the objects alone."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow.dataset as ds
 
 from lake.layout import CLEAN, RAW, clean_key, rejected_key, source_key
-from lake.mending import Mends, fixed_number, fixed_prefixes, read_mends, version_of
+from lake.mending import Mends, Passed, fixed_number, fixed_prefixes, read_mends, stem, stems, version_of
 from lake.schemas import METADATA_KEY
 from lake.stores.base import ObjectStore
 
@@ -41,26 +41,40 @@ def read_rejected_records(store: ObjectStore, key: str) -> RejectedRecords:
     """
     record, lines = _read_rejected(store, key)
     mends, version = read_mends(record), version_of(key, record["etag"])
-    passed = _passed(store, key)
-    mended = mended_lines(version, mends, passed) & lines.keys()
+    mended = marked_lines(key, version, mends, _passed(store, key)) & lines.keys()
     rest = {line: fault for line, fault in lines.items() if line not in mended}
     if not rest:
         raise CannotExport(f"all {len(lines):,} rejected records of {key} are mended: nothing is left to correct")
     return RejectedRecords(record["etag"], version, rest, len(mended), mends)
 
 
-def mended_lines(version: str, mends: Mends | None, passed: Mapping[str, Collection[int]]) -> set[int]:
-    """Return the lines of a version whose rejects are mended.
+def marked_lines(key: str, version: str, mends: Mends | None, passed: Passed) -> set[int]:
+    """Return the lines of a source that are mended, if they are rejected: a mark may name any line.
 
     Args:
-        version: the version that has the rejects.
+        key: the source.
+        version: its version that has the rejects.
         mends: its own marks: a record of a fixed file is mended with the record that it should have mended.
-        passed: the lines that are mended, by version.
+        passed: the marks of the records that passed.
     """
-    lines = set(passed.get(version, ()))
+    lines, places = set[int](), stems(key)
+    for place in places:
+        lines.update(passed.get((place, version), ()))
     for of, pairs in (mends.rejected if mends else {}).items():
-        lines.update(own for line, own in pairs if line in passed.get(of, ()))
+        others = set[int]().union(*(passed.get((place, of), ()) for place in places))
+        lines.update(own for line, own in pairs if line in others)
     return lines
+
+
+def rejected_among(store: ObjectStore, key: str, etag: str, lines: Collection[int]) -> list[int] | None:
+    """Return which of some lines of a source are rejected, in order; None if its rejected object has another etag."""
+    problems = store.dataset(rejected_key(key))
+    if [info.etag for info in problems.objects] != [etag]:
+        return None
+    found = set[int]()
+    for batch in problems.scanner(columns=["line"], filter=ds.field("line").isin(list(lines))).to_batches():
+        found.update(batch["line"].to_pylist())
+    return sorted(found)
 
 
 def next_number(store: ObjectStore, key: str) -> int:
@@ -87,17 +101,18 @@ def _read_rejected(store: ObjectStore, key: str) -> tuple[dict[str, Any], dict[i
     return record, lines
 
 
-def _passed(store: ObjectStore, key: str) -> dict[str, set[int]]:
-    """Return the lines that fixed files of a source mend, by version."""
-    passed = dict[str, set[int]]()
+def _passed(store: ObjectStore, key: str) -> Passed:
+    """Return the lines that fixed files of a source mend."""
+    passed, places = dict[tuple[str, str], set[int]](), stems(key)
     for prefix in fixed_prefixes(key):
         for info in store.list(CLEAN + prefix):
-            if info.key != clean_key(source_key(info.key)) or not fixed_number(source_key(info.key)):
+            fixed = source_key(info.key)
+            if info.key != clean_key(fixed) or not fixed_number(fixed) or stem(fixed) not in places:
                 continue
             for record in _records(store.dataset(info.key)):
                 mends = read_mends(record)
                 for version, lines in (mends.passed if mends else {}).items():
-                    passed.setdefault(version, set()).update(lines)
+                    passed.setdefault((stem(fixed), version), set()).update(lines)
     return passed
 
 

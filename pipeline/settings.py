@@ -31,6 +31,11 @@ class StateSettings:
 
 
 @dataclass(frozen=True)
+class StatusSettings(LakeSettings, StateSettings):
+    """Settings for the state of each file: the lake has the rejects that are mended."""
+
+
+@dataclass(frozen=True)
 class DatasetSettings:
     """Settings of the contracts: their folder."""
 

@@ -118,7 +118,8 @@ def show_sources(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         mark = " (stale)" if row["stale"] else ""
         loaded_at = f"{row['loaded_at']:%Y-%m-%d %H:%M:%S}" if row["loaded_at"] else "-"
-        counts = [f"{row[name]:,}" for name in ("rows_kept", "rows_rejected", "rows_mended", "attempts")]
+        numbers = (row[name] for name in ("rows_kept", "rows_rejected", "rows_mended", "attempts"))
+        counts = ["-" if number is None else f"{number:,}" for number in numbers]
         key, problem = _safe(row["source_key"]), _safe(row["first_problem"] or "")
         table.add_row(key, row["status"] + mark, *counts, loaded_at, problem)
     Console(width=None if sys.stdout.isatty() else 200).print(table)

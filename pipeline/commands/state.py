@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow as pa
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from common.errors import SettingError
+from common.logs import printable
 from common.settings import takes_settings
 from lake.stores import open_store
 from pipeline.commands.output import show_differences, show_sources, show_status
@@ -21,9 +24,10 @@ from pipeline.dataset.dataset import read_datasets
 from pipeline.ledger import report
 from pipeline.ledger.database import ledger_errors
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.mended import RejectedLines
 from pipeline.ledger.selection import FileStatus, select
 from pipeline.service.health import problem
-from pipeline.settings import StateSettings, VerifySettings
+from pipeline.settings import StateSettings, StatusSettings, VerifySettings
 from pipeline.verify.verify import verify
 
 app = typer.Typer()
@@ -39,7 +43,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command()
 @takes_settings
 def status(
-    settings: StateSettings,
+    settings: StatusSettings,
     keys: Keys = None,
     of_status: OfStatus = None,
     stale: Stale = False,
@@ -55,8 +59,18 @@ def status(
             typer.echo(result.model_dump_json(indent=1)) if as_json else show_status(result)
             return
         condition, values = select(ledger, keys or (), of_status, stale=stale)
-        files = report.sources(ledger, condition, *values).to_pylist()
+        files = _files(ledger, settings.lake, condition, *values).to_pylist()
     typer.echo(json.dumps(files, indent=1, default=datetime.isoformat)) if as_json else show_sources(files)
+
+
+def _files(ledger: Ledger, lake: str, condition: str, *values: object) -> pa.Table:
+    """Return the files that meet a condition; without what only the lake has, if it cannot be read."""
+    rejected = RejectedLines(partial(open_store, lake, os.environ))
+    try:
+        return report.sources(ledger, rejected, condition, *values)
+    except (OSError, SettingError) as error:
+        typer.echo(printable(f"the mended rejects are not counted, for the lake cannot be read: {error}"), err=True)
+        return report.sources(ledger, None, condition, *values)
 
 
 @app.command()

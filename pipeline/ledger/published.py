@@ -19,6 +19,7 @@ from pipeline.dataset.dataset import Dataset
 from pipeline.ledger import report
 from pipeline.ledger.database import LedgerError
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.mended import RejectedLines
 from pipeline.ledger.totals import exact_sums
 from pipeline.model.contract import Contract
 from pipeline.model.exact_sums import Exact, Totals, merge, rounded, sum_type
@@ -26,14 +27,19 @@ from pipeline.model.exact_sums import Exact, Totals, merge, rounded, sum_type
 log = logging.getLogger(__name__)
 
 
-def contents(ledger: Ledger, datasets: Mapping[str, Dataset]) -> list[tuple[str, bytes]]:
-    """Return every published object, all of one moment of the ledger; a summary that cannot be made is left out."""
+def contents(
+    ledger: Ledger, datasets: Mapping[str, Dataset], rejected: RejectedLines | None
+) -> list[tuple[str, bytes]]:
+    """Return every published object, all of one moment of the ledger; a summary that cannot be made is left out.
+
+    `rejected` reads the rejects that are mended (see `report.sources`).
+    """
     objects = []
     with ledger.transaction("DEFERRED"):
         for name, dataset in datasets.items():
             if summary := _summary(ledger, name, dataset):
                 objects.append((summary_key(name), summary))
-        loads, status = report.loads(ledger), report.status(ledger)
+        loads, status = report.loads(ledger, rejected), report.status(ledger)
         loads = loads.replace_schema_metadata({METADATA_KEY: report.loads_metadata(ledger)})
     return [*objects, (LOADS, _parquet(loads)), (STATUS, status.model_dump_json(indent=1).encode())]
 

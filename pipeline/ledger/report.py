@@ -177,13 +177,16 @@ def executor(ledger: Ledger) -> Executor | None:
     return Executor.model_validate(described) if described and writer(ledger) else None
 
 
-def loads(ledger: Ledger) -> pa.Table:
+def loads(ledger: Ledger, rejected: mended.RejectedLines | None) -> pa.Table:
     """Return the newest loads, one row per source, the newest first."""
-    return sources(ledger, "changed_at IS NOT NULL")
+    return sources(ledger, rejected, "changed_at IS NOT NULL")
 
 
-def sources(ledger: Ledger, condition: str, *values: object) -> pa.Table:
-    """Return the sources that meet a condition, with `LOADS_SCHEMA`; those that changed last, the newest first."""
+def sources(ledger: Ledger, rejected: mended.RejectedLines | None, condition: str, *values: object) -> pa.Table:
+    """Return the sources that meet a condition, with `LOADS_SCHEMA`; those that changed last, the newest first.
+
+    `rejected` says which of the lines with marks are rejected; without it `rows_mended` of their sources is null.
+    """
     problem = "iif(status IN ('failed', 'ignored') OR status = 'pending' AND retry_at, error, first_problem)"
     names = ", ".join(name if name not in _MENDED else "NULL" for name in LOADS_SCHEMA.names)
     rows = ledger.rows(
@@ -191,8 +194,11 @@ def sources(ledger: Ledger, condition: str, *values: object) -> pa.Table:
         f" ORDER BY changed_at DESC LIMIT {NEWEST_LOADS}",
         *values,
     )
-    lines = mended.mended(rows, mended.passed_lines(ledger))
-    of_others = {"rows_mended": list(map(len, lines)), "mended": [some[:MENDED_LINES] for some in lines]}
+    lines = mended.mended(rows, mended.passed_lines(ledger), rejected)
+    of_others = {
+        "rows_mended": [None if some is None else len(some) for some in lines],
+        "mended": [(some or [])[:MENDED_LINES] for some in lines],
+    }
     columns, cells = [], list(zip(*rows, strict=True)) or [()] * len(LOADS_SCHEMA)
     for field, values_of in zip(LOADS_SCHEMA, cells[: len(LOADS_SCHEMA)], strict=True):
         if field.name in of_others:

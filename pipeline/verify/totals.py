@@ -14,6 +14,7 @@ from lake.status import Progress, Status
 from lake.stores.base import ObjectStore
 from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.mended import RejectedLines
 from pipeline.ledger.published import contents
 from pipeline.ledger.totals import exact_sums
 from pipeline.model.exact_sums import Exact, Totals, exact, merge
@@ -89,19 +90,20 @@ def compare_published(
             current[name] = dataset
         else:
             yield Recount(summary_key(name), unverified="stale: published under another fingerprint")
-    expected = _contents(ledger, current)
+    rejected = RejectedLines(lambda: store)
+    expected = _contents(ledger, current, rejected)
     if differences := _differences(store, expected):
         time.sleep(patience)
         differences = _differences(store, expected)
-    if differences and expected != _contents(ledger, current):
+    if differences and expected != _contents(ledger, current, rejected):
         yield Recount(PUBLISHED, unverified="changing")
     else:
         yield Recount(PUBLISHED, differences)
 
 
-def _contents(ledger: Ledger, datasets: Mapping[str, Dataset]) -> dict[str, Any]:
+def _contents(ledger: Ledger, datasets: Mapping[str, Dataset], rejected: RejectedLines) -> dict[str, Any]:
     """Return what is to be published; of the status only the counts."""
-    expected: dict[str, Any] = dict(contents(ledger, datasets))
+    expected: dict[str, Any] = dict(contents(ledger, datasets, rejected))
     return {**expected, STATUS: _counts(expected[STATUS])}
 
 

@@ -87,6 +87,31 @@ def test_marks_end_with_the_version_that_they_are_of_and_with_their_file(local_l
     assert lake.command("verify").returncode == 0
 
 
+def test_what_is_shown_as_mended_is_what_an_export_leaves_out(local_lake):
+    """Marks of lines that were not rejected mend nothing, nor does a fixed file in another folder than it belongs."""
+    lake = local_lake
+    lake.put("companydata/deep/a.csv", content(GOOD, *BAD))
+    assert lake.finish("once") == 0
+    key = "raw/companydata/deep/a.csv"
+    header, *records = export(lake, key).splitlines()
+    of = records[0].rpartition("@")[2]
+    counted_up = [f"{GOOD},{line}@{of}" for line in (3, 7, 1)]  # as a spreadsheet does, and so could anybody
+    put(lake, "a.fixed-1.csv", "\n".join([header, *counted_up]))
+    for folder in ("other", "deep/deeper"):
+        put(lake, f"{folder}/a.fixed-1.csv", "\n".join([header, records[1]]), ("none", "1"))
+    assert lake.finish("once") == 0
+
+    assert (mended(lake)["deep/a.csv"], lake.loads()["companydata/deep/a.csv"]["rows_mended"]) == ([3], 1)
+    assert export(lake, key).splitlines() == [header, *records[1:]]
+    [row] = json.loads(lake.command("status", key, "--json").stdout)
+    assert (row["rows_rejected"], row["rows_mended"], row["mended"]) == (4, 1, [3])
+    assert lake.command("verify").returncode == 0
+
+    away = lake.command("status", key, LAKE_URL="s3://nobody", AWS_ENDPOINT_URL="http://127.0.0.1:1")
+    assert (away.returncode, "the mended rejects are not counted" in away.stderr) == (0, True)
+    assert [cell.strip() for cell in away.stdout.splitlines()[-2].split("│")[3:6]] == ["1", "4", "-"]
+
+
 @pytest.fixture
 def address(local_lake, tmp_path) -> Iterator[str]:
     log = tmp_path / "dashboard.log"

@@ -147,7 +147,7 @@ def test_problems_are_told_with_the_newest_loads(ledger):
         [task] = ledger.take()
         made = result(task, "1")
         ledger.commit({task: replace(made, record=replace(made.record, problems=problems))})
-    found = {row["source_key"][-5]: row["problems"] for row in report.loads(ledger).to_pylist()}
+    found = {row["source_key"][-5]: row["problems"] for row in report.loads(ledger, None).to_pylist()}
     assert found == {
         name: [{"rule": rule, "column": column, "count": count} for rule, column, count in problems]
         for name, problems in counts.items()
@@ -287,7 +287,7 @@ def test_only_deaths_alone_are_counted_and_three_are_too_many(ledger):
         assert state(ledger, "raw/numbers/a.csv") == "pending"
     ledger.start_run({"numbers": "fingerprint"})
     assert state(ledger, "raw/numbers/a.csv") == "failed"
-    assert "died 3 times" in report.loads(ledger).to_pylist()[0]["first_problem"]
+    assert "died 3 times" in report.loads(ledger, None).to_pylist()[0]["first_problem"]
     [task] = ledger.take()
     assert task.source_key == "raw/numbers/b.csv"
     ledger.commit({task: result(task, "1")})
