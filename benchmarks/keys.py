@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.measure import HERE
 from benchmarks.sales import write
 from pipeline.dataset.dataset import Dataset, read_dataset
-from pipeline.load.load import stage
+from pipeline.load.stage import stage
 from pipeline.model.load_record import LoadRecord
 from pipeline.service.allocators import set_allocators
 

@@ -8,7 +8,6 @@ objects by itself, so a file counts from when the run that took it has ended. Ne
 """
 
 import argparse
-import io
 import json
 import os
 import signal
@@ -18,22 +17,21 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from threading import Event, Thread
 from typing import Any
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.made_files import DIFFERENT, ROWS
 from benchmarks.measure import HERE, PEERS, Bar, Command, plot, run, save, show_bars
-from benchmarks.small_files import DIFFERENT, ROWS
-from lake.layout import CLEAN, RAW, STATUS, summary_key
+from benchmarks.seen import Seen, observe
+from lake.layout import STATUS
 from lake.stores import open_store
-from lake.stores.base import Gap, ObjectInfo, ObjectStore
+from lake.stores.base import ObjectStore
 from simulator.datasets import orders
 from tests.support.minio_server import MinioServer, remove_minio, start_minio, until
 from tests.support.project import DATASETS
@@ -47,29 +45,6 @@ WHAT = {
     POLL: "types as inferred; no checks",
     DLT: "types as inferred; knows what it has done",
 }
-
-
-@dataclass
-class Seen:
-    """Times that the server told: each file's put, its Parquet's put, and the first summary that counted the file."""
-
-    put: dict[str, float] = field(default_factory=dict)
-    clean: dict[str, float] = field(default_factory=dict)
-    published: list[tuple[float, int]] = field(default_factory=list)  # when, and the files that it counted
-
-    def latencies(self, names: list[str]) -> list[float]:
-        """Return the milliseconds from put to clean of some files."""
-        return [1000 * (self.clean[name] - self.put[name]) for name in names]
-
-    def summaries(self, names: list[str]) -> list[float]:
-        """Return the milliseconds from put to published: a summary of n files has the n that were clean first."""
-        order = sorted(self.clean, key=self.clean.__getitem__)
-        found = {
-            name: next(at for at, files in self.published if files > place and at >= self.clean[name])
-            for place, name in enumerate(order)
-            if name in names
-        }
-        return [1000 * (found[name] - self.put[name]) for name in names]
 
 
 @dataclass(frozen=True)
@@ -90,27 +65,6 @@ def put_files(url: str, first: int, files: int) -> None:
         due = max(due, time.monotonic() - 1 / RATE) + 1 / RATE
         store.put(f"raw/orders/{number:06d}.csv", bodies[number % len(bodies)])
     print(json.dumps({"seconds": 0}))
-
-
-def observe(store: ObjectStore, seen: Seen, stop: Event, ready: Event) -> None:
-    """Note what the server tells, until `stop`."""
-    for item in store.watch("", stop):
-        if isinstance(item, Gap):
-            ready.set()
-        else:
-            _note(store, item, seen)
-
-
-def _note(store: ObjectStore, item: ObjectInfo, seen: Seen) -> None:
-    at, name = item.modified.timestamp(), item.key.rpartition("/")[2].removesuffix(".parquet")
-    if item.key.startswith(RAW):
-        seen.put[name] = at
-    elif item.key.startswith(CLEAN) and name.endswith(".csv"):  # the others are dlt's, and it says what is in them
-        seen.clean.setdefault(name, at)
-    elif item.key == summary_key("orders"):
-        with store.open(item.key) as (_, stream):
-            rows = pc.sum(pq.read_table(io.BytesIO(stream.read()))["rows"]).as_py() or 0
-        seen.published.append((at, rows // ROWS))
 
 
 @contextmanager

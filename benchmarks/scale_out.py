@@ -25,8 +25,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.made_files import DATASETS, put_files
 from benchmarks.measure import Bar, save, show_bars, turns
-from benchmarks.small_files import DATASETS, put_files
 from lake.certificates import keep_certificates
 from lake.layout import LAKE
 from lake.stores import open_store

@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.known import PUTS, clocked
+from benchmarks.made_files import DATASETS, DIFFERENT, loaded
 from benchmarks.measure import save
-from benchmarks.small_files import DATASETS, DIFFERENT, loaded
 from lake.layout import RAW
 from lake.stores.base import ObjectStore
 from lake.stores.s3 import S3Store

@@ -20,7 +20,7 @@ from benchmarks.known import clocked, tell
 from benchmarks.measure import HERE
 from benchmarks.sales import pieces
 from pipeline.dataset.dataset import read_dataset
-from pipeline.load.load import stage
+from pipeline.load.stage import stage
 from pipeline.model.load_record import LoadRecord
 from pipeline.service.allocators import set_allocators
 from tests.support.project import DATASETS

@@ -19,13 +19,13 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.small_files import DATASETS
+from benchmarks.made_files import DATASETS
 from lake.schemas import METADATA_KEY
 from pipeline.dataset.dataset import Dataset, read_datasets
 from pipeline.ledger.task_queue import TOGETHER
 from pipeline.load.aggregate import Groups, count_groups
 from pipeline.load.clean_rows import CleanWriter
-from pipeline.load.load import SmallFile, stage_small_files
+from pipeline.load.stage import SmallFile, stage_small_files
 from pipeline.model.exact_sums import Share
 from pipeline.model.load_record import LoadRecord
 from pipeline.readers.base import Batch

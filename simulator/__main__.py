@@ -80,9 +80,10 @@ def grade(
 ) -> None:
     """Compare the lake with an answer key, whatever pipeline filled it; exit with 1 below 100 %."""
     from simulator.exam import grade as exam_grade
+    from simulator.exam.report import print_report
 
     report = exam_grade.grade(open_store(settings.lake, os.environ), exam_grade.read_key(key))
-    exam_grade.print_report(report, as_json=as_json)
+    print_report(report, as_json=as_json)
     if report.mistakes:
         raise typer.Exit(1)
 

@@ -11,7 +11,7 @@ from common.errors import SettingError
 from lake.layout import RAW, source
 from lake.stores.base import InvalidKey, ObjectStore
 from pipeline.dataset.dataset import Dataset, text_datasets
-from pipeline.load.load import stage
+from pipeline.load.stage import stage
 from pipeline.model.load_record import LoadRecord
 from pipeline.model.task import NO_CONTRACT
 

@@ -12,7 +12,8 @@ from common.messages import LIST_LIMIT, shortened
 from lake.layout import clean_key, rejected_key
 from lake.stores.base import ObjectChanged, ObjectInfo, ObjectStore, PutRefused
 from pipeline.ledger.source_row import now
-from pipeline.load.load import Attempts, remove_outputs
+from pipeline.load.attempts import Attempts
+from pipeline.load.load import remove_outputs
 from pipeline.model.task import BeingWritten, NotReady, Outcome, Result, Skipped, SourceGone, Task
 from pipeline.service.availability import outage_of, pause_for_room, probe, resume_with_room
 from pipeline.service.context import Pipeline

@@ -14,7 +14,7 @@ from lake.layout import clean_key, rejected_key
 from lake.stores.base import ObjectInfo, ObjectStore
 from pipeline.dataset.dataset import Dataset
 from pipeline.ledger.source_row import result_columns
-from pipeline.load.load import stage
+from pipeline.load.stage import stage
 from pipeline.load.write import REMEMBERED, Staged
 from pipeline.model.load_record import LoadRecord, read_load_record
 from pipeline.model.task import NO_CONTRACT

@@ -16,7 +16,8 @@ from lake.stores.s3 import S3Store
 from lake.stores.users import User, prepare
 from simulator.exam.case import SHAPES
 from simulator.exam.exam import KINDS
-from simulator.exam.grade import Mistake, grade, read_key
+from simulator.exam.grade import grade, read_key
+from simulator.exam.report import Mistake
 from tests.support.lake import Lake
 
 FILES = len(KINDS)

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 import lake.stores
 import pipeline.ledger.reconcile
-import pipeline.load.load
+import pipeline.load.stage
 from pipeline.ledger.ledger import Ledger
 from pipeline.model.task import Task
 from tests.support.program import prepare_workers
@@ -51,8 +51,8 @@ class Death:
         watch = _Watch(self)
         real = lake.stores.open_store
         lake.stores.open_store = lambda *given, **named: _Mortal(real(*given, **named), watch)
-        pipeline.load.load.write_load = watch.over(
-            pipeline.load.load.write_load, "stage", lambda given: given[1].source_key
+        pipeline.load.stage.write_load = watch.over(
+            pipeline.load.stage.write_load, "stage", lambda given: given[1].source_key
         )
         pipeline.ledger.reconcile._apply_listings = watch.over(
             pipeline.ledger.reconcile._apply_listings, "reconcile", lambda _: ""

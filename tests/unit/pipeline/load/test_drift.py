@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.load.load import stage
+from pipeline.load.stage import stage
 from pipeline.model.load_record import LoadRecord, read_load_record
 from tests.support.loads import NUMBERS
 

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from pipeline.load.load import SmallFile, stage, stage_small_files
+from pipeline.load.stage import SmallFile, stage, stage_small_files
 from pipeline.model.load_record import LoadRecord
 
 CONTENT = b"name,n,x\na,1,1\n"

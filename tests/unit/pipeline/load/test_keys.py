@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.load import load as loading
-from pipeline.load.load import SmallFile, stage, stage_small_files
+from pipeline.load import stage as staging
+from pipeline.load.stage import SmallFile, stage, stage_small_files
 from pipeline.model.load_record import LoadRecord
 
 FIELDS = [{"name": "id", "type": "integer"}, {"name": "code", "constraints": {"unique": True}}]
@@ -50,9 +50,9 @@ def test_every_way_of_a_file_is_the_same(loads, dataset, tmp_path, monkeypatch):
     together = stage_small_files(others, {"numbers": dataset})
     assert together[loads.key] == expected
     assert together["raw/numbers/b.csv"].record.problems == expected.record.problems
-    reader = loading.reader_of(loads.key)
+    reader = staging.reader_of(loads.key)
     in_blocks = replace(reader, read=lambda *given, **named: reader.read(*given, block_size=500, **named))
-    monkeypatch.setattr(loading, "reader_of", lambda _: in_blocks)
+    monkeypatch.setattr(staging, "reader_of", lambda _: in_blocks)
     assert stage(io.BytesIO(CONTENT), record, dataset, tmp_path / "file").record == expected.record
 
 

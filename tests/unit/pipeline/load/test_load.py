@@ -19,7 +19,7 @@ from lake.stores.base import ObjectChanged
 from pipeline.dataset.dataset import read_datasets
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.task_queue import SECONDS
-from pipeline.load import load as loading
+from pipeline.load import stage as staging
 from pipeline.load import write
 from pipeline.load.load import load
 from pipeline.model.problem import Refused
@@ -119,7 +119,7 @@ def test_one_that_is_gone_is_no_matter_of_the_others(loads, three):
 
 
 def test_what_has_grown_too_large_is_staged_one_by_one(three, monkeypatch):
-    monkeypatch.setattr(loading, "ROOM", 20)
+    monkeypatch.setattr(staging, "ROOM", 20)
     monkeypatch.setitem(READERS, ".csv", replace(READERS[".csv"], read_small_files=pytest.fail))
     assert [type(one) for one in three()] == [Result] * 3
 

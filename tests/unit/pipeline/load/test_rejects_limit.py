@@ -7,8 +7,9 @@ import pytest
 
 from common.errors import SettingError
 from pipeline.load import load as loading
+from pipeline.load import stage as staging
 from pipeline.load import write
-from pipeline.load.load import SmallFile, stage_small_files
+from pipeline.load.stage import SmallFile, stage_small_files
 from pipeline.model.load_record import LoadRecord
 
 HEADER = b"name,n,x\n"
@@ -65,9 +66,9 @@ def test_many_blocks_together_and_alone(loads, write_dataset, monkeypatch):
     assert together[loads.key].record == expected.record
     assert together["raw/numbers/b.csv"].record.status == "loaded"
     monkeypatch.setattr(loading, "is_small", lambda *_: False)
-    reader = loading.reader_of(loads.key)
+    reader = staging.reader_of(loads.key)
     in_blocks = replace(reader, read=lambda *given, **named: reader.read(*given, block_size=5000, **named))
-    monkeypatch.setattr(loading, "reader_of", lambda _: in_blocks)
+    monkeypatch.setattr(staging, "reader_of", lambda _: in_blocks)
     assert replace(loads(dataset, bad).record, etag=etag) == expected.record
     assert loads.rejected() == problems
     assert len(problems) == 1 + 22

@@ -10,7 +10,7 @@ import pytest
 
 from lake.schemas import METADATA_KEY
 from pipeline.load import rejected_rows
-from pipeline.load.load import stage
+from pipeline.load.stage import stage
 from pipeline.model.load_record import LoadRecord, read_load_record
 from pipeline.model.task import NO_CONTRACT, Task
 
