@@ -16,8 +16,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds between two attempts
 T = TypeVar("T")
 
 
-class Outage:
-    """The outages of one thing, for all threads that use it; `error` is the reason of the present one, or empty."""
+class Backoff:
+    """Pauses between attempts at one thing, for all threads that use it; `error` is why it fails now, or empty."""
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ import typer
 from common.cli import run
 from common.errors import SettingError, StoreUnavailable
 from common.logs import configure_logging
-from common.retry import Outage
+from common.retry import Backoff
 from common.settings import takes_settings
 from lake.certificates import keep_certificates
 from lake.layout import RAW, wrong_dataset_name
@@ -52,7 +52,7 @@ def _prepare(store: S3Store, seconds: float) -> list[User]:
     """Create the bucket and its users as soon as the server answers, and return the users."""
     users = users_from(os.environ)
     try:
-        Outage(log, store=store.endpoint).retry(partial(prepare, store, users), seconds=seconds)
+        Backoff(log, store=store.endpoint).retry(partial(prepare, store, users), seconds=seconds)
     except StoreUnavailable as error:
         raise SettingError(f"AWS_ENDPOINT_URL: no lake there within {seconds:.0f} s: {error}") from error
     return users

@@ -8,7 +8,7 @@ from functools import partial
 from rich.console import Console
 from rich.progress import track
 
-from common.retry import Outage
+from common.retry import Backoff
 from lake.layout import RAW
 from lake.stores.base import ObjectStore
 from simulator.datasets import DATASETS
@@ -31,8 +31,8 @@ def put_batch(store: ObjectStore, dataset: str, files: int, rows: int, seed: int
 
 def put_all(store: ObjectStore, files: Iterable[tuple[str, bytes]], count: int, what: str) -> int:
     """Put `count` objects, waiting while the store is unavailable, and return their bytes together."""
-    outage, size, console = Outage(log, store=store.url), 0, Console(stderr=True)
+    backoff, size, console = Backoff(log, store=store.url), 0, Console(stderr=True)
     for key, data in track(files, what, count, console=console, disable=not console.is_terminal):
-        outage.retry(partial(store.put, key, data))
+        backoff.retry(partial(store.put, key, data))
         size += len(data)
     return size

@@ -10,7 +10,7 @@ from functools import partial
 from random import Random
 
 from common.logs import fields
-from common.retry import Outage
+from common.retry import Backoff
 from lake.stores.base import ObjectStore
 from simulator.datasets import orders
 from simulator.exam.bad_records import kinds_of, one_of, spoiled
@@ -52,9 +52,9 @@ class FeedState:
 class Feed:
     """Writes `orders` files at a given pace, over a bounded number of names; waits while the store is unavailable."""
 
-    def __init__(self, store: ObjectStore, seed: int, state: FeedState, outage: Outage) -> None:
+    def __init__(self, store: ObjectStore, seed: int, state: FeedState, backoff: Backoff) -> None:
         """Prepare to write to `store`, from the first `state`; no thread runs yet."""
-        self._store, self._seed, self._state, self._outage = store, seed, state, outage
+        self._store, self._seed, self._state, self._backoff = store, seed, state, backoff
         self._changed, self._stopping, self._due = threading.Condition(), False, time.monotonic()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
@@ -94,7 +94,7 @@ class Feed:
             try:
                 self._put_next()
             except OSError as error:  # unavailable or refusing: the same file again, after a pause
-                self._due = time.monotonic() + self._outage.failed(error)
+                self._due = time.monotonic() + self._backoff.failed(error)
 
     def _wait_until_due(self) -> bool:
         """Wait until the next file is due; return False if the feed stops."""
@@ -112,7 +112,7 @@ class Feed:
         key = f"raw/orders/feed/orders-{number % NAMES:03d}.csv"
         data = faulty_orders(self._seed, number, state) if state.fault_share else orders(self._seed, rows, number)
         etag = self._store.put(key, data)
-        self._outage.ended()
+        self._backoff.ended()
         self._note(FeedFile(key, rows, len(data), etag, datetime.now(UTC)))
         log.debug(fields("put", key=key, rows=rows, bytes=len(data)))
 

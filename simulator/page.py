@@ -64,8 +64,8 @@ def show_feed(source: system.SourceSystem) -> None:
     st.subheader("Feed of orders")
     st.caption(f"Writes `raw/orders/feed/` all the time, over {NAMES} names that are used again.")
     _show_controls(source, state)
-    if state.on and source.outage.error:
-        st.warning(f"The feed waits, and loses nothing. {_advice(source.store, source.outage.error)}")
+    if state.on and source.backoff.error:
+        st.warning(f"The feed waits, and loses nothing. {_advice(source.store, source.backoff.error)}")
     files, rows = st.columns(2)
     files.metric("Files written", f"{state.files_written:,}", border=True)
     rows.metric("Rows written", f"{state.rows_written:,}", border=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from common.logs import fields
-from common.retry import Outage
+from common.retry import Backoff
 from lake.stores.base import ObjectStore
 from simulator.datasets import companydata
 from simulator.feed import STOP_SECONDS, Feed, FeedState
@@ -33,12 +33,12 @@ class SourceSystem:
 
     def __init__(self, store: ObjectStore, settings: Settings) -> None:
         """Prepare to write to `store`; no thread runs yet."""
-        self.store, self.outage = store, Outage(log, store=store.url)
+        self.store, self.backoff = store, Backoff(log, store=store.url)
         self.companydata: CompanyData | None = None
         self.load_status = LoadStatus(store)
         self._seed = random.SystemRandom().getrandbits(32) if settings.seed is None else settings.seed
         state = FeedState(settings.feed, settings.files_per_second, settings.rows)
-        self.feed = Feed(store, self._seed, state, self.outage)
+        self.feed = Feed(store, self._seed, state, self.backoff)
         self._versions, self._lock, self._stop = 0, threading.Lock(), threading.Event()
         self._first = threading.Thread(target=self._put_first, name="first-companydata", daemon=True)
 
@@ -64,7 +64,7 @@ class SourceSystem:
 
     def _put_first(self) -> None:
         try:
-            self.outage.retry(self._put_if_missing, self._stop)
+            self.backoff.retry(self._put_if_missing, self._stop)
         except OSError as error:
             log.error(fields("put refused", key=COMPANYDATA_KEY, error=error))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from common.errors import NO_ROOM, SettingError, StoreFull, StoreUnavailable
 from common.logs import fields
-from common.retry import Outage
+from common.retry import Backoff
 from lake.stores.base import SAMPLE, Gap, InvalidKey, ObjectChanged, ObjectInfo, check_key, listed
 from lake.stores.local_files import (
     cannot,
@@ -167,8 +167,8 @@ class LocalStore:
     def watch(self, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
         """Yield each finished write below `prefix` (see `ObjectStore.watch`)."""
         folder = self.root / prefix.rpartition("/")[0]
-        outage = Outage(log, "not listening", "listening again", first=RESTART, folder=folder)
-        return outage.reopen(lambda: self._writes(folder, prefix, stop), stop)
+        backoff = Backoff(log, "not listening", "listening again", first=RESTART, folder=folder)
+        return backoff.reopen(lambda: self._writes(folder, prefix, stop), stop)
 
     def _writes(self, folder: Path, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
         from lake.stores.local_watch import finished_writes  # only a watch needs watchdog

@@ -18,7 +18,7 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 
 from common.errors import SettingError, StoreUnavailable
 from common.logs import fields
-from common.retry import Outage
+from common.retry import Backoff
 from lake.stores.base import SAMPLE, Gap, ObjectInfo, check_key, listed
 from lake.stores.s3_client import CHUNK, CONNECT_SECONDS, PART_SIZE, Transfer, Translate, put_refusal, refusal
 from lake.stores.s3_conditional import condition, honours_conditions, put_parts, size_of
@@ -132,8 +132,8 @@ class S3Store:
     def watch(self, prefix: str, stop: Event) -> Iterator[ObjectInfo | Gap]:
         """Yield each finished write below `prefix` (see `ObjectStore.watch`)."""
         client = self._connect(self.http(retries=0, silent_seconds=SILENT_SECONDS))
-        outage = Outage(log, "not listening", "listening again", bucket=self.bucket)
-        return outage.reopen(lambda: self._listen(client, prefix, stop), stop)
+        backoff = Backoff(log, "not listening", "listening again", bucket=self.bucket)
+        return backoff.reopen(lambda: self._listen(client, prefix, stop), stop)
 
     def dataset(self, prefix: str | Collection[str], limit: int | None = None, sample: int = SAMPLE) -> "ObjectDataset":
         """Return the listed Parquet objects as one dataset (see `ObjectStore.dataset`)."""

@@ -25,7 +25,7 @@ from pipeline.load.load import load
 from pipeline.model.task import BeingWritten, NotReady, Outcome, Skipped, SourceGone, Task
 from pipeline.readers.base import Limits
 
-Batch = Sequence[Task]
+TaskBatch = Sequence[Task]
 Outcomes = list[Outcome | Exception]  # one per task, in the order of the batch
 
 VERSION = version("lakelet")
@@ -75,9 +75,9 @@ class Loads:
 
 
 class Running(NamedTuple):
-    """Batch that a worker loads now, and since when."""
+    """Batch of tasks that a worker loads now, and since when."""
 
-    batch: Batch
+    batch: TaskBatch
     since: datetime
 
 
@@ -87,7 +87,7 @@ class Events:
     def __init__(self) -> None:
         self._events: deque[status.Event] = deque(maxlen=KEPT_EVENTS)
 
-    def add(self, text: str, batch: Batch = ()) -> None:
+    def add(self, text: str, batch: TaskBatch = ()) -> None:
         """Add an event, with the batch that has to be loaded again because of it."""
         keys = ", ".join(task.source_key for task in batch[:NAMED_FILES])
         more = f" and {len(batch) - NAMED_FILES:,} more" if len(batch) > NAMED_FILES else ""
@@ -108,7 +108,7 @@ class Executor(Protocol):
     def wait_until_ready(self) -> None:
         """Wait until a batch can be loaded, so that no batch is in flight during the wait."""
 
-    def load(self, batch: Batch) -> Loads:
+    def load(self, batch: TaskBatch) -> Loads:
         """Load a batch and return the outcome of each task, as `pipeline.load.load` does.
 
         Raises:
@@ -156,7 +156,7 @@ class InlineExecutor:
     def wait_until_ready(self) -> None:
         """Do nothing: the caller's thread is ready."""
 
-    def load(self, batch: Batch) -> Loads:
+    def load(self, batch: TaskBatch) -> Loads:
         """Load a batch in this thread; see `Executor.load`."""
         self._running = [Running(batch, datetime.now(UTC))]
         began = time.monotonic()
@@ -216,7 +216,7 @@ def opened(settings: BatchSettings) -> tuple[ObjectStore, dict[str, Dataset], di
     return store, datasets, wrong
 
 
-def load_batch(settings: BatchSettings, batch: Batch) -> Outcomes:
+def load_batch(settings: BatchSettings, batch: TaskBatch) -> Outcomes:
     """Load a batch in a process of its own; every outcome can be pickled.
 
     A task is `NotReady` where its dataset, which the pipeline could read, cannot be read in this process.

@@ -21,7 +21,6 @@ from common.logs import fields
 from lake import status
 from pipeline.dataset.definition import Definition
 from pipeline.service.executor import (
-    Batch,
     BatchLost,
     BatchSettings,
     Events,
@@ -29,6 +28,7 @@ from pipeline.service.executor import (
     Loads,
     Outcomes,
     Running,
+    TaskBatch,
     load_batch,
     worker_state,
 )
@@ -87,7 +87,7 @@ class ProcessExecutor:
         """Wait until the processes have started, or could not."""
         self._started.wait()
 
-    def load(self, batch: Batch) -> Loads:
+    def load(self, batch: TaskBatch) -> Loads:
         """Load a batch in an idle process; see `Executor.load`."""
         self._started.wait()
         slot = self._idle.get()
@@ -105,12 +105,12 @@ class ProcessExecutor:
         finally:
             self._idle.put(slot)
 
-    def _limit(self, batch: Batch) -> float | None:
+    def _limit(self, batch: TaskBatch) -> float | None:
         if len(batch) > 1:
             return BATCH_SECONDS
         return self._seconds * (1 + batch[0].size // SIZE_OF_LIMIT) or None
 
-    def _lost(self, slot: "Slot", batch: Batch, how: str) -> Exception:
+    def _lost(self, slot: "Slot", batch: TaskBatch, how: str) -> Exception:
         if self._closed.is_set():
             return ExecutorClosed()
         keys = " ".join(task.source_key for task in batch)
@@ -212,7 +212,7 @@ class Slot:
         with self._lock:
             return self._process is not None and self._ready and self._pipe.poll()
 
-    def load(self, batch: Batch, seconds: float | None) -> Outcomes:
+    def load(self, batch: TaskBatch, seconds: float | None) -> Outcomes:
         """Send a batch and return its outcomes; `TimeoutError` after `seconds`, `EOFError` if the process ends."""
         self.running = [Running(batch, datetime.now(UTC))]
         try:

@@ -15,7 +15,7 @@ from threading import Thread
 
 from common.logs import configure_logging
 from pipeline.service.allocators import set_allocators
-from pipeline.service.executor import Batch, BatchSettings, LoadFailed, Outcomes, opened, portable
+from pipeline.service.executor import BatchSettings, LoadFailed, Outcomes, TaskBatch, opened, portable
 from pipeline.service.state_folder import share_lock
 
 _F_SETSIG = getattr(fcntl, "F_SETSIG", 10)
@@ -24,7 +24,7 @@ _F_SETSIG = getattr(fcntl, "F_SETSIG", 10)
 def serve(
     pipe: Connection,
     start: Callable[[BatchSettings], None],
-    load: Callable[[BatchSettings, Batch], Outcomes],
+    load: Callable[[BatchSettings, TaskBatch], Outcomes],
     settings: BatchSettings,
 ) -> None:
     """Load the batches that come through the pipe: the main function of a worker process."""
@@ -37,7 +37,7 @@ def serve(
     os._exit(0)
 
 
-def _answer(pipe: Connection, load: Callable[[BatchSettings, Batch], Outcomes], settings: BatchSettings) -> None:
+def _answer(pipe: Connection, load: Callable[[BatchSettings, TaskBatch], Outcomes], settings: BatchSettings) -> None:
     while True:
         batch = pipe.recv()
         try:

@@ -12,7 +12,7 @@ from common.logs import fields
 from pipeline.model.task import NotReady
 from pipeline.service.availability import wait_until_available
 from pipeline.service.context import Pipeline
-from pipeline.service.executor import Batch, BatchLost, BatchNotLoaded, ExecutorClosed
+from pipeline.service.executor import BatchLost, BatchNotLoaded, ExecutorClosed, TaskBatch
 from pipeline.service.fencing import know_outputs, without_conditions
 from pipeline.service.lease import check_lake
 from pipeline.service.outcomes import CHANGING_SECONDS, Origin, record_outcomes
@@ -77,7 +77,7 @@ class Workers:
     def _places(self) -> int:
         return min(self.pipeline.executor.room(), MAX_BATCHES)
 
-    def _process(self, batch: Batch) -> None:
+    def _process(self, batch: TaskBatch) -> None:
         try:
             process(self.pipeline, batch)
         except BaseException as error:
@@ -90,7 +90,7 @@ class Workers:
             self.pipeline.changed.set()
 
 
-def process(pipeline: Pipeline, batch: Batch) -> None:
+def process(pipeline: Pipeline, batch: TaskBatch) -> None:
     """Load a batch and record the outcome of each task; an error of one file does not keep the others."""
     began = time.monotonic()
     if not (batch := _make_ready(pipeline, _with_contracts(pipeline, batch, began), began)):
@@ -112,7 +112,7 @@ def process(pipeline: Pipeline, batch: Batch) -> None:
     record_outcomes(pipeline, dict(zip(batch, loads.outcomes, strict=True)), Origin(loads.worker, began))
 
 
-def _with_contracts(pipeline: Pipeline, batch: Batch, began: float) -> Batch:
+def _with_contracts(pipeline: Pipeline, batch: TaskBatch, began: float) -> TaskBatch:
     """Return the tasks of a batch that need not wait for their contract, which is there and not right yet."""
     wrong = pipeline.contracts.waiting if pipeline.contracts else {}
     waiting = {task: NotReady(wrong[task.dataset]) for task in batch if task.dataset in wrong}
@@ -121,7 +121,7 @@ def _with_contracts(pipeline: Pipeline, batch: Batch, began: float) -> Batch:
     return [task for task in batch if task not in waiting]
 
 
-def _make_ready(pipeline: Pipeline, batch: Batch, began: float) -> Batch:
+def _make_ready(pipeline: Pipeline, batch: TaskBatch, began: float) -> TaskBatch:
     """Return the tasks of a batch that can be loaded now, with what their puts may replace; settle the others."""
     try:
         check_lake(pipeline.store, pipeline.ledger)  # so that nothing is loaded into a lake that was wiped

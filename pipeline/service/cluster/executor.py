@@ -29,7 +29,6 @@ from pipeline.service.cluster.link import Link
 from pipeline.service.cluster.loading import ENDED, STARTED, Reply, load_on_worker
 from pipeline.service.cluster.version import as_resources, contracts_version, version_of
 from pipeline.service.executor import (
-    Batch,
     BatchLost,
     BatchNotLoaded,
     Events,
@@ -37,6 +36,7 @@ from pipeline.service.executor import (
     ExecutorClosed,
     Loads,
     Running,
+    TaskBatch,
     worker_state,
 )
 
@@ -48,10 +48,10 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Batch:
+class _Sent:
     """Batch that is at the cluster; `worker` is empty until one has begun it."""
 
-    tasks: Batch
+    tasks: TaskBatch
     since: datetime
     worker: str = ""
     future: Future[None] | None = None
@@ -74,7 +74,7 @@ class DaskExecutor:
     ) -> None:
         self._address, self._here, self._events = address, Here(here), Events()
         self._fingerprints, self._renewal = fingerprints, Lock()
-        self._batches = dict[str, _Batch]()
+        self._batches = dict[str, _Sent]()
         self._numbers, self._id = count(1), uuid.uuid4().hex[:8]
         self._stopping, self._closed = False, False
         self._link = Link(
@@ -96,16 +96,16 @@ class DaskExecutor:
         if self._here.used:
             self._here.executor.wait_until_ready()
 
-    def load(self, batch: Batch) -> Loads:
+    def load(self, batch: TaskBatch) -> Loads:
         """Load a batch on a worker; see `Executor.load`."""
         with self._here.one_load() as here:
             return here.load(batch) if here else self._load_there(batch)
 
-    def _load_there(self, batch: Batch) -> Loads:
+    def _load_there(self, batch: TaskBatch) -> Loads:
         if self._stopping or not (client := self._link.client):
             raise BatchNotLoaded("the pipeline stops, or the scheduler is away")
         number = f"{self._id}-{next(self._numbers)}"
-        sent = self._batches[number] = _Batch(batch, datetime.now(UTC))
+        sent = self._batches[number] = _Sent(batch, datetime.now(UTC))
         try:
             with self._renewal:
                 sent.future = self._submit(client, number, batch)
@@ -119,7 +119,7 @@ class DaskExecutor:
             raise BatchLost(reply.lost)
         return reply.loads
 
-    def _submit(self, client: Client, number: str, batch: Batch) -> Future[None]:
+    def _submit(self, client: Client, number: str, batch: TaskBatch) -> Future[None]:
         return client.submit(
             load_on_worker,
             number,
@@ -129,7 +129,7 @@ class DaskExecutor:
             resources=as_resources(self._link.version),
         )
 
-    def _explained(self, error: Exception, sent: _Batch, *, gone: bool) -> Exception:
+    def _explained(self, error: Exception, sent: _Sent, *, gone: bool) -> Exception:
         """Return what an error of Dask means for a batch.
 
         Args:
@@ -171,7 +171,7 @@ class DaskExecutor:
             self._fingerprints = fingerprints
             self._cancel_waiting()
 
-    def _note_loss(self, event: str, batch: Batch, worker: str, error: str) -> None:
+    def _note_loss(self, event: str, batch: TaskBatch, worker: str, error: str) -> None:
         keys = " ".join(task.source_key for task in batch)
         log.warning(fields(event, keys=keys, worker=worker, error=error, action="each runs again by itself"))
         self._events.add(f"{event}: {worker}: {error}", batch)
@@ -211,7 +211,7 @@ class DaskExecutor:
         return worker_state(worker.name, begun, host=worker.host, version=worker.version, other=worker.other)
 
 
-def _wait_for_reply(sent: _Batch, future: Future[None]) -> Reply:
+def _wait_for_reply(sent: _Sent, future: Future[None]) -> Reply:
     """Wait until Dask says that a batch has ended; its reply is there before that.
 
     Raises:

@@ -12,7 +12,7 @@ from distributed import Client, Security
 
 from common.errors import StoreUnavailable
 from common.logs import fields
-from common.retry import Outage
+from common.retry import Backoff
 from pipeline.service.cluster import connection
 from pipeline.service.cluster.cluster_workers import ClusterWorker, cluster_workers, log_changes
 from pipeline.service.cluster.version import NotFenced
@@ -77,18 +77,18 @@ class Link:
 
     def _watch(self) -> None:
         """Look at the cluster all the time; connect again whenever the scheduler is gone."""
-        outage = Outage(log, "no scheduler", "scheduler back", scheduler=self._address)
+        backoff = Backoff(log, "no scheduler", "scheduler back", scheduler=self._address)
         pause = 0.0
         while not self._closed.wait(pause):
             try:
-                pause = self._look_safely(outage)
+                pause = self._look_safely(backoff)
             except NotFenced as reason:
                 self._events.add(f"The cluster is not used, and files are loaded here: {reason}")
                 log.error(fields("cluster not used", scheduler=self._address, error=reason, action="load here"))
                 self._looked.set()
                 return
 
-    def _look_safely(self, outage: Outage) -> float:
+    def _look_safely(self, backoff: Backoff) -> float:
         """Look at the cluster, and return the seconds until the next look; an outage is logged once."""
         try:
             self._look()
@@ -107,8 +107,8 @@ class Link:
                 self._events.add(self.trouble)
             self._disconnect()
             self._looked.set()
-            return outage.failed(OSError(error))
-        outage.ended()
+            return backoff.failed(OSError(error))
+        backoff.ended()
         if self.trouble:
             self.trouble = ""
             self._events.add("The scheduler is back.")

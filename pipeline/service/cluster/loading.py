@@ -14,7 +14,7 @@ from typing import Any
 
 from distributed import Worker, WorkerPlugin, get_worker
 
-from pipeline.service.executor import Batch, BatchLost, Loads
+from pipeline.service.executor import BatchLost, Loads, TaskBatch
 from pipeline.service.processes import ProcessExecutor
 
 STARTED = "lakelet-started"  # the topic of Dask's events that tell which worker has begun which batch
@@ -47,7 +47,7 @@ class Loading(WorkerPlugin):
         self.executor.close()
 
 
-def load_on_worker(number: str, batch: Batch) -> None:
+def load_on_worker(number: str, batch: TaskBatch) -> None:
     """Load a batch on the worker that runs this; announce first that it has begun, and at the end the reply."""
     worker: Any = get_worker()
     name = str(worker.name)

@@ -17,7 +17,7 @@ from distributed import Security, Status, Worker
 
 from common.errors import SettingError, StoreUnavailable
 from common.logs import fields
-from common.retry import Outage
+from common.retry import Backoff
 from lake.stores import open_store
 from pipeline.dataset.dataset import fingerprint
 from pipeline.service.cluster import connection
@@ -119,7 +119,7 @@ async def _work(scheduler: str, make: Callable[[], Callable[[], Worker]], contra
     """Join the cluster, again and again, until a signal."""
     stopped, changed = until_signal(), asyncio.Event()
     following = asyncio.create_task(_follow(contracts, changed))
-    outage = Outage(log, "cannot join", "can join again", scheduler=scheduler)
+    backoff = Backoff(log, "cannot join", "can join again", scheduler=scheduler)
     while not stopped.done():
         changed.clear()
         try:
@@ -127,9 +127,9 @@ async def _work(scheduler: str, make: Callable[[], Callable[[], Worker]], contra
         except (OSError, TimeoutError, RuntimeError) as error:
             # Dask's own error has the reason behind it: such as that the scheduler still has the worker of before.
             reason = error.__cause__ or error
-            await _first(stopped, asyncio.sleep(outage.failed(OSError(str(reason) or repr(reason)))))
+            await _first(stopped, asyncio.sleep(backoff.failed(OSError(str(reason) or repr(reason)))))
             continue
-        outage.ended()
+        backoff.ended()
         log.info(fields("joined", scheduler=scheduler, address=worker.address))
         await _first(stopped, worker.finished(), changed.wait())
         if changed.is_set() and not stopped.done():

@@ -6,13 +6,13 @@ from threading import Event
 import pytest
 
 from common.errors import StoreUnavailable
-from common.retry import Outage
+from common.retry import Backoff
 
 
 @pytest.fixture
-def outage(monkeypatch) -> Outage:
+def backoff(monkeypatch) -> Backoff:
     monkeypatch.setattr("common.retry.random.uniform", lambda _, high: high)
-    return Outage(logging.getLogger("here"), "away", "back", lake="s3://lake")
+    return Backoff(logging.getLogger("here"), "away", "back", lake="s3://lake")
 
 
 @pytest.fixture
@@ -27,38 +27,38 @@ def failing():
     return act
 
 
-def test_pauses_double_up_to_a_limit_and_begin_anew(outage):
-    pauses = [outage.failed(OSError("no answer")) for _ in range(7)]
+def test_pauses_double_up_to_a_limit_and_begin_anew(backoff):
+    pauses = [backoff.failed(OSError("no answer")) for _ in range(7)]
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
-    outage.ended()
-    assert outage.failed(OSError("no answer")) == 0.2
+    backoff.ended()
+    assert backoff.failed(OSError("no answer")) == 0.2
 
 
-def test_an_outage_has_two_lines(outage, failing, caplog, monkeypatch):
+def test_an_outage_has_two_lines(backoff, failing, caplog, monkeypatch):
     caplog.set_level("INFO")
     stop = Event()
     monkeypatch.setattr(stop, "wait", lambda _: None)
-    assert outage.retry(failing, stop) == "result"
-    assert outage.error == ""
+    assert backoff.retry(failing, stop) == "result"
+    assert backoff.error == ""
     lines = [record.getMessage() for record in caplog.records]
     assert lines[0] == 'away lake=s3://lake error="no answer" action="will try again"'
     assert lines[1].startswith("back lake=s3://lake seconds=")
     assert len(lines) == 2
 
 
-def test_a_deadline_ends_it_with_the_error(outage, failing):
+def test_a_deadline_ends_it_with_the_error(backoff, failing):
     with pytest.raises(StoreUnavailable, match="no answer"):
-        outage.retry(failing, Event(), seconds=0.1)
-    assert outage.error == "no answer"
+        backoff.retry(failing, Event(), seconds=0.1)
+    assert backoff.error == "no answer"
 
 
-def test_stop_ends_it(outage, failing):
+def test_stop_ends_it(backoff, failing):
     stop = Event()
     stop.set()
-    assert outage.retry(failing, stop) is None
+    assert backoff.retry(failing, stop) is None
 
 
-def test_a_stream_that_ends_or_fails_is_opened_again(outage, monkeypatch):
+def test_a_stream_that_ends_or_fails_is_opened_again(backoff, monkeypatch):
     stop, opened, pauses = Event(), [], []
     monkeypatch.setattr(stop, "wait", pauses.append)
 
@@ -68,7 +68,7 @@ def test_a_stream_that_ends_or_fails_is_opened_again(outage, monkeypatch):
             raise StoreUnavailable("no answer")
         yield len(opened)
 
-    items = outage.reopen(stream, stop)
+    items = backoff.reopen(stream, stop)
     assert [next(items), next(items)] == [1, 4]
     assert pauses == [0.2, 0.2, 0.4]
     stop.set()

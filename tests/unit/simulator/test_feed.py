@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from common.retry import Outage
+from common.retry import Backoff
 from simulator.datasets import orders
 from simulator.feed import FAULTS, NEWEST, Feed, FeedState, faulty_orders
 from tests.support.minio_server import until
@@ -22,7 +22,7 @@ def make_feed(store: FaultyStore):
                 store,
                 7,
                 FeedState(on, files_per_second, rows),
-                Outage(logging.getLogger("retry")),
+                Backoff(logging.getLogger("retry")),
             )
         )
         made[-1].start()

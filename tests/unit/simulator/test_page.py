@@ -145,7 +145,7 @@ def test_a_feed_that_waits_is_told(store, system) -> None:
     store.away()
     system.feed.change(on=True, files_per_second=1.0, rows=3)
     system.start()
-    until(lambda: system.outage.error)
+    until(lambda: system.backoff.error)
     at = open_page()
     assert "connection refused" in at.warning[0].value
     assert "loses nothing" in at.warning[0].value

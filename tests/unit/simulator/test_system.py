@@ -34,11 +34,11 @@ def test_the_first_companydata_waits_for_the_store(store, make_system) -> None:
     system = make_system()
     system.start()
     until(lambda: store.refused >= 2)
-    assert system.outage.error
+    assert system.backoff.error
     store.back()
     until(lambda: system.companydata)
     assert stored(store) == system.companydata.data
-    until(lambda: not system.outage.error)
+    until(lambda: not system.backoff.error)
 
 
 def test_a_fixed_seed_gives_a_fixed_sequence(store, make_system) -> None:

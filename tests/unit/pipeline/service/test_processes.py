@@ -26,12 +26,12 @@ from pipeline.readers.formats import SMALL
 from pipeline.service import fork_server, processes
 from pipeline.service.context import Pipeline
 from pipeline.service.executor import (
-    Batch,
     BatchLost,
     BatchSettings,
     ExecutorClosed,
     LoadFailed,
     Outcomes,
+    TaskBatch,
     load_batch,
 )
 from pipeline.service.processes import ProcessExecutor
@@ -43,45 +43,45 @@ from tests.support.program import is_there
 TASK = Task("raw/companydata/a.csv", "companydata", "etag", "event", 0, 0)
 BATCH = [TASK, replace(TASK, source_key="raw/companydata/b.csv")]
 
-Load = Callable[[BatchSettings, Batch], Outcomes]
+Load = Callable[[BatchSettings, TaskBatch], Outcomes]
 
 
-def gone(_: BatchSettings, batch: Batch) -> Outcomes:
+def gone(_: BatchSettings, batch: TaskBatch) -> Outcomes:
     return [SourceGone(str(os.getpid())) for _ in batch]
 
 
-def die(_: BatchSettings, __: Batch) -> Outcomes:
+def die(_: BatchSettings, __: TaskBatch) -> Outcomes:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
-def abort(_: BatchSettings, __: Batch) -> Outcomes:
+def abort(_: BatchSettings, __: TaskBatch) -> Outcomes:
     os.abort()
 
 
-def leave(_: BatchSettings, __: Batch) -> Outcomes:
+def leave(_: BatchSettings, __: TaskBatch) -> Outcomes:
     os._exit(3)
 
 
-def leave_quietly(_: BatchSettings, __: Batch) -> Outcomes:
+def leave_quietly(_: BatchSettings, __: TaskBatch) -> Outcomes:
     sys.exit()
 
 
-def hang(settings: BatchSettings, _: Batch) -> Outcomes:
+def hang(settings: BatchSettings, _: TaskBatch) -> Outcomes:
     (settings.staging / "begun").touch()
     Event().wait()
     raise AssertionError
 
 
-def hang_together(settings: BatchSettings, batch: Batch) -> Outcomes:
+def hang_together(settings: BatchSettings, batch: TaskBatch) -> Outcomes:
     return hang(settings, batch) if len(batch) > 1 else gone(settings, batch)
 
 
-def fail(_: BatchSettings, __: Batch) -> Outcomes:
+def fail(_: BatchSettings, __: TaskBatch) -> Outcomes:
     raise ZeroDivisionError("by zero")
 
 
-def unsendable(_: BatchSettings, batch: Batch) -> Outcomes:
+def unsendable(_: BatchSettings, batch: TaskBatch) -> Outcomes:
     return [Event() for _ in batch]
 
 
@@ -216,7 +216,7 @@ def test_a_process_with_other_datasets_replaces_one_that_has_ended_its_batch(sta
     assert str(executor.load([TASK]).outcomes[0]) == "numbers"
 
 
-def definitions(settings: BatchSettings, batch: Batch) -> Outcomes:
+def definitions(settings: BatchSettings, batch: TaskBatch) -> Outcomes:
     return [SourceGone(" ".join(one.name for one in settings.definitions))] * len(batch)
 
 

@@ -8,7 +8,7 @@ import pytest
 from distributed import Client, LocalCluster, Security
 
 from lake.stores.local import LocalStore
-from pipeline.service.cluster.executor import DaskExecutor, _Batch
+from pipeline.service.cluster.executor import DaskExecutor, _Sent
 from pipeline.service.executor import InlineExecutor
 
 
@@ -30,7 +30,7 @@ def test_a_client_that_is_closed_meanwhile_keeps_no_other_batch_from_its_return(
     executor = DaskExecutor("tcp://127.0.0.1:1", Security(), store, {}, InlineExecutor(store, {}, tmp_path))
     for number, client in enumerate((closed, present)):
         future = client.submit(int, key=f"load-{number}")
-        executor._batches[str(number)] = _Batch([], datetime.now(UTC), future=future)
+        executor._batches[str(number)] = _Sent([], datetime.now(UTC), future=future)
     closed.close()
     with pytest.raises(RuntimeError):
         executor._batches["0"].future.cancel()  # as Dask is now
