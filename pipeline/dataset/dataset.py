@@ -21,7 +21,7 @@ from pipeline.dataset.transform import Transform, apply_transform
 from pipeline.dataset.user_code import call_user_code
 from pipeline.model.contract import Contract
 from pipeline.model.read_contract import alike_names, read_contract
-from pipeline.readers.base import Limits
+from pipeline.readers.base import LIMITS, Limits
 from pipeline.readers.cells.check_rules import rule_problems
 
 FORMAT_VERSION = "8"  # of what we write: a new one makes every load stale
@@ -52,7 +52,7 @@ class Dataset:
         return apply_transform(rows, self.transform, schema) if rows.num_rows else schema.empty_table()
 
 
-def read_datasets(folder: Path, limits: Limits = Limits()) -> dict[str, Dataset]:  # noqa: B008 (it never changes)
+def read_datasets(folder: Path, limits: Limits = LIMITS) -> dict[str, Dataset]:
     """Read every contract of a folder and the transforms beside them; `SettingError` names the file that is wrong."""
     return {one.name: make_dataset(one, limits) for one in read_definitions(folder)}
 
@@ -62,7 +62,7 @@ def text_datasets(datasets: Mapping[str, Dataset]) -> frozenset[str]:
     return frozenset(name for name, dataset in datasets.items() if dataset.contract.reads_text)
 
 
-def read_dataset(path: Path, limits: Limits = Limits()) -> Dataset:  # noqa: B008 (it never changes)
+def read_dataset(path: Path, limits: Limits = LIMITS) -> Dataset:
     """Read one contract and the transform beside it; `SettingError` says what is not right."""
     return make_dataset(read_definition(path), limits)
 

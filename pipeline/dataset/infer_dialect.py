@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from common.errors import SettingError
 from pipeline.dataset.infer_rows import Record, has_units, header_place
 from pipeline.model.dialect import Dialect
-from pipeline.readers.base import Limits
+from pipeline.readers.base import LIMITS
 from pipeline.readers.cells.patterns import NUMBER
 from pipeline.readers.csv.blocks import Fault
 from pipeline.readers.csv.explain import FAULTS
@@ -130,7 +130,7 @@ def _encoding(stream: BinaryIO, file: str, sample: Sample) -> str:
 
 def _texts(stream: BinaryIO, file: str, encoding: str) -> Iterator[bytes]:
     stream.seek(0)
-    return text_chunks(stream, file, encoding, HEAD, Limits())
+    return text_chunks(stream, file, encoding, HEAD, LIMITS)
 
 
 def _head(stream: BinaryIO, file: str, encoding: str) -> bytes:
@@ -192,7 +192,7 @@ def _cut(head: bytes, delimiter: str, form: Dialect) -> _Cut:
     dialect = form.model_copy(update={"delimiter": delimiter})
     records = list[Record]()
     fault: Fault | None = None
-    for block in cut([head], dialect, Limits().record):
+    for block in cut([head], dialect, LIMITS.record):
         if not records and block.faults and not (len(block.lines) and block.lines[0] < block.faults[0].line):
             fault = fault or block.faults[0]
         for text, line in islice(zip(block.texts(), block.lines.tolist(), strict=True), RECORDS):

@@ -14,7 +14,7 @@ from pipeline.dataset.infer_rows import Record, count_footers, header_place
 from pipeline.dataset.survey import Survey, survey, text_contract
 from pipeline.model.dialect import Dialect
 from pipeline.model.field import FieldSpec
-from pipeline.readers.base import Batch, Limits
+from pipeline.readers.base import LIMITS, Batch
 from pipeline.readers.csv.header import join_rows
 from pipeline.readers.csv.read import read_csv
 from pipeline.readers.csv.record import split_record
@@ -88,7 +88,7 @@ def _footer_note(footers: list[Record]) -> str:
 
 def _survey_workbook(stream: BinaryIO, file: str) -> tuple[Sample, Survey]:
     stream.seek(0)
-    rows = next(read_sheet(stream, Dialect(header=False), Limits()).parts, None)
+    rows = next(read_sheet(stream, Dialect(header=False), LIMITS).parts, None)
     if rows is None:
         raise SettingError(f"{file}: its first sheet is empty: expected a header and some rows")
     lines = rows.lines[:HEAD_ROWS].tolist()
@@ -111,7 +111,7 @@ def _survey_jsonl(stream: BinaryIO, file: str) -> tuple[Sample, Survey]:
     sample = Sample({})
     stream.seek(0)
     keys, size = dict[str, None](), 0
-    for lines in cut_lines(text_chunks(stream, file, "utf-8", BLOCK, Limits()), Limits().record):
+    for lines in cut_lines(text_chunks(stream, file, "utf-8", BLOCK, LIMITS), LIMITS.record):
         size += len(lines.text)
         for raw in filter(None, map(bytes.strip, lines.text.split(b"\n"))):
             keys.update(dict.fromkeys(_keys(raw)))

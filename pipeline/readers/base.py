@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import accumulate, chain, groupby
+from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
@@ -21,6 +22,9 @@ class Limits:
     record: int = 1 << 20
     grown: int = 1 << 30
     ratio: int = 200
+
+
+LIMITS = Limits()  # of every reader that is told no others
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,17 @@ def batch_schema(contract: Contract) -> pa.Schema:
     return contract.schema.append(pa.field("_line", pa.int64()))
 
 
+class Read(Protocol):
+    """Function that reads one source, a stream and its key; it yields the batches, or raises `Refused`."""
+
+    def __call__(self, stream: BinaryIO, key: str, contract: Contract, *, limits: Limits = ...) -> Iterator[Batch]:
+        """Yield batches in the order of the source."""
+        ...
+
+
+ReadSmallFiles = Callable[[Sequence[tuple[str, bytes]], Contract, Limits], list[Batch | Refused]]
+
+
 @dataclass(frozen=True)
 class Reader:
     """Functions that read sources with one suffix; each takes a contract and limits, and raises `Refused`.
@@ -55,15 +70,15 @@ class Reader:
     `seeks` says that the stream must be able to go back.
     """
 
-    read: Callable[..., Iterator[Batch]]
-    read_small_files: Callable[[Sequence[tuple[str, bytes]], Contract, Limits], list[Batch | Refused]]
-    reference: Callable[..., Iterator[Batch]]
+    read: Read
+    read_small_files: ReadSmallFiles
+    reference: Read
     compressed: bool = False
     seeks: bool = False
 
 
 def read_each(
-    read: Callable[..., Iterator[Batch]], files: Sequence[tuple[str, bytes]], contract: Contract, limits: Limits
+    read: Read, files: Sequence[tuple[str, bytes]], contract: Contract, limits: Limits
 ) -> list[Batch | Refused]:
     """Do as a `read_small_files`, one file after the other: for a format whose files share no work."""
     results = list[Batch | Refused]()

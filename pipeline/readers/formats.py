@@ -1,23 +1,25 @@
 """READERS: the reader of each file format, by the suffix of a key."""
 
 from dataclasses import replace
+from functools import partial
 
-from pipeline.readers.base import Reader
+from pipeline.readers.base import Reader, read_each
 from pipeline.readers.csv.read import read_csv
 from pipeline.readers.csv.reference import read_csv_plainly
 from pipeline.readers.csv.small_files import read_small_files
-from pipeline.readers.jsonl.read import read_jsonl, read_small_jsonl
+from pipeline.readers.jsonl.read import read_jsonl
 from pipeline.readers.jsonl.reference import read_jsonl_plainly
-from pipeline.readers.parquet.read import read_parquet, read_parquet_plainly, read_small_parquet
-from pipeline.readers.workbook.read import read_small_workbooks, read_workbook, read_workbook_plainly
+from pipeline.readers.parquet.read import read_parquet, read_parquet_plainly
+from pipeline.readers.workbook.read import read_workbook, read_workbook_plainly
 
 SMALL = 1 << 20  # bytes of a source whose results are kept in memory until they are put, not in staged files
 
 _CSV = Reader(read_csv, read_small_files, read_csv_plainly)
 _CSV_PACKED = replace(_CSV, compressed=True)
-_JSONL = Reader(read_jsonl, read_small_jsonl, read_jsonl_plainly)
+_JSONL = Reader(read_jsonl, partial(read_each, read_jsonl), read_jsonl_plainly)
 _JSONL_PACKED = replace(_JSONL, compressed=True)
-_WORKBOOK = Reader(read_workbook, read_small_workbooks, read_workbook_plainly, compressed=True)
+_PARQUET = Reader(read_parquet, partial(read_each, read_parquet), read_parquet_plainly, compressed=True, seeks=True)
+_WORKBOOK = Reader(read_workbook, partial(read_each, read_workbook), read_workbook_plainly, compressed=True)
 
 READERS = {
     ".csv": _CSV,
@@ -35,7 +37,7 @@ READERS = {
     ".ndjson": _JSONL,
     ".ndjson.gz": _JSONL_PACKED,
     ".ndjson.zst": _JSONL_PACKED,
-    ".parquet": Reader(read_parquet, read_small_parquet, read_parquet_plainly, compressed=True, seeks=True),
+    ".parquet": _PARQUET,
     ".xlsx": _WORKBOOK,
     ".xls": _WORKBOOK,
     ".ods": _WORKBOOK,
@@ -43,8 +45,8 @@ READERS = {
 """The reader of each suffix in `SUFFIXES` and `TEXT_SUFFIXES` of `lake.layout`.
 
 To add a format: write a module beside `csv/` with the functions of a `Reader`, add an entry here, and add the suffix to
-`lake.layout.SUFFIXES`, so that the lake no longer ignores such objects. A module whose sources are never read together
-may implement `read_small_files` by one `read` for each file. One without a second implementation uses `read` as its
+`lake.layout.SUFFIXES`, so that the lake no longer ignores such objects. Where sources are never read together,
+`read_small_files` is `read_each`: one `read` for each file. One without a second implementation uses `read` as its
 `reference`.
 """
 

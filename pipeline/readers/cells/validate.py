@@ -105,18 +105,9 @@ def _exactly(cells: pa.Array, field: FieldSpec) -> pa.Array | None:
 def _constraints(field: FieldSpec) -> list[Check]:
     """Return a function for each constraint, which marks the values that break it."""
     rules, checks = field.constraints, list[Check]()
-    if rules.minimum is not None:
-        low = _scalar(rules.minimum, field)
-        checks.append(lambda values: pc.less(values, low))
-    if rules.maximum is not None:
-        high = _scalar(rules.maximum, field)
-        checks.append(lambda values: pc.greater(values, high))
-    if rules.exclusiveMinimum is not None:
-        below = _scalar(rules.exclusiveMinimum, field)
-        checks.append(lambda values: pc.less_equal(values, below))
-    if rules.exclusiveMaximum is not None:
-        above = _scalar(rules.exclusiveMaximum, field)
-        checks.append(lambda values: pc.greater_equal(values, above))
+    for rule, is_outside in _OUTSIDE.items():
+        if (bound := getattr(rules, rule)) is not None:
+            checks.append(functools.partial(_compared, is_outside, _scalar(bound, field)))
     if rules.minLength is not None:
         checks.append(lambda values: pc.less(_lengths(values, field), rules.minLength))
     if rules.maxLength is not None:
@@ -127,6 +118,18 @@ def _constraints(field: FieldSpec) -> list[Check]:
         options = pa.array([literal(option, field) for option in enum], field.arrow_type)
         checks.append(lambda values: pc.and_(pc.is_valid(values), pc.invert(pc.is_in(values, value_set=options))))
     return checks
+
+
+_OUTSIDE = {
+    "minimum": pc.less,
+    "maximum": pc.greater,
+    "exclusiveMinimum": pc.less_equal,
+    "exclusiveMaximum": pc.greater_equal,
+}
+
+
+def _compared(is_outside: Callable[[pa.Array, pa.Scalar], pa.Array], bound: pa.Scalar, values: pa.Array) -> pa.Array:
+    return is_outside(values, bound)
 
 
 def _scalar(bound: Any, field: FieldSpec) -> pa.Scalar:

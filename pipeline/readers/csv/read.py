@@ -11,7 +11,7 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from pipeline.model.contract import Contract
-from pipeline.readers.base import Batch, Limits, batch_schema
+from pipeline.readers.base import LIMITS, Batch, Limits, batch_schema
 from pipeline.readers.cells.more import more_column
 from pipeline.readers.cells.validate import bare, check_cells, nulled
 from pipeline.readers.csv.blocks import Block, drop, drop_first, hold_back
@@ -24,11 +24,7 @@ from pipeline.readers.prefetch import in_order
 
 
 def read_csv(
-    stream: BinaryIO,
-    key: str,
-    contract: Contract,
-    block_size: int = BLOCK_SIZE,
-    limits: Limits = Limits(),  # noqa: B008 (it never changes)
+    stream: BinaryIO, key: str, contract: Contract, block_size: int = BLOCK_SIZE, limits: Limits = LIMITS
 ) -> Iterator[Batch]:
     """Yield a file's records, a batch for each block; `Refused` if the file as a whole cannot be loaded."""
     contract = contract.of_file(key)

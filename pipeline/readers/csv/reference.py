@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from pipeline.model.contract import MORE, Contract
-from pipeline.readers.base import Batch, Limits, batch_schema
+from pipeline.readers.base import LIMITS, Batch, Limits, batch_schema
 from pipeline.readers.cells.more import more_text
 from pipeline.readers.cells.parse import parse
 from pipeline.readers.csv.explain import explain_fault, explain_record, shown_text
@@ -21,11 +21,7 @@ from pipeline.readers.decode import BLOCK_SIZE, text_chunks
 
 
 def read_csv_plainly(
-    stream: BinaryIO,
-    key: str,
-    contract: Contract,
-    block_size: int = BLOCK_SIZE,
-    limits: Limits = Limits(),  # noqa: B008 (it never changes)
+    stream: BinaryIO, key: str, contract: Contract, block_size: int = BLOCK_SIZE, limits: Limits = LIMITS
 ) -> Iterator[Batch]:
     """Yield a file's records, a batch for each block; `Refused` if the file as a whole cannot be loaded."""
     contract = contract.of_file(key)

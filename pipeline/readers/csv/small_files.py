@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.model.contract import Contract
 from pipeline.model.problem import Refused
-from pipeline.readers.base import Batch, Limits, batch_schema
+from pipeline.readers.base import LIMITS, Batch, Limits, batch_schema
 from pipeline.readers.csv.blocks import Block, Offsets, join_blocks
 from pipeline.readers.csv.header import Header
 from pipeline.readers.csv.read import blocks_of, check_block, make_batch
@@ -23,9 +23,7 @@ from pipeline.readers.decode import BLOCK_SIZE, text_chunks
 
 
 def read_small_files(
-    files: Sequence[tuple[str, bytes]],
-    contract: Contract,
-    limits: Limits = Limits(),  # noqa: B008 (it never changes)
+    files: Sequence[tuple[str, bytes]], contract: Contract, limits: Limits = LIMITS
 ) -> list[Batch | Refused]:
     """Read small files, each a key and its content. Return for each its one batch, or why the file is refused."""
     results: list[Batch | Refused] = [Batch(batch_schema(contract).empty_table(), (), 0)] * len(files)

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.model.contract import Contract
-from pipeline.model.problem import Problem, Refused
-from pipeline.readers.base import Batch, Limits, read_each
+from pipeline.model.problem import Problem
+from pipeline.readers.base import LIMITS, Batch, Limits
 from pipeline.readers.cells.batch import Records, check_records
 from pipeline.readers.csv.explain import shown_text
 from pipeline.readers.decode import text_chunks
@@ -33,11 +33,7 @@ class Part:
 
 
 def read_jsonl(
-    stream: BinaryIO,
-    key: str,
-    contract: Contract,
-    block_size: int = BLOCK_SIZE,
-    limits: Limits = Limits(),  # noqa: B008 (it never changes)
+    stream: BinaryIO, key: str, contract: Contract, block_size: int = BLOCK_SIZE, limits: Limits = LIMITS
 ) -> Iterator[Batch]:
     """Yield a file's records, a batch for each block; `Refused` if the file as a whole cannot be loaded."""
     check_headings(contract)
@@ -47,15 +43,6 @@ def read_jsonl(
         return check_records(_records(lines, contract, limits.record), contract)
 
     yield from in_order(read_block, cut_lines(chunks, limits.record))
-
-
-def read_small_jsonl(
-    files: Sequence[tuple[str, bytes]],
-    contract: Contract,
-    limits: Limits = Limits(),  # noqa: B008 (it never changes)
-) -> list[Batch | Refused]:
-    """Read small files, each a key and its content. Return for each its one batch, or why the file is refused."""
-    return read_each(read_jsonl, files, contract, limits)
 
 
 def _records(lines: Lines, contract: Contract, limit: int) -> Records:

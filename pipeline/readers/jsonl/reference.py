@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipeline.model.contract import Contract
 from pipeline.model.problem import VALUE_LIMIT, Problem
-from pipeline.readers.base import Batch, Limits
+from pipeline.readers.base import LIMITS, Batch, Limits
 from pipeline.readers.cells.batch import Records, check_plainly
 from pipeline.readers.csv.explain import shown_text
 from pipeline.readers.decode import text_chunks
@@ -17,11 +17,7 @@ from pipeline.readers.jsonl.record import check_headings, more_of, read_line
 
 
 def read_jsonl_plainly(
-    stream: BinaryIO,
-    key: str,
-    contract: Contract,
-    block_size: int = BLOCK_SIZE,
-    limits: Limits = Limits(),  # noqa: B008 (it never changes)
+    stream: BinaryIO, key: str, contract: Contract, block_size: int = BLOCK_SIZE, limits: Limits = LIMITS
 ) -> Iterator[Batch]:
     """Yield a file's records, a batch for each block; `Refused` if the file as a whole cannot be loaded."""
     check_headings(contract)

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from pipeline.model.contract import Contract
 from pipeline.model.field import FieldSpec
-from pipeline.model.problem import VALUE_LIMIT, Problem, Refused
-from pipeline.readers.base import Batch, Limits, read_each
+from pipeline.model.problem import VALUE_LIMIT, Problem
+from pipeline.readers.base import LIMITS, Batch, Limits
 from pipeline.readers.cells.batch import Records, check_plainly, check_records
 from pipeline.readers.csv.explain import shown_text
 from pipeline.readers.csv.header import Header
@@ -26,11 +26,7 @@ Texts = Callable[[pa.RecordBatch, Contract], list[pa.Array]]  # of a batch: the 
 
 
 def read_parquet(
-    stream: BinaryIO,
-    key: str,
-    contract: Contract,
-    block_size: int = BLOCK_SIZE,
-    limits: Limits = Limits(),  # noqa: B008 (it never changes)
+    stream: BinaryIO, key: str, contract: Contract, block_size: int = BLOCK_SIZE, limits: Limits = LIMITS
 ) -> Iterator[Batch]:
     """Yield a file's rows in batches, numbered from 1; `Refused` if the file as a whole cannot be loaded."""
     for records, spec, drift in _records(stream, key, contract, block_size, limits, _write_columns):
@@ -38,24 +34,11 @@ def read_parquet(
 
 
 def read_parquet_plainly(
-    stream: BinaryIO,
-    key: str,
-    contract: Contract,
-    block_size: int = BLOCK_SIZE,
-    limits: Limits = Limits(),  # noqa: B008 (it never changes)
+    stream: BinaryIO, key: str, contract: Contract, block_size: int = BLOCK_SIZE, limits: Limits = LIMITS
 ) -> Iterator[Batch]:
     """Do as `read_parquet`, value by value: the reference for people, tests and `verify`."""
     for records, spec, drift in _records(stream, key, contract, block_size, limits, _write_plainly):
         yield replace(check_plainly(records, spec), drift=drift)
-
-
-def read_small_parquet(
-    files: Sequence[tuple[str, bytes]],
-    contract: Contract,
-    limits: Limits = Limits(),  # noqa: B008 (it never changes)
-) -> list[Batch | Refused]:
-    """Read small files, each a key and its content. Return for each its one batch, or why the file is refused."""
-    return read_each(read_parquet, files, contract, limits)
 
 
 def _records(

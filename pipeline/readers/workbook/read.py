@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import BinaryIO, cast
 
@@ -13,8 +13,8 @@ from common.messages import shortened
 from common.workbook.cells import Cell, CellError, Column, column_letters, unpack
 from pipeline.model.contract import Contract
 from pipeline.model.field import FieldSpec
-from pipeline.model.problem import Problem, Refused
-from pipeline.readers.base import Batch, Limits, read_each
+from pipeline.model.problem import Problem
+from pipeline.readers.base import LIMITS, Batch, Limits
 from pipeline.readers.cells.batch import Records, check_plainly, check_records
 from pipeline.readers.cells.more import more_column
 from pipeline.readers.cells.write import write_column, write_floats, write_text
@@ -26,7 +26,7 @@ def read_workbook(
     stream: BinaryIO,
     key: str,  # noqa: ARG001 (what the file is decides)
     contract: Contract,
-    limits: Limits = Limits(),  # noqa: B008 (it never changes)
+    limits: Limits = LIMITS,
 ) -> Iterator[Batch]:
     """Yield a sheet's rows in batches; `Refused` if the file as a whole cannot be loaded."""
     yield from _batches(stream, contract, limits, check_records)
@@ -36,19 +36,10 @@ def read_workbook_plainly(
     stream: BinaryIO,
     key: str,  # noqa: ARG001 (what the file is decides)
     contract: Contract,
-    limits: Limits = Limits(),  # noqa: B008 (it never changes)
+    limits: Limits = LIMITS,
 ) -> Iterator[Batch]:
     """Do as `read_workbook`, cell by cell: the reference for tests and `verify`."""
     yield from _batches(stream, contract, limits, check_plainly)
-
-
-def read_small_workbooks(
-    files: Sequence[tuple[str, bytes]],
-    contract: Contract,
-    limits: Limits = Limits(),  # noqa: B008 (it never changes)
-) -> list[Batch | Refused]:
-    """Read small workbooks, each a key and its content. Return for each its one batch, or why it is refused."""
-    return read_each(read_workbook, files, contract, limits)
 
 
 def _batches(

@@ -10,6 +10,7 @@ import pytest
 from pipeline.load import stage as staging
 from pipeline.load.stage import SmallFile, stage, stage_small_files
 from pipeline.model.load_record import LoadRecord
+from pipeline.readers.csv.read import read_csv
 
 FIELDS = [{"name": "id", "type": "integer"}, {"name": "code", "constraints": {"unique": True}}]
 ROWS = [f"{n % 700},{n:05}" if n % 50 else f"{n},00007" for n in range(1, 1000)]
@@ -51,7 +52,7 @@ def test_every_way_of_a_file_is_the_same(loads, dataset, tmp_path, monkeypatch):
     assert together[loads.key] == expected
     assert together["raw/numbers/b.csv"].record.problems == expected.record.problems
     reader = staging.reader_of(loads.key)
-    in_blocks = replace(reader, read=lambda *given, **named: reader.read(*given, block_size=500, **named))
+    in_blocks = replace(reader, read=lambda *given, **named: read_csv(*given, block_size=500, **named))
     monkeypatch.setattr(staging, "reader_of", lambda _: in_blocks)
     assert stage(io.BytesIO(CONTENT), record, dataset, tmp_path / "file").record == expected.record
 

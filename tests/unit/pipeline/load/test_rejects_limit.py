@@ -11,6 +11,7 @@ from pipeline.load import stage as staging
 from pipeline.load import write
 from pipeline.load.stage import SmallFile, stage_small_files
 from pipeline.model.load_record import LoadRecord
+from pipeline.readers.csv.read import read_csv
 
 HEADER = b"name,n,x\n"
 
@@ -67,7 +68,7 @@ def test_many_blocks_together_and_alone(loads, write_dataset, monkeypatch):
     assert together["raw/numbers/b.csv"].record.status == "loaded"
     monkeypatch.setattr(loading, "is_small", lambda *_: False)
     reader = staging.reader_of(loads.key)
-    in_blocks = replace(reader, read=lambda *given, **named: reader.read(*given, block_size=5000, **named))
+    in_blocks = replace(reader, read=lambda *given, **named: read_csv(*given, block_size=5000, **named))
     monkeypatch.setattr(staging, "reader_of", lambda _: in_blocks)
     assert replace(loads(dataset, bad).record, etag=etag) == expected.record
     assert loads.rejected() == problems
