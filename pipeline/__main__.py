@@ -9,7 +9,7 @@ import gc
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -29,8 +29,8 @@ from pipeline.commands.contracts import app as contract_commands
 from pipeline.commands.output import show_status
 from pipeline.commands.rejects import app as reject_commands
 from pipeline.commands.state import app as state_commands
-from pipeline.dataset.dataset import Dataset, make_dataset, text_datasets
-from pipeline.dataset.definition import read_definitions
+from pipeline.dataset.dataset import Dataset, fingerprints_of, make_dataset, text_datasets
+from pipeline.dataset.definition import Definition, read_definitions
 from pipeline.ledger import report
 from pipeline.ledger.changes import switch_tables
 from pipeline.ledger.database import ledger_errors
@@ -119,30 +119,42 @@ def _pipeline(settings: LoadSettings, sweep_seconds: float = 30) -> Iterator[Pip
             ledger.check()
         shutil.rmtree(staging)  # with the files of a load that was killed
         staging.mkdir()
-        fingerprints = {name: dataset.fingerprint for name, dataset in datasets.items()}
-        batches = batch_settings(settings.lake, os.environ, settings.limits, staging, definitions)
-        executor = ends.enter_context(closing(_executor(settings, store, datasets, batches, fingerprints)))
-        check = partial(check_definitions, batches) if settings.workers else None
-        pipeline = Pipeline(
-            store,
-            ledger,
-            datasets,
-            staging,
-            executor,
-            settings.workers,
-            sweep_seconds,
-            settings.retract_deleted,
-            settings.tables_seconds,
-            settings.tables_keep,
-            Contracts(settings.datasets, definitions, check),
-        )
+        pipeline = _assemble(settings, sweep_seconds, store, ledger, datasets, definitions, ends)
         stop_on_signals(pipeline)
         retry_until_available(pipeline, partial(acquire_lease, store, ledger, pipeline.stop))
         if pipeline.stop.is_set():
             raise typer.Exit
-        ledger.start_run(fingerprints, text_datasets(pipeline.datasets), died=bool(before))
+        ledger.start_run(fingerprints_of(datasets), text_datasets(datasets), died=bool(before))
         switch_tables(ledger, on=bool(settings.tables_seconds))
         yield pipeline
+
+
+def _assemble(
+    settings: LoadSettings,
+    sweep_seconds: float,
+    store: ObjectStore,
+    ledger: Ledger,
+    datasets: dict[str, Dataset],
+    definitions: Sequence[Definition],
+    ends: ExitStack,
+) -> Pipeline:
+    """Return a pipeline of its collaborators; `ends` closes its executor."""
+    staging = settings.state / "staging"
+    batches = batch_settings(settings.lake, os.environ, settings.limits, staging, definitions)
+    check = partial(check_definitions, batches) if settings.workers else None
+    return Pipeline(
+        store,
+        ledger,
+        datasets,
+        staging,
+        ends.enter_context(closing(_executor(settings, store, datasets, batches))),
+        settings.workers,
+        sweep_seconds,
+        settings.retract_deleted,
+        settings.tables_seconds,
+        settings.tables_keep,
+        Contracts(settings.datasets, definitions, check),
+    )
 
 
 def _warn_of_old_folders() -> None:
@@ -153,11 +165,7 @@ def _warn_of_old_folders() -> None:
 
 
 def _executor(
-    settings: LoadSettings,
-    store: ObjectStore,
-    datasets: dict[str, Dataset],
-    batches: BatchSettings,
-    fingerprints: Mapping[str, str],
+    settings: LoadSettings, store: ObjectStore, datasets: dict[str, Dataset], batches: BatchSettings
 ) -> Executor:
     if not settings.workers:
         return InlineExecutor(store, datasets, batches.staging)
@@ -171,7 +179,7 @@ def _executor(
     refuse_folder(settings.lake)
     configure()
     trust = cluster_security(settings.scheduler, settings.certificates)
-    return DaskExecutor(settings.scheduler, trust, store, fingerprints, processes())
+    return DaskExecutor(settings.scheduler, trust, store, fingerprints_of(datasets), processes())
 
 
 if __name__ == "__main__":

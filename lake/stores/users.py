@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
 from minio import MinioAdmin
@@ -56,18 +57,19 @@ def users_from(environ: Mapping[str, str]) -> list[User]:
     return list(users.values())
 
 
+def _allowed(whole: str, actions: Iterable[str], *prefixes: str, only: tuple[str, ...] = ()) -> dict[str, Any]:
+    rule: dict[str, Any] = {"Effect": "Allow", "Action": [f"s3:{action}" for action in actions]}
+    rule["Resource"] = [f"{whole}/{prefix}*" for prefix in prefixes] or [whole]
+    return rule | ({"Condition": {"StringLike": {"s3:prefix": [f"{one}*" for one in only]}}} if only else {})
+
+
 def policy(role: Role, bucket: str) -> dict[str, Any]:
     """Return what a role may do in a bucket, as a policy of the server.
 
     What no rule allows is denied, except that the server lets a user manage its own account unless a rule denies it.
     """
     whole = f"arn:aws:s3:::{bucket}"
-
-    def allow(actions: Iterable[str], *prefixes: str, only: tuple[str, ...] = ()) -> dict[str, Any]:
-        rule: dict[str, Any] = {"Effect": "Allow", "Action": [f"s3:{action}" for action in actions]}
-        rule["Resource"] = [f"{whole}/{prefix}*" for prefix in prefixes] or [whole]
-        return rule | ({"Condition": {"StringLike": {"s3:prefix": [f"{one}*" for one in only]}}} if only else {})
-
+    allow = partial(_allowed, whole)
     rules = {
         "simulator": [
             allow(["GetBucketLocation"]),

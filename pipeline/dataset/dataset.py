@@ -62,6 +62,11 @@ def text_datasets(datasets: Mapping[str, Dataset]) -> frozenset[str]:
     return frozenset(name for name, dataset in datasets.items() if dataset.contract.reads_text)
 
 
+def fingerprints_of(datasets: Mapping[str, Dataset]) -> dict[str, str]:
+    """Return the fingerprint of each dataset."""
+    return {name: dataset.fingerprint for name, dataset in datasets.items()}
+
+
 def read_dataset(path: Path, limits: Limits = LIMITS) -> Dataset:
     """Read one contract and the transform beside it; `SettingError` says what is not right."""
     return make_dataset(read_definition(path), limits)

@@ -37,6 +37,11 @@ def draft(stream: BinaryIO, file: str, name: str) -> tuple[dict[str, Any], list[
         {"name": name, **sample.types[column.name]} if column.name in sample.types else describe(column, name, sample)
         for column, name in zip(survey.columns, names, strict=True)
     ]
+    return _resource(file, name, sample, _schema(survey, specs, sample)), list(dict.fromkeys(sample.notes))
+
+
+def _schema(survey: Survey, specs: list[dict[str, Any]], sample: Sample) -> dict[str, Any]:
+    """Return a schema of fields; one without a missing value in the whole file is required."""
     missing = _missing(survey.columns, specs, sample)
     for spec, column in zip(specs, survey.columns, strict=True):
         words = column.exact if spec["type"] == "string" else column.words
@@ -45,7 +50,7 @@ def draft(stream: BinaryIO, file: str, name: str) -> tuple[dict[str, Any], list[
     schema: dict[str, Any] = {"fieldsMatch": "equal", "fields": _with_headers(specs, sample.header)}
     if missing != [""]:
         schema["missingValues"] = missing
-    return _resource(file, name, sample, schema), list(dict.fromkeys(sample.notes))
+    return schema
 
 
 def _check_some_fit(survey: Survey, file: str) -> None:

@@ -71,16 +71,21 @@ def output_schema(script: Path, transform: Transform, contract: Contract, declar
     for name in declared:
         if name not in empty or name == "_line":
             raise SettingError(f"{script}: TYPES names {name!r}: expected a column that transform returns")
+    del empty["_line"]
+    return pa.schema(_fields(script, transform, contract, declared, empty))
+
+
+def _fields(
+    script: Path, transform: Transform, contract: Contract, declared: Mapping[str, Any], empty: Mapping[str, pd.Series]
+) -> Iterator[pa.Field]:
+    """Yield each column of the rows with its type: as declared, or as the example rows have it."""
     try:
         examples = _columns(script, "example rows", partial(_unwatched, transform), to_frame(example_rows(contract)))
         why = "the example rows, which are made from the contract, have no value there"
     except SettingError as error:
         examples, why = {}, str(error).removeprefix(f"{script}: ")
     known = dict(zip(contract.schema.names, contract.schema.types, strict=True))
-    columns: list[pa.Field] = []
     for name in empty:
-        if name == "_line":
-            continue
         if name in declared:
             type_ = _declared(script, name, declared[name], examples.get(name))
         else:
@@ -88,8 +93,7 @@ def output_schema(script: Path, transform: Transform, contract: Contract, declar
         if type_ is None:
             way_out = f"declare it beside the transform, such as TYPES = {{{name!r}: 'number'}}"
             raise SettingError(f"{script}: the type of column {name!r} cannot be learnt ({why}): {way_out}")
-        columns.append(_kept(script, pa.field(name, type_)))
-    return pa.schema(columns)
+        yield _kept(script, pa.field(name, type_))
 
 
 def _columns(script: Path, what: str, transform: Transform, frame: pd.DataFrame) -> dict[str, pd.Series]:

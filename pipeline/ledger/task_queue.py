@@ -121,15 +121,7 @@ class TaskQueue(Fingerprints):
                 later,
             )
             [flying] = db.execute("SELECT max(alone) FROM source WHERE in_flight = 1").fetchone()
-            [waiting] = db.execute(
-                f"SELECT count(*) FROM (SELECT 1 FROM source WHERE {_WAITS} LIMIT :limit)",
-                {**later, "limit": workers * TOGETHER or 1},
-            ).fetchone()
-            rows = db.execute(
-                f"SELECT {_TASK}, {_OUTPUTS}, alone OR deaths > 0, alone FROM source WHERE {_WAITS}"
-                " ORDER BY alone DESC, noticed_at LIMIT :limit",
-                {**later, "limit": math.ceil(waiting / max(1, workers))},
-            ).fetchall()
+            rows = _first_rows(db, later, workers)
             if not rows or (flying is not None and (flying or rows[0]["alone"])):
                 return []
             tasks = [Task(*row[:-1]) for row in rows]
@@ -200,6 +192,19 @@ class TaskQueue(Fingerprints):
         """Return all tasks in flight to the queue at an orderly end, without counting a death."""
         with self.transaction() as db:
             db.execute("UPDATE source SET in_flight = 0, loaded_etag = NULL, outputs_known = 0 WHERE in_flight = 1")
+
+
+def _first_rows(db: sqlite3.Connection, later: Mapping[str, int], workers: int) -> list[sqlite3.Row]:
+    """Return the files that wait, in their order: the share of one worker, or the first one."""
+    [waiting] = db.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM source WHERE {_WAITS} LIMIT :limit)",
+        {**later, "limit": workers * TOGETHER or 1},
+    ).fetchone()
+    return db.execute(
+        f"SELECT {_TASK}, {_OUTPUTS}, alone OR deaths > 0, alone FROM source WHERE {_WAITS}"
+        " ORDER BY alone DESC, noticed_at LIMIT :limit",
+        {**later, "limit": math.ceil(waiting / max(1, workers))},
+    ).fetchall()
 
 
 def front_of(tasks: list[Task], pace: Mapping[str, float]) -> list[Task]:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 
 from common.logs import fields
-from pipeline.dataset.dataset import text_datasets
+from pipeline.dataset.dataset import fingerprints_of, text_datasets
 from pipeline.ledger.report import EDITS
 from pipeline.service.context import Pipeline
 from pipeline.service.contracts import LOOK_SECONDS, Change, Contracts
@@ -23,7 +23,7 @@ def take_up(pipeline: Pipeline, contracts: Contracts, change: Change) -> None:
     """Use changed datasets for all loads that begin from now on; the others end as they began, and are stale then."""
     kept = {name: dataset for name, dataset in pipeline.datasets.items() if name not in change.gone}
     datasets = kept | dict(change.datasets)
-    fingerprints = {name: dataset.fingerprint for name, dataset in datasets.items()}
+    fingerprints = fingerprints_of(datasets)
     if change.datasets or change.gone:
         new, changed = change.datasets.keys() - kept.keys(), change.datasets.keys() & kept.keys()
         facts = {"new": _named(new), "changed": _named(changed), "gone": _named(change.gone)}

@@ -128,6 +128,14 @@ def _parse(block: Block, header: Header, contract: Contract) -> tuple[dict[int, 
         return dict.fromkeys(places, pa.array([], pa.string())), []
     if contract.dialect.is_rare:
         return _parse_plainly(block, header, places, contract)
+    table, misfits = _arrow_table(block, header, places, contract)
+    if table.num_rows + len(misfits) != len(block.starts):
+        raise AssertionError(f"{len(block.starts)} records, but Arrow saw {table.num_rows} + {len(misfits)}")
+    return {place: table[str(place)].chunk(0) for place in places}, misfits  # it was one block: to combine is to copy
+
+
+def _arrow_table(block: Block, header: Header, places: Sequence[int], contract: Contract) -> tuple[pa.Table, list[int]]:
+    """Return a table of the columns at some places, and the records with another number of fields."""
     misfits: list[int] = []
 
     def note(row: pyarrow.csv.InvalidRow) -> str:
@@ -154,9 +162,7 @@ def _parse(block: Block, header: Header, contract: Contract) -> tuple[dict[int, 
             check_utf8=False,
         ),
     )
-    if table.num_rows + len(misfits) != len(block.starts):
-        raise AssertionError(f"{len(block.starts)} records, but Arrow saw {table.num_rows} + {len(misfits)}")
-    return {place: table[str(place)].chunk(0) for place in places}, misfits  # it was one block: to combine is to copy
+    return table, misfits
 
 
 def _parse_plainly(
