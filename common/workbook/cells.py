@@ -41,6 +41,8 @@ def pack(cells: Sequence[Cell]) -> Column:
     if kinds == {str}:
         return Column("text", cast(list[str], [*cells]))
     for kind in (date, datetime):
+        if kinds == {kind}:
+            return Column(kind.__name__, [*map(kind.isoformat, cast(Sequence[Any], cells))])
         if kinds <= {kind, str} and not any(isinstance(cell, str) and cell for cell in cells):
             return Column(kind.__name__, [cell and cast(date, cell).isoformat() for cell in cells])
     return Column("mixed", [*cells])
