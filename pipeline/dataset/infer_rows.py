@@ -42,7 +42,12 @@ def header_place(records: Sequence[Record]) -> int:
     A line above it is a title: it has at most half as many cells, or something in one of them alone.
     """
     width = width_of(records)
-    usual = statistics.median_low([record.filled for record in records if len(record.cells) == width] or [0])
+    even = [place for place, record in enumerate(records) if len(record.cells) == width]
+    full = next((number for number, place in enumerate(even) if records[place].filled > 1), len(even))
+    judged = even[full:] if len(even) >= full + 2 else even  # so that titles do not outnumber the records
+    usual = statistics.median_low([records[place].filled for place in judged] or [0])
+    if usual == 2 and 0 < full < len(even) and _names_stand_in(records, even[full]):
+        return even[full]
     return next((place for place, record in enumerate(records) if not _is_title(record, width, usual)), 0)
 
 
@@ -50,6 +55,18 @@ def _is_title(record: Record, width: int, usual: int) -> bool:
     if len(record.cells) != width:
         return 2 * len(record.cells) <= width
     return record.filled <= 1 and usual > 2
+
+
+def _names_stand_in(records: Sequence[Record], place: int) -> bool:
+    """Return whether a record has the names of two columns, below a title in the first cell.
+
+    One cell alone could be a name, too. So no cell of the record may be a value, and one must stand above values alone.
+    """
+    names, below = records[place].cells, [record.cells for record in records[place + 1 :]]
+    if not records[0].cells[0].strip() or any(_VALUE.fullmatch(name.strip()) for name in names):
+        return False
+    columns = [[cells[at].strip() for cells in below if at < len(cells)] for at in range(len(names))]
+    return any(any(cells) and all(_VALUE.fullmatch(cell) for cell in cells if cell) for cells in columns)
 
 
 def has_units(records: Sequence[Record], header: int) -> bool:

@@ -162,13 +162,15 @@ TITLES = [
     (b"Sales,,\nyear,n,m\n2026,1,2\n", [2], ["year", "n", "m"]),
     (b"Sales in 2026\nday,n,m\n1,2,3\n4,5,6\n", [2], ["day", "n", "m"]),
     (b"Account;DE12\nFrom;1.1.2026\n\nday;to;what;n\n1;a;b;2\n2;c;d;3\n3;a;a;4\n", [4], ["day", "to_", "what", "n"]),
+    (b"Sales,,\nas of May,,\n,,\nEUR,,\nday,n,m\n1,2,3\n", [5], ["day", "n", "m"]),
+    (b"Sales,\nshop,units\nUlm,2\nBonn,3\n", [2], ["shop", "units"]),
     (b'"Exported, on Monday"\n\n"a","b"\n1,2\n', [3], ["a", "b"]),
     (b"sep=;\na;b\n1;2\n3;4\n", [2], ["a", "b"]),
     (b"day,rain,wind\n,mm,m/s\n1,0.5,3\n2,1.5,4\n3,0,5\n", [1, 2], ["day", "rain_mm", "wind_m_s"]),
 ]
 
 
-@pytest.mark.parametrize(("content", "rows", "names"), TITLES, ids=range(6))
+@pytest.mark.parametrize(("content", "rows", "names"), TITLES, ids=range(8))
 def test_titles_above_the_header_and_units_below_it(tmp_path, content, rows, names):
     fields, made, notes, _ = drafted(content, tmp_path)
     assert (made["dialect"]["headerRows"], list(fields)) == (rows, names)
