@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import BinaryIO, cast
 
 from common.workbook.archive import Bounds
@@ -39,8 +40,7 @@ def _messages(stream: BinaryIO, request: Request, bounds: Bounds) -> Generator[s
     with _program() as program:
         assert program.stdin
         assert program.stdout
-        with suppress(BrokenPipeError):  # it has refused the file, or has ended: what it sent says so
-            _send(program.stdin, request, stream)
+        _send(program.stdin, request, stream)
         while (message := _receive(program, program.stdout, bounds)) is not None:
             yield message
 
@@ -62,11 +62,13 @@ def _program() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _send(end: object, request: Request, stream: BinaryIO) -> None:
-    pickle.dump(request, end, 5)  # type: ignore[arg-type]
-    while piece := stream.read(PIECE):
-        pickle.dump(piece, end, 5)  # type: ignore[arg-type]
-    pickle.dump(b"", end, 5)  # type: ignore[arg-type]
-    end.flush()  # type: ignore[attr-defined]
+    """Send a file, unless the program has refused it before, or has ended: what it sent says so."""
+    for message in chain([request], iter(lambda: stream.read(PIECE), b""), [b""]):
+        try:  # around the pipe alone: the stream of a store may break, too
+            pickle.dump(message, end, 5)  # type: ignore[arg-type]
+            end.flush()  # type: ignore[attr-defined]
+        except BrokenPipeError:
+            return
 
 
 def _receive(program: subprocess.Popen[bytes], end: object, bounds: Bounds) -> str | Block | None:

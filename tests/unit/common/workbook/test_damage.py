@@ -76,6 +76,19 @@ def test_a_process_that_breaks_down_refuses_the_file(monkeypatch, number, rule, 
     assert caught.value.rule == rule
 
 
+class Cut(io.BytesIO):
+    """Store's stream that breaks off."""
+
+    def read(self, _: int | None = -1, /) -> bytes:
+        raise BrokenPipeError("the store is gone")
+
+
+def test_a_stream_that_breaks_off_is_the_fault_of_its_store():
+    """Not the end of the process, which has the same error, and which would wait for the rest of the file."""
+    with pytest.raises(BrokenPipeError, match="the store is gone"):
+        open_sheet(Cut(), None, None, BOUNDS)
+
+
 def test_the_process_ends_when_nobody_reads_on():
     others = children()  # of tests before this one
     _, rows = open_sheet(io.BytesIO(ONE), None, None, BOUNDS)
