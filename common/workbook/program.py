@@ -122,7 +122,9 @@ def read_sheet(content: bytes, request: Request) -> Iterator[str | Block]:
     yield from _blocks(map(_with_durations, rows) if with_durations else rows, column, sheet.width)
 
 
-def _parse(book: calamine.CalamineWorkbook, place: int, find: Callable[[], Errors]) -> tuple[calamine.CalamineSheet, Errors]:
+def _parse(
+    book: calamine.CalamineWorkbook, place: int, find: Callable[[], Errors]
+) -> tuple[calamine.CalamineSheet, Errors]:
     """Return a sheet and its error cells, which are found meanwhile: calamine leaves Python to other threads."""
     with ThreadPoolExecutor(1) as pool:
         errors = pool.submit(find)
@@ -176,7 +178,7 @@ def _with_durations(row: list[Cell]) -> list[Cell]:
     return row
 
 
-_DURATION = re.compile(r"PT([0-9]{1,9})H([0-9]{2})M([0-9]{2}(?:\.[0-9]+)?)S")
+_DURATION = re.compile(r"PT([0-9]{1,9})H([0-9]{1,2})M([0-9]{1,2}(?:\.[0-9]+)?)S")
 
 
 def _blocks(rows: Iterator[list[Cell]], column: int, width: int) -> Iterator[Block]:

@@ -2,10 +2,12 @@
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -156,6 +158,13 @@ def lying_directory() -> bytes:
     return bytes(content).replace(old, new)
 
 
+def noisy() -> bytes:
+    """Write sums with all their digits, as spreadsheets save them: openpyxl rounds them."""
+    content = of_rows(["a", "b", "c", "d"], [1.5] * 4, [2.5] * 4, [3.5] * 4)
+    sums = {b"1.5": b"0.30000000000000004", b"2.5": b"434.99999999999994", b"3.5": b"0.12500000000000003"}
+    return edited(content, SHEET, lambda data: re.sub(b"(?<=<v>)[123].5(?=</v>)", lambda found: sums[found[0]], data))
+
+
 def _formats(sheet: Worksheet) -> None:
     sheet["A2"].number_format, sheet["B2"].number_format = "0%", '#,##0.00 "€"'
 
@@ -285,6 +294,15 @@ WRITTEN = [
     Case("no sheet of this number", TABS, {"a": "integer"}, dialect={"sheetNumber": 3},
          refused=("workbook", "no sheet number 3")),
     Case("formulas that were never computed", of_rows(["a"], ["=1+1"], [2]), {"a": "integer"}, [(3, 2)]),
+    Case("sums with noise behind their 15 digits", noisy(),
+         {"a": "number", "b": {"type": "number", "decimal": {"precision": 18, "scale": 2}}, "c": "string",
+          "d": {"type": "number", "decimal": {"precision": 18, "scale": 3}}},
+         [(2, 0.1 + 0.2, Decimal("0.30"), "0.3", Decimal("0.300")),
+          (3, 4.35 * 100, Decimal("435.00"), "435", Decimal("435.000"))],
+         [(4, "b", "type")]),
+    Case("times and durations", of_rows(["a", "b"], [time(7, 30), timedelta(hours=26.5)], [timedelta(hours=7), time(8)],
+                                        [timedelta(hours=24), timedelta(seconds=1.25)]),
+         {"a": "time", "b": "duration"}, [(2, time(7, 30), "PT26H30M"), (3, time(7), "PT8H")], [(4, "a", "type")]),
     Case("the calendar of 1904", of_1904(), {"a": "date", "b": "datetime"}, [(2, DAY, NOON)]),
     Case("percent and currency", of_rows(["a", "b"], [0.25, 1234.5], change=_formats), {"a": "number", "b": "string"},
          [(2, 0.25, "1234.5")]),
@@ -354,6 +372,19 @@ _ROWS = [
 _REJECTS = [(6, "id", "type"), (6, "note", "type"), (7, "price", "type"), (8, "day", "type"), (8, "at", "type")]
 
 
+_EXCEL_ODS = (FILES / "excel.xml").read_text()
+
+
+def excel_ods() -> bytes:
+    """Pack an .ods in Excel's style: no marks of LibreOffice, and each row and the sheet are filled to their ends."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet", zipfile.ZIP_STORED)
+        file.writestr("META-INF/manifest.xml", "<manifest/>")
+        file.writestr("content.xml", _EXCEL_ODS)
+    return content.getvalue()
+
+
 def office(name: str, **settings: Any) -> Case:
     """Return the case of a file that LibreOffice wrote: see `make.py` beside it."""
     return Case(name, (FILES / name).read_bytes(), **settings)
@@ -383,6 +414,12 @@ OFFICE = [
         office(f"tabs.{kind}", fields={"a": "integer"}, rows=[(2, 2)], dialect={"sheetNumber": 2})
         for kind in ("xls", "ods", "xlsx")
     ),
+    Case("an .ods in Excel's style", excel_ods(),
+         {"id": "integer", "day": "datetime", "share": {"type": "number", "decimal": {"precision": 9, "scale": 2}},
+          "took": "duration", "ok": "boolean"},
+         [(2, 1, datetime(2026, 1, 31), Decimal("0.25"), "PT7H30M", True),
+          (3, 2, NOON, Decimal("0.30"), "PT26H30M", False), (7, 3, None, None, None, None),
+          (8, 3, None, None, None, None)]),
     Case("an OpenDocument text", TABLE_ODS.replace(b"document.spreadsheet", b"document.textual-doc"),
          {"a": "integer"}, refused=("workbook", "an OpenDocument file, but not a spreadsheet")),
     Case("an old Word document", renamed_stream("WordDocument"), {"a": "integer"},

@@ -14,7 +14,7 @@ from pipeline.model.field import FieldSpec
 from pipeline.readers.cells.parse import parse
 from pipeline.readers.cells.time_formats import write_time
 
-_MIDNIGHT = time()
+_MIDNIGHT, _NO_TIME, _DAY = time(), timedelta(), timedelta(days=1)
 _PLAIN = (1e-4, 1e10)  # between them Arrow writes a float64 without an exponent, with the same digits as Python
 
 
@@ -46,6 +46,10 @@ def write_text(values: Sequence[str]) -> pa.Array:
 
 def write_floats(numbers: NDArray[np.float64], field: FieldSpec) -> pa.Array:
     """Return `as_written` of all numbers: Arrow writes most of them at once."""
+    fractions = numbers != np.floor(numbers)
+    if not _keeps_floats(field) and fractions.any():
+        numbers = numbers.copy()
+        numbers[fractions] = [_rounded(number) for number in numbers[fractions].tolist()]
     sizes = np.abs(numbers)
     plain = (sizes == 0) | ((sizes >= _PLAIN[0]) & (sizes < _PLAIN[1]))
     shown = np.where(plain, numbers, 0) + 0.0  # no -0
@@ -80,7 +84,17 @@ def _boolean(value: bool, field: FieldSpec) -> str:
 
 
 def _number(value: float, field: FieldSpec) -> str:
-    return number_text(value).replace(".", decimal_char(field))
+    number = value if _keeps_floats(field) or value % 1 == 0 else _rounded(value)
+    return number_text(number).replace(".", decimal_char(field))
+
+
+def _keeps_floats(field: FieldSpec) -> bool:
+    return field.type == "number" and not field.decimal
+
+
+def _rounded(fraction: float) -> float:
+    """Return a fraction as a spreadsheet shows it at most, with 15 digits: what is beyond is noise of its sums."""
+    return float(f"{fraction:.15g}")
 
 
 def number_text(value: float) -> str:
@@ -93,26 +107,35 @@ def number_text(value: float) -> str:
 def _date(value: date, field: FieldSpec) -> str:
     if field.type == "datetime":
         return _formatted(datetime.combine(value, _MIDNIGHT), field)
+    if field.type == "yearmonth" and value.day == 1:  # so spreadsheets keep `Jan 2026` when it is typed
+        return value.isoformat()[:7]
     return _formatted(value, field) if field.type == "date" else value.isoformat()
 
 
 def _datetime(value: datetime, field: FieldSpec) -> str:
-    if field.type == "date" and value.timetz() == _MIDNIGHT:
-        return _formatted(value.date(), field)
+    if field.type in ("date", "yearmonth") and value.timetz() == _MIDNIGHT:
+        return _date(value.date(), field)
     return _formatted(value, field) if field.type == "datetime" else value.isoformat()
 
 
 def _time(value: time, field: FieldSpec) -> str:
+    if field.type == "duration":  # OpenDocument does not tell it from a time
+        return _duration(datetime.combine(date.min, value) - datetime.min, field)
     return _formatted(value, field) if field.type == "time" else value.isoformat()
 
 
-def _duration(value: timedelta, _: FieldSpec) -> str:
-    """Return hours, minutes and seconds, as a spreadsheet shows them: `30:00:00`."""
-    minutes, seconds = divmod(abs(value) // timedelta(microseconds=1), 60_000_000)
+def _duration(value: timedelta, field: FieldSpec) -> str:
+    """Return hours, minutes and seconds, as a spreadsheet shows them: `30:00:00`; for a duration field `PT30H`."""
+    if field.type == "time" and _NO_TIME <= value < _DAY:
+        return _time((datetime.min + value).time(), field)
+    minutes, rest = divmod(abs(value) // timedelta(microseconds=1), 60_000_000)
     hours, minutes = divmod(minutes, 60)
-    fraction = f"{seconds % 1_000_000:06}".rstrip("0")
-    sign = "-" if value < timedelta() else ""
-    return f"{sign}{hours}:{minutes:02}:{seconds // 1_000_000:02}{'.' * bool(fraction)}{fraction}"
+    seconds, fraction = divmod(rest, 1_000_000)
+    sign, decimals = "-" * (value < _NO_TIME), f".{fraction:06}".rstrip("0") if fraction else ""
+    if field.type != "duration":
+        return f"{sign}{hours}:{minutes:02}:{seconds:02}{decimals}"
+    parts = f"{hours}H" * bool(hours) + f"{minutes}M" * bool(minutes) + f"{seconds}{decimals}S" * bool(rest)
+    return f"{sign}PT{parts or '0S'}"
 
 
 def _formatted(value: date | time, field: FieldSpec) -> str:

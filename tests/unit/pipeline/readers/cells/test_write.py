@@ -1,6 +1,7 @@
 """Values as text in a field's own form: what is written is read again as the same value."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,14 @@ from pipeline.readers.cells.parse import parse
 from pipeline.readers.cells.write import as_written, number_text, write_column
 
 NONE = frozenset[str]()
+DAY = date(2026, 2, 1)
+TYPES = {
+    **{type_: FieldSpec(name="f", type=type_) for type_ in (
+        "string", "integer", "number", "boolean", "date", "datetime", "time", "year", "yearmonth", "duration", "list",
+        "object", "array", "geopoint", "any",
+    )},
+    "decimal": FieldSpec(name="f", type="number", decimal={"precision": 18, "scale": 2}),
+}  # fmt: skip
 TEXT, NUMBER = FieldSpec(name="t"), FieldSpec(name="n", type="number")
 COMMA = FieldSpec(name="c", type="number", decimalChar=",", groupChar=".")
 INTEGER = FieldSpec(name="i", type="integer")
@@ -101,3 +110,41 @@ def test_a_column_is_written_as_its_values_are(values, field):
 )
 def test_as_text(value, text):
     assert as_written(value, TEXT) == text
+
+
+# Of each kind of cell: its text, and the types whose fields take it, with the value that they have then.
+KINDS = [
+    (2026.0, "2026", {"integer": 2026, "number": 2026.0, "decimal": Decimal(2026), "year": 2026}),
+    (0.1 + 0.2, "0.3", {"number": 0.1 + 0.2, "decimal": Decimal("0.3")}),
+    (4.35 * 100, "435", {"integer": 435, "number": 434.99999999999994, "decimal": Decimal(435)}),
+    (0.125, "0.125", {"number": 0.125}),
+    (1.0, "1", {"integer": 1, "number": 1.0, "decimal": Decimal(1), "boolean": True}),
+    (True, "TRUE", {"boolean": True}),
+    (DAY, "2026-02-01", {"date": DAY, "datetime": datetime(2026, 2, 1, tzinfo=UTC), "yearmonth": "2026-02"}),
+    (date(2026, 2, 2), "2026-02-02", {"date": date(2026, 2, 2), "datetime": datetime(2026, 2, 2, tzinfo=UTC)}),
+    (datetime(2026, 2, 1), "2026-02-01T00:00:00",
+     {"date": DAY, "datetime": datetime(2026, 2, 1, tzinfo=UTC), "yearmonth": "2026-02"}),
+    (datetime(2026, 2, 1, 7), "2026-02-01T07:00:00", {"datetime": datetime(2026, 2, 1, 7, tzinfo=UTC)}),
+    (time(7, 30), "07:30:00", {"time": time(7, 30), "duration": "PT7H30M"}),
+    (timedelta(hours=7, seconds=5), "7:00:05", {"time": time(7, 0, 5), "duration": "PT7H5S"}),
+    (timedelta(hours=26, minutes=30), "26:30:00", {"duration": "PT26H30M"}),
+    (timedelta(days=1), "24:00:00", {"duration": "PT24H"}),
+    (timedelta(seconds=-1, milliseconds=-500), "-0:00:01.5", {"duration": "-PT1.5S"}),
+    (timedelta(), "0:00:00", {"time": time(), "duration": "PT0S"}),
+]  # fmt: skip
+ANY = {"string", "list", "any"}  # they take each text
+
+
+@pytest.mark.parametrize(("cell", "text", "values"), KINDS, ids=lambda one: repr(one)[:30])
+def test_each_kind_of_cell_in_a_field_of_each_type(cell, text, values):
+    for name, field in TYPES.items():
+        for written in (as_written(cell, field), *write_column([cell], field).to_pylist()):
+            expected = text if name in ANY else values.get(name)
+            assert value_of(written, field) == expected, name
+
+
+def value_of(text: str, field: FieldSpec) -> object:
+    try:
+        return parse(text, field, NONE)
+    except ValueError:
+        return None
