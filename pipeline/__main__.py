@@ -51,7 +51,7 @@ from pipeline.service.state_folder import lock_state_folder, reason_left
 from pipeline.settings import LoadSettings, Settings
 
 app = typer.Typer(
-    help="Turn every CSV that lands in the lake into Parquet, exactly.", no_args_is_help=True, add_completion=False
+    help="Turn every file that lands in the lake into Parquet, exactly.", no_args_is_help=True, add_completion=False
 )
 
 app.add_typer(state_commands)
