@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import time
 
 from pipeline.ledger.ledger import MAX_ATTEMPTS
@@ -79,6 +80,8 @@ def test_a_status_shows_which_process_loads_which_file(local_lake):
     worker = until(lambda: busy(local_lake.status()["executor"]), what="a process that loads")
     assert int(worker["name"]) in running.workers
     assert (worker["loads"], worker["files"]) == (1, ["raw/companydata/a.csv"])
+    # The workers are forks of the tests' server. A server of its own would take the tests a second at each start.
+    assert subprocess.run(["pgrep", "-P", str(running.pid)], capture_output=True, text=True).stdout == ""
     running.kill()
     assert busy(json.loads(local_lake.command("status", "--json").stdout)["executor"]) == worker
     assert re.search(r"^loads: 2 processes", local_lake.command("status").stdout, re.MULTILINE)

@@ -122,7 +122,8 @@ def _main(
     arguments: tuple[str, ...], environ: Mapping[str, str], output: Path, errors: Path, prepare: Prepare | None
 ) -> None:
     _inherit(environ, output, errors)
-    forkserver._forkserver.ensure_running = lambda: None  # the server of this process
+    # This process has a server: another one would import all libraries, and nothing would be forked from it.
+    forkserver.ensure_running = forkserver._forkserver.ensure_running = lambda: None
     sys.argv = ["pipeline", *arguments]
     inherit = partial(_inherit, environ, output, errors, worker=True)
     if prepare:
