@@ -58,8 +58,18 @@ def _main_module() -> Iterator[None]:
 
 SHARE_A_STACK = ("tests/stack/", "tests/dev_container/")
 
+# Those with a stack of their own come before the one that the others share, which would else run beside them.
+STACKS_OF_THEIR_OWN = tuple(f"tests/stack/test_{name}" for name in ("images", "data", "outages"))
+
 # What takes longest begins first, so that no process is alone with it in the end.
-LONG = (*SHARE_A_STACK, "tests/end_to_end/", "tests/unit/dashboard/test_browser", "tests/faults/", "tests/debugger/")
+LONG = (
+    *STACKS_OF_THEIR_OWN,
+    *SHARE_A_STACK,
+    "tests/end_to_end/",
+    "tests/unit/dashboard/test_browser",
+    "tests/faults/",
+    "tests/debugger/",
+)
 
 
 class _ByFile(LoadScopeScheduling):
