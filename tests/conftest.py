@@ -88,7 +88,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((rank for rank in ranks if item.nodeid.startswith(ranks[rank])), len(LONG)))
 
 
+@functools.cache
+def _give_way() -> None:
+    """Leave the processors to the tests of the stack, which wait most of the time, but then not for long."""
+    if hasattr(os, "setpriority") and "PYTEST_XDIST_WORKER" in os.environ:
+        os.setpriority(os.PRIO_PROCESS, 0, 10)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    if not item.nodeid.startswith(SHARE_A_STACK):
+        _give_way()
     required = os.environ.get("LAKELET_TESTS_REQUIRE", "").split(",")
     for need, (available, what) in NEEDS.items():
         if item.get_closest_marker(f"needs_{need}") and not available():
