@@ -7,7 +7,7 @@ from contextlib import suppress
 from sqlite3 import Row
 from typing import NamedTuple
 
-from lake.mending import Mends, Passed, stem, version_of
+from lake.mending import Mends, Passed, stem, stems, version_of
 from lake.rejects import marked_lines, rejected_among
 from lake.stores.arrow_dataset import DamagedObject
 from lake.stores.base import STATS, ObjectStore
@@ -59,6 +59,19 @@ def passed_lines(ledger: Ledger) -> Passed:
         for version, lines in _mends(row["mends"]).passed.items():
             passed.setdefault((place, version), set()).update(lines)
     return passed
+
+
+def fixed_files(ledger: Ledger, source_key: str, etag: str) -> list[str]:
+    """Return the fixed files that mend a version of a source."""
+    found, version = list[str](), version_of(source_key, etag)
+    for place in stems(source_key):
+        rows = ledger.rows(
+            "SELECT source_key, mends FROM source WHERE mends IS NOT NULL AND source_key > ? AND source_key < ?",
+            f"{place}.fixed-",
+            f"{place}.fixed.",  # the next character
+        )
+        found += [str(row["source_key"]) for row in rows if version in _mends(row["mends"]).passed]
+    return found
 
 
 def mended(rows: Sequence[Row], passed: Passed, rejected: RejectedLines | None) -> list[list[int] | None]:

@@ -11,6 +11,8 @@ from common.logs import fields
 from common.messages import LIST_LIMIT, shortened
 from lake.layout import clean_key, rejected_key
 from lake.stores.base import ObjectChanged, ObjectInfo, ObjectStore, PutRefused
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.mended import fixed_files
 from pipeline.ledger.source_row import now
 from pipeline.load.attempts import Attempts
 from pipeline.load.load import remove_outputs
@@ -92,6 +94,8 @@ def _commit(pipeline: Pipeline, results: Mapping[Task, Result], origin: Origin) 
     else:
         for task, result in results.items():
             _log_result(task, result, origin)
+            if task.loaded_etag and task.loaded_etag != result.record.etag:
+                _log_fixed_files(pipeline.ledger, task.source_key, task.loaded_etag)
 
 
 def _settle(pipeline: Pipeline, task: Task, outcome: ObjectInfo | Exception, origin: Origin) -> None:
@@ -141,6 +145,13 @@ def _release_or_fail(pipeline: Pipeline, task: Task, error: Exception, origin: O
     pipeline.ledger.mark_failed(task, kind + shortened(str(error), LIST_LIMIT), pause)
     facts = {"attempt": task.attempts + 1, "worker": origin.worker, "error": repr(error)}
     log.error(fields("failed", key=task.source_key, **facts), exc_info=error)
+
+
+def _log_fixed_files(ledger: Ledger, key: str, etag: str) -> None:
+    """Log the fixed files of a version that was replaced: what the new version has of their rows, counts twice."""
+    if files := fixed_files(ledger, key, etag):
+        action = "delete them with PIPELINE_RETRACT_DELETED=on, unless the new version lacks their rows"
+        log.warning(fields("fixed files stay", key=key, files=shortened(" ".join(files), LIST_LIMIT), action=action))
 
 
 def _log_result(task: Task, result: Result, origin: Origin) -> None:

@@ -1,5 +1,6 @@
 """The same objects, byte for byte, from the main thread, processes, and clusters of one, two and three workers."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,34 @@ def test_every_executor_makes_the_same_objects(minio, tmp_path):
             names = {cluster.name_of(f"worker {one}") for one in range(1, number + 1)}
             assert loaded_by(lake) == names
     assert not verify(lake)
+
+
+@pytest.mark.needs_engine
+def test_rejects_are_mended_and_limited_on_a_cluster(minio, tmp_path):
+    """Workers load the fixed file, and refuse a new version with too many rejects: its rows go."""
+    store, datasets = minio.new_store(), tmp_path / "datasets"
+    datasets.mkdir()
+    contract = {"name": "things", "rejects": {"maximum": 1}, "schema": {"fields": [{"name": "n", "type": "integer"}]}}
+    (datasets / "things.json").write_text(json.dumps(contract))
+    lake = new_lake(store, minio.environ(store.bucket) | {"PIPELINE_DATASETS": str(datasets)}, tmp_path / "state")
+    with cluster_of(lake, tmp_path, "one", "two") as cluster, lake.pipeline():
+        for name in ("a", "b"):
+            lake.put(f"things/{name}.csv", b"n\n1\nmany\n")
+        lake.wait_loaded("things/a.csv", "things/b.csv")
+        told = lake.command("rejects", "export", "raw/things/a.csv", "--out", "-")
+        lake.put("things/a.fixed-1.csv", told.stdout.replace("many", "2").encode())
+        lake.put("things/b.csv", b"n\n1\nmany\nfew\n")
+        rows = lake.wait_loaded("things/a.fixed-1.csv", "things/b.csv")
+        assert (rows["things/b.csv"]["status"], rows["things/b.csv"]["rows_kept"]) == ("refused", 0)
+        assert rows["things/b.csv"]["first_problem"].startswith("2 of 3 records were rejected: expected at most 1")
+        assert [lake.loads()[f"things/{name}.csv"]["mended"] for name in ("a", "a.fixed-1", "b")] == [[3], [], []]
+        assert {cluster.name_of("one"), cluster.name_of("two")} >= loaded_by(lake) != set()
+    clean = lake.store.dataset("clean/things/").to_table().select(["_source_key", "n"]).to_pylist()
+    assert sorted((row["_source_key"], row["n"]) for row in clean) == [
+        ("raw/things/a.csv", 1),
+        ("raw/things/a.fixed-1.csv", 2),
+    ]
+    assert lake.finish("verify") == 0
 
 
 def objects(lake: Lake, workers: str) -> dict[str, bytes]:

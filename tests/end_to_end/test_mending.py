@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from tests.support.browser import click_row
 from tests.support.dying import Death
 from tests.support.lake import HEADER, Lake, history
+from tests.support.minio_server import until
 from tests.support.pages import serving
 
 KEY = "raw/companydata/a.csv"
@@ -38,6 +39,10 @@ def put(lake: Lake, name: str, text: str, *corrections: tuple[str, str]) -> None
 def mended(lake: Lake) -> dict[str, list[int]]:
     """Return the mended lines of each file, as they are published."""
     return {name.removeprefix("companydata/"): row["mended"] for name, row in lake.loads().items()}
+
+
+def pipeline_log(lake: Lake) -> str:
+    return (lake.state.parent / "pipeline.log").read_text()
 
 
 def test_a_person_corrects_rejects_and_puts_them_back(lake):
@@ -81,9 +86,13 @@ def test_marks_end_with_the_version_that_they_are_of_and_with_their_file(local_l
     assert mended(lake)["a.csv"] == []
 
     put(lake, "a.fixed-1.csv", export(lake), ("many", "5"), ("none", "1"))
+    assert lake.finish("once") == 0
     lake.put("companydata/a.csv", content(GOOD, BAD[1], BAD[0], GOOD))
     assert lake.finish("once") == 0
     assert mended(lake)["a.csv"] == []  # another version, whose records may be others
+    [line] = [line for line in pipeline_log(lake).splitlines() if "fixed files stay" in line]
+    assert " WARNING " in line
+    assert "key=raw/companydata/a.csv files=raw/companydata/a.fixed-1.csv" in line
     assert lake.command("verify").returncode == 0
 
 
@@ -152,7 +161,6 @@ def test_a_person_mends_with_the_page(local_lake, tmp_path, address, browser_pag
 
 
 STEPS = [
-    ("take", "after"),
     ("stage", "after"),
     ("put rejected/", "after"),
     ("put clean/", "after"),
@@ -167,12 +175,34 @@ def test_kill_9_between_the_steps_of_mending(local_lake, at, when):
     lake.put("companydata/a.csv", content(GOOD, *BAD))
     assert lake.finish("once") == 0
     put(lake, "a.fixed-1.csv", export(lake), ("many", "5"), ("S,8,1,", "S,8,1,9,"))
-    death = Death(at, when, key="" if at == "take" else "a.fixed-1.csv")
+    death = Death(at, when, key="a.fixed-1.csv")
     assert lake.finish("once", prepare=death, PIPELINE_WORKERS="1") == -signal.SIGKILL
     assert mended(lake) == {"a.csv": []}  # as before
 
     assert lake.finish("once") == 0
     assert mended(lake) == {"a.csv": [3, 6], "a.fixed-1.csv": []}
+    assert lake.sums() == {"Books": [3, 18, 3, 27]}
+    assert history(lake) == 2
+    assert lake.command("verify").returncode == 0
+
+
+def test_kill_9_between_export_put_and_load(lake):
+    """Both times the pipeline is killed; a person goes on meanwhile, and each reject is mended once."""
+    lake.put("companydata/a.csv", content(GOOD, *BAD))
+    with lake.pipeline() as program:
+        lake.wait_loaded("companydata/a.csv")
+        text = export(lake)
+        program.kill()
+    put(lake, "a.fixed-1.csv", text, ("many", "5"), ("S,8,1,", "S,8,1,9,"))
+    with lake.pipeline(prepare=Death("take", "after", "a.fixed-1.csv")) as program:
+        until(lambda: not program.alive, what="its end")
+    assert "died by itself: after take raw/companydata/a.fixed-1.csv" in program.log
+    assert mended(lake) == {"a.csv": []}
+    assert len(export(lake).splitlines()) == 1 + 4
+
+    assert lake.finish("once") == 0
+    assert mended(lake) == {"a.csv": [3, 6], "a.fixed-1.csv": []}
+    assert len(export(lake).splitlines()) == 1 + 2
     assert lake.sums() == {"Books": [3, 18, 3, 27]}
     assert history(lake) == 2
     assert lake.command("verify").returncode == 0

@@ -35,10 +35,9 @@ class _Dying:
 
 
 @pytest.fixture
-def folder(local_lake: Lake, tmp_path) -> Path:
+def folder(tmp_path) -> Path:
     found = tmp_path / "datasets"
     found.mkdir()
-    local_lake.environ["PIPELINE_DATASETS"] = str(found)
     return found
 
 
@@ -68,30 +67,43 @@ DEATHS = [
 ]
 
 
-@pytest.mark.parametrize("death", DEATHS, ids=lambda death: death.at)
-def test_a_kill_while_a_contract_is_taken_up(local_lake: Lake, folder: Path, death: Death):
+# In a folder at each of these steps; in a bucket between the edit and the take-up, and while its first file is loaded.
+PLACES = [
+    *(pytest.param("local_lake", death, id=f"folder, {death.at}") for death in DEATHS),
+    *(
+        pytest.param("bucket_lake", death, id=f"bucket, {death.at}", marks=pytest.mark.needs_engine)
+        for death in (DEATHS[0], DEATHS[3])
+    ),
+]
+
+
+@pytest.mark.parametrize(("place", "death"), PLACES)
+def test_a_kill_while_a_contract_is_taken_up(request, folder: Path, place: str, death: Death):
+    lake: Lake = request.getfixturevalue(place)
+    lake.environ["PIPELINE_DATASETS"] = str(folder)
     write(folder, 100)
-    names = put(local_lake, 1, 2)
-    with local_lake.pipeline(prepare=_Dying(death)) as program:
-        local_lake.wait_loaded(*names)
+    names = put(lake, 1, 2)
+    with lake.pipeline(prepare=_Dying(death)) as program:
+        lake.wait_loaded(*names)
         write(folder, 1000)
         until(lambda: not program.alive or "contracts taken up" in program.log, what="the contract, or the end")
-        put(local_lake, 200, 300)
+        put(lake, 200, 300)
         until(lambda: not program.alive, what="the end")
     assert "died " in program.log, program.log
-    assert local_lake.finish("once") == 0
-    stale = {name: row["stale"] for name, row in local_lake.loads().items()}
+    assert lake.finish("once") == 0
+    stale = {name: row["stale"] for name, row in lake.loads().items()}
     assert stale == dict.fromkeys(names, True) | {"things/200.csv": False, "things/300.csv": False}
-    assert ids(local_lake) == [1, 2, 200, 300]
-    assert local_lake.finish("replay", "--stale") == 0
-    assert local_lake.finish("once") == 0
-    assert not any(row["stale"] for row in local_lake.loads().values())
-    assert ids(local_lake) == [1, 2, 200, 300]
-    assert local_lake.finish("verify") == 0
+    assert ids(lake) == [1, 2, 200, 300]
+    assert lake.finish("replay", "--stale") == 0
+    assert lake.finish("once") == 0
+    assert not any(row["stale"] for row in lake.loads().values())
+    assert ids(lake) == [1, 2, 200, 300]
+    assert lake.finish("verify") == 0
 
 
 def test_edits_while_files_land_and_the_pipeline_is_killed_again_and_again(local_lake: Lake, folder: Path):
     """The last contract holds for all in the end, whatever a file has met before, and every row is there once."""
+    local_lake.environ["PIPELINE_DATASETS"] = str(folder)
     write(folder, 10**6)
     names = list[str]()
     for turn in range(4):
