@@ -125,13 +125,13 @@ def read_sheet(content: bytes, request: Request) -> Iterator[str | Block]:
 def _parse(
     book: calamine.CalamineWorkbook, place: int, find: Callable[[], Errors]
 ) -> tuple[calamine.CalamineSheet, Errors]:
-    """Return a sheet and its error cells, which are found meanwhile: calamine leaves Python to other threads."""
-    with ThreadPoolExecutor(1) as pool:
-        errors = pool.submit(find)
-        try:
-            return book.get_sheet_by_index(place), errors.result()
-        finally:
-            errors.result()  # a sheet that grows too far is refused for that, whatever calamine says of it
+    """Return a sheet, which calamine parses without the lock of Python, and its error cells, which are found meanwhile.
+
+    A sheet that grows too far is refused at once, whatever calamine would say of it: nothing waits for its thread.
+    """
+    sheet = ThreadPoolExecutor(1).submit(book.get_sheet_by_index, place)
+    errors = find()
+    return sheet.result(), errors
 
 
 def _choose(sheets: list[calamine.SheetMetadata], request: Request) -> int:
