@@ -33,7 +33,7 @@ class Batch:
 
     `problems` may be an iterator that builds its messages lazily: iterate over it once. `texts` returns the texts of
     good records, as a problem would show them, by their numbers in `rows`. `drift` is how the file differs from its
-    contract in its columns, in words.
+    contract in its columns, in words, as far as it is read: that of the last batch counts.
     """
 
     rows: pa.Table
@@ -104,4 +104,6 @@ def _joined(batches: Sequence[Batch], schema: pa.Schema) -> Batch:
 
     rows = pa.concat_tables([schema.empty_table(), *(batch.rows for batch in batches)])
     problems = chain.from_iterable(batch.problems for batch in batches)
-    return Batch(rows, problems, sum(batch.rejected for batch in batches), texts, batches[0].drift if batches else None)
+    return Batch(
+        rows, problems, sum(batch.rejected for batch in batches), texts, batches[-1].drift if batches else None
+    )

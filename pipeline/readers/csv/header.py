@@ -117,22 +117,38 @@ def map_header(names: list[str], contract: Contract) -> Header:
 
 
 def _drift(actual: list[Heading], expected: list[Heading]) -> str | None:
-    """Return how a header that fits differs from the contract all the same; None if it does not."""
     present, wanted = set(actual), set(expected)
-    differences = list[str]()
-    if beyond := [str(heading) for heading in actual if heading not in wanted]:
-        differences.append(f"it has {listed(beyond)}")
-    if missing := [_bare(heading) for heading in expected if heading not in present]:
-        differences.append(f"it lacks {listed(missing)}")
-    if [heading for heading in actual if heading in wanted] != [one for one in expected if one in present]:
-        differences.append("the order differs")
-    return "; ".join(differences) or None
+    beyond = [str(heading) for heading in actual if heading not in wanted]
+    missing = [bare_name(heading) for heading in expected if heading not in present]
+    reordered = [heading for heading in actual if heading in wanted] != [one for one in expected if one in present]
+    return differences(beyond, missing, reordered=reordered)
+
+
+def differences(
+    beyond: Sequence[str], missing: Sequence[str], *, reordered: bool = False, more: bool = False
+) -> str | None:
+    """Return how a file that fits differs from the contract all the same; None if it does not.
+
+    Args:
+        beyond: what the file has and the contract has not.
+        missing: what the contract has and the file has not.
+        reordered: whether the order differs.
+        more: whether the file has even more than `beyond`, which is long.
+    """
+    words = list[str]()
+    if beyond:
+        words.append(f"it has {listed(beyond).removesuffix(' more)') + ' or more)' if more else listed(beyond)}")
+    if missing:
+        words.append(f"it lacks {listed(missing)}")
+    if reordered:
+        words.append("the order differs")
+    return "; ".join(words) or None
 
 
 def _faults(actual: list[Heading], expected: list[Heading], contract: Contract) -> Iterator[str]:
     present, wanted = set(actual), set(expected)
     beyond = [heading for heading in actual if heading not in wanted]
-    missing = [_bare(heading) for heading in _lacking(present, contract)]
+    missing = [bare_name(heading) for heading in _lacking(present, contract)]
     # A name that occurs twice must be numbered by its field; where no field has the name, it does not matter.
     unnumbered = {field.heading.text for field in contract.fields if not field.says_which}
     twice = dict.fromkeys(heading.text for heading in beyond if heading.number > 1 and heading.text in unnumbered)
@@ -155,5 +171,6 @@ def _lacking(present: set[Heading], contract: Contract) -> list[Heading]:
     return [field.heading for field in lacking]
 
 
-def _bare(heading: Heading) -> str:
+def bare_name(heading: Heading) -> str:
+    """Return a column that a file lacks for a message."""
     return heading.text if heading.text.strip() and heading.number == 1 else str(heading)

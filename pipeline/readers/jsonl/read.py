@@ -1,7 +1,7 @@
 """Read a stream of JSON Lines to batches: typed good rows with their lines, and a problem for every reject."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 import numpy as np
@@ -14,9 +14,10 @@ from pipeline.readers.cells.batch import Records, check_records
 from pipeline.readers.csv.explain import shown_text
 from pipeline.readers.decode import text_chunks
 from pipeline.readers.jsonl.lines import BLOCK_SIZE, SPACE, Lines, cut_lines
-from pipeline.readers.jsonl.record import check_headings, keys_of, more_of
+from pipeline.readers.jsonl.record import check_headings, keys_of
 from pipeline.readers.jsonl.reference import read_or_reject, too_long
 from pipeline.readers.jsonl.structure import Marks, Mask, Offsets, find_marks
+from pipeline.readers.jsonl.surplus import Keys, more_of
 from pipeline.readers.jsonl.values import Spans, cells_of
 from pipeline.readers.prefetch import in_order
 
@@ -25,10 +26,11 @@ TEMPLATES = 16  # of a block: lines of other forms are read one by one
 
 @dataclass(frozen=True)
 class Part:
-    """Some lines of a block, by number from 0, and their cells by field; and the problems of those that have some."""
+    """Some lines of a block, by number from 0, and their cells by field; their keys; and the problems, if there are."""
 
     lines: Offsets
     columns: Sequence[pa.Array]
+    keys: Keys
     malformed: dict[int, list[Problem]] = field(default_factory=dict)
 
 
@@ -39,14 +41,18 @@ def read_jsonl(
     check_headings(contract)
     chunks = text_chunks(stream, key, contract.encoding, block_size, limits)
 
-    def read_block(lines: Lines) -> Batch:
-        return check_records(_records(lines, contract, limits.record), contract)
+    def read_block(lines: Lines) -> tuple[Batch, list[Keys]]:
+        records, keys = _records(lines, contract, limits.record)
+        return check_records(records, contract), keys
 
-    yield from in_order(read_block, cut_lines(chunks, limits.record))
+    keys = Keys(contract)
+    for batch, found in in_order(read_block, cut_lines(chunks, limits.record)):
+        keys.join(*found)
+        yield replace(batch, drift=keys.drift)
 
 
-def _records(lines: Lines, contract: Contract, limit: int) -> Records:
-    """Return the records of a block."""
+def _records(lines: Lines, contract: Contract, limit: int) -> tuple[Records, list[Keys]]:
+    """Return the records of a block, and the keys of its objects."""
     text = lines.text if lines.text.endswith(b"\n") else lines.text + b"\n"  # after a cut line: one empty line
     marks = find_marks(text)
     parts, alone = _read_alike(text, marks, contract, limit)
@@ -68,7 +74,7 @@ def _records(lines: Lines, contract: Contract, limit: int) -> Records:
         spans = zip(marks.starts.tolist(), marks.stops.tolist(), strict=True)
         known = {line: more_of(text[start:stop], contract) for line, (start, stop) in enumerate(spans)}
         more = pa.array(map(known.get, numbers.tolist()), pa.string())  # of a line that is cut, none
-    return Records(columns, numbers + lines.first, raw, malformed, more)
+    return Records(columns, numbers + lines.first, raw, malformed, more), [part.keys for part in parts]
 
 
 def _read_alike(text: bytes, marks: Marks, contract: Contract, limit: int) -> tuple[list[Part], Offsets]:
@@ -87,8 +93,9 @@ def _read_alike(text: bytes, marks: Marks, contract: Contract, limit: int) -> tu
             table, same = marks.alike(line, group)
             lines = group[same]
             columns, bad = _columns(text, marks, table[same], keys, contract)
-            good = pa.array(~bad)
-            parts.append(Part(lines[~bad], [column.filter(good) for column in columns] if bad.any() else columns))
+            if bad.any():
+                columns = [column.filter(pa.array(~bad)) for column in columns]
+            parts.append(Part(lines[~bad], columns, Keys(contract).add(line, keys)))
             left[lines] = False
             alone[parts[-1].lines] = False
     return parts, np.flatnonzero(alone)
@@ -135,20 +142,22 @@ def _columns(
 
 def _read_alone(text: bytes, marks: Marks, alone: Offsets, lines: Lines, contract: Contract, limit: int) -> Part:
     """Read lines one by one, and the one that is cut; lines of white space are skipped."""
-    numbers, cells = list[int](), list[list[str | None]]()
+    numbers, cells, keys = list[int](), list[list[str | None]](), Keys(contract)
     malformed: dict[int, list[Problem]] = {}
     for number in alone.tolist():
         raw = text[marks.starts[number] : marks.stops[number]]
         if raw.strip(SPACE):
-            values, problems = read_or_reject(raw, number + lines.first, contract, limit)
+            line = read_or_reject(raw, number + lines.first, contract, limit)
             numbers.append(number)
-            cells.append(values)
-            if problems:
-                malformed[number] = problems
+            cells.append(line.cells)
+            if line.problems:
+                malformed[number] = line.problems
+            if line.keys is not None:
+                keys.add(number, line.keys)
     if lines.cut is not None:
         number = len(marks.starts) - (0 if lines.text else 1)
         numbers.append(number)
         cells.append([None] * len(contract.fields))
         malformed[number] = [too_long(lines.cut, number + lines.first)]
     columns = [pa.array([row[number] for row in cells], pa.string()) for number in range(len(contract.fields))]
-    return Part(np.array(numbers, np.int64), columns, malformed)
+    return Part(np.array(numbers, np.int64), columns, keys, malformed)

@@ -34,14 +34,25 @@ class Value(NamedTuple):
     text: str
 
 
-def read_line(raw: bytes, line: int, contract: Contract) -> tuple[list[str | None], list[Problem]]:
-    """Return the cells of a line by field, and the problems that it has whatever its cells are."""
+class Line(NamedTuple):
+    """Cells of a line by field, its problems whatever these are, and its keys.
+
+    A line that is no object has no keys, and a malformed one no cells.
+    """
+
+    cells: list[str | None]
+    problems: list[Problem]
+    keys: list[str] | None = None
+
+
+def read_line(raw: bytes, line: int, contract: Contract) -> Line:
+    """Read one line."""
     nothing: list[str | None] = [None] * len(contract.fields)
     shown = shown_text(raw)
     try:
-        pairs = parse_object(_decode(raw))
+        pairs = pairs_of(raw)
     except _BadLine as error:
-        return nothing, [Problem(error.rule, str(error), line, raw=shown)]
+        return Line(nothing, [Problem(error.rule, str(error), line, raw=shown)])
     values = dict(pairs)
     cells = [cell(values.get(field.heading.text), field) for field in contract.fields]
     problems = [Problem(rule, message, line, column, raw=shown) for rule, message, column in _faults(pairs, contract)]
@@ -51,13 +62,13 @@ def read_line(raw: bytes, line: int, contract: Contract) -> tuple[list[str | Non
             (text, field) for text, field in zip(cells, contract.fields, strict=True) if counts[field.heading.text] < 2
         ]
         problems += _cell_problems(once, line, shown, contract)
-    return cells, problems
+    return Line(nothing if problems else cells, problems, [key for key, _ in pairs])
 
 
 def keys_of(raw: bytes, contract: Contract) -> list[str]:
     """Return the keys of a line in their order; none if it is malformed."""
     try:
-        pairs = parse_object(_decode(raw))
+        pairs = pairs_of(raw)
     except _BadLine:
         return []
     return [] if any(_faults(pairs, contract)) else [key for key, _ in pairs]
@@ -69,6 +80,11 @@ class _BadLine(ValueError):
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(message)
         self.rule = rule
+
+
+def pairs_of(raw: bytes) -> list[tuple[str, Value]]:
+    """Return the keys and values of a line, in its order; `ValueError` if it is no object."""
+    return parse_object(_decode(raw))
 
 
 def _decode(raw: bytes) -> str:
@@ -165,25 +181,6 @@ def _faults(pairs: Sequence[tuple[str, Value]], contract: Contract) -> Iterator[
 def takes_surplus(contract: Contract) -> bool:
     """Return whether an object may have keys that the contract does not have."""
     return contract.match in ("subset", "partial")
-
-
-def more_of(raw: bytes, contract: Contract) -> str | None:
-    """Return the members of a line that the contract does not have, as they are written; None if there are none."""
-    try:
-        pairs = parse_object(_decode(raw))
-    except _BadLine:
-        return None
-    names = {field.heading.text for field in contract.fields}
-    members = [f"{_quoted(key)}: {_written(value)}" for key, value in pairs if key not in names]
-    return f"{{{', '.join(members)}}}" if members else None
-
-
-def _written(value: Value) -> str:
-    return _quoted(value.text) if value.kind == "string" else value.text
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=bool(not_text(text)))
 
 
 def not_text(text: str) -> str:

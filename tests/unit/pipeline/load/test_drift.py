@@ -10,6 +10,10 @@ import pytest
 
 from pipeline.load.stage import stage
 from pipeline.model.load_record import LoadRecord, read_load_record
+from pipeline.readers.base import Batch, Limits
+from pipeline.readers.formats import reader_of
+from pipeline.readers.jsonl.read import read_jsonl
+from pipeline.readers.jsonl.reference import read_jsonl_plainly
 from tests.support.loads import NUMBERS
 
 MATCHES = ("exact", "equal", "subset", "superset", "partial")
@@ -70,10 +74,53 @@ def test_json_lines_keep_it_as_it_is_written(loads, write_dataset):
     content = '{"name": "a", "Ort": "K\\u00f6ln", "d": 1.50, "l": [1,  {"b": null}]}\n{"x": 2, "name": "b"}\n{"y": 1}\n'
     record = loads(dataset, content.encode(), key).record
     assert (record.rows_kept, record.problems) == (2, [["required", "name", 1]])
+    assert record.drift == "it has 'Ort', 'd', 'l', 'y'; it lacks n"
     assert loads.clean(key)["_more"].to_pylist() == ['{"Ort": "Köln", "d": 1.50, "l": [1,  {"b": null}]}', None]
     assert loads.clean(key)["x"].to_pylist() == [None, 2.0]
     plain = LoadRecord(key, "numbers", record.etag, len(content), dataset.fingerprint)
     assert stage(io.BytesIO(content.encode()), plain, dataset, None, reference=True).record == record
+
+
+# Objects of a contract of name (required), n, x, and the drift that is told of their file.
+OBJECTS = {
+    "all fields, in any order": ('{"x": 1, "name": "a"}\n{"n": null, "name": "b"}', None),
+    "a key of one object": ('{"name": "a", "n": 1, "x": 2}\n' * 9 + '{"name": "a", "Ort": ""}', "it has 'Ort'"),
+    "a key of a rejected object": ('{"n": "z", "y": 1}', "it has 'y'; it lacks name, x"),
+    "a key that is there twice": ('{"name": "a", "y": 1, "y": 2}', "it has 'y'; it lacks n, x"),
+    "the first line comes last in the fast reader": (
+        '{"name": "a", "b": "\\u0061"}\n' + '{"name": "a",  "n": 1, "c": 1}\n' * 2 + '{"name": "a", "b": 1, "x": 1}',
+        "it has 'b', 'c'",
+    ),
+    "no object": ('null\n[1]\n{"name"', None),
+    "nothing but an empty one": ("{}", "it lacks name, n, x"),
+    "a long key": ('{"name": "a", "n": 1, "x": 1, "' + "k" * 300 + '": 1}', f"it has '{'k' * 199}… (220 characters)"),
+    "no character": ('{"name": "a", "n": 1, "x": 1, "\\ud800": 1, "\\u0000": 1}', r"it has '\ud800', '\x00'"),
+}
+
+
+@pytest.mark.parametrize(("content", "drift"), OBJECTS.values(), ids=OBJECTS)
+@pytest.mark.parametrize("match", ["partial", "exact"])
+def test_json_lines_have_drift_too(write_dataset, content, drift, match):
+    """However the file is read: in blocks of any size, by the reference, or with other small files."""
+    contract = write_dataset(schema={**NUMBERS["schema"], "fieldsMatch": match}).contract
+    files = [("a.jsonl", content.encode()), ("b.jsonl", b'{"z": 1}')]
+    batches = reader_of("raw/numbers/a.jsonl").read_small_files(files, contract, Limits())
+    told = [batch.drift for batch in batches if isinstance(batch, Batch)]
+    assert told[1] == "it has 'z'; it lacks name, n, x"
+    for read in (read_jsonl, read_jsonl_plainly):
+        for block_size in (1, 50, 1 << 20):
+            *_, last = read(io.BytesIO(content.encode()), "a.jsonl", contract, block_size=block_size)
+            told.append(last.drift)
+    assert {*told[:1], *told[2:]} == {drift}
+
+
+def test_many_keys_are_told_in_few_words(loads, write_dataset):
+    """Of a thousand that are remembered the first are named; what comes after them is not counted."""
+    lines = [f'{{"name": "a", "k{number}": 1, "x": 1}}' for number in range(1500)]
+    for count, more in ((1000, "(913 more)"), (1001, "(914 or more)"), (1500, "(914 or more)")):
+        record = loads(write_dataset(schema=PARTIAL), "\n".join(lines[:count]).encode(), "raw/numbers/a.jsonl").record
+        names = ", ".join(f"'k{number}'" for number in range(87))
+        assert record.drift == f"it has {names}, … {more}; it lacks n"
 
 
 def test_parquet_has_drift_too(loads, write_dataset):

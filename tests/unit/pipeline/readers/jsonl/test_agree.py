@@ -61,7 +61,7 @@ def whole(reader, data: bytes, contract, **settings):
     batches, refusal = batches_of(reader, io.BytesIO(data), "x.jsonl", contract, **settings)
     rows = pa.concat_tables([batch_schema(contract).empty_table(), *(batch.rows for batch in batches)])
     problems = [problem for batch in batches for problem in batch.problems]
-    return rows, problems, sum(batch.rejected for batch in batches), refusal
+    return rows, problems, sum(batch.rejected for batch in batches), refusal, batches[-1].drift if batches else None
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +73,13 @@ def contracts(tmp_path_factory):
 
 
 def check(data: bytes, contract, **settings) -> None:
-    rows, problems, rejected, refusal = whole(read_jsonl, data, contract, **settings)
-    plain_rows, plain_problems, plain_rejected, plain_refusal = whole(read_jsonl_plainly, data, contract)
+    rows, problems, rejected, refusal, drift = whole(read_jsonl, data, contract, **settings)
+    plain_rows, plain_problems, plain_rejected, plain_refusal, plain_drift = whole(read_jsonl_plainly, data, contract)
     assert refusal == plain_refusal
     if refusal is None:
         assert rows.to_pylist() == plain_rows.to_pylist()
         assert problems == plain_problems
-        assert rejected == plain_rejected
+        assert (rejected, drift) == (plain_rejected, plain_drift)
         assert len({problem.line for problem in problems}) == rejected
 
 
@@ -142,7 +142,7 @@ def test_a_line_above_the_limit_is_rejected_wherever_a_block_ends(contracts, siz
 def test_a_line_above_the_limit_in_one_block_with_others_has_no_more(tmp_path):
     contract = contract_of(tmp_path, [{"name": "n"}], more=True)
     data = b'{"n": "1", "x": 2}\n{"n": "' + b"7" * 9000 + b'"}\n{"n": "3", "z": 1}\n'
-    rows, _, rejected, _ = whole(read_jsonl, data, contract, limits=Limits(record=200), block_size=6000)
+    rows, _, rejected, *_ = whole(read_jsonl, data, contract, limits=Limits(record=200), block_size=6000)
     assert rows["_more"].to_pylist() == ['{"x": 2}', '{"z": 1}']
     assert rejected == 1
 
