@@ -4,6 +4,7 @@ Only a record that is good in all else has a key. The first one with a key stays
 whatever reason, is not the first one of any key.
 """
 
+import functools
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from common.messages import listed, shortened
@@ -21,7 +23,9 @@ from pipeline.model.keys import Key
 from pipeline.model.problem import VALUE_LIMIT, Problem
 from pipeline.readers.base import PROBLEMS, Batch
 from pipeline.readers.unique.hashes import Hashes, hash_keys, is_exact
-from pipeline.readers.unique.index import Index, KeyLog, Lines
+from pipeline.readers.unique.index import Index
+from pipeline.readers.unique.key_log import KeyLog
+from pipeline.readers.unique.runs import Lines
 
 Duplicates = Mapping[int, Sequence[tuple[Key, int]]]  # by number of a row: each key that was there, and in which line
 
@@ -109,25 +113,25 @@ class _Met:
         order = np.argsort(hashes)
         self.hashes: Hashes = hashes[order]
         self.numbers, self.lines = numbers[order], columns[-1].to_numpy()[order]
+        self.found, self.found_lines = self.index.find(self.hashes)
 
     def suspects(self) -> NDArray[np.int64]:
-        """Return the numbers of the rows whose key may be there twice, in this batch or in one before."""
-        known = self.index.may_have(self.hashes)
-        same = self.hashes[1:] == self.hashes[:-1]
+        """Return the numbers of the rows whose hash is there twice, in this batch or in those before."""
+        known, same = np.zeros(len(self.hashes), bool), self.hashes[1:] == self.hashes[:-1]
         known[1:] |= same
         known[:-1] |= same
+        known[self.found] = True
         return self.numbers[known]
 
-    def first_lines(self, suspects: NDArray[np.int64]) -> dict[int, int]:
+    def first_lines(self) -> dict[int, int]:
         """Return the line of the first record with the same key in an earlier batch, by the number of the row."""
-        chosen = np.isin(self.numbers, suspects)
-        numbers = self.numbers[chosen]
-        found, lines = self.index.find(self.hashes[chosen])
-        if self.exact or not len(found):
-            return dict(zip(numbers[found].tolist(), lines.tolist(), strict=True))
-        known, present = self.log.at(lines), dict(zip(numbers.tolist(), self.values(numbers), strict=True))
-        pairs = zip(numbers[found].tolist(), lines.tolist(), strict=True)
-        return {number: line for number, line in pairs if known[line] == present[number]}
+        numbers, lines = self.numbers[self.found], self.found_lines
+        if not self.exact and len(numbers):
+            now, before = self.rows.take(pa.array(numbers)), self.log.at(lines)
+            same = functools.reduce(pc.and_, (pc.equal(now[name], before[name]) for name in self.key.names))
+            equal = same.to_numpy()
+            numbers, lines = numbers[equal], lines[equal]
+        return dict(zip(numbers.tolist(), lines.tolist(), strict=True))
 
     def values(self, numbers: NDArray[np.int64]) -> list[tuple[Any, ...]]:
         """Return the keys of some rows of the batch."""
@@ -161,7 +165,7 @@ def _duplicates(rows: pa.Table, met: Sequence[_Met]) -> dict[int, list[tuple[Key
 
 def _decide(suspects: NDArray[np.int64], rows: pa.Table, met: Sequence[_Met]) -> dict[int, list[tuple[Key, int]]]:
     """Decide one row after the other: whether its key is there before depends on those that were rejected."""
-    before = [keys.first_lines(suspects) for keys in met]
+    before = [keys.first_lines() for keys in met]
     here: list[dict[tuple[Any, ...], int]] = [{} for _ in met]
     values = [keys.values(suspects) for keys in met]
     lines = rows["_line"].to_numpy()[suspects].tolist()

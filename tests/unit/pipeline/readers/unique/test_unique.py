@@ -17,7 +17,7 @@ from pipeline.model.problem import Problem
 from pipeline.readers.base import Batch, Limits, read_each
 from pipeline.readers.csv.read import read_csv
 from pipeline.readers.csv.reference import read_csv_plainly
-from pipeline.readers.unique import hashes, index, stage
+from pipeline.readers.unique import hashes, index, key_log, runs, stage
 from pipeline.readers.unique.reference import unique_batches_plainly
 from pipeline.readers.unique.stage import unique_batches
 from tests.support.generated_csv import BODY, CONTRACT_FIELDS, HEADER, MISSING, RECORD, batches_of, contract_of
@@ -80,7 +80,8 @@ def test_the_stage_is_its_reference(tmp_path_factory, keys, groups, spilled, col
     contract = contract_with(folder, **keys)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index, "SPILLED", spilled)
-        patch.setattr(index, "LOG_SIZE", 8)
+        patch.setattr(key_log, "LOG_SIZE", 8)
+        patch.setattr(runs, "CHUNK", 2)
         if collide:  # every hash is that of another key too, so that only the keys themselves decide
             patch.setattr(stage, "is_exact", lambda _: False)
             patch.setattr(stage, "hash_keys", lambda columns: hashes.hash_keys(columns) % np.uint64(2))
