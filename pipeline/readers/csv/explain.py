@@ -7,14 +7,14 @@ from pipeline.model.dialect import Dialect
 from pipeline.model.field import FieldSpec
 from pipeline.model.problem import VALUE_LIMIT, Problem
 from pipeline.readers.cells.explain import explain
-from pipeline.readers.csv.record import split_record
 
 Column = tuple[str | None, FieldSpec | None]  # of a file: what a problem calls it, and the field that it is
 
 
-def explain_record(raw: bytes, line: int, columns: Sequence[Column], contract: Contract) -> list[Problem]:
-    """Return every problem of a record whose quotes are in order; an empty list if the record is good."""
-    cells = split_record(raw, contract.dialect)
+def explain_record(
+    raw: bytes, cells: Sequence[bytes], line: int, columns: Sequence[Column], contract: Contract
+) -> list[Problem]:
+    """Return every problem of a record, whose cells are given; an empty list if the record is good."""
     shown = shown_text(raw)
     problems = []
     if len(cells) != len(columns):

@@ -1,11 +1,14 @@
-"""Split chunks of UTF-8 into records in the plain way: one mark after the other, a quote or a line end."""
+"""Split chunks of UTF-8 into records in the plain way: one record after the other."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from pipeline.model.dialect import Dialect
 from pipeline.model.problem import VALUE_LIMIT
+from pipeline.readers.csv.marks import Marks
+from pipeline.readers.csv.plain_record import find_plain_end
 from pipeline.readers.decode import mark_last
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -20,9 +23,27 @@ class Piece:
     fault: str | None = None
 
 
+# From a text, the start of a record and `last` to its end, or the first rule that it breaks; neither if what follows
+# the text decides.
+FindEnd = Callable[..., tuple[int | None, str | None]]
+
+
 def cut_plainly(chunks: Iterable[bytes], dialect: Dialect, record_limit: int) -> Iterator[list[Piece]]:
-    """Yield for each chunk the records that are whole with it, and the lines that are not records; no empty lines."""
-    cutter = _Cutter(dialect, record_limit)
+    """Yield for each chunk the records that are whole with it, and the lines that are not records; no empty lines.
+
+    Records of a rare dialect are read character by character, for the fast way goes by their marks.
+    """
+    if not dialect.is_rare:
+        return cut_by_marks(chunks, dialect, record_limit)
+    return _cut(chunks, _Cutter(dialect, record_limit, partial(find_plain_end, dialect=dialect, limit=record_limit)))
+
+
+def cut_by_marks(chunks: Iterable[bytes], dialect: Dialect, record_limit: int) -> Iterator[list[Piece]]:
+    """Do as `cut_plainly`, from one mark to the next: the fast way of the rare dialects."""
+    return _cut(chunks, _Cutter(dialect, record_limit, Marks(dialect, record_limit).find_end))
+
+
+def _cut(chunks: Iterable[bytes], cutter: "_Cutter") -> Iterator[list[Piece]]:
     for chunk, last in mark_last(chunks):
         yield cutter.feed(chunk, last=last)
 
@@ -30,13 +51,10 @@ def cut_plainly(chunks: Iterable[bytes], dialect: Dialect, record_limit: int) ->
 class _Cutter:
     """Splits chunk by chunk; keeps an unfinished record, or skips the rest of a line that is too long."""
 
-    def __init__(self, dialect: Dialect, limit: int) -> None:
-        self.dialect, self.limit = dialect, limit
-        self.delimiter, self.quote = dialect.delimiter.encode(), dialect.quoteChar.encode()
-        given = (dialect.escapeChar, dialect.commentChar, dialect.lineTerminator)
-        self.escape, self.comment, self.end = (None if text is None else text.encode() for text in given)
-        self.behind = (b"", self.delimiter, b"\r", b"\n")  # a closing quote
-        self.mark = re.compile(b"[\r\n" + re.escape(self.quote + (self.escape or b"")) + b"]")
+    def __init__(self, dialect: Dialect, limit: int, find_end: FindEnd) -> None:
+        self.dialect, self.limit, self.find_end = dialect, limit, find_end
+        given = (dialect.commentChar, dialect.lineTerminator)
+        self.comment, self.end = (None if text is None else text.encode() for text in given)
         self.text, self.line, self.passing, self.last = b"", 1, False, False
 
     def feed(self, chunk: bytes, *, last: bool) -> list[Piece]:
@@ -49,7 +67,7 @@ class _Cutter:
             if self._is_comment(start):
                 start = self._pass_line(start)
                 continue
-            stop, fault = self._record(start)
+            stop, fault = self.find_end(self.text, start, last=last)
             if fault:
                 stop = self._first_line(start)
             if stop is None:
@@ -64,41 +82,6 @@ class _Cutter:
         """Return whether the line at `start`, where a record may begin, is none: by its number or first characters."""
         marked = self.comment is not None and self.text.startswith(self.comment, start)
         return marked or self.dialect.is_comment_row(self.line)
-
-    def _record(self, start: int) -> tuple[int | None, str | None]:
-        """Return where a record ends, or the first rule that it breaks; neither if the next chunk decides."""
-        quoted, at, escaped = False, start, start
-        while mark := self.mark.search(self.text, at):
-            at = mark.start()
-            if mark[0] not in (self.quote, self.escape) and not quoted:
-                return at, "size" if at - start > self.limit else None
-            if at - start >= self.limit:
-                return None, "size"
-            if mark[0] == self.escape:
-                if at + 1 == len(self.text):
-                    quoted = True  # unfinished: the character that is escaped is not here yet
-                    break
-                at += 3 if self.text.startswith(b"\r\n", at + 1) else 2
-                escaped = at
-                continue
-            if mark[0] == self.quote:
-                after = self.text[at + 1 : at + 2]
-                if quoted and after == self.quote and self.dialect.doubleQuote:
-                    at += 1
-                elif (after not in self.behind) if quoted else not self._begins_cell(start, at, escaped):
-                    return None, "quote"
-                else:
-                    quoted = not quoted
-            at += 1
-        if len(self.text) - start > self.limit:
-            return None, "size"
-        return (len(self.text), "quote" if quoted else None) if self.last else (None, None)
-
-    def _begins_cell(self, start: int, at: int, escaped: int) -> bool:
-        """Return whether a cell may begin with the quote at `at`; what ends at `escaped` is an escaped character."""
-        while self.dialect.skipInitialSpace and at > escaped and self.text[at - 1 : at] == b" ":
-            at -= 1
-        return at == start or (at > escaped and self.text[at - 1 : at] == self.delimiter)
 
     def _wrong_end(self, stop: int) -> str | None:
         """Return the rule that the line end at `stop` breaks; the end of the file breaks none."""

@@ -1,7 +1,8 @@
 """Read a CSV stream to batches by the rules as they are written: the reference for people, tests and `verify`.
 
 It returns what `read.py` returns, row by row and word by word, without its shortcuts: quotes and line ends are read one
-after the other, and each cell is parsed alone. It is some twenty times slower.
+after the other, or character by character where they follow rules of their own, and each cell is parsed alone. It is
+some twenty times slower.
 """
 
 from collections.abc import Iterator
@@ -10,11 +11,13 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from pipeline.model.contract import MORE, Contract
+from pipeline.model.dialect import Dialect
 from pipeline.readers.base import LIMITS, Batch, Limits, batch_schema
 from pipeline.readers.cells.more import more_text
 from pipeline.readers.cells.parse import parse
 from pipeline.readers.csv.explain import explain_fault, explain_record, shown_text
 from pipeline.readers.csv.header import Header, HeaderRows
+from pipeline.readers.csv.plain_record import split_plainly
 from pipeline.readers.csv.plain_split import Piece, cut_plainly
 from pipeline.readers.csv.record import split_record
 from pipeline.readers.decode import BLOCK_SIZE, text_chunks
@@ -47,15 +50,16 @@ def _batch(pieces: list[Piece], header: Header, contract: Contract) -> Batch:
     rows, good, problems, rejected = [], list[bytes](), [], 0
     columns = header.columns(contract.fields)
     for piece in pieces:
+        cells = [] if piece.fault else _cells(piece.text, contract.dialect)
         if piece.fault:
             broken = [explain_fault(piece.fault, piece.line, piece.text, contract.dialect)]
         else:
-            broken = explain_record(piece.text, piece.line, columns, contract)
+            broken = explain_record(piece.text, cells, piece.line, columns, contract)
         if broken:
             problems += broken
             rejected += 1
         else:
-            rows.append(_row(piece, header, contract))
+            rows.append(_row(piece.line, cells, header, contract))
             good.append(piece.text)
     table = pa.Table.from_pylist(rows, batch_schema(contract))
     return Batch(
@@ -63,10 +67,13 @@ def _batch(pieces: list[Piece], header: Header, contract: Contract) -> Batch:
     )
 
 
-def _row(piece: Piece, header: Header, contract: Contract) -> dict[str, Any]:
-    cells = split_record(piece.text, contract.dialect)
+def _cells(text: bytes, dialect: Dialect) -> list[bytes]:
+    return split_plainly(text, dialect) if dialect.is_rare else split_record(text, dialect)
+
+
+def _row(line: int, cells: list[bytes], header: Header, contract: Contract) -> dict[str, Any]:
     placed = zip(contract.fields, header.places, strict=True)
-    row: dict[str, Any] = {"_line": piece.line}
+    row: dict[str, Any] = {"_line": line}
     for field, place in placed:
         row[field.name] = None if place is None else parse(cells[place].decode(), field, contract.missing_of(field))
     if header.more:

@@ -67,7 +67,7 @@ class Rejects:
         columns = self.header.columns(self.contract.fields) if malformed.any() else []
         for record in np.flatnonzero(malformed) + part.start:
             raw, line = self.block.data[self.block.starts[record] : self.block.stops[record]], self.block.lines[record]
-            explained = explain_record(raw, int(line), columns, self.contract)
+            explained = explain_record(raw, split_record(raw, self.contract.dialect), int(line), columns, self.contract)
             problems += _not_empty(explained, shown_text(raw), int(line))
         # One text for all problems of a record, which may be as many as its cells.
         shown = functools.cache(lambda start, stop: shown_text(self.block.data[start:stop]))

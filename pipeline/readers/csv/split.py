@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.model.dialect import Dialect
 from pipeline.model.problem import VALUE_LIMIT
 from pipeline.readers.csv.blocks import Block, Fault, Offsets, block_of, with_faults
-from pipeline.readers.csv.plain_split import cut_plainly
+from pipeline.readers.csv.plain_split import cut_by_marks
 from pipeline.readers.decode import mark_last
 
 COMMENT = "comment"  # what is no record, and breaks no rule
@@ -26,7 +26,7 @@ _LF, _CR = 10, 13
 def cut(chunks: Iterable[bytes], dialect: Dialect, record_limit: int) -> Iterator[Block]:
     """Cut text into blocks of whole records, each about as large as the chunks that come in."""
     if dialect.is_rare:
-        yield from map(block_of, cut_plainly(chunks, dialect, record_limit))
+        yield from map(block_of, cut_by_marks(chunks, dialect, record_limit))
         return
     cutter = _Cutter(dialect, record_limit)
     for chunk, last in mark_last(chunks):

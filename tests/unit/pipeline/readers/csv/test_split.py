@@ -1,13 +1,19 @@
 """Beginnings and ends of records, against a reader that goes from character to character."""
 
+import csv
+import io
+import re
 from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.model.dialect import Dialect
+from pipeline.model.dialect import Dialect, dialect_problems
 from pipeline.readers.csv import plain_split as plainly
 from pipeline.readers.csv import split
+from pipeline.readers.csv.marks import Marks
+from pipeline.readers.csv.plain_record import find_plain_end, split_plainly
+from pipeline.readers.csv.record import split_record
 
 ORDINARY = Dialect()
 RAW_LIMIT = 8  # small, so that generated lines reach it
@@ -60,6 +66,49 @@ def test_the_fast_way_is_the_plain_way(text, limit, size):
     assert joined(found) == joined(plain(text, limit, len(text) or 1))
 
 
+NULL = st.sampled_from([None, "\\N", "a"])
+RARE = st.builds(
+    Dialect,
+    delimiter=st.sampled_from([",", ";", " "]),
+    escapeChar=st.sampled_from([None, "\\", "a"]),
+    doubleQuote=st.booleans(),
+    skipInitialSpace=st.booleans(),
+).filter(lambda dialect: not [*dialect_problems(dialect)])
+WITH_NULL = st.builds(lambda dialect, null: dialect.model_copy(update={"nullSequence": null}), RARE, NULL)
+MARKED = st.text('a",;N\n\r\\ é', max_size=40).map(str.encode)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(MARKED, st.integers(1, 45), WITH_NULL, st.booleans())
+def test_by_marks_it_is_as_character_by_character(text, limit, dialect, last):
+    """Of every dialect: where a record ends, the rule that it breaks, and its cells."""
+    stop, fault = Marks(dialect, limit).find_end(text, 0, last=last)
+    plain_stop, plain_fault = find_plain_end(text, 0, dialect, limit, last=last)
+    assert fault == plain_fault
+    if fault is None:
+        assert stop == plain_stop
+    if fault is None and stop is not None:
+        assert split_record(text[:stop], dialect) == split_plainly(text[:stop], dialect)
+
+
+@settings(max_examples=600, deadline=None)
+@given(MARKED, RARE.filter(lambda dialect: dialect.delimiter != " "))
+def test_a_sound_record_has_the_cells_that_python_reads(text, dialect):
+    """Python's reader takes more, such as a quote inside of a plain value, so it judges what is sound alone."""
+    stop, fault = find_plain_end(text, 0, dialect, len(text), last=True)
+    if fault or not stop or re.search(rb"[\\a][\r\n]", text[:stop]):
+        return  # an escaped CRLF is one line end here, and there a CR; the last one may be an end there
+    reader = csv.reader(
+        io.StringIO(text[:stop].decode(), newline=""),
+        delimiter=dialect.delimiter,
+        escapechar=dialect.escapeChar,
+        doublequote=dialect.doubleQuote,
+        skipinitialspace=dialect.skipInitialSpace,
+        strict=True,
+    )
+    assert [[cell.decode() for cell in split_plainly(text[:stop], dialect)]] == [*reader]
+
+
 def test_a_stray_quote_costs_its_line_alone():
     text = b'a,b\n5"pipe,1\nx,2\n"open,3\ny,4\n"two\nlines",5\n'
     records, faults = fast(text, 1 << 20, 1 << 20)
@@ -77,7 +126,9 @@ def test_every_block_border_of_a_quoted_line_end():
 
 def test_a_line_without_end_costs_no_memory():
     """The gigabyte on one line is passed over chunk by chunk, and what follows is read."""
-    fast, plain = split._Cutter(Dialect(), 10_000), plainly._Cutter(Dialect(), 10_000)
+    dialect, limit = Dialect(), 10_000
+    fast = split._Cutter(dialect, limit)
+    plain = plainly._Cutter(dialect, limit, Marks(dialect, limit).find_end)
     largest, records, faults, pieces = 0, [], [], []
     for chunk in [b"x" * 1000] * 5000 + [b"\nfine,1\n"]:
         block = fast.feed(chunk, last=False)
