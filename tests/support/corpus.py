@@ -1,9 +1,14 @@
-"""Odd files of companydata, made by seed; what must come of each is known by how it is made, never by reading it."""
+"""Odd files, made by seed; what must come of each is known by how it is made, never by reading it.
+
+Most are of companydata, the others of datasets with a contract of their own (see `contracts.py`).
+"""
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+
+from tests.support.contracts import DIALECTS, MATCHES, Kind, typed
 
 COLUMNS = ("Month", "Dept", "Store", "Sold", "Returned", "Ordered")
 
@@ -13,7 +18,7 @@ BLOCK, RECORD_LIMIT = 4 << 20, 1 << 20
 
 BIG = 2**63 - 1
 
-Row = tuple[int, str, str, str, int, int, int]  # the line, then the columns
+Row = tuple  # the line, then the columns
 
 Reject = tuple[int | None, str | None, str]  # line, column, rule
 
@@ -28,6 +33,8 @@ class Odd:
     rows: list[Row] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     refused: str | None = None
+    dataset: str = "companydata"
+    columns: tuple[str, ...] = COLUMNS
 
     def __str__(self) -> str:
         return self.name
@@ -357,7 +364,26 @@ def keys(chance: random.Random) -> Iterator[Odd]:
         yield some(Page(), chance).odd("keys", name)
 
 
-FAMILIES = (encoding, line_ends, quotes, field_counts, headers, values, sizes, keys)
+def of_kinds(family: str, kinds: Iterable[tuple[str, Kind]], dataset: str = "") -> Iterator[Odd]:
+    """Yield the files of datasets with a contract of their own: each its own, unless `dataset` is that of all."""
+    for name, kind in kinds:
+        of, columns = dataset or name, tuple(kind.columns)
+        yield Odd(family, f"{name} {kind.name}", kind.content, kind.rows, kind.rejects, kind.refused, of, columns)
+
+
+def dialects(_: random.Random) -> Iterator[Odd]:
+    yield from of_kinds("dialects", DIALECTS.items())
+
+
+def matches(_: random.Random) -> Iterator[Odd]:
+    yield from of_kinds("matches", MATCHES.items())
+
+
+def cells(chance: random.Random) -> Iterator[Odd]:
+    yield from of_kinds("cells", typed(chance), "cells")
+
+
+FAMILIES = (encoding, line_ends, quotes, field_counts, headers, values, sizes, keys, dialects, matches, cells)
 
 
 def corpus(seed: int = 1) -> list[Odd]:

@@ -32,6 +32,7 @@ from pipeline.service.context import Pipeline
 from pipeline.service.executor import InlineExecutor
 from pipeline.service.outcomes import Origin, record_outcomes
 from pipeline.service.workers import process
+from tests.support.contracts import write_contracts
 from tests.support.corpus import FILES
 from tests.support.generated_csv import BODY, CONTRACT_FIELDS, HEADER, MATCHES, MISSING, RECORD, batches_of, contract_of
 from tests.support.project import DATASETS
@@ -56,14 +57,15 @@ def test_reading_together_is_reading_alone(tmp_path_factory, contents, fields, m
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_loading_together_is_loading_alone(loads, seed):
+def test_loading_together_is_loading_alone(loads, tmp_path, seed):
     """Of each odd file, and of some in every order: the same outcome, and the same bytes in the store."""
     some = Random(seed).sample(SMALL, len(SMALL))
     tasks = []
     for number, odd in enumerate(some):
-        key = f"raw/companydata/{number}.csv{Path(odd.name).suffix.removeprefix('.csv')}"
-        tasks.append(Task(key, "companydata", loads.store.put(key, odd.content), "event", 0, 0))
-    datasets = read_datasets(DATASETS)
+        key = f"raw/{odd.dataset}/{number}{Path(odd.name).suffix or '.csv'}"
+        tasks.append(Task(key, odd.dataset, loads.store.put(key, odd.content), "event", 0, 0))
+    (folder := tmp_path / "contracts").mkdir()
+    datasets = read_datasets(write_contracts(folder, DATASETS))
 
     def made(turns: list[list[Task]]) -> list[object]:
         outcomes = [one for turn in turns for one in load(loads.store, datasets, loads.staging, turn)]

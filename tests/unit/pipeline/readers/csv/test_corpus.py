@@ -2,32 +2,39 @@
 
 import io
 from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from pipeline.dataset.dataset import read_dataset
 from pipeline.model.problem import Refused
+from pipeline.model.read_contract import read_contract
 from pipeline.readers.csv.read import read_csv
 from pipeline.readers.csv.reference import read_csv_plainly
 from pipeline.readers.formats import reader_of
+from pipeline.readers.unique.reference import unique_batches_plainly
 from pipeline.readers.unique.stage import unique_batches
 from simulator.exam.case import SHAPES, Kept, digest
 from simulator.exam.exam import CONTRACTS, KINDS, make_exam
-from tests.support.corpus import COLUMNS, FILES, Odd, corpus
+from tests.support.contracts import write_contracts
+from tests.support.corpus import FILES, Odd, corpus
 from tests.support.project import DATASETS
 
 LARGE = [odd for odd in FILES if len(odd.content) > 100_000]
 
 EXAM = {name: read_dataset(CONTRACTS / f"{name}.json").contract for name in SHAPES}
 
-CONTRACT = read_dataset(DATASETS / "companydata.json").contract
+with TemporaryDirectory() as folder:
+    OF = {path.stem: read_contract(path) for path in write_contracts(Path(folder), DATASETS).glob("*.json")}
 
 
 def read(odd: Odd, reader=read_csv, **settings: int) -> tuple[list[tuple], list[tuple], str | None]:
-    rows, rejects = [], []
+    rows, rejects, contract = [], [], OF[odd.dataset]
+    find_duplicates = unique_batches if reader is read_csv else unique_batches_plainly
     try:
-        for batch in reader(io.BytesIO(odd.content), odd.name, CONTRACT, **settings):
-            columns = [batch.rows[name].to_pylist() for name in ("_line", *COLUMNS)]
+        for batch in find_duplicates(reader(io.BytesIO(odd.content), odd.name, contract, **settings), contract, None):
+            columns = [batch.rows[name].to_pylist() for name in ("_line", *odd.columns)]
             rows += list(zip(*columns, strict=True))
             rejects += [(one.line, one.column, one.rule) for one in batch.problems]
     except Refused as refusal:
