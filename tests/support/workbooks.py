@@ -47,14 +47,17 @@ class Case:
     match: str = "exact"
 
     @property
-    def contract(self) -> Contract:
+    def schema(self) -> dict[str, Any]:
         fields = [
             {"name": name, **({"type": spec} if isinstance(spec, str) else spec)} for name, spec in self.fields.items()
         ]
-        schema = {"fields": fields, "fieldsMatch": self.match}
+        return {"fields": fields, "fieldsMatch": self.match}
+
+    @property
+    def contract(self) -> Contract:
         with TemporaryDirectory() as folder:
             path = Path(folder, "made.json")
-            path.write_text(json.dumps({"name": "made", "dialect": self.dialect, "schema": schema}))
+            path.write_text(json.dumps({"name": "made", "dialect": self.dialect, "schema": self.schema}))
             return read_contract(path)
 
 
@@ -239,6 +242,8 @@ WRITTEN = [
                       "9007199254740992", "123456789012345", "-5", "1e+300"], 2)]),
     Case("text", of_rows(["a"], ["  sp  "], ["line\nbreak"], ["'quoted"], ["=not"[1:]], ["tab\there"], ["😀"], ["<&>"]),
          {"a": "string"}, [*enumerate(["  sp  ", "line\nbreak", "'quoted", "not", "tab\there", "😀", "<&>"], 2)]),
+    Case("characters by their numbers", of_rows(["a"], ["a_x000D_b"], ["_x005F_x0041_"], ["_x41_"]), {"a": "string"},
+         [(2, "a\rb"), (3, "_x0041_"), (4, "_x41_")]),
     Case("a long text", of_rows(["a"], ["x" * 32_767]), {"a": "string"}, [(2, "x" * 32_767)]),
     Case("rich text", of_rows(["a"], [RICH]), {"a": "string"}, [(2, "plain bold end")]),
     Case("error cells", of_rows(["a", "b"], [1, "x"], [None, "y"], [2], [3], change=error("#N/A")),

@@ -3,13 +3,20 @@
 import io
 import json
 import re
+from typing import Any
 
 import frictionless
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from pipeline.model.problem import Refused
 from pipeline.readers.csv.read import read_csv
+from pipeline.readers.unique.stage import unique_batches
 from tests.support.generated_csv import contract_of
 from tests.support.project import ROOT
+
+V2 = "https://datapackage.org/profiles/2.0/tableschema.json"
 
 # Why, dialect, file (with Python's escapes), our rows, those of frictionless.
 DIFFERENCES = [
@@ -111,6 +118,54 @@ def test_each_difference_is_one(tmp_path, dialect, file, here, there):
         found = read(tmp_path, json.loads(dialect), content, names)
         assert found == ([] if expected == "no rows" else plain(rows if colon else header).split("; "))
     assert here != there
+
+
+KEYS = st.sampled_from([{"primaryKey": ["a", "b"]}, {"primaryKey": "a"}, {"unique": True}])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=8), KEYS)
+def test_the_same_duplicates(tmp_path_factory, rows, key):
+    """Of records that are sound; which ones are the first of a key otherwise is told in words."""
+    folder = tmp_path_factory.getbasetemp()
+    fields: list[dict] = [{"name": "a", "type": "integer"}, {"name": "b", "type": "integer"}]
+    fields[1] |= {"constraints": key} if "unique" in key else {}
+    schema = {"fields": fields, **({} if "unique" in key else key)}
+    content = "\n".join(["a,b", *(f"{a},{b}" for a, b in rows)])
+    contract = contract_of(folder, schema=schema)
+    batches = unique_batches(read_csv(io.BytesIO(content.encode()), "a.csv", contract), contract, None)
+    kept = [line for batch in batches for line in batch.rows["_line"].to_pylist()]
+    (folder / "a.csv").write_text(content)
+    described = {"name": "a", "path": "a.csv", "schema": schema}
+    with frictionless.Resource.from_descriptor(described, basepath=str(folder)) as resource:
+        assert kept == [row.row_number for row in resource.row_stream if not row.errors]
+
+
+@pytest.mark.parametrize("required", [False, True])
+@pytest.mark.parametrize("match", ["exact", "equal", "subset", "superset", "partial"])
+def test_the_same_headers_fit(tmp_path, match, required):
+    fields = [{"name": "a", "type": "string", "constraints": {"required": required}}, {"name": "b", "type": "string"}]
+    schema = {"$schema": V2, "fields": fields, "fieldsMatch": match}
+    contract, found = contract_of(tmp_path, schema=schema), []
+    for names in ("ab", "ba", "a", "b", "cab", "cb", "c", "abc"):
+        content = f"{','.join(names)}\n{','.join(f'{name}1' for name in names)}\n"
+        (tmp_path / "a.csv").write_text(content)
+        described: Any = frictionless.Resource.from_descriptor(
+            {"name": "a", "path": "a.csv", "schema": schema}, basepath=str(tmp_path)
+        )
+        try:
+            [batch] = read_csv(io.BytesIO(content.encode()), "a.csv", contract)
+        except Refused:
+            assert not described.validate().valid, names
+            continue
+        assert described.validate().valid, names
+        with described:
+            [row] = described.row_stream
+        values = row.to_dict()
+        [here] = batch.rows.drop_columns("_line").to_pylist()
+        assert here == {"a": values.get("a"), "b": values.get("b")}
+        found.append(names)
+    assert found[:1] == ["ab"]
 
 
 def test_the_documents_list_the_same():
