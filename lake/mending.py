@@ -17,6 +17,7 @@ MENDS = "_mends"  # the column of marks
 _MARK = re.compile(r"([1-9][0-9]{0,17})@([0-9a-f]{12})")
 _FIXED = re.compile(r"(.*[^/])\.fixed-([1-9][0-9]{0,8})", re.DOTALL)
 _PACKED = re.compile(r"\.(gz|zst)$", re.IGNORECASE)
+_OLDER_BOOK = re.compile(r"\.(xls|ods)$", re.IGNORECASE)
 
 Mark = tuple[int, str]  # the line of a rejected record, and the version of its source
 Passed = Mapping[tuple[str, str], Collection[int]]  # lines that marks mend, by stem of their fixed files and version
@@ -38,8 +39,10 @@ def fixed_dialect(dialect: Mapping[str, Any]) -> dict[str, Any]:
 
     A person may remove records and add some, so lines get other numbers: what is taken for a footer or a comment would
     be lost in silence. Only the comments that fill the first lines, above the header, are still found by their number.
+    The sheet of a workbook is found by its name, or is the first: it is the only one.
     """
     rows = sorted(set(dialect.get("commentRows") or ())) if dialect.get("header", True) else []
+    dialect = {name: value for name, value in dialect.items() if name != "sheetNumber"}
     return {**dialect, "footerRows": 0, "commentRows": [row for line, row in enumerate(rows, 1) if row == line]}
 
 
@@ -90,8 +93,11 @@ def stem(source_key: str) -> str:
 
 
 def fixed_key(source_key: str, number: int) -> str:
-    """Return the key of a fixed file, which is not packed: of `raw/a/b.csv.gz` it is `raw/a/b.fixed-1.csv`."""
-    return f"{stem(source_key)}.fixed-{number}{_PACKED.sub('', suffix_of(source_key))}"
+    """Return the key of a fixed file, which is not packed: of `raw/a/b.csv.gz` it is `raw/a/b.fixed-1.csv`.
+
+    That of a workbook is `.xlsx`.
+    """
+    return f"{stem(source_key)}.fixed-{number}{_OLDER_BOOK.sub('.xlsx', _PACKED.sub('', suffix_of(source_key)))}"
 
 
 def stems(source_key: str) -> list[str]:

@@ -1,6 +1,7 @@
 """The rejected records of one version of a source, and which of them are mended; from the objects alone."""
 
 import json
+import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,18 @@ class CannotExport(ValueError):
     """Rejected records cannot be exported; the message says why, and what to do."""
 
 
+def too_large(key: str) -> CannotExport:
+    """Return the error for a source that is too large to be exported on a page."""
+    command = f"python -m pipeline rejects export {shlex.quote(key)}"
+    return CannotExport(f"{key} is too large for a page: run `{command}`")
+
+
+def check_complete(left: int) -> None:
+    """Raise `CannotExport` if records are left that the source does not have."""
+    if left:
+        raise CannotExport("the file does not have the lines that were rejected: verify it, or load it again")
+
+
 @dataclass(frozen=True)
 class RejectedRecords:
     """The rejected records of a version: `open` has their lines in order, and True for a line that is no record.
@@ -31,6 +44,11 @@ class RejectedRecords:
     open: dict[int, bool]
     mended: int
     mends: Mends | None
+
+    def check_version(self, key: str, etag: str) -> None:
+        """Raise `CannotExport` if the source has another version than the one that was loaded."""
+        if etag != self.etag:
+            raise CannotExport(f"{key} was changed after it was loaded: export again once its new version is loaded")
 
 
 def read_rejected_records(store: ObjectStore, key: str) -> RejectedRecords:

@@ -11,6 +11,7 @@ from dashboard.rejects.excerpt import (
     cells_of,
     has_lines,
     is_json_lines,
+    is_table,
     json_value,
     read_excerpt,
 )
@@ -46,6 +47,9 @@ def show(problem: Row, published: Published) -> None:
         _show_lines(problem, published)
     else:
         _show_row(problem)
+    if is_table(key) and line:
+        summary = published.summary(problem["dataset"] or "")
+        export.show(key, published, summary.format if summary else UNKNOWN)
 
 
 def _show_row(problem: Row) -> None:

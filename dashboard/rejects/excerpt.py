@@ -49,6 +49,11 @@ def has_lines(key: str) -> bool:
     return not key.lower().endswith(WORKBOOKS)
 
 
+def is_table(key: str) -> bool:
+    """Return whether a file has rows and no lines: a workbook or Parquet."""
+    return not has_lines(key) or key.lower().endswith(".parquet")
+
+
 def cells_of(raw: str) -> list[str]:
     """Return the cells of a workbook's row, which a problem has with tabs between them."""
     return next(csv.reader([raw], "excel-tab"), [])

@@ -9,11 +9,17 @@ import streamlit as st
 from dashboard.shared import formats
 from dashboard.shared.file_format import Format
 from dashboard.shared.published import BY_URL, Published
-from lake.export_rejects import Export, export_rejects
+from lake.export_rejects import Export, SourceForm, export_rejects
 from lake.mending import MENDS
 from lake.rejects import CannotExport
 
 MAX_CHARACTERS = 20_000_000  # of a source that are read: a second
+MEMORY = 200 << 20  # bytes that reading a workbook may take: a fifth of what the page's container has
+TYPES = {
+    "csv": "text/csv",
+    "parquet": "application/vnd.apache.parquet",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 
 
 def show(key: str, published: Published, format_: Format) -> None:
@@ -23,13 +29,14 @@ def show(key: str, published: Published, format_: Format) -> None:
     try:
         older = {"delimiter": format_.delimiter, "quoteChar": format_.quote}  # of a pipeline that publishes no more
         dialect = json.dumps(older if format_.dialect is None else format_.dialect)
-        result, content = _export(published, key, format_.encoding, dialect, str(states))
+        result, content = _export(published, key, format_.encoding, dialect, len(format_.columns), str(states))
     except (CannotExport, OSError) as error:
         st.caption(f"{formats.plain(str(error))}.")
         return
     name, records = result.key.rpartition("/")[2], formats.count(result.records, "rejected record")
     label = f"Download {records} of this file"
-    st.download_button(label, content, name, "text/csv", "reject-export", on_click="ignore", icon=":material/download:")
+    type_ = TYPES.get(name.rpartition(".")[2].lower(), "text/plain")
+    st.download_button(label, content, name, type_, "reject-export", on_click="ignore", icon=":material/download:")
     st.caption(f"**To mend:** correct the values, keep the column `{MENDS}`, and put the file back under this key:")
     st.code(result.key, language=None, wrap_lines=True)
     st.caption("With this command, or with any S3 client:")
@@ -44,8 +51,10 @@ def put_command(name: str, dataset: str) -> str:
 
 
 @st.cache_data(ttl=30, max_entries=3, show_spinner=False, hash_funcs=BY_URL)
-def _export(published: Published, key: str, encoding: str, dialect: str, _state: str) -> tuple[Export, bytes]:
+def _export(
+    published: Published, key: str, encoding: str, dialect: str, fields: int, _state: str
+) -> tuple[Export, bytes]:
     """Return an export and its content."""
-    out = io.BytesIO()
-    result = export_rejects(published.store, key, encoding, json.loads(dialect), out, MAX_CHARACTERS)
+    out, form = io.BytesIO(), SourceForm(encoding, json.loads(dialect), fields)
+    result = export_rejects(published.store, key, form, out, MEMORY, MAX_CHARACTERS)
     return result, out.getvalue()

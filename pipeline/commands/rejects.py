@@ -13,13 +13,13 @@ import typer
 from common.errors import SettingError
 from common.logs import printable
 from common.settings import takes_settings
-from lake.export_rejects import Export, export_rejects
+from lake.export_rejects import Export, SourceForm, export_rejects
 from lake.layout import RAW, source
 from lake.mending import MENDS
 from lake.rejects import CannotExport
 from lake.stores import open_store
 from pipeline.model.read_contract import read_contract
-from pipeline.settings import ContractSettings
+from pipeline.settings import ReadSettings
 
 rejects = typer.Typer(help="Export the rejected records of a file, to correct them and put them back.")
 app = typer.Typer()
@@ -29,7 +29,7 @@ app.add_typer(rejects, name="rejects")
 @rejects.command("export")
 @takes_settings
 def export(
-    settings: ContractSettings,
+    settings: ReadSettings,
     key: Annotated[str, typer.Argument(help="A file with rejects, like raw/companydata/a.csv.")],
     out: Annotated[str, typer.Option(help="File to write, or - for stdout; by default the proposed name.")] = "",
 ) -> None:
@@ -48,7 +48,8 @@ def export(
     try:
         with tempfile.TemporaryFile() as file:
             dialect = contract.dialect.model_dump(exclude_unset=True)
-            result = export_rejects(store, key, contract.encoding, dialect, cast(BinaryIO, file))
+            form = SourceForm(contract.encoding, dialect, len(contract.fields))
+            result = export_rejects(store, key, form, cast(BinaryIO, file), settings.limits.grown)
             file.seek(0)
             name = out or result.key.rpartition("/")[2]
             _write(cast(BinaryIO, file), name)

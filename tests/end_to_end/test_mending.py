@@ -1,10 +1,13 @@
 """Rejected records from export to mended: exported, corrected, put back, and shown as mended; also after kill -9."""
 
+import io
 import json
 import shlex
 import signal
 from collections.abc import Iterator
+from functools import partial
 
+import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
@@ -34,6 +37,26 @@ def put(lake: Lake, name: str, text: str, *corrections: tuple[str, str]) -> None
         assert wrong in text, text
         text = text.replace(wrong, right)
     lake.put(f"companydata/{name}", text.encode())
+
+
+def as_workbook(frame: pd.DataFrame) -> bytes:
+    out = io.BytesIO()
+    frame.to_excel(out, index=False)
+    return out.getvalue()
+
+
+FRAME = pd.DataFrame(
+    [
+        ["1-Jan", "Books", "S", 5, 1, 9],
+        ["2-Jan", "Books", "S", -5, 1, 9],
+        ["2-Jan", "Books", None, 6, 1, 9],
+    ],
+    columns=HEADER.split(","),
+)
+TABLES = {
+    "xlsx": (as_workbook, partial(pd.read_excel, engine="calamine")),
+    "parquet": (pd.DataFrame.to_parquet, pd.read_parquet),
+}
 
 
 def mended(lake: Lake) -> dict[str, list[int]]:
@@ -68,6 +91,34 @@ def test_a_person_corrects_rejects_and_puts_them_back(lake):
         lake.put("companydata/a.fixed-2.csv", b"nonsense\n")  # refused: its rows go, and so do its marks
         lake.wait_loaded("companydata/a.fixed-2.csv")
         assert mended(lake)["a.csv"] == [3, 6]
+    assert lake.command("verify").returncode == 0
+
+
+@pytest.mark.parametrize(("suffix", "write", "read"), [(suffix, *how) for suffix, how in TABLES.items()], ids=TABLES)
+def test_a_person_corrects_tables(lake, tmp_path, suffix, write, read):
+    """Workbooks and Parquet, with pandas: one row at first, the other from an export of the fixed file."""
+    first, second = tmp_path / f"a.fixed-1.{suffix}", tmp_path / f"a.fixed-2.{suffix}"
+    lake.put(f"companydata/a.{suffix}", write(FRAME))
+    lines = [3, 4] if suffix == "xlsx" else [2, 3]
+    with lake.pipeline():
+        lake.wait_loaded(f"companydata/a.{suffix}")
+        told = lake.command("rejects", "export", f"raw/companydata/a.{suffix}", "--out", str(first))
+        assert f"then put it as raw/companydata/{first.name}" in told.stderr
+        frame = read(first)
+        assert [mark.partition("@")[0] for mark in frame["_mends"]] == [*map(str, lines)]
+        frame.loc[0, "Sold"] = 5
+        lake.put(f"companydata/{first.name}", write(frame))
+        lake.wait_loaded(f"companydata/{first.name}")
+        assert mended(lake) == {f"a.{suffix}": lines[:1], first.name: []}
+
+        lake.command("rejects", "export", f"raw/companydata/{first.name}", "--out", str(second))
+        frame = read(second)
+        frame["Store"] = "S"
+        lake.put(f"companydata/{second.name}", write(frame))
+        lake.wait_loaded(f"companydata/{second.name}")
+        assert mended(lake)[f"a.{suffix}"] == lines
+        assert lake.sums() == {"Books": [3, 16, 3, 27]}
+        assert "are mended: nothing is left to correct" in export(lake, f"raw/companydata/a.{suffix}")
     assert lake.command("verify").returncode == 0
 
 
@@ -158,6 +209,23 @@ def test_a_person_mends_with_the_page(local_lake, tmp_path, address, browser_pag
         state.press("Enter")
         expect(table).not_to_contain_text("many")
         expect(table).to_contain_text("none")
+
+
+@pytest.mark.needs_browser
+@pytest.mark.parametrize(("suffix", "write", "read"), [(suffix, *how) for suffix, how in TABLES.items()], ids=TABLES)
+def test_the_page_has_rows_of_a_table_as_a_file(local_lake, address, browser_page, suffix, write, read):
+    lake = local_lake
+    lake.put(f"companydata/a.{suffix}", write(FRAME))
+    assert lake.finish("once") == 0
+    browser_page.goto(f"{address}/rejects")
+    expect(browser_page.get_by_test_id("stDataFrame").last).to_contain_text("-5")
+    click_row(browser_page, 0)
+    with browser_page.expect_download() as download:
+        browser_page.get_by_role("button", name="Download 2 rejected records of this file").click()
+    assert download.value.suggested_filename == f"a.fixed-1.{suffix}"
+    frame = read(download.value.path())
+    assert frame.columns.to_list() == [*FRAME.columns, "_mends"]
+    assert frame["Sold"].to_list() == [-5, 6]
 
 
 STEPS = [

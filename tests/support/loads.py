@@ -4,10 +4,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lake.export_rejects import SourceForm, export_rejects
 from lake.layout import clean_key, rejected_key
 from lake.stores.local import LocalStore
 from pipeline.dataset.dataset import Dataset
 from pipeline.load.load import load
+from pipeline.model.contract import Contract
 from pipeline.model.task import Outcome, Result, Task
 
 NUMBERS = {
@@ -52,6 +54,13 @@ class Loads:
 
     def rejected(self, key: str = key) -> list[dict]:
         return self._read(rejected_key(key)).to_pylist()
+
+    def export(self, contract: Contract, key: str = key, most: int | None = None) -> tuple[str, bytes]:
+        """Export rejected records; return the proposed key and the file."""
+        out = io.BytesIO()
+        form = SourceForm(contract.encoding, contract.dialect.model_dump(exclude_unset=True), len(contract.fields))
+        result = export_rejects(self.store, key, form, out, most=most)
+        return result.key, out.getvalue()
 
     def _read(self, key: str) -> pa.Table:
         with self.store.open(key) as (_, stream):

@@ -11,25 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from common.errors import SettingError
-from lake.export_rejects import export_rejects
 from lake.layout import clean_key, rejected_key
 from lake.mending import read_mends, version_of
 from lake.rejects import CannotExport, read_rejected_records
 from lake.schemas import METADATA_KEY
 from pipeline.load import fixed_files
-from pipeline.model.contract import Contract
 from tests.support.loads import NUMBERS, Loads
 
 HEADER = b"name,n,x\n"
-
-
-def export(loads: Loads, contract: Contract, key: str = Loads.key, most: int | None = None) -> tuple[str, bytes]:
-    """Export rejected records; return the proposed key and the file."""
-    out = io.BytesIO()
-    result = export_rejects(
-        loads.store, key, contract.encoding, contract.dialect.model_dump(exclude_unset=True), out, most
-    )
-    return result.key, out.getvalue()
 
 
 def record(loads: Loads, key: str) -> dict:
@@ -68,7 +57,7 @@ def test_the_export_has_the_form_of_the_source_and_mends_it(loads, write_dataset
     dataset, key = write_dataset(**changes), f"raw/numbers/a{suffix}"
     loads(dataset, encode(text), key)
 
-    proposed, content = export(loads, dataset.contract, key)
+    proposed, content = loads.export(dataset.contract, key)
     of = version(loads, key)
     expected = f'\n\nname,n,x,_mends\nä,many,2,5@{of}\n"b\n\nb",-1,"2,5",6@{of}\n"d",x,y,10@{of}\n'.encode()
     plain = bytes if suffix == ".csv.gz" else encode
@@ -84,7 +73,7 @@ def test_the_export_has_the_form_of_the_source_and_mends_it(loads, write_dataset
         {"n": 9, "_line": 8},
     ]
     with pytest.raises(CannotExport, match=r"all 3 rejected records of .* are mended"):
-        export(loads, dataset.contract, key)
+        loads.export(dataset.contract, key)
 
 
 DIALECTS = {
@@ -130,21 +119,21 @@ def test_the_same_contract_reads_the_export(loads, write_dataset, dialect, name,
     schema = {"fields": NUMBERS["schema"]["fields"]}
     dataset, key = write_dataset(dialect=dialect, schema=schema), f"raw/numbers/{name}"
     loads(dataset, text.encode(), key)
-    proposed, content = export(loads, dataset.contract, key)
+    proposed, content = loads.export(dataset.contract, key)
     assert content.decode() == expected.format(version(loads, key))
     loads(dataset, re.sub(rb"[xy]([,\t]2)", rb"7\1", content), proposed)
     with pytest.raises(CannotExport, match="are mended"):
-        export(loads, dataset.contract, key)
+        loads.export(dataset.contract, key)
 
 
 def test_no_record_of_a_fixed_file_is_a_comment_by_its_number(loads, write_dataset):
     """Records that a person sorts, or removes: each gets another line number. The same in a second export."""
     dataset = write_dataset(dialect={"commentRows": [3, 4]})
     loads(dataset, HEADER + b"a,x,1\nkg,kg,kg\ncm,cm,cm\nb,x,2\nc,y,3\nd,y,4\n")
-    first, content = export(loads, dataset.contract)
+    first, content = loads.export(dataset.contract)
     loads(dataset, content.replace(b",x,", b",7,").replace(b"n,7,_m", b"n,x,_m"), first)
     assert loads.clean(first)["name"].to_pylist() == ["a", "b"]
-    _, content = export(loads, dataset.contract, first)
+    _, content = loads.export(dataset.contract, first)
     of = version(loads)
     assert content == f"name,n,x,_mends\nc,y,3,6@{of}\nd,y,4,7@{of}\n".encode()
 
@@ -156,7 +145,7 @@ def test_no_record_of_a_fixed_file_is_a_footer(loads, write_dataset, suffix):
     separate = (lambda content: content.replace(b",", b"\t")) if suffix == ".tsv" else bytes
     dataset, key = write_dataset(dialect={"footerRows": 1}), f"raw/numbers/a{suffix}"
     loads(dataset, separate(text), key)
-    proposed, content = export(loads, dataset.contract, key)
+    proposed, content = loads.export(dataset.contract, key)
     assert content == separate(f"name,n,x,_mends\nb,x,2,3@{version(loads, key)}\n".encode())
     loads(dataset, content.replace(b"x\t2", b"7\t2").replace(b"x,2", b"7,2") + separate(b"new,8,2,\n"), proposed)
     assert loads.clean(proposed)["name"].to_pylist() == ["b", "new"]
@@ -171,7 +160,7 @@ def test_json_lines_have_the_mark_as_one_more_key(loads, write_dataset):
     good, bad = b'{"name":"a","n":1}', [b'{"name":"b",\r"n":"x"}', b"[1]", b"{ }", b'{"name":"d","n":-1}']
     loads(dataset, b"\n\n".join([good, *bad[:2]]) + b"\r\n" + b"\n".join(bad[2:]), key)
     of = version(loads, key)
-    proposed, content = export(loads, dataset.contract, key)
+    proposed, content = loads.export(dataset.contract, key)
     assert proposed == "raw/numbers/a.fixed-1.jsonl"
     assert content.decode().split("\n") == [
         f'{{"name":"b",\r"n":"x","_mends":"3@{of}"}}',
@@ -182,7 +171,7 @@ def test_json_lines_have_the_mark_as_one_more_key(loads, write_dataset):
     ]
     loads(dataset, content.replace(b'"x"', b"2").replace(b'{ "', b'{"name":"e","'), proposed)
     assert list(read_rejected_records(loads.store, key).open) == [5, 7]
-    second, content = export(loads, dataset.contract, proposed)
+    second, content = loads.export(dataset.contract, proposed)
     assert (second, content.decode()) == (
         "raw/numbers/a.fixed-2.jsonl",
         f'[1]\r\n{{"name":"d","n":-1,"_mends":"7@{of}"}}\n',
@@ -198,14 +187,14 @@ def test_each_record_comes_once_with_its_own_bytes(loads, write_dataset):
 
     of = version(loads).encode()
     marked = [b"%s,%d@%s" % (line, number, of) for number, line in enumerate(bad, 3)]
-    assert export(loads, dataset.contract)[1] == b"\n".join([b"name,n,x,_mends", *marked, b""])
+    assert loads.export(dataset.contract)[1] == b"\n".join([b"name,n,x,_mends", *marked, b""])
 
 
 def test_what_is_still_wrong_is_still_open_and_goes_on_to_the_next_file(loads, write_dataset):
     """Correct one record, leave one wrong, remove one and add one; then correct the rest."""
     dataset = write_dataset()
     loads(dataset, HEADER + b"a,x,1\nb,x,2\nc,x,3\nd,4,4\n")
-    first, content = export(loads, dataset.contract)
+    first, content = loads.export(dataset.contract)
     lines = content.replace(b"a,x", b"a,1").splitlines(keepends=True)
     loads(dataset, b"".join([*lines[:3], b"new,9,9,\n"]), first)
 
@@ -215,12 +204,12 @@ def test_what_is_still_wrong_is_still_open_and_goes_on_to_the_next_file(loads, w
     assert "_mends" not in loads.clean(first).column_names
     assert list(read_rejected_records(loads.store, Loads.key).open) == [3, 4]
 
-    second, content = export(loads, dataset.contract, first)
+    second, content = loads.export(dataset.contract, first)
     assert (second, content) == ("raw/numbers/a.fixed-2.csv", f"name,n,x,_mends\nb,x,2,3@{of}\n".encode())
     loads(dataset, content.replace(b"x,2", b"2,2"), second)
     with pytest.raises(CannotExport, match=r"all 1 rejected records of raw/numbers/a.fixed-1.csv are mended"):
-        export(loads, dataset.contract, first)
-    third, content = export(loads, dataset.contract)
+        loads.export(dataset.contract, first)
+    third, content = loads.export(dataset.contract)
     assert (third, content) == ("raw/numbers/a.fixed-3.csv", f"name,n,x,_mends\nc,x,3,4@{of}\n".encode())
 
 
@@ -228,13 +217,13 @@ def test_marks_are_of_one_version(loads, write_dataset):
     """The source gets a new version with the same bad record: nothing of it is mended."""
     dataset = write_dataset()
     loads(dataset, HEADER + b"a,x,1\n")
-    first, content = export(loads, dataset.contract)
+    first, content = loads.export(dataset.contract)
     loads(dataset, content.replace(b"a,x", b"a,1"), first)
     with pytest.raises(CannotExport, match="are mended"):
-        export(loads, dataset.contract)
+        loads.export(dataset.contract)
 
     loads(dataset, HEADER + b"a,x,1\nb,2,2\n")
-    assert export(loads, dataset.contract)[1] == f"name,n,x,_mends\na,x,1,2@{version(loads)}\n".encode()
+    assert loads.export(dataset.contract)[1] == f"name,n,x,_mends\na,x,1,2@{version(loads)}\n".encode()
 
 
 def test_a_file_with_such_a_name_and_no_marks_is_a_file_like_any_other(loads, write_dataset):
@@ -242,7 +231,7 @@ def test_a_file_with_such_a_name_and_no_marks_is_a_file_like_any_other(loads, wr
     loads(dataset, HEADER + b"a,1,1\nb,x,2\n", key)
     assert loads.clean(key)["name"].to_pylist() == ["a"]
     assert "mends" not in record(loads, key)
-    proposed, content = export(loads, dataset.contract, key)
+    proposed, content = loads.export(dataset.contract, key)
     assert (proposed, content) == (
         "raw/numbers/b.fixed-2.csv",
         f"name,n,x,_mends\nb,x,2,3@{version(loads, key)}\n".encode(),
@@ -266,7 +255,7 @@ def test_the_name_of_the_column_of_marks_is_taken(write_dataset):
 
 def test_why_nothing_can_be_exported(loads, write_dataset):
     dataset = write_dataset()
-    exported = partial(export, loads, dataset.contract)
+    exported = partial(loads.export, dataset.contract)
     loads(dataset, HEADER + b"a,1,1\n")
     with pytest.raises(CannotExport, match="has no rejected records"):
         exported()
@@ -290,7 +279,7 @@ def test_marks_are_bounded(loads, write_dataset, monkeypatch, caplog):
     monkeypatch.setattr(fixed_files, "MAX_MARKS", 2)
     dataset = write_dataset()
     loads(dataset, HEADER + b"a,x,1\n" * 4)
-    first, content = export(loads, dataset.contract)
+    first, content = loads.export(dataset.contract)
     loads(dataset, content.replace(b"a,x", b"a,1"), first)
     mends = read_mends(record(loads, first))
     assert mends
