@@ -3,6 +3,7 @@
 import gzip
 import io
 
+import pandas as pd
 import pytest
 
 from pipeline.model.problem import Refused
@@ -195,6 +196,12 @@ def test_what_is_no_json_lines_is_refused(data, rule, tmp_path):
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_a_byte_order_mark_says_the_encoding(encoding, tmp_path):
     check('{"id":1,"text":"é"}\n'.encode(encoding), [row(1, 1, None, "é")], tmp_path=tmp_path)
+
+
+def test_what_pandas_writes(tmp_path):
+    values = {"id": [1, 2], "p": [2.5, None], "text": ['é / "x"', None], "paid": [True, False]}
+    data = pd.DataFrame(values | {"day": ["31.01.2026", None]}).to_json(orient="records", lines=True)
+    check(data, [row(1, 1, 2.5, 'é / "x"', True, "2026-01-31"), row(2, 2, None, None, False)], tmp_path=tmp_path)
 
 
 def test_the_contract_says_the_encoding(tmp_path):
