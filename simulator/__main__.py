@@ -52,7 +52,7 @@ def put_batch(
 def exam(
     settings: LakeSettings,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Same seed, same exam.")],
-    files: Annotated[int, typer.Option(min=1, max=100_000, help="How many files; 114 and more hold every kind.")] = 200,
+    files: Annotated[int, typer.Option(min=1, max=100_000, help="How many files; 122 and more hold every kind.")] = 200,
     share: Annotated[int, typer.Option(min=0, max=100, help="Percentage of bad records in a file that has some.")] = 20,
     key: Annotated[Path | None, typer.Option(help="Path of the answer key; by default exam-SEED.json.")] = None,
     bomb: Annotated[bool, typer.Option("--bomb", help="Add a small file that grows to 1 GiB.")] = False,

@@ -32,10 +32,15 @@ class Shape:
 
 
 STOCK = ("article", "store", "supplier", "units")
+PAYMENTS = (
+    *("payment", "payee", "bill", "day paid", "time paid", "amount", "open", "year", "month"),
+    *("term", "marks", "parts", "more", "place", "units"),
+)
 ORDINARY = ("companydata", "orders")  # datasets that any kind of fault may be put into
 
 SHAPES = {
     "companydata": Shape(COMPANYDATA, "Dept", ("Month", "Dept", "Store"), ("Sold", "Returned", "Ordered")),
+    "payments": Shape(PAYMENTS, "month", PAYMENTS[:-1], ("units",)),
     "stock": Shape(STOCK, "store", ("article", "store"), ("units",)),
     "orders": Shape(
         ORDERS, "country", ("order_id", "customer", "email", "country", "product"), ("quantity", "total"), "orders"

@@ -19,6 +19,7 @@ from simulator.exam.case import SHAPES, Draw, File, Kind, Number, good_rows
 from simulator.exam.dialects import DIALECTS
 from simulator.exam.file_encodings import FORM_KINDS
 from simulator.exam.odd_records import ODDITIES
+from simulator.exam.payments import PAYMENT_KINDS
 from simulator.exam.record_files import RECORD_FILES
 from simulator.exam.stock import STOCK_KINDS
 from simulator.exam.workbooks import WORKBOOKS
@@ -31,6 +32,7 @@ KINDS: dict[str, Kind] = {
     **FAULTS,
     **RECORD_FILES,
     **STOCK_KINDS,
+    **PAYMENT_KINDS,
     **DIALECTS,
     **WORKBOOKS,
 }
