@@ -219,12 +219,7 @@ def test_a_stranger_and_a_worker_of_another_version_get_nothing(bucket_lake: Lak
         cluster.wait_joined("contracts", "code", "lake")
         until(lambda: "certificate verify failed" in cluster.log("stranger"), what="the stranger's word")
         names = put_many(bucket_lake, 0, 3)
-
-        def unfit() -> dict[str, str]:
-            workers = cluster.executor().get("workers", [])
-            return {state["name"]: state["other"] for state in workers if state["other"]}
-
-        told = until(lambda: len(unfit()) == 3 and unfit(), what="three workers on the page")
+        told = until(lambda: len(unfit(cluster)) == 3 and unfit(cluster), what="three workers on the page")
         assert "differs from the pipeline in lake" in told[cluster.name_of("lake")]
         assert "differs from the pipeline in contracts or transforms" in told[cluster.name_of("contracts")]
         assert "differs from the pipeline in code" in told[cluster.name_of("code")]
@@ -236,6 +231,12 @@ def test_a_stranger_and_a_worker_of_another_version_get_nothing(bucket_lake: Lak
         assert {row["status"] for row in bucket_lake.wait_loaded(*names).values()} == {"loaded"}
         assert f"worker={cluster.name_of('fit')}" in pipeline.log
     assert_all_true(bucket_lake)
+
+
+def unfit(cluster: Cluster) -> dict[str, str]:
+    """Return why workers get nothing, by their names, as the status has it."""
+    workers = cluster.executor().get("workers", [])
+    return {state["name"]: state["other"] for state in workers if state["other"]}
 
 
 WORKER_ELSEWHERE = User("worker", "worker-elsewhere", "secret-of-a-test")
@@ -271,8 +272,8 @@ def test_a_contract_changes_for_pipeline_and_workers_while_a_load_is_in_flight(b
             assert bucket_lake.wait_loaded("gated/new.csv")["gated/new.csv"]["status"] == "loaded"
             line = next(line for line in pipeline.log.splitlines() if " loaded key=raw/gated/new.csv " in line)
             assert f"worker={cluster.name_of(idle)} " in line + " "
-            states = {state["name"]: state["other"] for state in cluster.executor()["workers"]}
-            assert "contracts or transforms: bring both to one version" in states[cluster.name_of("old")]
+            reason = until(lambda: unfit(cluster).get(cluster.name_of("old")), what="a status with the old one")
+            assert "contracts or transforms: bring both to one version" in reason
             assert cluster.log(busy).count(" joined ") == 1, "it has a load to end"
             (datasets / "go on").touch()
             held = bucket_lake.wait_loaded("gated/held.csv")["gated/held.csv"]
