@@ -85,7 +85,7 @@ class _Worksheet(_Cells):
         name = tag.rpartition(":")[2]
         if name == "row":
             at = attributes.get("r", "")
-            self._row, self._column = int(at) - 1 if at.isdecimal() else self._row + 1, -1
+            self._row, self._column = int(at) - 1 if at.isdecimal() and len(at) < 8 else self._row + 1, -1
         elif name == "c":
             self._column, self._error = self._column + 1, attributes.get("t") == "e"
             if place := re.fullmatch(r"([A-Za-z]{1,3})([0-9]{1,7})", attributes.get("r", "")):

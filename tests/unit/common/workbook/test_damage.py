@@ -18,7 +18,7 @@ from common.workbook.archive import Bounds
 from common.workbook.process import COMMAND, open_sheet
 from common.workbook.program import Request
 from common.workbook.unreadable import Unreadable
-from tests.support.workbooks import FILES, ONE, SHEET, WRITTEN, edited
+from tests.support.workbooks import FILES, ONE, SHEET, WRITTEN, edited, error_at, of_rows
 
 BOOKS = [ONE, WRITTEN[0].content, *((FILES / f"formulas.{kind}").read_bytes() for kind in ("xls", "ods", "xlsx"))]
 BOUNDS = Bounds(32 << 20, 200)
@@ -57,6 +57,13 @@ def test_damaged_xml(data):
         text[data.draw(st.integers(0, len(text) - 1))] = data.draw(st.integers(0, 255))
     outcome = read(edited(ONE, part, lambda _: bytes(text)))
     assert outcome in ("workbook", "size") or isinstance(outcome, int)
+
+
+def test_a_number_of_a_row_that_is_none_is_the_next_row():
+    """The error cell makes our own parser look; Python refuses to read so long a number."""
+    book = of_rows(["a"], ["x"], change=lambda sheet: error_at(sheet, "A2"))
+    row = b'<row r="' + b"9" * 5000 + b'"'
+    assert read(edited(book, SHEET, lambda xml: xml.replace(b'<row r="2"', row))) == 2
 
 
 def test_a_process_that_is_killed_is_no_fault_of_the_file(monkeypatch):
