@@ -11,7 +11,7 @@ import pyarrow.dataset as ds
 from lake.layout import CLEAN, RAW, clean_key, rejected_key, source_key
 from lake.mending import Mends, Passed, fixed_number, fixed_prefixes, read_mends, stem, stems, version_of
 from lake.schemas import METADATA_KEY
-from lake.stores.base import ObjectStore
+from lake.stores.base import ObjectStore, listed
 
 FAULTS = ("quote", "size")  # rules that reject a physical line, because it is no record
 
@@ -85,14 +85,16 @@ def marked_lines(key: str, version: str, mends: Mends | None, passed: Passed) ->
 
 
 def rejected_among(store: ObjectStore, key: str, etag: str, lines: Collection[int]) -> list[int] | None:
-    """Return which of some lines of a source are rejected, in order; None if its rejected object has another etag."""
-    problems = store.dataset(rejected_key(key))
-    if [info.etag for info in problems.objects] != [etag]:
+    """Return which of some lines of a source are rejected, in order.
+
+    None is returned if its rejected object is gone, or has another etag, before or after it is read.
+    """
+    problems, found = store.dataset(rejected_key(key)), set[int]()
+    if not problems.schema.names or [info.etag for info in problems.objects] != [etag]:
         return None
-    found = set[int]()
     for batch in problems.scanner(columns=["line"], filter=ds.field("line").isin(list(lines))).to_batches():
         found.update(batch["line"].to_pylist())
-    return sorted(found)
+    return sorted(found) if [info.etag for info in listed(store, rejected_key(key))] == [etag] else None
 
 
 def next_number(store: ObjectStore, key: str) -> int:

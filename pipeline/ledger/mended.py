@@ -1,19 +1,23 @@
 """Mended rejects: which lines of a source are rejected, and mended by the marks of the fixed files that are loaded."""
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from functools import cache
 from sqlite3 import Row
 from typing import NamedTuple
 
+from common.errors import StoreUnavailable
+from common.logs import fields
 from lake.mending import Mends, Passed, stem, stems, version_of
 from lake.rejects import marked_lines, rejected_among
-from lake.stores.arrow_dataset import DamagedObject
 from lake.stores.base import STATS, ObjectStore
 from pipeline.ledger.ledger import Ledger
 
 COLUMNS = "source_key, coalesce(loaded_etag, etag) AS version, rejected_etag, rows_rejected, mends"  # for `mended`
+
+log = logging.getLogger(__name__)
 
 
 class _Marked(NamedTuple):
@@ -46,9 +50,21 @@ class RejectedLines:
 
 
 def _rejected(store: ObjectStore, source: _Marked) -> list[int] | None:
-    with suppress(DamagedObject):  # `verify` names it
-        return rejected_among(store, *source)
-    return None
+    key, etag, lines = source
+    try:
+        return rejected_among(store, key, etag, lines)
+    except StoreUnavailable:
+        raise
+    except (OSError, ValueError) as error:  # of this object alone: the other files are published all the same
+        _log_unread(key, repr(error))
+        return None
+
+
+@cache
+def _log_unread(source_key: str, error: str) -> None:
+    """Log an error once, for a publisher comes back four times a second."""
+    action = "make its rejected object readable, or replay the file"
+    log.warning(fields("mended rejects not counted", key=source_key, error=error, action=action))
 
 
 def passed_lines(ledger: Ledger) -> Passed:

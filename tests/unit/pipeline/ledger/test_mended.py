@@ -1,8 +1,10 @@
 """Rejects with marks, as the lake has them."""
 
 import pyarrow as pa
+import pytest
 
 from lake.schemas import REJECTED_SCHEMA
+from lake.stores import local
 from lake.stores.local import LocalStore
 from pipeline.ledger.mended import RejectedLines
 from tests.support.publish import parquet
@@ -39,3 +41,29 @@ def test_an_object_is_read_once_and_again_when_it_or_its_marks_change(tmp_path):
     assert rejected.among([marked]) == {marked: [4]}
     assert rejected.among([]) == {}
     assert rejected.among([marked]) == {}, "what is not asked for is not kept"
+
+
+@pytest.mark.parametrize("lines", [(), (9,)], ids=["gone", "replaced"])
+def test_an_object_that_is_not_there_any_more_once_it_is_read_is_not_known(tmp_path, monkeypatch, lines):
+    """As when a load of a new version puts its results at the same moment."""
+    store, listed = LocalStore(tmp_path), local.listed
+    first = put(store, 3)
+
+    def listed_just_before(*place: object):
+        infos = listed(*place)
+        store.delete("rejected/a/b.csv.parquet")
+        if lines:
+            put(store, *lines)
+        return infos
+
+    monkeypatch.setattr(local, "listed", listed_just_before)
+    assert RejectedLines(lambda: store).among([(KEY, first, (3, 9))]) == {}
+
+
+def test_an_object_that_cannot_be_read_hides_no_other_and_is_named_once(tmp_path, caplog):
+    store = LocalStore(tmp_path)
+    rejected, other = RejectedLines(lambda: store), (KEY, put(store, 3), (3,))
+    unreadable = (f"raw/a/{'b' * 300}.csv", "etag", (3,))  # no file system has such a name
+    for _ in range(2):
+        assert rejected.among([unreadable, other]) == {other: [3]}
+    assert caplog.text.count("mended rejects not counted") == 1
