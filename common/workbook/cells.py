@@ -82,6 +82,14 @@ def unpack(column: Column) -> list[Cell]:
 _FROM_ISO: dict[str, Callable[[Any], Cell]] = {"date": date.fromisoformat, "datetime": datetime.fromisoformat}
 
 
+def clock_text(value: timedelta) -> str:
+    """Return a duration as a spreadsheet shows it: `30:00:00`."""
+    minutes, rest = divmod(abs(value) // timedelta(microseconds=1), 60_000_000)
+    seconds, fraction = divmod(rest, 1_000_000)
+    decimals = f".{fraction:06}".rstrip("0") if fraction else ""
+    return f"{'-' * (value < timedelta())}{minutes // 60}:{minutes % 60:02}:{seconds:02}{decimals}"
+
+
 def column_letters(number: int) -> str:
     """Return a spreadsheet's name of a column, from 0: A to Z, AA, and so on."""
     letters = ""

@@ -10,14 +10,16 @@ from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.rich_text import CellRichText
 
-from common.workbook.cells import Cell, CellError
+from common.workbook.cells import Cell, CellError, clock_text
 from common.workbook.compound_file import ERRORS
 
 MAX_TITLE = 31  # characters of a sheet's name
 
 _NO_TITLE = re.compile(r"[\\*?:/\[\]]")
 _FIRST_DAY = date(1900, 1, 1)
-_AS_CODE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)|[\x00-\x08\x0b-\x1f\ufffe\uffff]|\A\s+\Z")  # what XML has no form for
+_AS_CODE = re.compile(  # what XML has no form for, and no more: calamine takes a code above 00FF for text
+    r"_(?=x[0-9A-Fa-f]{4}_)|[\x00-\x08\x0b-\x1f\ufffe\uffff]|\A[\t\n ]+\Z"
+)
 
 
 def title_of(name: str) -> str:
@@ -63,7 +65,7 @@ class SheetWriter:
             return self._typed(repr(cell), "n")  # all its digits, of which openpyxl writes 16
         if not isinstance(cell, str) and _is_held(cell):
             return WriteOnlyCell(self._sheet, cell)
-        return self._typed(_escaped(str(cell) if isinstance(cell, str | timedelta) else cell.isoformat()), "s")
+        return self._typed(_escaped(_text(cell)), "s")
 
     def _typed(self, value: object, kind: str) -> Any:
         """Return a cell with a value as it is: openpyxl takes text for a formula or an error by its first character."""
@@ -77,6 +79,12 @@ def _is_held(cell: date | datetime | time | timedelta) -> bool:
     micros = cell.microseconds if isinstance(cell, timedelta) else getattr(cell, "microsecond", 0)
     day = cell.date() if isinstance(cell, datetime) else cell
     return micros % 1000 == 0 and not (isinstance(day, date) and day < _FIRST_DAY)
+
+
+def _text(cell: str | date | datetime | time | timedelta) -> str:
+    if isinstance(cell, str):
+        return cell
+    return clock_text(cell) if isinstance(cell, timedelta) else cell.isoformat()
 
 
 def _escaped(text: str) -> str:

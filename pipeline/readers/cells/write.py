@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from common.workbook.cells import clock_text
 from pipeline.model.field import FieldSpec
 from pipeline.readers.cells.parse import parse
 from pipeline.readers.cells.time_formats import write_time
@@ -128,12 +129,12 @@ def _duration(value: timedelta, field: FieldSpec) -> str:
     """Return hours, minutes and seconds, as a spreadsheet shows them: `30:00:00`; for a duration field `PT30H`."""
     if field.type == "time" and _NO_TIME <= value < _DAY:
         return _time((datetime.min + value).time(), field)
+    if field.type != "duration":
+        return clock_text(value)
     minutes, rest = divmod(abs(value) // timedelta(microseconds=1), 60_000_000)
     hours, minutes = divmod(minutes, 60)
     seconds, fraction = divmod(rest, 1_000_000)
     sign, decimals = "-" * (value < _NO_TIME), f".{fraction:06}".rstrip("0") if fraction else ""
-    if field.type != "duration":
-        return f"{sign}{hours}:{minutes:02}:{seconds:02}{decimals}"
     parts = f"{hours}H" * bool(hours) + f"{minutes}M" * bool(minutes) + f"{seconds}{decimals}S" * bool(rest)
     return f"{sign}PT{parts or '0S'}"
 

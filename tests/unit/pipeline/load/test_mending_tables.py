@@ -130,8 +130,8 @@ def cells_of(content: bytes) -> tuple[str, list[list[Cell]]]:
     return name, [list(row) for *_, columns in blocks for row in zip(*map(unpack, columns), strict=True)]
 
 
-CELLS = ["=1+1", "#N/A", "'x", "  sp ", " ", "a\r\nb\tc", "_x0041_", "é😀<&>", "0012", 0.1 + 0.2, 1e300, 12, True,
-         False, date(2026, 1, 31), NOON, NOON.replace(microsecond=123000), date(1900, 1, 1), time(7, 30), time(0),
+CELLS = ["=1+1", "#N/A", "'x", "  sp ", " ", "\u3000", "a\r\nb\tc", "_x0041_", "é😀<&>", "0012", 0.1 + 0.2, 1e300, 12,
+         True, False, date(2026, 1, 31), NOON, NOON.replace(microsecond=123000), date(1900, 1, 1), time(7, 30), time(0),
          timedelta(hours=30), timedelta(hours=-1), timedelta(0), "x" * 32_767]  # fmt: skip
 
 
