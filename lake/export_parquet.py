@@ -14,6 +14,7 @@ from lake.mending import MENDS, mark_of
 from lake.rejects import CannotExport, RejectedRecords, check_complete, too_large
 from lake.stores.arrow_dataset import DamagedObject
 from lake.stores.base import ObjectStore
+from lake.stores.common_schema import SchemaConflict
 
 BATCH = 8 << 20  # bytes that are read at a time
 ROWS = 1 << 16  # of a batch, at most
@@ -40,6 +41,9 @@ def export_parquet(store: ObjectStore, key: str, rejects: RejectedRecords, out: 
         rejects.check_version(key, opened.info.etag)
         with opened.fragment.open() as stream:
             _copy(stream, key, rejects, out, most)
+    except SchemaConflict as error:
+        reason = f"{key} has columns whose names are the same, or differ in case alone"
+        raise CannotExport(f"{reason}: rename them in the file itself, and put it under the same name") from error
     except (pa.ArrowException, DamagedObject) as error:
         raise CannotExport(f"{key} cannot be read as Parquet: {error}") from error
 
@@ -56,15 +60,16 @@ def _copy(stream: pa.NativeFile, key: str, rejects: RejectedRecords, out: Binary
     if not keep_marks:
         columns.append(pa.field(MENDS, pa.string()))
     written = _with_rows(pa.schema(columns, schema.metadata), len(rejects.open))
-    count, waiting = 0, list[pa.RecordBatch]()
+    count, size, waiting = 0, 0, list[pa.RecordBatch]()
     with pq.ParquetWriter(out, written) as writer:
         for lines, batch in _selected(file, groups):
             marks = [pa.array([mark_of(line, rejects.version) for line in lines.tolist()], pa.string())]
             arrays = [*map(batch.column, places), *([] if keep_marks else marks)]
             waiting.append(_cast(arrays, written))
-            count += len(lines)
-            if sum(piece.nbytes for piece in waiting) >= GROUP:
+            count, size = count + len(lines), size + waiting[-1].nbytes
+            if size >= GROUP:
                 writer.write_table(pa.Table.from_batches(waiting, written))
+                size = 0
                 waiting.clear()
         writer.write_table(pa.Table.from_batches(waiting, written))
     check_complete(len(rejects.open) - count)
@@ -82,7 +87,8 @@ def _open(stream: pa.NativeFile, texts: list[str]) -> pq.ParquetFile:
 
 
 def _is_text(type_: pa.DataType) -> bool:
-    return any(test(type_) for test in (at.is_string, at.is_large_string, at.is_binary, at.is_large_binary))
+    text = (at.is_string, at.is_large_string, at.is_string_view, at.is_binary, at.is_large_binary, at.is_binary_view)
+    return any(test(type_) for test in text)
 
 
 def _groups(metadata: pq.FileMetaData, lines: Lines) -> list[tuple[int, int, Lines]]:
@@ -99,15 +105,21 @@ def _groups(metadata: pq.FileMetaData, lines: Lines) -> list[tuple[int, int, Lin
 
 def _selected(file: pq.ParquetFile, groups: list[tuple[int, int, Lines]]) -> Iterator[tuple[Lines, pa.RecordBatch]]:
     """Yield the rejected rows in pieces, each with the numbers of its rows."""
+    most = PIECE if any(map(_may_grow, file.schema_arrow.types)) else ROWS
     for number, first, places in groups:
         meta, start = file.metadata.row_group(number), 0
-        rows = min(ROWS, max(1, BATCH * meta.num_rows // max(meta.total_byte_size, 1)))
+        rows = min(most, max(1, BATCH * meta.num_rows // max(meta.total_byte_size, 1)))
         for batch in file.iter_batches(rows, row_groups=[number], use_threads=False):
             here = places[slice(*np.searchsorted(places, (start, start + batch.num_rows)))]
             for at_ in range(0, len(here), PIECE):
                 piece = here[at_ : at_ + PIECE]
                 yield piece + first, batch.take(pa.array(piece - start))
             start += batch.num_rows
+
+
+def _may_grow(type_: pa.DataType) -> bool:
+    """Return whether values take more room than in the file, which may have each once: they are no dictionary here."""
+    return bool(at.is_nested(type_) or at.is_fixed_size_binary(type_))
 
 
 def _cast(arrays: list[pa.Array], schema: pa.Schema) -> pa.RecordBatch:

@@ -42,9 +42,9 @@ def unified(files_by_schema: Mapping[pa.Schema, Sequence[ObjectInfo]]) -> pa.Sch
                 fields[field.name] = field.type
     _check_names(list(fields), by_age, files_by_schema)
     for name, type_ in fields.items():
-        wrong = [schema for schema in by_age if name in schema.names and not fits(schema.field(name).type, type_)]
+        wrong = {schema: misfit for schema in by_age if (misfit := _misfit(schema, name, type_))}
         if wrong:
-            reason = f"column {name!r} is {wrong[0].field(name).type} in them, and {type_} in the newest"
+            reason = f"column {name!r} is {next(iter(wrong.values()))} in them, and {type_} in the newest"
             raise SchemaConflict(reason, [info for schema in wrong for info in files_by_schema[schema]])
     return pa.schema(list(fields.items()))
 
@@ -59,6 +59,12 @@ def _check_names(
             both = [schema for schema in by_age if {known, name} <= set(schema.names)]
             files = [info for schema in both or by_age[1:] for info in files_by_schema[schema]]
             raise SchemaConflict(f"columns {known!r} and {name!r} differ in case alone, which SQL does not see", files)
+
+
+def _misfit(schema: pa.Schema, name: str, target: pa.DataType) -> pa.DataType | None:
+    """Return the type of the first column of a name that does not fit; a file may have a name twice."""
+    types_ = (schema.field(place).type for place in schema.get_all_field_indices(name))
+    return next((type_ for type_ in types_ if not fits(type_, target)), None)
 
 
 def is_held(schema: pa.Schema, target: pa.Schema) -> bool:

@@ -73,6 +73,7 @@ def test_rows_of_parquet_come_with_their_types_and_go_back(loads, write_dataset)
     assert all_are_mended(loads, dataset, PARQUET)
 
 
+NEGATIVE = {"fields": [{"name": "n", "type": "integer", "constraints": {"minimum": 0}}], "fieldsMatch": "subset"}
 TYPED = pa.table(
     {
         "n": pa.array([-1, -2], pa.int64()),
@@ -86,20 +87,48 @@ TYPED = pa.table(
         "tags": pa.array([["x", None], None], pa.list_(pa.string())),
         "shape": pa.array([{"a": 1}, None]),
         "none": pa.nulls(2),
+        "view": pa.array(["v", None], pa.string_view()),
         "_mends": pa.array(["not ours", None]),
     }
 ).replace_schema_metadata({"writer": "a"})
 
 
 def test_all_types_of_parquet_stay(loads, write_dataset):
-    dataset = write_dataset(schema={"fields": [{"name": "n", "type": "integer", "constraints": {"minimum": 0}}],
-                                    "fieldsMatch": "subset"}, summary={})  # fmt: skip
+    dataset = write_dataset(schema=NEGATIVE, summary={})
     loads(dataset, as_parquet(TYPED), PARQUET)
     written = pq.read_table(io.BytesIO(loads.export(dataset.contract, PARQUET)[1]))
     columns = TYPED.column_names[:-1]
     assert written.schema.metadata == {b"writer": b"a"}
     assert written.select(columns).equals(TYPED.select(columns))
     assert written["_mends"].to_pylist() == marks(loads, PARQUET, 1, 2)
+
+
+def test_columns_of_one_name_stay_and_names_that_differ_in_case_cannot(loads, write_dataset):
+    dataset = write_dataset(schema=NEGATIVE, summary={})
+    names = ["n", "z", "z"]
+    loads(dataset, as_parquet(pa.Table.from_arrays([pa.array([-1]), pa.array(["a"]), pa.array(["b"])], names)), PARQUET)
+    written = pq.ParquetFile(io.BytesIO(loads.export(dataset.contract, PARQUET)[1])).read()
+    assert written.column_names == [*names, "_mends"]
+    assert [column.to_pylist() for column in written.columns[1:3]] == [["a"], ["b"]]
+    loads(dataset, as_parquet(pa.table({"n": [-1], "z": [1], "Z": [2]})), PARQUET)
+    with pytest.raises(CannotExport, match="differ in case alone: rename them"):
+        loads.export(dataset.contract, PARQUET)
+
+
+def test_memory_is_bounded_where_values_are_stored_once(loads, write_dataset):
+    """The rows have 4,096 times as much text as the file."""
+    item = pa.array([["x" * (1 << 16)]] * 128)
+    table = pa.table({"n": pa.chunked_array([pa.array([-1] * 128)] * 32), "texts": pa.chunked_array([item] * 32)})
+    dataset = write_dataset(schema=NEGATIVE, summary={})
+    loads(dataset, as_parquet(table), PARQUET)
+    del table
+    before, pool = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
+    pa.set_memory_pool(pool)
+    try:
+        loads.export(dataset.contract, PARQUET)
+    finally:
+        pa.set_memory_pool(before)
+    assert 0 < pool.max_memory() < 160 << 20
 
 
 @pytest.mark.parametrize("match", ["exact", "subset", "superset", "partial"])
