@@ -13,9 +13,9 @@ from lake.record_forms import Cells, Objects
 from lake.rejects import CannotExport, RejectedRecords, check_complete, too_large
 
 MAX_LINE = 64 << 20  # characters of a physical line: of a longer one no part would be of use
+BOM = "\ufeff"
 CODECS = {".gz": "gzip", ".zst": "zstd"}
-BOMS = {
-    codecs.BOM_UTF8: "utf-8",
+BOMS = {  # those that go before the encoding of the contract
     codecs.BOM_UTF32_LE: "utf-32-le",  # before that of UTF-16, with which it begins
     codecs.BOM_UTF32_BE: "utf-32-be",
     codecs.BOM_UTF16_LE: "utf-16-le",
@@ -38,7 +38,7 @@ def export_lines(
         stream: the source.
         key: its key.
         form: of its records.
-        encoding: of the contract; a byte order mark goes before it.
+        encoding: of the contract; a byte order mark of UTF-16 or UTF-32 goes before it.
         rejects: the records.
         out: receives the file, which has the encoding of the source, and is not packed.
         most: characters of the source that are read.
@@ -64,7 +64,7 @@ class _Lines:
         codec = CODECS.get(key.lower()[key.rfind(".") :])
         plain = io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(stream), codec) if codec else stream)  # type: ignore[type-var]
         bom = next((name for mark, name in BOMS.items() if plain.peek(4).startswith(mark)), None)
-        self.encoding, self.number, self._key, self._left = bom or encoding, 0, key, most
+        self.encoding, self.has_bom, self.number, self._key, self._left = bom or encoding, bool(bom), 0, key, most
         self._text = io.TextIOWrapper(plain, self.encoding, errors="surrogateescape", newline=end)
 
     def close(self) -> None:
@@ -92,7 +92,10 @@ class _Lines:
 
 def _copy(lines: _Lines, rejects: RejectedRecords, form: Cells | Objects, out: BinaryIO) -> None:
     encoder, left = codecs.getincrementalencoder(lines.encoding)("surrogateescape"), len(rejects.open)
-    out.write(encoder.encode(form.header(lines)))
+    header = form.header(lines)
+    if lines.has_bom and not header.startswith(BOM) and 1 not in rejects.open:
+        out.write(encoder.encode(BOM))  # it stands before the first line, which is left out
+    out.write(encoder.encode(header))
     for line in lines:
         number = lines.number
         if number in rejects.open:

@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lake.layout import RAW, SUFFIXES
+from lake.layout import RAW, SUFFIXES, TEXT_SUFFIXES
 
 MENDS = "_mends"  # the column of marks
 
+_SUFFIXES = SUFFIXES + TEXT_SUFFIXES
 _MARK = re.compile(r"([1-9][0-9]{0,17})@([0-9a-f]{12})")
 _FIXED = re.compile(r"(.*[^/])\.fixed-([1-9][0-9]{0,8})", re.DOTALL)
 _PACKED = re.compile(r"\.(gz|zst)$", re.IGNORECASE)
@@ -75,7 +76,7 @@ def last_mark(raw: str) -> Mark | None:
 
 def suffix_of(source_key: str) -> str:
     """Return the suffix of a source's name, as it is written there: `.csv.gz` of `a.csv.gz`."""
-    length = max((len(suffix) for suffix in SUFFIXES if source_key.lower().endswith(suffix)), default=0)
+    length = max((len(suffix) for suffix in _SUFFIXES if source_key.lower().endswith(suffix)), default=0)
     return source_key[len(source_key) - length :]
 
 

@@ -12,6 +12,7 @@ from lake import mending
         ("raw/a/deep/b.c.CSV", "raw/a/deep/b.c.fixed-3.CSV"),
         ("raw/a/b.csv.gz", "raw/a/b.fixed-3.csv"),
         ("raw/a/b.csv.ZST", "raw/a/b.fixed-3.csv"),
+        ("raw/a/b.txt.gz", "raw/a/b.fixed-3.txt"),
         ("raw/a/b.fixed-2.csv", "raw/a/b.fixed-3.csv"),
         ("raw/a/.fixed-2.csv", "raw/a/.fixed-2.fixed-3.csv"),  # the name of a source may begin like that
         ("raw/a/b.fixed-0.csv", "raw/a/b.fixed-0.fixed-3.csv"),

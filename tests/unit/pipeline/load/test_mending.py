@@ -47,9 +47,10 @@ GERMAN = {"encoding": "cp1252", "dialect": {"delimiter": ";", "quoteChar": "'"}}
         ({}, ".CSV", lambda text: text.replace(b"\n", b"\r")),
         ({}, ".csv", lambda text: ("\ufeff" + text.decode()).encode("utf-16-be")),
         ({}, ".csv.gz", gzip.compress),
+        ({"format": "txt"}, ".txt", bytes),
         (GERMAN, ".csv", lambda text: text.decode().replace(",", ";").replace('"', "'").encode("cp1252")),
     ],
-    ids=["plain", "bom and crlf", "cr", "utf-16", "gzip", "cp1252"],
+    ids=["plain", "bom and crlf", "cr", "utf-16", "gzip", "txt", "cp1252"],
 )
 def test_the_export_has_the_form_of_the_source_and_mends_it(loads, write_dataset, changes, suffix, encode):
     """Line ends, encoding and dialect stay; a file that was packed is not; corrected and put back, it mends all."""
@@ -176,6 +177,21 @@ def test_json_lines_have_the_mark_as_one_more_key(loads, write_dataset):
         "raw/numbers/a.fixed-2.jsonl",
         f'[1]\r\n{{"name":"d","n":-1,"_mends":"7@{of}"}}\n',
     )
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-32-be"])
+@pytest.mark.parametrize(
+    ("suffix", "text"), [("jsonl", '{"n": 1}\n{"n": -2, "name": "ä"}\n'), ("csv", "a,1,1\nä,-2,2\n")]
+)
+def test_the_byte_order_mark_stays_where_the_first_line_is_left_out(loads, write_dataset, suffix, text, encoding):
+    """Without it, a file in UTF-16 is no text; in UTF-8 it is nothing."""
+    schema = {"fields": [{"name": "name"}, NUMBERS["schema"]["fields"][1], {"name": "x"}]}
+    dialect = {"dialect": {"header": False}} if suffix == "csv" else {}
+    dataset, key = write_dataset(schema=schema, summary={}, **dialect), f"raw/numbers/a.{suffix}"
+    loads(dataset, ("\ufeff" + text).encode(encoding), key)
+    proposed, content = loads.export(dataset.contract, key)
+    loads(dataset, content.decode(encoding).replace("-2", "2").encode(encoding), proposed)
+    assert loads.clean(proposed).select(["name", "n"]).to_pylist() == [{"name": "ä", "n": 2}]
 
 
 def test_each_record_comes_once_with_its_own_bytes(loads, write_dataset):
