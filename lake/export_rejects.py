@@ -11,7 +11,10 @@ from lake.export_parquet import export_parquet
 from lake.export_sheet import export_sheet
 from lake.mending import fixed_key, suffix_of
 from lake.rejects import CannotExport, RejectedRecords, next_number, read_rejected_records
-from lake.stores.base import ObjectStore
+from lake.stores.arrow_dataset import DamagedObject
+from lake.stores.base import ObjectChanged, ObjectStore
+
+PROBLEM = 100  # characters of a source that take the memory of one problem
 
 _TEXTS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
 _BOOKS = (".xlsx", ".xls", ".ods")
@@ -50,7 +53,8 @@ def export_rejects(
         form: of the source.
         out: receives the file; one of a workbook is `.xlsx`.
         memory: bytes that reading a workbook may take.
-        most: for a page: characters of the source that are read, unpacked bytes of Parquet, 100 times the cells.
+        most: for a page: characters of the source that are read, unpacked bytes of Parquet, 100 times the cells; and
+            100 times the problems.
 
     Raises:
         CannotExport: the message says why, and what to do.
@@ -59,7 +63,18 @@ def export_rejects(
     if suffix not in (*_TEXTS, *_BOOKS, ".parquet"):
         reason = f"rejected records of a {suffix or 'nameless'} file cannot be exported"
         raise CannotExport(f"{reason}: correct the file itself, and put it under the same name ({key})")
-    rejects = read_rejected_records(store, key)
+    try:
+        return _export(store, key, suffix, form, out, memory, most)
+    except DamagedObject as error:
+        raise CannotExport(f"{error}: load its source again, with `python -m pipeline replay`") from error
+    except ObjectChanged as error:
+        raise CannotExport(f"{error}: export again once its new version is loaded") from error
+
+
+def _export(
+    store: ObjectStore, key: str, suffix: str, form: SourceForm, out: BinaryIO, memory: int, most: int | None
+) -> Export:
+    rejects = read_rejected_records(store, key, None if most is None else most // PROBLEM)
     if suffix == ".parquet":
         export_parquet(store, key, rejects, out, most)
     elif suffix in _BOOKS:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from lake.layout import CLEAN, RAW, clean_key, rejected_key, source_key
 from lake.mending import Mends, Passed, fixed_number, fixed_prefixes, read_mends, stem, stems, version_of
@@ -51,13 +52,18 @@ class RejectedRecords:
             raise CannotExport(f"{key} was changed after it was loaded: export again once its new version is loaded")
 
 
-def read_rejected_records(store: ObjectStore, key: str) -> RejectedRecords:
+def read_rejected_records(store: ObjectStore, key: str, most: int | None = None) -> RejectedRecords:
     """Read the rejected records of a source, without those that are mended.
+
+    Args:
+        store: the lake.
+        key: the source.
+        most: for a page: problems that are read.
 
     Raises:
         CannotExport: there are none, or the source is refused as a whole.
     """
-    record, lines = _read_rejected(store, key)
+    record, lines = _read_rejected(store, key, most)
     mends, version = read_mends(record), version_of(key, record["etag"])
     mended = marked_lines(key, version, mends, _passed(store, key)) & lines.keys()
     rest = {line: fault for line, fault in lines.items() if line not in mended}
@@ -103,17 +109,19 @@ def next_number(store: ObjectStore, key: str) -> int:
     return 1 + max((fixed_number(info.key) or 0 for info in infos), default=0)
 
 
-def _read_rejected(store: ObjectStore, key: str) -> tuple[dict[str, Any], dict[int, bool]]:
+def _read_rejected(store: ObjectStore, key: str, most: int | None) -> tuple[dict[str, Any], dict[int, bool]]:
     """Return the record of the load in a rejected object, and its lines: True for one that is no record."""
     problems = store.dataset(rejected_key(key))
-    record = next(_records(problems), None)
-    if record is None:
+    footer = next(_footers(problems), None)
+    if footer is None:
         raise CannotExport(f"{key} has no rejected records: there is no object {rejected_key(key)}")
-    if not record:
+    if not (record := _record(footer)):
         raise CannotExport(f"{rejected_key(key)} has no record of a load: load {key} again")
     if record["status"] == "refused":
         reason = f"{key} is refused as a whole ({record['first_problem']})"
         raise CannotExport(f"{reason}: correct the whole file, and put it under the same name")
+    if most is not None and footer.num_rows > most:
+        raise too_large(key)
     lines = dict[int, bool]()
     for batch in problems.scanner(columns=["line", "rule"]).to_batches():
         for line, rule in zip(batch["line"].to_pylist(), batch["rule"].to_pylist(), strict=True):
@@ -129,14 +137,18 @@ def _passed(store: ObjectStore, key: str) -> Passed:
             fixed = source_key(info.key)
             if info.key != clean_key(fixed) or not fixed_number(fixed) or stem(fixed) not in places:
                 continue
-            for record in _records(store.dataset(info.key)):
-                mends = read_mends(record)
+            for footer in _footers(store.dataset(info.key)):
+                mends = read_mends(_record(footer))
                 for version, lines in (mends.passed if mends else {}).items():
                     passed.setdefault((stem(fixed), version), set()).update(lines)
     return passed
 
 
-def _records(dataset: ds.Dataset) -> Iterator[dict[str, Any]]:
-    """Yield the record of the load in the footer of each object."""
+def _footers(dataset: ds.Dataset) -> Iterator[pq.FileMetaData]:
     for file in dataset.files():
-        yield json.loads((file.fragment.metadata.metadata or {}).get(METADATA_KEY, b"{}"))
+        yield file.fragment.metadata
+
+
+def _record(footer: pq.FileMetaData) -> dict[str, Any]:
+    """Return the record of the load in the footer of an object; of another object, an empty one."""
+    return dict(json.loads((footer.metadata or {}).get(METADATA_KEY, b"{}")))

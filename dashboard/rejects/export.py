@@ -29,10 +29,13 @@ def show(key: str, published: Published, format_: Format) -> None:
     try:
         older = {"delimiter": format_.delimiter, "quoteChar": format_.quote}  # of a pipeline that publishes no more
         dialect = json.dumps(older if format_.dialect is None else format_.dialect)
-        result, content = _export(published, key, format_.encoding, dialect, len(format_.columns), str(states))
-    except (CannotExport, OSError) as error:
-        st.caption(f"{formats.plain(str(error))}.")
+        exported = _export(published, key, format_.encoding, dialect, len(format_.columns), str(states))
+    except OSError as error:
+        exported = str(error)
+    if isinstance(exported, str):
+        st.caption(f"{formats.plain(exported)}.")
         return
+    result, content = exported
     name, records = result.key.rpartition("/")[2], formats.count(result.records, "rejected record")
     label = f"Download {records} of this file"
     type_ = TYPES.get(name.rpartition(".")[2].lower(), "text/plain")
@@ -53,8 +56,11 @@ def put_command(name: str, dataset: str) -> str:
 @st.cache_data(ttl=30, max_entries=3, show_spinner=False, hash_funcs=BY_URL)
 def _export(
     published: Published, key: str, encoding: str, dialect: str, fields: int, _state: str
-) -> tuple[Export, bytes]:
-    """Return an export and its content."""
+) -> tuple[Export, bytes] | str:
+    """Return an export and its content, or why there is none: the page asks twice a second, and reading takes time."""
     out, form = io.BytesIO(), SourceForm(encoding, json.loads(dialect), fields)
-    result = export_rejects(published.store, key, form, out, MEMORY, MAX_CHARACTERS)
+    try:
+        result = export_rejects(published.store, key, form, out, MEMORY, MAX_CHARACTERS)
+    except CannotExport as error:
+        return str(error)
     return result, out.getvalue()

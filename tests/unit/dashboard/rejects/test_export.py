@@ -6,8 +6,10 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.rejects import export
 from dashboard.shared.file_format import UNKNOWN
 from dashboard.shared.published import Published
 from pipeline.dataset.dataset import read_datasets
@@ -44,3 +46,16 @@ def test_a_name_is_shown_as_it_is_and_reaches_the_command_put(tmp_path: Path) ->
         check=True,
     )
     assert done.stdout.splitlines() == [Path(fixed).name, "numbers"]
+
+
+def test_why_there_is_no_export_is_found_out_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page draws it twice a second, and a large file is read for a second until it is too large."""
+    monkeypatch.setattr(export, "MAX_CHARACTERS", 12)
+    (tmp_path / "numbers.json").write_text(json.dumps(NUMBERS))
+    loads = Loads(tmp_path)
+    loads(read_datasets(tmp_path)["numbers"], b"name,n,x\na,x,1\n")
+    page = AppTest.from_function(script, args=(Loads.key, Published(loads.store), UNKNOWN)).run()
+    [reason] = [caption.value for caption in page.caption]
+    assert "is too large for a page" in reason
+    loads.store.delete(Loads.key)
+    assert [caption.value for caption in page.run().caption] == [reason]

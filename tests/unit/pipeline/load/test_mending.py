@@ -281,11 +281,18 @@ def test_why_nothing_can_be_exported(loads, write_dataset):
     loads(dataset, HEADER + b"a,x,1\n")
     with pytest.raises(CannotExport, match="too large for a page: run `python -m pipeline rejects export raw/numbers"):
         exported(most=12)
+    loads(dataset, HEADER + b"a,x,1\n" * 30)
+    assert exported(most=3000)
+    with pytest.raises(CannotExport, match="too large for a page"):
+        exported(most=2999)  # of which the file has 189: its problems take the memory
     loads(dataset, HEADER + b"a,x,1\n", "raw/numbers/$(x).csv")
     with pytest.raises(CannotExport, match=r"`python -m pipeline rejects export 'raw/numbers/\$\(x\).csv'`"):
         exported("raw/numbers/$(x).csv", most=12)
     loads.store.put(Loads.key, HEADER + b"a,y,1\n")
     with pytest.raises(CannotExport, match="was changed after it was loaded"):
+        exported()
+    loads.store.put(rejected_key(Loads.key), b"damaged")
+    with pytest.raises(CannotExport, match=r"a\.csv\.parquet cannot be read: .*: load its source again"):
         exported()
     with pytest.raises(CannotExport, match=r"of a nameless file cannot be exported"):
         exported(key="raw/numbers/a.pdf")
