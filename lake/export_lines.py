@@ -1,6 +1,7 @@
 """Export rejected records of a text file: its lines as they are, each record with its mark."""
 
 import codecs
+import gzip
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -14,7 +15,6 @@ from lake.rejects import CannotExport, RejectedRecords, check_complete, too_larg
 
 MAX_LINE = 64 << 20  # characters of a physical line: of a longer one no part would be of use
 BOM = "\ufeff"
-CODECS = {".gz": "gzip", ".zst": "zstd"}
 BOMS = {  # those that go before the encoding of the contract
     codecs.BOM_UTF32_LE: "utf-32-le",  # before that of UTF-16, with which it begins
     codecs.BOM_UTF32_BE: "utf-32-be",
@@ -56,13 +56,18 @@ def form_of(suffix: str, dialect: Mapping[str, Any], *, marked: bool) -> Cells |
     return Objects() if suffix in (".jsonl", ".ndjson") else Cells(dialect, suffix, marked=marked)
 
 
+def _unpacked(stream: BinaryIO, key: str) -> Any:
+    if key.lower().endswith(".gz"):
+        return gzip.GzipFile(fileobj=stream)  # Arrow's stream takes zeros after the end, as a tape has them, for damage
+    return pa.CompressedInputStream(pa.PythonFile(stream), "zstd") if key.lower().endswith(".zst") else stream
+
+
 class _Lines:
     """The physical lines of a source with their line ends, counted from 1; bytes that are no text pass unchanged."""
 
     def __init__(self, stream: BinaryIO, key: str, encoding: str, most: int | None, end: str) -> None:
         """Read lines of a source that end with `end`; "" is a line end of any kind."""
-        codec = CODECS.get(key.lower()[key.rfind(".") :])
-        plain = io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(stream), codec) if codec else stream)  # type: ignore[type-var]
+        plain = io.BufferedReader(_unpacked(stream, key))
         bom = next((name for mark, name in BOMS.items() if plain.peek(4).startswith(mark)), None)
         self.encoding, self.has_bom, self.number, self._key, self._left = bom or encoding, bool(bom), 0, key, most
         self._text = io.TextIOWrapper(plain, self.encoding, errors="surrogateescape", newline=end)

@@ -46,7 +46,7 @@ GERMAN = {"encoding": "cp1252", "dialect": {"delimiter": ";", "quoteChar": "'"}}
         ({}, ".csv", lambda text: b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n")),
         ({}, ".CSV", lambda text: text.replace(b"\n", b"\r")),
         ({}, ".csv", lambda text: ("\ufeff" + text.decode()).encode("utf-16-be")),
-        ({}, ".csv.gz", gzip.compress),
+        ({}, ".csv.gz", lambda text: gzip.compress(text[:9]) + gzip.compress(text[9:]) + bytes(9)),
         ({"format": "txt"}, ".txt", bytes),
         (GERMAN, ".csv", lambda text: text.decode().replace(",", ";").replace('"', "'").encode("cp1252")),
     ],
