@@ -32,7 +32,7 @@ def export_parquet(store: ObjectStore, key: str, rejects: RejectedRecords, out: 
         key: the source.
         rejects: its rows.
         out: receives the file.
-        most: unpacked bytes of the source that are read.
+        most: unpacked bytes of the source that are read, and bytes of the rows that are written.
     """
     rejects.check_version(key, store.stat(key).etag)
     try:
@@ -60,16 +60,18 @@ def _copy(stream: pa.NativeFile, key: str, rejects: RejectedRecords, out: Binary
     if not keep_marks:
         columns.append(pa.field(MENDS, pa.string()))
     written = _with_rows(pa.schema(columns, schema.metadata), len(rejects.open))
-    count, size, waiting = 0, 0, list[pa.RecordBatch]()
+    count, size, flushed, waiting = 0, 0, 0, list[pa.RecordBatch]()
     with pq.ParquetWriter(out, written) as writer:
         for lines, batch in _selected(file, groups):
             marks = [pa.array([mark_of(line, rejects.version) for line in lines.tolist()], pa.string())]
             arrays = [*map(batch.column, places), *([] if keep_marks else marks)]
             waiting.append(_cast(arrays, written))
             count, size = count + len(lines), size + waiting[-1].nbytes
-            if size >= GROUP:
+            if most is not None and size > most:
+                raise too_large(key)
+            if size - flushed >= GROUP:
                 writer.write_table(pa.Table.from_batches(waiting, written))
-                size = 0
+                flushed = size
                 waiting.clear()
         writer.write_table(pa.Table.from_batches(waiting, written))
     check_complete(len(rejects.open) - count)

@@ -129,6 +129,8 @@ def test_memory_is_bounded_where_values_are_stored_once(loads, write_dataset):
     finally:
         pa.set_memory_pool(before)
     assert 0 < pool.max_memory() < 160 << 20
+    with pytest.raises(CannotExport, match="too large for a page"):
+        loads.export(dataset.contract, PARQUET, most=64 << 20)
 
 
 @pytest.mark.parametrize("match", ["exact", "subset", "superset", "partial"])
