@@ -1,5 +1,6 @@
 """Start the program that reads a sheet, send it the file, and receive the rows."""
 
+import os
 import pickle
 import signal
 import subprocess
@@ -11,11 +12,13 @@ from typing import BinaryIO, cast
 
 from common.workbook.archive import Bounds
 from common.workbook.cells import Block
-from common.workbook.program import Request
+from common.workbook.program import NO_MEMORY, Request
 from common.workbook.unreadable import Unreadable
 
 PIECE = 1 << 20  # bytes of a file that are sent at a time
-COMMAND = [sys.executable, "-m", "common.workbook.program"]
+# Where no memory is left for a backtrace, Rust waits for ever for the lock by which it writes it.
+WITHOUT_BACKTRACE = ["env", "RUST_BACKTRACE=0"] if os.name == "posix" else []
+COMMAND = [*WITHOUT_BACKTRACE, sys.executable, "-m", "common.workbook.program"]
 
 
 def open_sheet(
@@ -88,7 +91,7 @@ def _receive(program: subprocess.Popen[bytes], end: object, bounds: Bounds) -> s
 
 def _end_of(code: int) -> BaseException:
     """Return why the program ended without a word."""
-    if code == -signal.SIGABRT:  # so Rust ends where it gets no memory
+    if code in (-signal.SIGABRT, NO_MEMORY):  # by the signal Rust ends where it gets no memory
         return MemoryError()
     if code in (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGILL):
         return Unreadable("workbook", "the workbook is damaged: what reads it broke down; open it and save it again")

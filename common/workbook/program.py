@@ -36,6 +36,9 @@ PIECE = 1 << 11  # cells that are packed at a time: a processor has so many of t
 BLOCK = 64  # pieces that are sent at a time
 MAX_COLUMNS = 1 << 14  # of a sheet
 OWN_MEMORY = 64 << 20  # bytes that the program has beside those of the workbook
+NO_MEMORY = 12  # its exit code where there was too little, for a message may have broken off
+_UNLIMITED = 1 << 62
+_NO_ROOM = {"can't start new thread", "PyObject pointer is null"}  # as Python and calamine tell of it
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,11 @@ def main() -> None:
             _send(message)
         _send(None)
     except BaseException as error:  # a panic of Rust is no Exception
-        _send(_outcome(error))
+        _limit_memory(_UNLIMITED)  # the cells are still held, and the words need room
+        outcome = _outcome(error)
+        _send(outcome)
+        if isinstance(outcome, MemoryError):
+            sys.exit(NO_MEMORY)
 
 
 def _limit_memory(size: int) -> None:
@@ -92,7 +99,7 @@ def _outcome(error: BaseException) -> Unreadable | MemoryError | RuntimeError:
     """Return why a workbook cannot be read; a `RuntimeError` is a mistake of ours."""
     if isinstance(error, Unreadable):
         return error
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or str(error) in _NO_ROOM:
         return MemoryError()
     if isinstance(error, (calamine.CalamineError, OSError)) or type(error).__name__ == "PanicException":
         return Unreadable("workbook", f"the workbook is damaged, or has what cannot be read: {str(error)[:200]}")

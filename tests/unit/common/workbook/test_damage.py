@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from common.workbook import process
 from common.workbook.archive import Bounds
 from common.workbook.process import COMMAND, open_sheet
-from common.workbook.program import Request
+from common.workbook.program import NO_MEMORY, Request
 from common.workbook.unreadable import Unreadable
 from tests.support.workbooks import FILES, ONE, SHEET, WRITTEN, edited, error_at, of_rows
 
@@ -81,6 +81,27 @@ def test_a_process_that_breaks_down_refuses_the_file(monkeypatch, number, rule, 
     with pytest.raises(Unreadable, match=words) as caught:
         open_sheet(io.BytesIO(ONE), None, None, BOUNDS)
     assert caught.value.rule == rule
+
+
+HALF = "import os, pickle, sys; sys.stdout.buffer.write(pickle.dumps(list('rows'), 5)[:9]); sys.stdout.flush()"
+
+
+def test_a_message_that_breaks_off_where_memory_ends_is_no_fault_of_the_program(monkeypatch):
+    monkeypatch.setattr(process, "COMMAND", [sys.executable, "-c", f"{HALF}; os._exit({NO_MEMORY})"])
+    with pytest.raises(Unreadable, match="takes more than 32 MiB of memory"):
+        open_sheet(io.BytesIO(ONE), None, None, BOUNDS)
+
+
+def test_a_workbook_is_refused_for_its_size_wherever_memory_ends(monkeypatch):
+    """At the start of a thread, in calamine, or while its text becomes that of Python; and it never hangs."""
+    monkeypatch.setenv("RUST_BACKTRACE", "1")
+    row = b"<row>" + b'<c t="inlineStr"><is><t>' + b"long " * 200 + b"</t></is></c>" + b"</row>"
+    content = edited(ONE, SHEET, lambda data: data.replace(b"</sheetData>", row * 30_000 + b"</sheetData>"))
+    for size in range(-48, 17, 8):
+        request = Request(None, None, BOUNDS, size << 20)
+        with pytest.raises(Unreadable) as caught:
+            [*process._messages(io.BytesIO(content), request, BOUNDS)]
+        assert (size, caught.value.rule) == (size, "size")
 
 
 class Cut(io.BytesIO):
