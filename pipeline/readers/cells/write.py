@@ -16,6 +16,7 @@ from pipeline.readers.cells.parse import parse
 from pipeline.readers.cells.time_formats import write_time
 
 _MIDNIGHT, _NO_TIME, _DAY = time(), timedelta(), timedelta(days=1)
+_DIGITS = 1e15  # from here on a number has more than 15 digits before its point
 _PLAIN = (1e-4, 1e10)  # between them Arrow writes a float64 without an exponent, with the same digits as Python
 
 
@@ -94,8 +95,11 @@ def _keeps_floats(field: FieldSpec) -> bool:
 
 
 def _rounded(fraction: float) -> float:
-    """Return a fraction as a spreadsheet shows it at most, with 15 digits: what is beyond is noise of its sums."""
-    return float(f"{fraction:.15g}")
+    """Return a fraction as a spreadsheet shows it at most, with 15 digits: what is beyond is noise of its sums.
+
+    A number with more digits before its point stays as it is: to round those would make another number of it.
+    """
+    return fraction if abs(fraction) >= _DIGITS else float(f"{fraction:.15g}")
 
 
 def number_text(value: float) -> str:

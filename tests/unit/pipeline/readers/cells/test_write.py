@@ -118,6 +118,8 @@ KINDS = [
     (0.1 + 0.2, "0.3", {"number": 0.1 + 0.2, "decimal": Decimal("0.3")}),
     (4.35 * 100, "435", {"integer": 435, "number": 434.99999999999994, "decimal": Decimal(435)}),
     (0.125, "0.125", {"number": 0.125}),
+    (1234567890123456.5, "1234567890123456.5",
+     {"number": 1234567890123456.5, "decimal": Decimal("1234567890123456.5")}),
     (1.0, "1", {"integer": 1, "number": 1.0, "decimal": Decimal(1), "boolean": True}),
     (True, "TRUE", {"boolean": True}),
     (DAY, "2026-02-01", {"date": DAY, "datetime": datetime(2026, 2, 1, tzinfo=UTC), "yearmonth": "2026-02"}),
