@@ -16,6 +16,8 @@ from pipeline.model.field import FieldSpec
 from pipeline.readers.parquet.fit import is_text
 
 _NANOS = r"(\.[0-9]{6})000$"  # of a time of day, if there are none
+_YEARS = 30_000 * 366 * 86_400  # seconds: beyond it Arrow shows a time with a zone in the wrong year
+_HELD = {"s": _YEARS, "ms": _YEARS * 10**3, "us": _YEARS * 10**6, "ns": _YEARS * 10**9}
 _PLAIN = (1e-4, 1e10)  # between them Arrow writes a float as Python does, but for a `.0`
 
 
@@ -63,6 +65,8 @@ def json_text(value: pa.Scalar, field: FieldSpec) -> str | None:
         return None
     try:
         content = value.as_py(maps_as_pydicts="strict" if field.type == "object" else None)
+    except UnicodeDecodeError:  # to write it in another way would change a value
+        raise
     except (KeyError, ValueError, OverflowError):
         content = _python_value(value)
     return json.dumps(_jsonable(content), ensure_ascii=False)
@@ -90,7 +94,10 @@ def _python_values(column: pa.Array) -> list[Any]:
 
 
 def _python_value(value: pa.Scalar) -> Any:
-    """Return a value as Python has it, or else as Arrow's text: such as a time beyond the year 9999."""
+    """Return a value as Python has it, or else as Arrow's text: such as a time beyond the year 9999.
+
+    Text that is no UTF-8 comes as its bytes.
+    """
     try:
         return value.as_py()
     except (ValueError, OverflowError):
@@ -100,6 +107,10 @@ def _python_value(value: pa.Scalar) -> Any:
             return [[*map(_python_value, pair.values())] for pair in value.values]
         if at.is_nested(value.type):
             return [*map(_python_value, value.values)]
+        if is_text(value.type):
+            return bytes(value.as_buffer())
+        if at.is_timestamp(value.type) and abs(value.value) >= _HELD[value.type.unit]:
+            value = value.cast(pa.timestamp(value.type.unit))  # so Arrow says that it is out of range
         return value.cast(pa.string()).as_py()
 
 

@@ -348,9 +348,17 @@ def test_what_the_contract_does_not_know_is_kept_as_text(tmp_path):
 
 
 BEYOND = 253_402_300_800_000  # milliseconds: the first of the year 10000, which no time of Python has
-ODD_TIMES = {
+ODD_VALUES = {
     "a time": (pa.array([BEYOND, 0], pa.timestamp("ms")), ["10000-01-01 00:00:00.000", "1970-01-01 00:00:00"]),
     "one of a zone": (pa.array([BEYOND], pa.timestamp("ms", "UTC")), ["10000-01-01 00:00:00.000Z"]),
+    "one of a year with six digits": (
+        pa.array([1 << 62], pa.timestamp("us", "UTC")),
+        ["<value out of range: 4611686018427387904>"],
+    ),
+    "text in a list that is no UTF-8": (
+        pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), pa.array([b"caf\xe9"]).view(pa.string())),
+        [[r"caf\xe9"]],
+    ),
     "one that repeats": (pa.array([BEYOND], pa.timestamp("ms")).dictionary_encode(), ["10000-01-01 00:00:00.000"]),
     "nanoseconds": (pa.array([1, None], pa.timestamp("ns")), ["1970-01-01 00:00:00.000000001", None]),
     "a day": (pa.array([2_932_897], pa.date32()), ["10000-01-01"]),
@@ -366,8 +374,8 @@ ODD_TIMES = {
 }
 
 
-@pytest.mark.parametrize(("column", "expected"), ODD_TIMES.values(), ids=ODD_TIMES)
-def test_a_surplus_time_that_python_cannot_hold_is_kept_as_text(column, expected, tmp_path):
+@pytest.mark.parametrize(("column", "expected"), ODD_VALUES.values(), ids=ODD_VALUES)
+def test_a_surplus_value_that_python_cannot_hold_is_kept_as_text(column, expected, tmp_path):
     contract = contract_of(tmp_path, more=True, schema={"fields": [{"name": "a"} | INTEGER], "fieldsMatch": "subset"})
     data = written({"a": pa.array([1] * len(column)), "b": column})
     for reader in (read_parquet, read_parquet_plainly):
