@@ -37,7 +37,6 @@ BLOCK = 64  # pieces that are sent at a time
 MAX_COLUMNS = 1 << 14  # of a sheet
 OWN_MEMORY = 64 << 20  # bytes that the program has beside those of the workbook
 NO_MEMORY = 12  # its exit code where there was too little, for a message may have broken off
-_UNLIMITED = 1 << 62
 _NO_ROOM = {"can't start new thread", "PyObject pointer is null"}  # as Python and calamine tell of it
 
 
@@ -65,7 +64,7 @@ def main() -> None:
             _send(message)
         _send(None)
     except BaseException as error:  # a panic of Rust is no Exception
-        _limit_memory(_UNLIMITED)  # the cells are still held, and the words need room
+        _limit_memory(request.memory + OWN_MEMORY)  # the cells are still held, and the words need room
         outcome = _outcome(error)
         _send(outcome)
         if isinstance(outcome, MemoryError):
