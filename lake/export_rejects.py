@@ -3,14 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, BinaryIO
 
 from lake.export_lines import export_lines, form_of
 from lake.export_parquet import export_parquet
 from lake.export_sheet import export_sheet
 from lake.mending import fixed_key, suffix_of
-from lake.rejects import CannotExport, RejectedRecords, next_number, read_rejected_records
+from lake.rejects import CannotExport, next_number, read_rejected_records
 from lake.stores.arrow_dataset import DamagedObject
 from lake.stores.base import ObjectChanged, ObjectStore
 
@@ -77,17 +76,12 @@ def _export(
     rejects = read_rejected_records(store, key, None if most is None else most // PROBLEM)
     if suffix == ".parquet":
         export_parquet(store, key, rejects, out, most)
-    elif suffix in _BOOKS:
-        export = partial(export_sheet, key=key, dialect=form.dialect, fields=form.fields, memory=memory)
-        _export_stream(store, key, rejects, partial(export, rejects=rejects, out=out, most=most))
     else:
-        records = form_of(suffix, form.dialect, marked=rejects.mends is not None)
-        export = partial(export_lines, key=key, form=records, encoding=form.encoding)
-        _export_stream(store, key, rejects, partial(export, rejects=rejects, out=out, most=most))
+        with store.open(key) as (info, stream):
+            rejects.check_version(key, info.etag)
+            if suffix in _BOOKS:
+                export_sheet(stream, key, form.dialect, form.fields, rejects, out, memory, most)
+            else:
+                records = form_of(suffix, form.dialect, marked=rejects.mends is not None)
+                export_lines(stream, key, records, form.encoding, rejects, out, most)
     return Export(fixed_key(key, next_number(store, key)), len(rejects.open), rejects.mended)
-
-
-def _export_stream(store: ObjectStore, key: str, rejects: RejectedRecords, export: "partial[None]") -> None:
-    with store.open(key) as (info, stream):
-        rejects.check_version(key, info.etag)
-        export(stream)
